@@ -1,0 +1,74 @@
+# Two commands are enough: `make demo` and `make test`. Both set everything up first, and start
+# at once the second time. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := .ci/constraints.txt
+ENVIRONMENT := $(VENV)/.made
+PACKAGES := $(VENV)/.packages
+DOCS_PACKAGES := $(VENV)/.docs-packages
+PIP_INSTALL := $(BIN)/python -m pip install --constraint $(CONSTRAINTS)
+
+export PYTHON
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+ifdef CI
+export PIP_PROGRESS_BAR := off
+endif
+
+.PHONY: help
+help:  ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
+
+.PHONY: demo
+demo: $(PACKAGES) | system  ## The main job on a synthetic slide: in the window, or into demo-out/ without a display
+	$(BIN)/napari-hagmil demo $(DEMO_ARGS)
+
+.PHONY: test
+test: $(PACKAGES) | system  ## The whole test suite (TEST_ARGS='-k slide' for a part of it)
+	.ci/with-display $(BIN)/python -m pytest $(TEST_ARGS)
+
+.PHONY: check
+check: $(PACKAGES)  ## Lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: docs
+docs: $(DOCS_PACKAGES)  ## The documentation, into site/
+	$(BIN)/mkdocs build --strict
+
+.PHONY: bench
+bench: $(PACKAGES) | system  ## The benchmarks among the tests
+	.ci/with-display $(BIN)/python -m pytest --benchmark-enable --benchmark-only $(TEST_ARGS)
+
+.PHONY: setup
+setup: $(PACKAGES) | system  ## Only the set-up that demo and test begin with
+
+.PHONY: clean
+clean:  ## Remove everything that make made
+	rm -rf $(VENV) demo-out dist build site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
+
+.PHONY: system
+system:
+	@.ci/system-packages
+
+# `system` is order-only: it runs first (it may bring Python's venv), and never makes this stale.
+$(ENVIRONMENT): .ci/make-venv | system
+	.ci/make-venv $(VENV)
+	$(PIP_INSTALL) --quiet --upgrade pip
+	touch $@
+
+$(PACKAGES): $(ENVIRONMENT) pyproject.toml $(CONSTRAINTS)
+	$(PIP_INSTALL) --build-constraint $(CONSTRAINTS) --editable '.[all]' --group dev
+	touch $@
+
+$(DOCS_PACKAGES): $(PACKAGES)
+	$(PIP_INSTALL) --group docs
+	touch $@

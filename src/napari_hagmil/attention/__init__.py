@@ -1,0 +1,15 @@
+"""Attention in space: nodes → raster → polygons, and the outlines of the branches."""
+
+from napari_hagmil.attention.branches import BranchOutlines, branch_outlines
+from napari_hagmil.attention.maps import AttentionMap, attention_map, value_at
+from napari_hagmil.attention.regions import AttentionRegion, find_regions
+
+__all__ = [
+    "AttentionMap",
+    "AttentionRegion",
+    "BranchOutlines",
+    "attention_map",
+    "branch_outlines",
+    "find_regions",
+    "value_at",
+]

@@ -1,0 +1,133 @@
+"""Attention regions: the places of a map that stand out, as polygons along patch edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.attention.maps import AttentionMap
+from napari_hagmil.attention.rings import Ring, label_areas, signed_area, trace_rings
+
+Polygon = NDArray[np.float64]
+"""(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
+
+_Edges = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AttentionRegion:
+    """A place worth showing.
+
+    Attributes
+    ----------
+    polygon : (n, 2) float64
+        Corners (y, x) in level-0 px, pixel centres at integers, along patch edges (so at
+        halves); the last leads to the first; clockwise on the screen.
+    score : float
+        Mean percentile, 0 to 100, of its nodes among all visited nodes of the map.
+    area_um2 : float
+        Area without the holes, µm².
+    holes : tuple of (m, 2) float64
+        Places inside that do not belong to it.
+    peak : tuple of float
+        Centre (y, x), level-0 px, of its node with the highest value.
+    n_nodes : int
+        Nodes that it consists of.
+    """
+
+    polygon: Polygon
+    score: float
+    area_um2: float
+    holes: tuple[Polygon, ...] = ()
+    peak: tuple[float, float] = (0.0, 0.0)
+    n_nodes: int = 0
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Least and greatest row and column: y0, x0, y1, x1 in level-0 px."""
+        (y0, x0), (y1, x1) = self.polygon.min(axis=0), self.polygon.max(axis=0)
+        return float(y0), float(x0), float(y1), float(x1)
+
+
+def find_regions(
+    amap: AttentionMap, *, mpp: float, quantile: float = 0.9, min_area: float = 0.0
+) -> list[AttentionRegion]:
+    """Find the connected areas of high attention, best first.
+
+    Nodes at or above the quantile of all visited nodes, connected by their sides. A map
+    whose nodes all weigh the same has no region: nothing stands out. Attention and scores
+    (percentiles) give the same regions.
+
+    Parameters
+    ----------
+    amap : AttentionMap
+        Of one stage.
+    mpp : float
+        µm per level-0 px.
+    quantile : float
+        Share of the visited nodes that stay below, 0 to 1.
+    min_area : float
+        Smaller regions are left out, µm².
+
+    Returns
+    -------
+    list of AttentionRegion
+        By descending score, then area, then place from top left.
+    """
+    if not 0 <= quantile <= 1:
+        raise ValueError(
+            f"the quantile of attention regions must lie in 0 to 1, got {quantile}; "
+            "give for instance 0.9"
+        )
+    labels = _standing_out(amap.values, quantile)
+    scores = _percentiles(amap.values)
+    edges = amap.edges(0), amap.edges(1)
+    found = []
+    for (_, rings), places in zip(trace_rings(labels), _places(labels), strict=True):
+        polygon, *holes = (_at_edges(edges, ring) for ring in rings)
+        # Holes run the other way round: their area is negative.
+        area = sum(map(signed_area, (polygon, *holes))) * mpp**2
+        if area >= min_area:
+            inside = tuple(places.T)
+            peak = _centre(edges, places[amap.values[inside].argmax()])
+            score = float(scores[inside].mean())
+            found.append(AttentionRegion(polygon, score, area, tuple(holes), peak, len(places)))
+    return sorted(found, key=lambda region: (-region.score, -region.area_um2, region.bounds))
+
+
+def _standing_out(values: NDArray[np.float32], quantile: float) -> NDArray[np.int32]:
+    """Label, from 1, the 4-connected areas at or above the quantile; 0 elsewhere."""
+    visited = values[np.isfinite(values)]
+    if not visited.size or visited.min() == visited.max():
+        return np.zeros(values.shape, np.int32)
+    return label_areas(values >= np.quantile(visited, quantile))
+
+
+def _percentiles(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Share of the visited nodes that are no higher, 0 to 100, as `Stage.scores`."""
+    visited = np.sort(values[np.isfinite(values)])
+    position = np.searchsorted(visited, values, side="right")
+    return np.where(np.isfinite(values), 100.0 * position / max(len(visited), 1), np.nan)
+
+
+def _places(labels: NDArray[np.int32]) -> list[NDArray[np.int64]]:
+    """Raster pixels (row, column) of label 1, 2, …, each (n, 2)."""
+    row, column = np.nonzero(labels)
+    label = labels[row, column]
+    order = np.argsort(label, kind="stable")
+    counts = np.bincount(label)[1:]
+    split = np.split(np.stack([row, column], axis=1)[order], np.cumsum(counts)[:-1])
+    return split if counts.size else []
+
+
+def _at_edges(edges: _Edges, ring: Ring) -> Polygon:
+    """Corners (row, column) of a ring as (y, x) in level-0 px."""
+    return np.stack([edges[0][ring[:, 0]], edges[1][ring[:, 1]]], axis=1)
+
+
+def _centre(edges: _Edges, node: NDArray[np.int64]) -> tuple[float, float]:
+    """Centre of one raster pixel (row, column), (y, x) in level-0 px."""
+    y, x = (float(along[i] + along[i + 1]) / 2 for along, i in zip(edges, node, strict=True))
+    return y, x

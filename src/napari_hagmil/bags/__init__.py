@@ -1,0 +1,5 @@
+"""Bags of features, and where they come from."""
+
+from napari_hagmil.bags.sources import EncodingProgress, FeatureSource, LazyFeatures
+
+__all__ = ["EncodingProgress", "FeatureSource", "LazyFeatures"]

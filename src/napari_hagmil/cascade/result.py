@@ -1,0 +1,196 @@
+"""What a cascade finds: one `Stage` per depth, and the whole `SlideResult`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.quadtree import Nodes, PatchGrid
+
+NodeStatus = Literal["followed", "pinned", "cut", "leaf", "unread", "vetoed"]
+State = Literal["done", "no_tissue", "cancelled"]
+
+_NO_NODES = np.empty((0, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The cascade at one depth.
+
+    Attributes
+    ----------
+    depth : int
+        0 = coarsest.
+    nodes : (n, 2) int64
+        The nodes that were looked at, in the order of the bag.
+    attention : (n,) float32
+        Softmax of the attention logits over the bag; sums to 1.
+    logits : (classes,) float32
+        The slide-level logits of this depth.
+    followed : (n,) bool
+        The nodes handed on to the next depth; all False at the last.
+    pinned : (n,) bool
+        The followed ones that the reader of the slide asked for, whatever their attention.
+    unread : (m, 2) int64
+        Nodes whose pixels could not be read: not in the bag, and not glass.
+    vetoed : (v, 2) int64
+        Nodes that the reader of the slide left out.
+    """
+
+    depth: int
+    nodes: Nodes
+    attention: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    followed: NDArray[np.bool_]
+    pinned: NDArray[np.bool_]
+    unread: Nodes = field(default_factory=_NO_NODES.copy)
+    vetoed: Nodes = field(default_factory=_NO_NODES.copy)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Softmax of the slide-level logits, (classes,)."""
+        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max())
+        return np.asarray(shifted / shifted.sum())
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Rank of each node by attention, 1 = highest; ties by place in the bag, (n,)."""
+        order = np.argsort(-self.attention, kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(1, len(order) + 1)
+        return ranks
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """Attention as a percentile of its bag, 0 to 100, for the eye, (n,).
+
+        The share of the bag whose attention is no higher; equal attention, equal score.
+        """
+        position = np.searchsorted(np.sort(self.attention), self.attention, side="right")
+        return 100.0 * position / max(len(self.attention), 1)
+
+
+def node_statuses(stage: Stage, *, last: bool) -> list[NodeStatus]:
+    """What became of each node of a stage's bag: (n,) statuses."""
+    if last:
+        return ["leaf"] * len(stage.nodes)
+    return [
+        "pinned" if pinned else "followed" if followed else "cut"
+        for followed, pinned in zip(stage.followed, stage.pinned, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeResult:
+    """All stages of one slide, coarse to fine; the finest one decides.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        At least one.
+    classes : tuple of str
+        Names, in the order of the logits.
+    """
+
+    stages: tuple[Stage, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Class probabilities of the deepest stage, (classes,)."""
+        return self.stages[-1].probabilities
+
+    @property
+    def predicted_class(self) -> str:
+        """The most probable class."""
+        return self.classes[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """What a result says of its slide; never a path, never patient data."""
+
+    name: str
+    fingerprint: str
+    mpp: float
+    mpp_source: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a result says of its model."""
+
+    name: str
+    sha256: str
+    encoder: str
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was asked for."""
+
+    budget: tuple[int, ...]
+    device: str
+    seed: int = 0
+    exhaustive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What the answer cost.
+
+    Attributes
+    ----------
+    patches_encoded, patches_exhaustive : int
+        Patches seen by the encoder, and tissue patches of all depths used.
+    finest_encoded, finest_tissue : int
+        The same at the deepest stage alone.
+    bytes_read : int
+        Encoded bytes fetched from the slide's file.
+    seconds : dict
+        "read", "encode", "model", "total".
+    """
+
+    patches_encoded: int
+    patches_exhaustive: int
+    finest_encoded: int
+    finest_tissue: int
+    bytes_read: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideResult:
+    """Everything that one analysis of one slide found.
+
+    Attributes
+    ----------
+    state : str
+        "done", "no_tissue" or "cancelled".
+    cascade : CascadeResult or None
+        None when no stage was reached.
+    grids : tuple of PatchGrid
+        The patch grid of each depth used, coarse to fine.
+    notes : tuple of str
+        Sentences for the reader: a missing magnification, unread places …
+    """
+
+    state: State
+    slide: SlideFacts
+    model: ModelFacts
+    settings: Settings
+    grids: tuple[PatchGrid, ...]
+    cascade: CascadeResult | None
+    cost: Cost
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that were reached, coarse to fine."""
+        return self.cascade.stages if self.cascade else ()

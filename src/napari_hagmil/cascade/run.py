@@ -1,0 +1,112 @@
+"""The cascade: look, keep the k highest, open them, look closer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade.result import Stage
+from napari_hagmil.cascade.select import select_followed
+from napari_hagmil.cascade.steering import Steering
+from napari_hagmil.errors import SlideReadError
+from napari_hagmil.quadtree import Nodes, Quadtree, children, z_order
+
+
+class StageModels(Protocol):
+    """A model with one bag classifier per depth, 0 = coarsest."""
+
+    @property
+    def stages(self) -> Sequence[torch.nn.Module] | torch.nn.ModuleList: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class CascadeConfig:
+    """How a cascade is run.
+
+    Attributes
+    ----------
+    budget : tuple of int
+        Nodes handed on at each depth but the last: the paper's k.
+    last_depth : int
+        Where the cascade ends; less than the model's last where the slide has no finer
+        pixels.
+    order : str
+        "quadtree": children are listed along the Z-order curve, so that neighbours in the bag
+        are neighbours on the glass and Nyström landmarks mean something. "attention": in
+        descending attention of their parents, as the official code lists them.
+    steering : Steering
+        What the reader of the slide adds.
+    """
+
+    budget: tuple[int, ...]
+    last_depth: int
+    order: Literal["quadtree", "attention"] = "quadtree"
+    steering: Steering = field(default_factory=Steering)
+
+    def __post_init__(self) -> None:
+        if len(self.budget) < self.last_depth or any(k < 1 for k in self.budget):
+            raise ValueError(
+                f"a budget is a positive number of nodes for each of {self.last_depth} depths, "
+                f"got {self.budget}; give for instance {(16,) * self.last_depth}"
+            )
+
+
+def iter_cascade(
+    model: StageModels, quadtree: Quadtree, features: FeatureSource, config: CascadeConfig
+) -> Iterator[Stage]:
+    """Run the cascade and yield each stage as soon as it is known.
+
+    Depth 0 looks at every tissue node; each further depth at the four children of the nodes
+    followed at the one before (HAG-MIL, Xiong et al., IJCAI 2023, section 3).
+
+    Raises
+    ------
+    SlideReadError
+        When not one node of a stage can be read.
+    """
+    nodes = quadtree.nodes[0]
+    for depth in range(config.last_depth + 1):
+        vetoed = config.steering.vetoed(quadtree.grids[depth], nodes)
+        bag, unread, seen = _readable(features(depth, nodes[~vetoed]), nodes[~vetoed])
+        logits, attention = _look(model.stages[depth], bag, depth)
+        chosen = np.empty(0, dtype=np.intp)
+        pinned = config.steering.pinned(quadtree.grids[depth], seen)
+        if depth < config.last_depth:
+            chosen = select_followed(attention, config.budget[depth], pinned)
+        followed = np.zeros(len(seen), dtype=bool)
+        followed[chosen] = True
+        yield Stage(
+            depth, seen, attention, logits, followed, pinned & followed, unread, nodes[vetoed]
+        )
+        nodes = children(_ordered(seen[chosen], config.order))
+
+
+def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nodes]:
+    """Split off the nodes whose features are NaN: (bag, unread nodes, nodes in the bag)."""
+    read = ~torch.isnan(bag).any(1)
+    mask = read.numpy()
+    return bag[read], nodes[~mask], nodes[mask]
+
+
+def _look(
+    stage_model: torch.nn.Module, bag: torch.Tensor, depth: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    if not len(bag):
+        raise SlideReadError(
+            f"depth {depth} of the cascade has nothing to look at: every place was unreadable or "
+            "left out; check the file, or leave out less"
+        )
+    device = next((p.device for p in stage_model.parameters()), torch.device("cpu"))
+    with torch.inference_mode():
+        logits, attention, _ = stage_model(bag.to(device))
+    return logits.float().cpu().numpy().reshape(-1), attention.float().cpu().numpy().reshape(-1)
+
+
+def _ordered(nodes: Nodes, order: str) -> Nodes:
+    return nodes[z_order(nodes)] if order == "quadtree" else nodes

@@ -1,0 +1,78 @@
+"""What the reader of the slide adds: branches to follow, places to leave out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.errors import AnnotationError
+from napari_hagmil.quadtree import Nodes, PatchGrid
+
+SCHEMA = "napari-hagmil/steering/1"
+
+
+@dataclass(frozen=True)
+class Steering:
+    """Wishes of the reader of the slide; level-0 px, (y, x), pixel centres at integers.
+
+    Attributes
+    ----------
+    follow : tuple of (y, x)
+        The node of every depth that holds such a point is followed, whatever its attention.
+    leave_out : tuple of (n, 2) arrays
+        Nodes whose centre lies in such a polygon are not looked at.
+    """
+
+    follow: tuple[tuple[float, float], ...] = ()
+    leave_out: tuple[NDArray[np.float64], ...] = ()
+
+    def pinned(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
+        """Which nodes hold a point to follow, (n,)."""
+        pinned = np.zeros(len(nodes), dtype=bool)
+        for y, x in self.follow:
+            at = np.floor((np.array([y, x]) + 0.5) / grid.stride)
+            pinned |= (nodes == at).all(1)
+        return pinned
+
+    def vetoed(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
+        """Which nodes have their centre in a place to leave out, (n,)."""
+        centres = (nodes + 0.5) * grid.stride - 0.5
+        vetoed = np.zeros(len(nodes), dtype=bool)
+        for polygon in self.leave_out:
+            contour = np.asarray(polygon, dtype=np.float32)
+            vetoed |= [
+                cv2.pointPolygonTest(contour, (float(y), float(x)), False) >= 0 for y, x in centres
+            ]
+        return vetoed
+
+
+def load_steering(path: Path) -> Steering:
+    """Read a steering file.
+
+    ``{"schema": "napari-hagmil/steering/1", "follow": [[y, x], …], "leave_out":
+    [[[y, x], …], …]}``, level-0 px; both lists may be missing.
+
+    Raises
+    ------
+    AnnotationError
+        When the file cannot be read or says something else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r}")
+        follow = np.asarray(data.get("follow", []), dtype=np.float64).reshape(-1, 2)
+        polygons = [np.asarray(p, dtype=np.float64) for p in data.get("leave_out", [])]
+        if any(p.ndim != 2 or p.shape[0] < 3 or p.shape[1] != 2 for p in polygons):
+            raise ValueError("a leave_out polygon without three (y, x) points")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(
+            f"{path.name} is not a steering file ({error}); give an object with schema "
+            f'"{SCHEMA}", "follow": [[y, x], …] and "leave_out": [[[y, x], …], …]'
+        ) from error
+    return Steering(tuple((float(y), float(x)) for y, x in follow), tuple(polygons))

@@ -1,0 +1,126 @@
+"""Verbs and their options. Nothing heavy is imported until a verb runs."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from napari_hagmil import __version__
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all verbs; each sets ``run`` to what carries it out."""
+    parser = argparse.ArgumentParser(
+        prog="napari-hagmil",
+        description="Read a whole-slide image coarse to fine with an attention cascade. "
+        "Research use only.",
+    )
+    parser.add_argument("--version", action="version", version=f"napari-hagmil {__version__}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for add in (_demo, _view, _info, _phantom, _analyze, _models, _convert):
+        add(verbs)
+    return parser
+
+
+def _verb(
+    verbs: argparse._SubParsersAction[argparse.ArgumentParser], name: str, target: str, text: str
+) -> argparse.ArgumentParser:
+    """A verb that is carried out by ``module:function`` of this package."""
+    verb = verbs.add_parser(name, help=text, description=text)
+    verb.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    module, function = target.split(":")
+
+    def run(arguments: argparse.Namespace) -> int:
+        return int(getattr(import_module(f"napari_hagmil.cli.{module}"), function)(arguments))
+
+    verb.set_defaults(run=run)
+    return verb
+
+
+def _demo(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "demo", "window:demo", "the main job on the built-in phantom slide and demo model"
+    )
+    verb.add_argument("--out", type=Path, default=Path("demo-out"), help="where files are written")
+    verb.add_argument("--no-window", action="store_true", help="write files, open no window")
+
+
+def _view(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(verbs, "view", "window:view", "open a slide in napari with the docks")
+    verb.add_argument("slide", type=Path)
+    _add_mpp(verb)
+
+
+def _info(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(verbs, "info", "slides:info", "what a slide file holds")
+    verb.add_argument("slide", type=Path)
+    _add_mpp(verb)
+    _add_json(verb)
+
+
+def _phantom(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "phantom",
+        "slides:phantom",
+        "write a synthetic pyramidal slide, and its planted lesions as GeoJSON beside it",
+    )
+    verb.add_argument("out", type=Path, metavar="OUT.tiff")
+    verb.add_argument("--seed", type=int, default=0)
+    verb.add_argument("--size", type=int, default=16384, help="px of a side (default 16384)")
+    verb.add_argument("--lesions", type=int, help="how many (default: drawn from the seed)")
+    verb.add_argument("--mpp", type=float, default=0.25, help="µm per pixel (default 0.25)")
+    _add_json(verb)
+
+
+def _analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(verbs, "analyze", "analyze:analyze", "run the cascade once, without a window")
+    verb.add_argument("slide", type=Path)
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--model", default="demo", help="a bundle's name or path (default demo)")
+    verb.add_argument(
+        "--budget",
+        type=_budget,
+        metavar="K[,K…]",
+        help="patches followed at each depth but the last; one number stands for all",
+    )
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    verb.add_argument("--exhaustive", action="store_true", help="follow every branch")
+    _add_mpp(verb)
+    verb.add_argument("--tissue", type=Path, metavar="FILE.geojson", help="where the tissue is")
+    verb.add_argument("--steer", type=Path, metavar="FILE.json", help="branches to follow or leave")
+    _add_json(verb)
+
+
+def _models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(verbs, "models", "models:models", "bundles and encoders that can be used here")
+    _add_json(verb)
+
+
+def _convert(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "convert", "models:convert", "make a bundle of the official Lightning checkpoint"
+    )
+    verb.add_argument("checkpoint", type=Path)
+    verb.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
+
+
+def _add_mpp(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--mpp", type=float, help="µm per level-0 pixel, where the file is silent")
+
+
+def _add_json(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--json", action="store_true", help="answer in JSON on stdout")
+
+
+def _budget(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K or K,K,… with K at least 1")
+    return numbers

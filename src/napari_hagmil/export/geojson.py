@@ -1,0 +1,131 @@
+"""GeoJSON as QuPath writes and reads it: (x, y) with pixel edges at integers."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.attention import AttentionRegion
+from napari_hagmil.attention.rings import signed_area
+from napari_hagmil.export.atomic import replacing
+from napari_hagmil.geometry import to_file_xy
+
+#: Names of region ids: the same slide and outline give the same id, run after run.
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
+
+
+@dataclass(frozen=True, slots=True)
+class PathClass:
+    """A QuPath classification: it needs a name and a colour, else QuPath throws."""
+
+    name: str
+    color: tuple[int, int, int]
+
+
+#: One of QuPath's default classes.
+REGION = PathClass("Region*", (0, 0, 180))
+#: Orange, of Okabe and Ito's colours: told from pink tissue and from blue by everyone.
+ATTENTION = PathClass("Attention", (230, 159, 0))
+
+
+def write_geojson(
+    path: str | Path,
+    regions: Sequence[AttentionRegion],
+    *,
+    fingerprint: str,
+    path_class: PathClass = REGION,
+    magnification: float | None = None,
+) -> None:
+    """Write attention regions for QuPath, best first, as a FeatureCollection.
+
+    Parameters
+    ----------
+    path : path
+        Replaced whole.
+    regions : sequence of AttentionRegion
+        In level-0 px.
+    fingerprint : str
+        Of the slide; with a region's outline it makes the region's id.
+    path_class : PathClass
+        Class of every region.
+    magnification : float, optional
+        Of the depth that found them: 40 for 40×.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    features = [
+        region_feature(
+            region,
+            name=f"Attention {number}",
+            fingerprint=fingerprint,
+            path_class=path_class,
+            measurements={} if magnification is None else {"Magnification": magnification},
+        )
+        for number, region in enumerate(regions, start=1)
+    ]
+    write_features(path, features)
+
+
+def region_feature(
+    region: AttentionRegion,
+    *,
+    name: str,
+    fingerprint: str,
+    path_class: PathClass = REGION,
+    measurements: dict[str, float] | None = None,
+) -> dict[str, Any]:
+    """One region as a QuPath annotation; `measurements` are added to score and area."""
+    rings = [_closed_ring(region.polygon), *(_closed_ring(h, hole=True) for h in region.holes)]
+    measured = {
+        "Attention score (percentile)": region.score,
+        "Area µm^2": region.area_um2,
+        "Patches": float(region.n_nodes),
+        **(measurements or {}),
+    }
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(_NAMESPACE, fingerprint + json.dumps(rings))),
+        "geometry": {"type": "Polygon", "coordinates": rings},
+        "properties": {
+            "objectType": "annotation",
+            "name": name,
+            "classification": {"name": path_class.name, "color": list(path_class.color)},
+            "measurements": {key: _number(value) for key, value in measured.items()},
+        },
+    }
+
+
+def write_features(path: str | Path, features: Sequence[dict[str, Any]]) -> None:
+    """Write features, made by `region_feature` or alike, as a FeatureCollection."""
+    collection = {"type": "FeatureCollection", "features": list(features)}
+    text = json.dumps(collection, allow_nan=False, ensure_ascii=False, indent=1)
+    with replacing(Path(path)) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
+
+
+def _closed_ring(polygon: NDArray[np.float64], *, hole: bool = False) -> list[list[float]]:
+    """Close a ring, as (x, y); outer ones counterclockwise, holes clockwise (RFC 7946)."""
+    if (signed_area(polygon) < 0) != hole:
+        polygon = polygon[::-1]
+    points: list[list[float]] = to_file_xy(polygon).tolist()
+    return [*points, points[0]]
+
+
+def _number(value: float) -> float | str:
+    """QuPath's measurements: JSON has no NaN and no infinity, so they are strings."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float(value)

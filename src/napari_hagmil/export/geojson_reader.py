@@ -1,0 +1,136 @@
+"""Polygons that people drew elsewhere: GeoJSON of QuPath and others → (y, x)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.attention.rings import signed_area
+from napari_hagmil.errors import AnnotationError
+from napari_hagmil.geometry import from_file_xy
+
+Ring = NDArray[np.float64]
+"""(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
+
+
+def read_geojson(path: str | Path) -> list[Ring]:
+    """Read the polygons of a GeoJSON file, one ring each.
+
+    A hole is joined to its outer ring by a cut of no width, so that every polygon is one
+    ring that fills to the right area by the even-odd and by the non-zero rule.
+
+    Returns
+    -------
+    list of (n, 2) float64
+        Corners (y, x) in level-0 px, pixel centres at integers; not closed.
+
+    Raises
+    ------
+    AnnotationError
+        When the file is not GeoJSON, or holds anything but polygons.
+    """
+    return [_join(rings) for rings in read_rings(path)]
+
+
+def read_rings(path: str | Path) -> list[list[Ring]]:
+    """Read the polygons of a GeoJSON file: for each its outer ring, then its holes.
+
+    Polygon, MultiPolygon, Feature and FeatureCollection are read, and the bare list of
+    features that QuPath writes on request.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
+        raise AnnotationError(
+            f"{path.name} must be a readable GeoJSON file ({reason}); export it again as GeoJSON"
+        ) from error
+    return [_rings(polygon, path.name) for polygon in _polygons(content, path.name)]
+
+
+def _polygons(item: Any, name: str) -> Iterator[list[Any]]:
+    """Coordinates of every polygon: lists of rings."""
+    kind = "FeatureCollection" if isinstance(item, list) else _get(item, "type", name)
+    if kind == "FeatureCollection":
+        features = item if isinstance(item, list) else _list(item, "features", name)
+        for feature in features:
+            yield from _polygons(feature, name)
+    elif kind == "Feature":
+        yield from _polygons(_get(item, "geometry", name), name)
+    elif kind == "Polygon":
+        yield _list(item, "coordinates", name)
+    elif kind == "MultiPolygon":
+        yield from _list(item, "coordinates", name)
+    else:
+        raise AnnotationError(
+            f"{name} must hold polygons only, got {str(kind)[:40]!r}; "
+            "export areas, not points or lines"
+        )
+
+
+def _get(item: Any, key: str, name: str) -> Any:
+    if not isinstance(item, dict) or item.get(key) is None:
+        raise AnnotationError(
+            f"{name} is not GeoJSON: an object must have {key!r}, got {str(item)[:40]!r}; "
+            "export it again as GeoJSON"
+        )
+    return item[key]
+
+
+def _list(item: Any, key: str, name: str) -> list[Any]:
+    value = _get(item, key, name)
+    if not isinstance(value, list) or (key == "coordinates" and not value):
+        raise AnnotationError(
+            f"{name} is not GeoJSON: {key!r} must be a list, got {str(value)[:40]!r}; "
+            "export it again as GeoJSON"
+        )
+    return value
+
+
+def _rings(polygon: Any, name: str) -> list[Ring]:
+    if not isinstance(polygon, list) or not polygon:
+        raise AnnotationError(
+            f"{name} is not GeoJSON: a polygon must be a list of rings, got "
+            f"{str(polygon)[:40]!r}; export it again as GeoJSON"
+        )
+    return [_ring(ring, name) for ring in polygon]
+
+
+def _ring(ring: Any, name: str) -> Ring:
+    """Check one ring and bring it into our frame; the closing point goes."""
+    try:
+        # A third coordinate is an altitude, of no meaning on glass.
+        points = np.array([(float(x), float(y)) for x, y, *_ in ring]).reshape(-1, 2)
+    except (TypeError, ValueError) as error:
+        raise AnnotationError(
+            f"{name} is not GeoJSON: a ring must be a list of [x, y] numbers, got "
+            f"{str(ring)[:40]!r}; export it again as GeoJSON"
+        ) from error
+    if len(points) > 1 and (points[0] == points[-1]).all():
+        points = points[:-1]
+    if len(np.unique(points, axis=0)) < 3 or not np.isfinite(points).all():
+        raise AnnotationError(
+            f"{name} has an outline that encloses nothing: a ring needs 3 different finite "
+            f"points, got {str(ring)[:60]}; draw it again"
+        )
+    return from_file_xy(points)
+
+
+def _join(rings: list[Ring]) -> Ring:
+    """Cut every hole open towards the nearest corner of the outer ring.
+
+    There and back along the cut cancel, whatever it crosses on its way.
+    """
+    outer = rings[0]
+    for hole in rings[1:]:
+        if signed_area(hole) * signed_area(rings[0]) > 0:
+            hole = hole[::-1]
+        nearest = int(np.square(outer - hole[0]).sum(axis=1).argmin())
+        outer = np.concatenate([outer[: nearest + 1], hole, hole[:1], outer[nearest:]])
+    return outer

@@ -1,0 +1,107 @@
+"""overview.png: the whole slide with the attention of the deepest stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.attention import attention_map
+from napari_hagmil.attention.rings import label_areas, trace_rings
+from napari_hagmil.cascade.result import SlideResult
+from napari_hagmil.export.atomic import replacing
+from napari_hagmil.export.legend import COLORS, OUTLINE, outline_thickness, with_legend
+from napari_hagmil.export.pictures import Picture, encode_png
+from napari_hagmil.quadtree import Nodes, PatchGrid
+
+#: Longer side of the slide in the picture, px.
+_SIDE = 1400
+#: Opacity of the lowest and of the highest percentile: high attention must catch the eye,
+#: low attention must still differ from "not visited", which is left as it is.
+_OPACITY = (0.35, 0.65)
+_HALO = (255, 255, 255)
+
+
+def write_overview(
+    thumbnail: Picture, thumb_downsample: float, result: SlideResult, path: str | Path
+) -> None:
+    """Write `overview_picture` as PNG; `OutputError` when the file cannot be written."""
+    data = encode_png(overview_picture(thumbnail, thumb_downsample, result))
+    with replacing(Path(path)) as draft:
+        draft.write_bytes(data)
+
+
+def overview_picture(thumbnail: Picture, thumb_downsample: float, result: SlideResult) -> Picture:
+    """Draw the slide, tinted where the deepest stage looked, over a legend.
+
+    The tint is the percentile of attention; places not visited keep their own colours. The
+    branches that were followed are outlined, thicker where coarser.
+
+    Parameters
+    ----------
+    thumbnail : (h, w, 3) uint8
+        The whole slide, RGB, its corner at the slide's corner.
+    thumb_downsample : float
+        Level-0 pixels per thumbnail pixel.
+    result : SlideResult
+        Of that slide, in any state.
+    """
+    factor = _SIDE / max(thumbnail.shape[:2])
+    height, width = (max(1, round(side * factor)) for side in thumbnail.shape[:2])
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    picture = np.asarray(cv2.resize(thumbnail, (width, height), interpolation=how), np.uint8)
+    downsample = thumb_downsample / factor
+    if result.stages:
+        picture = _tinted(picture, downsample, result)
+        for stage in result.stages:
+            nodes = stage.nodes[stage.followed]
+            thickness = outline_thickness(stage.depth)
+            _outline(picture, downsample, result.grids[stage.depth], nodes, thickness)
+    return with_legend(picture, downsample, result)
+
+
+def _tinted(picture: Picture, downsample: float, result: SlideResult) -> Picture:
+    """Blend the percentiles of the deepest stage in."""
+    stage = result.stages[-1]
+    amap = attention_map(result.grids[stage.depth], stage.nodes, stage.scores)
+    rows, columns = (
+        _raster_index(amap.edges(axis), picture.shape[axis], downsample) for axis in (0, 1)
+    )
+    # A border of NaN takes what lies before the first and after the last node.
+    scores = np.pad(amap.values, 1, constant_values=np.nan)[rows][:, columns]
+    visited = np.isfinite(scores)
+    share = np.where(visited, scores, 0.0) / 100
+    opacity = np.where(visited, np.interp(share, (0, 1), _OPACITY), 0.0)[..., None]
+    tint = COLORS[np.rint(share * 255).astype(np.intp)]
+    blended: Picture = np.rint(picture * (1 - opacity) + tint * opacity).astype(np.uint8)
+    return blended
+
+
+def _raster_index(edges: NDArray[np.float64], size: int, downsample: float) -> NDArray[np.intp]:
+    """Raster pixel, from 1, under each picture pixel; 0 and n + 1 outside the raster."""
+    centres = (np.arange(size) + 0.5) * downsample - 0.5
+    return np.searchsorted(edges, centres, side="right")
+
+
+def _outline(
+    picture: Picture, downsample: float, grid: PatchGrid, nodes: Nodes, thickness: int
+) -> None:
+    """Draw, in place, the outline of the union of some nodes."""
+    if not len(nodes):
+        return
+    amap = attention_map(grid, nodes, np.ones(len(nodes)))
+    areas = trace_rings(label_areas(np.isfinite(amap.values)))
+    edges = amap.edges(0), amap.edges(1)
+    lines = [
+        np.stack([edges[1][ring[:, 1]], edges[0][ring[:, 0]]], axis=1)
+        for _, rings in areas
+        for ring in rings
+    ]
+    # Level-0 px to picture px, both with centres at integers; cv2 takes 1/16 px with shift 4.
+    points = [
+        np.rint(((line + 0.5) / downsample - 0.5) * 16).astype(np.int32)[:, None] for line in lines
+    ]
+    for color, extra in ((_HALO, 2), (OUTLINE, 0)):
+        cv2.polylines(picture, points, True, color, thickness + extra, cv2.LINE_AA, 4)

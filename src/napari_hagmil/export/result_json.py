@@ -1,0 +1,95 @@
+"""result.json: what was found, on what, with what, at what cost."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import napari_hagmil
+from napari_hagmil.cascade.result import SlideResult, Stage
+from napari_hagmil.export.atomic import replacing
+from napari_hagmil.geometry import magnification
+
+SCHEMA = "napari-hagmil/result/1"
+
+#: Packages that a number in the result may depend on.
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "tifffile",
+    "imagecodecs",
+    "zarr",
+    "dask",
+    "opencv-python-headless",
+    "nystrom-attention",
+    "efficientnet-lite-pytorch",
+    "openslide-python",
+    "wsidicom",
+    "transformers",
+)
+
+
+def result_document(result: SlideResult) -> dict[str, Any]:
+    """Arrange a result by the schema ``napari-hagmil/result/1``; plain JSON types only.
+
+    Probabilities are lists in the order of ``model.classes``. Without a finished cascade
+    (no tissue, cancelled) ``prediction`` is null: the deepest stage alone decides.
+    """
+    return {
+        "schema": SCHEMA,
+        "state": result.state,
+        "slide": asdict(result.slide),
+        "model": asdict(result.model),
+        "settings": asdict(result.settings),
+        "stages": [_stage(result, stage) for stage in result.stages],
+        "prediction": _prediction(result),
+        "cost": asdict(result.cost),
+        "versions": versions(),
+        "notes": list(result.notes),
+    }
+
+
+def write_result(result: SlideResult, path: str | Path) -> None:
+    """Write `result_document`; `OutputError` when the file cannot be written."""
+    text = json.dumps(result_document(result), allow_nan=False, ensure_ascii=False, indent=2)
+    with replacing(Path(path)) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes, for those installed; imports none of them."""
+    found = {"napari-hagmil": napari_hagmil.__version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _stage(result: SlideResult, stage: Stage) -> dict[str, Any]:
+    mpp = result.slide.mpp * result.grids[stage.depth].downsample
+    return {
+        "depth": stage.depth,
+        "mpp": mpp,
+        "magnification": magnification(mpp),
+        "nodes": len(stage.nodes),
+        "followed": int(stage.followed.sum()),
+        "pinned": int(stage.pinned.sum()),
+        "unread": len(stage.unread),
+        "vetoed": len(stage.vetoed),
+        "probabilities": stage.probabilities.tolist(),
+    }
+
+
+def _prediction(result: SlideResult) -> dict[str, Any] | None:
+    if result.cascade is None or result.state != "done":
+        return None
+    return {
+        "class": result.cascade.predicted_class,
+        "probabilities": result.cascade.probabilities.tolist(),
+    }

@@ -1,0 +1,106 @@
+"""nodes.parquet: a row per node that was looked at, or should have been."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from napari_hagmil.cascade.result import SlideResult, Stage, node_statuses
+from napari_hagmil.export.atomic import replacing
+from napari_hagmil.quadtree import Nodes, PatchGrid, parents
+
+_SCHEMA = pa.schema(
+    [
+        ("depth", pa.int32()),
+        ("row", pa.int64()),
+        ("column", pa.int64()),
+        ("y", pa.int64()),
+        ("x", pa.int64()),
+        ("height", pa.int64()),
+        ("width", pa.int64()),
+        ("attention", pa.float32()),
+        ("score", pa.float64()),
+        ("rank", pa.int64()),
+        ("parent", pa.int64()),
+        ("status", pa.string()),
+    ]
+)
+
+
+def nodes_table(result: SlideResult) -> pa.Table:
+    """Tabulate the nodes of all stages, coarse to fine.
+
+    Within a stage first its bag in the bag's order, then the unread and the vetoed nodes,
+    which have neither attention, score nor rank.
+
+    Returns
+    -------
+    pyarrow.Table
+        depth, row, column (address in the depth's grid); y, x, height, width (level-0 px,
+        first pixel and size); attention; score (percentile, 0 to 100); rank (1 = highest);
+        parent (row of this table, null at depth 0); status. The schema's metadata names the
+        slide's fingerprint and its µm per level-0 pixel.
+    """
+    tables = []
+    rows: dict[tuple[int, int], int] = {}
+    n_rows = 0
+    for stage in result.stages:
+        nodes = np.concatenate([stage.nodes, stage.unread, stage.vetoed])
+        last = stage.depth == len(result.grids) - 1
+        columns = _place_columns(result.grids[stage.depth], nodes) | _stage_columns(stage, last)
+        columns["parent"] = [rows.get(address) for address in _addresses(parents(nodes))]
+        tables.append(pa.table(columns, schema=_SCHEMA))
+        rows = {address: n_rows + i for i, address in enumerate(_addresses(nodes))}
+        n_rows += len(nodes)
+    table = pa.concat_tables(tables) if tables else _SCHEMA.empty_table()
+    return table.replace_schema_metadata(
+        {
+            "schema": "napari-hagmil/nodes/1",
+            "slide": result.slide.fingerprint,
+            "mpp": repr(result.slide.mpp),
+        }
+    )
+
+
+def write_nodes(result: SlideResult, path: str | Path) -> None:
+    """Write `nodes_table` as Parquet; `OutputError` when the file cannot be written."""
+    table = nodes_table(result)
+    with replacing(Path(path)) as draft:
+        pq.write_table(table, draft, compression="zstd")
+
+
+def _place_columns(grid: PatchGrid, nodes: Nodes) -> dict[str, Any]:
+    y0, x0, y1, x1 = grid.edges(nodes).T
+    return {
+        "row": nodes[:, 0],
+        "column": nodes[:, 1],
+        "y": y0,
+        "x": x0,
+        "height": y1 - y0,
+        "width": x1 - x0,
+    }
+
+
+def _stage_columns(stage: Stage, last: bool) -> dict[str, Any]:
+    n_beside = len(stage.unread) + len(stage.vetoed)
+    nothing = [None] * n_beside
+    return {
+        "depth": np.full(len(stage.nodes) + n_beside, stage.depth),
+        "attention": [*stage.attention.tolist(), *nothing],
+        "score": [*stage.scores.tolist(), *nothing],
+        "rank": [*stage.ranks.tolist(), *nothing],
+        "status": [
+            *node_statuses(stage, last=last),
+            *["unread"] * len(stage.unread),
+            *["vetoed"] * len(stage.vetoed),
+        ],
+    }
+
+
+def _addresses(nodes: Nodes) -> Iterable[tuple[int, int]]:
+    return zip(nodes[:, 0].tolist(), nodes[:, 1].tolist(), strict=True)

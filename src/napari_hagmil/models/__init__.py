@@ -1,0 +1,26 @@
+"""Models of bags, in plain torch: the cascade of the paper, its parts, and the baselines."""
+
+from napari_hagmil.models.bundle import bundle_sha256, load_bundle, save_bundle
+from napari_hagmil.models.cascade import CascadeModel
+from napari_hagmil.models.config import BundleConfig, EncoderFacts
+from napari_hagmil.models.iat import BlockOutput, IATConfig, IntegratedAttentionTransformer
+from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
+from napari_hagmil.models.losses import LossConfig
+from napari_hagmil.models.nystrom import NystromAttention
+
+__all__ = [
+    "BagLoss",
+    "BagModel",
+    "BagOutput",
+    "BlockOutput",
+    "BundleConfig",
+    "CascadeModel",
+    "EncoderFacts",
+    "IATConfig",
+    "IntegratedAttentionTransformer",
+    "LossConfig",
+    "NystromAttention",
+    "bundle_sha256",
+    "load_bundle",
+    "save_bundle",
+]

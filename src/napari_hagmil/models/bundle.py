@@ -1,0 +1,230 @@
+"""Model bundles on disk: `config.json` and `model.safetensors` in a folder or a zip file.
+
+Nothing on this path can run code: JSON, and safetensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from napari_hagmil.errors import BundleError
+from napari_hagmil.models.cascade import CascadeModel
+from napari_hagmil.models.config_json import SCHEMA, config_from_json, config_to_json
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+_LIMITS = {CONFIG: 1 << 20, WEIGHTS: 8 << 30}  # bytes; a zip may unfold to any size
+
+
+def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
+    """Write a cascade as a bundle, all or nothing.
+
+    Parameters
+    ----------
+    model : CascadeModel
+    path : path
+        A folder, by custom NAME.hagmil; a zip file when it ends in ".zip". A bundle that stands
+        there is replaced, anything else is refused.
+
+    Returns
+    -------
+    str
+        SHA-256 of the weights file.
+    """
+    path = Path(path)
+    tensors = {
+        name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()
+    }
+    weights = safetensors.torch.save(tensors)
+    sha256 = hashlib.sha256(weights).hexdigest()
+    config = config_to_json(model.config, weights_sha256=sha256).encode()
+    _check_replaceable(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        _write(temporary, {CONFIG: config, WEIGHTS: weights}, as_zip=path.suffix == ".zip")
+        _replace(temporary, path)
+    finally:
+        if temporary.exists():
+            _remove(temporary)
+    model.sha256 = sha256
+    return sha256
+
+
+def load_bundle(
+    path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
+) -> CascadeModel:
+    """Read a bundle, in eval mode, float32.
+
+    Parameters
+    ----------
+    path : path
+        A folder or a zip file, as `save_bundle` writes.
+    device : str or torch.device
+
+    Raises
+    ------
+    BundleError
+        In one sentence: a file is missing, corrupt or outside the bundle; schema, dimensions,
+        classes or encoder do not fit each other or the weights.
+    """
+    path = Path(path)
+    source = f"the model bundle {path.name}"
+    files = _read(path, source)
+    config, expected = config_from_json(_decode(files[CONFIG], source), source)
+    sha256 = hashlib.sha256(files[WEIGHTS]).hexdigest()
+    if expected is not None and sha256 != expected:
+        raise BundleError(
+            f"{source} has a {WEIGHTS} that is not the one its config.json was written with "
+            f"(sha256 {sha256[:12]}…, not {str(expected)[:12]}…); copy or download it again"
+        )
+    with torch.device("meta"):  # no memory for dimensions that the weights do not have
+        model = CascadeModel(config)
+    model.load_state_dict(_tensors(files[WEIGHTS], model, source), assign=True)
+    model.sha256 = sha256
+    return model.to(device).eval()
+
+
+def bundle_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a bundle's weights file: the model's identity in results."""
+    path = Path(path)
+    return hashlib.sha256(_read(path, f"the model bundle {path.name}")[WEIGHTS]).hexdigest()
+
+
+def _tensors(weights: bytes, model: CascadeModel, source: str) -> dict[str, Tensor]:
+    """Float32 tensors of a weights file, checked against the model they are for."""
+    try:
+        tensors = safetensors.torch.load(weights)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise BundleError(f"{source} has a corrupt {WEIGHTS}: {error}") from error
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted(shapes.keys() ^ tensors.keys()):
+        verb = "lacks" if name in shapes else "has the unknown"
+        raise BundleError(f"{source} {verb} weights {name!r}; its config.json names other dims")
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != shapes[name]:
+            raise BundleError(
+                f"{source} has weights {name!r} of shape {tuple(tensor.shape)} where the dims in "
+                f"its config.json give {shapes[name]}"
+            )
+        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+            raise BundleError(f"{source} has weights {name!r} that are not finite numbers")
+    return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def _decode(content: bytes, source: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{source} has a config.json that is not UTF-8: {error}") from error
+
+
+def _read(path: Path, source: str) -> dict[str, bytes]:
+    """Both files of a bundle."""
+    if not path.exists():
+        raise BundleError(f"{source} does not exist; give a folder or .zip file that does: {path}")
+    try:
+        if path.is_dir():
+            return {name: _read_member(path, name, source) for name in (CONFIG, WEIGHTS)}
+        with zipfile.ZipFile(path) as archive:
+            return _read_archive(archive, source)
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+        raise BundleError(f"{source} cannot be read: {error}") from error
+
+
+def _read_member(folder: Path, name: str, source: str) -> bytes:
+    member = folder / name
+    if not member.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(
+            f"{source} has a {name} that leaves the folder ({member.resolve()}); "
+            "put the file itself there"
+        )
+    if not member.is_file():
+        raise BundleError(f"{source} lacks its {name}; a bundle holds {CONFIG} and {WEIGHTS}")
+    _check_size(name, member.stat().st_size, source)
+    return member.read_bytes()
+
+
+def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
+    """Both files of a zipped bundle, at its root or in its only folder; nothing is unpacked."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        member = PurePosixPath(info.filename.replace("\\", "/"))
+        is_link = stat.S_ISLNK(info.external_attr >> 16)
+        if member.is_absolute() or ".." in member.parts or ":" in info.filename or is_link:
+            raise BundleError(
+                f"{source} has the member {info.filename!r} that leaves the folder; "
+                "take a bundle from a source you trust"
+            )
+        if len(member.parts) <= 2 and member.name in _LIMITS and not info.is_dir():
+            if member.name in found:
+                raise BundleError(f"{source} has more than one {member.name}; it needs exactly one")
+            found[member.name] = info
+    for name in _LIMITS:
+        if name not in found:
+            raise BundleError(f"{source} lacks its {name}; a bundle holds {CONFIG} and {WEIGHTS}")
+        _check_size(name, found[name].file_size, source)
+    return {name: archive.read(info) for name, info in found.items()}
+
+
+def _check_size(name: str, size: int, source: str) -> None:
+    if size > _LIMITS[name]:
+        raise BundleError(
+            f"{source} has a {name} of {size:,} bytes, more than the {_LIMITS[name]:,} allowed"
+        )
+
+
+def _check_replaceable(path: Path) -> None:
+    """Raise when something stands at `path` that is no bundle: never delete a user's folder."""
+    if not path.exists() and not path.is_symlink():
+        return
+    if path.is_dir() and not path.is_symlink():
+        replaceable = not any(path.iterdir()) or {p.name for p in path.iterdir()} <= set(_LIMITS)
+    else:
+        replaceable = path.suffix == ".zip" and path.is_file()
+    if not replaceable:
+        raise BundleError(
+            f"{path} cannot become a model bundle ({SCHEMA}), since something else stands there; "
+            "choose another place"
+        )
+
+
+def _write(path: Path, files: dict[str, bytes], *, as_zip: bool) -> None:
+    if not as_zip:
+        path.mkdir()
+        for name, content in files.items():
+            (path / name).write_bytes(content)
+        return
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in files.items():
+            # The fixed time of ZipInfo makes equal models equal files.
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Move into place; a folder cannot be replaced by one, so the old one steps aside first."""
+    if not path.is_dir():
+        temporary.replace(path)
+        return
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    path.replace(aside)
+    temporary.replace(path)
+    _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -1,0 +1,144 @@
+"""What a model bundle says of its model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from napari_hagmil.errors import BundleError
+from napari_hagmil.models.iat import IATConfig
+
+BagOrder = Literal["quadtree", "attention"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderFacts:
+    """The encoder whose features a model was trained on.
+
+    Attributes
+    ----------
+    name : str
+    weights_sha256 : str or None
+        Of the file its weights came from; None where that is unknown.
+    n_features : int
+    """
+
+    name: str
+    weights_sha256: str | None
+    n_features: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleConfig:
+    """Everything of a bundle but its weights.
+
+    Attributes
+    ----------
+    name : str
+    encoder : EncoderFacts
+    patch_size : int
+        Pixels a side, at the mpp of the depth.
+    mpp : tuple of float
+        µm per pixel of each depth, coarse to fine; each half of the one before.
+    classes : tuple of str
+        In the order of the logits.
+    stages : tuple of IATConfig
+        One per depth, coarse to fine.
+    budget : tuple of int
+        k of every depth but the finest.
+    order : "quadtree" or "attention"
+        Of a bag: Z-order of the nodes, or the children in descending attention of their parents
+        (as the official code has it).
+    thresholds : dict of str to float
+        Class name → probability from which the class is called; empty: the most probable one.
+    training : dict
+        Summary of the training data and run, for people.
+    licence, intended_use : str
+    """
+
+    name: str
+    encoder: EncoderFacts
+    patch_size: int
+    mpp: tuple[float, ...]
+    classes: tuple[str, ...]
+    stages: tuple[IATConfig, ...]
+    budget: tuple[int, ...]
+    order: BagOrder = "quadtree"
+    thresholds: dict[str, float] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    intended_use: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("mpp", "classes", "stages", "budget"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        for broken in self._broken_rules():
+            raise BundleError(f"the model bundle {self.name!r} {broken}")
+
+    @property
+    def n_depths(self) -> int:
+        """Number of depths, coarse to fine."""
+        return len(self.stages)
+
+    def check_encoder(self, name: str, n_features: int, weights_sha256: str | None = None) -> None:
+        """Raise a `BundleError` unless this encoder is the one the model was trained with."""
+        mine = self.encoder
+        known = mine.weights_sha256 and weights_sha256
+        if (name, n_features) == (mine.name, mine.n_features) and not (
+            known and mine.weights_sha256 != weights_sha256
+        ):
+            return
+        theirs = f"{name!r} with {n_features} features"
+        if name == mine.name and n_features == mine.n_features:
+            theirs = f"other weights of it (sha256 {str(weights_sha256)[:12]}…)"
+        raise BundleError(
+            f"the model bundle {self.name!r} was trained on features of the encoder "
+            f"{mine.name!r} ({mine.n_features} features) and cannot use {theirs}; "
+            "choose the encoder that the bundle names"
+        )
+
+    def _broken_rules(self) -> list[str]:
+        depths, n_features = len(self.stages), self.encoder.n_features
+        halves = all(math.isclose(a, 2 * b, rel_tol=0.01) for a, b in pairwise(self.mpp))
+        inputs = [stage.n_features for stage in self.stages]
+        outputs = [stage.n_classes for stage in self.stages]
+        checks = [
+            (depths > 0, "has no stages; it needs one per depth"),
+            (self.patch_size > 0, f"needs a positive patch_size, not {self.patch_size}"),
+            (
+                len(self.mpp) == depths and halves and min(self.mpp, default=1) > 0,
+                f"needs mpp of its {depths} depths, each half of the one before, "
+                f"not {list(self.mpp)}",
+            ),
+            (
+                len(self.budget) == depths - 1 and min(self.budget, default=1) >= 1,
+                f"needs a budget of {depths - 1} positive numbers, one for every depth but the "
+                f"finest, not {list(self.budget)}",
+            ),
+            (
+                len(set(self.classes)) == len(self.classes) >= 2,
+                f"needs at least two classes with different names, not {list(self.classes)}",
+            ),
+            (
+                all(n == len(self.classes) for n in outputs),
+                f"names {len(self.classes)} classes where its stages give {outputs}; "
+                "they must agree",
+            ),
+            (
+                all(n == n_features for n in inputs),
+                f"has stages for {inputs} features where its encoder {self.encoder.name!r} gives "
+                f"{n_features}; they must agree",
+            ),
+            (
+                self.order in ("quadtree", "attention"),
+                f"needs the order 'quadtree' or 'attention', not {self.order!r}",
+            ),
+            (
+                set(self.thresholds) <= set(self.classes),
+                f"has thresholds for {sorted(self.thresholds)} but the classes "
+                f"{list(self.classes)}",
+            ),
+        ]
+        return [broken for holds, broken in checks if not holds]

@@ -1,0 +1,116 @@
+"""A bundle's `config.json`: versioned, and strict about what it does not know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, asdict, fields
+from typing import Any
+
+from napari_hagmil.errors import BundleError
+from napari_hagmil.models.config import BundleConfig, EncoderFacts
+from napari_hagmil.models.iat import IATConfig
+
+SCHEMA = "napari-hagmil/bundle/1"
+
+
+def config_to_json(config: BundleConfig, *, weights_sha256: str) -> str:
+    """JSON text of a bundle's `config.json`."""
+    content = {"schema": SCHEMA, **asdict(config), "weights_sha256": weights_sha256}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
+    """Read `config.json`: the config, and the hash that the weights should have.
+
+    `source` names the bundle in the `BundleError` raised for anything that does not fit.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{source} has a config.json that is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
+        raise BundleError(
+            f"{source} is no model bundle of the schema {SCHEMA!r} but says {found!r}; "
+            "convert it or take the version of napari-hagmil that wrote it"
+        )
+    weights_sha256 = content.pop("weights_sha256", None)
+    del content["schema"]
+    _check_types(content, BundleConfig, source, "")
+    _check_types(content["encoder"], EncoderFacts, source, "encoder.")
+    try:
+        stages = tuple(_stage(stage, i, source) for i, stage in enumerate(content["stages"]))
+        encoder = EncoderFacts(**content["encoder"])
+        return BundleConfig(**{**content, "encoder": encoder, "stages": stages}), weights_sha256
+    except (ValueError, TypeError) as error:
+        raise BundleError(f"{source} does not fit: {error}") from error
+
+
+def _stage(content: object, index: int, source: str) -> IATConfig:
+    prefix = f"stages[{index}]."
+    if not isinstance(content, dict):
+        raise BundleError(f"{source} needs {prefix[:-1]} to be an object, not {content!r}")
+    _check_types(content, IATConfig, source, prefix)
+    return IATConfig(**content)
+
+
+def _check_types(content: Mapping[str, Any], kind: type, source: str, prefix: str) -> None:
+    """Raise unless every entry is known, of its field's type, and no required one is missing."""
+    known = {f.name: f for f in fields(kind)}
+    for name in content:
+        if name not in known:
+            raise BundleError(
+                f"{source} has the entry {prefix + name!r} in its config.json, which the schema "
+                f"{SCHEMA!r} does not know"
+            )
+    for name, f in known.items():
+        words, fits = _KINDS[str(f.type)]
+        if name not in content:
+            if f.default is MISSING and f.default_factory is MISSING:
+                raise BundleError(f"{source} lacks {prefix + name!r} in its config.json")
+        elif not fits(content[name]):
+            raise BundleError(
+                f"{source} needs {prefix + name!r} in its config.json to be {words}, "
+                f"not {content[name]!r:.80}"
+            )
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**31
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e12
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _list_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, list) and len(value) < 10_000 and all(map(fits, value))
+
+
+_KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
+    "int": ("a whole number", _is_int),
+    "int | None": ("a whole number or null", lambda v: v is None or _is_int(v)),
+    "float": ("a number", _is_number),
+    "bool": ("true or false", lambda v: isinstance(v, bool)),
+    "str": ("text", _is_text),
+    "str | None": ("text or null", lambda v: v is None or _is_text(v)),
+    "AttentionKind": ("text", _is_text),
+    "Pooling": ("text", _is_text),
+    "BagOrder": ("text", _is_text),
+    "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
+    "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
+    "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
+    "tuple[str, ...]": ("a list of texts", _list_of(_is_text)),
+    "tuple[IATConfig, ...]": ("a list of objects", _list_of(lambda v: isinstance(v, dict))),
+    "dict[str, float]": (
+        "an object of numbers",
+        lambda v: isinstance(v, dict) and all(map(_is_number, v.values())),
+    ),
+    "dict[str, Any]": ("an object", lambda v: isinstance(v, dict)),
+}
+"""By a field's annotation: what JSON must hold there, in words and as a check."""

@@ -1,0 +1,114 @@
+"""Losses of a bag: cross-entropy, the smooth top-1 SVM, and the instance losses built on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+InstanceLoss = Literal["clam", "paper", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class LossConfig:
+    """How a bag's loss is put together: bag_weight · CE + instance_weight · instance loss.
+
+    Attributes
+    ----------
+    bag_weight, instance_weight : float
+        HAG-MIL: 1 and λ = 1; its official code 0.5 and 0.5; CLAM 0.7 and 0.3.
+    label_smoothing : float
+        Of the cross-entropy; HAG-MIL: 0.1, and 0 at the finest depth.
+    instance_loss : "clam", "paper" or "none"
+        See `instance_loss`.
+    k : int
+        Instances per side.
+    subtyping : bool
+        With "clam": classes exclude each other, so the other classes' top instances are
+        negatives.
+    """
+
+    bag_weight: float = 1.0
+    instance_weight: float = 1.0
+    label_smoothing: float = 0.0
+    instance_loss: InstanceLoss = "clam"
+    k: int = 8
+    subtyping: bool = False
+
+
+def bag_cross_entropy(logits: Tensor, label: int, label_smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of one bag, logits (classes,) → ()."""
+    target = torch.tensor([label], device=logits.device)
+    return F.cross_entropy(logits[None], target, label_smoothing=label_smoothing)
+
+
+def smooth_top1_svm(
+    scores: Tensor, labels: Tensor, *, alpha: float = 1.0, tau: float = 1.0
+) -> Tensor:
+    """Smooth top-1 SVM, mean over the batch, (b, classes) and (b,) → ().
+
+    Berrada et al., *Smooth Loss Functions for Deep Top-k Classification*, ICLR 2018, k = 1 in
+    closed form::
+
+        L(x, y) = τ logΣ_j exp((x_j + α [j ≠ y]) / τ) − x_y
+
+    `tau` → 0 gives the multi-class hinge loss with margin `alpha`.
+    """
+    wrong = 1 - F.one_hot(labels, scores.shape[-1]).to(scores.dtype)
+    upper = tau * ((scores + alpha * wrong) / tau).logsumexp(-1)
+    return (upper - scores.gather(-1, labels[:, None]).squeeze(-1)).mean()
+
+
+def instance_loss(
+    instances: Tensor,
+    scores: Tensor,
+    label: int,
+    classifiers: Sequence[nn.Module] | nn.ModuleList,
+    config: LossConfig,
+) -> Tensor:
+    """Loss of the most and least attended instances under pseudo-labels.
+
+    "paper" (HAG-MIL, Eq. 14): the top k of the bag's class are positives of that class's binary
+    head. "clam" (Lu et al., Nature BME 2021, and the official HAG-MIL code): also the bottom k
+    are its negatives; with subtyping the top k are negatives of every other class, and the sum
+    is averaged over the classes. k is at most n // 2, so that no instance is both: a bag of one
+    has no instance loss.
+
+    Parameters
+    ----------
+    instances : (n, d)
+    scores : (n,) or (n, classes)
+        Attention, or its logits; a column per class ranks for each class by its own.
+    label : int
+    classifiers : one module (k, d) → (k, 2) per class
+    config : LossConfig
+
+    Returns
+    -------
+    ()
+    """
+    k = min(config.k, len(instances) // 2)
+    if k == 0 or config.instance_loss == "none":
+        return instances.new_zeros(())
+    scores = scores if scores.ndim == 2 else scores[:, None].expand(-1, len(classifiers))
+    order = scores.argsort(dim=0, descending=True, stable=True)
+    top, bottom = instances[order[:k, label]], instances[order[-k:, label]]
+    if config.instance_loss == "paper":
+        return smooth_top1_svm(classifiers[label](top), _labels(top, 1))
+    both = torch.cat((top, bottom))
+    pseudo = torch.cat((_labels(top, 1), _labels(bottom, 0)))
+    total = smooth_top1_svm(classifiers[label](both), pseudo)
+    if not config.subtyping:
+        return total
+    for other in (c for c in range(len(classifiers)) if c != label):
+        top = instances[order[:k, other]]
+        total = total + smooth_top1_svm(classifiers[other](top), _labels(top, 0))
+    return total / len(classifiers)
+
+
+def _labels(instances: Tensor, value: int) -> Tensor:
+    return torch.full((len(instances),), value, dtype=torch.long, device=instances.device)

@@ -1,0 +1,244 @@
+"""Nyström attention without an n × m matrix in memory.
+
+Xiong et al., *Nyströmformer: A Nyström-based Algorithm for Approximating Self-Attention*, AAAI
+2021. With m landmarks (means of m consecutive segments of the queries and keys)::
+
+    A   = softmax(q_m k_mᵀ / √d)                    (m, m)
+    W   = softmax(q_m kᵀ / √d) v                    (m, d)
+    out = softmax(q k_mᵀ / √d) (pinv(A) W)          (n, d)
+
+Both outer softmaxes are `scaled_dot_product_attention` calls, which never store their weights.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import nystrom_attention
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+AttentionKind = Literal["nystrom", "exact"]
+
+
+class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc]
+    """Nyström self-attention; the parameters of the package's layer, a forward of our own.
+
+    The state_dict is the package's (0.0.14). The result depends on the order of the tokens (the
+    residual convolution and the landmarks are local): hand over a spatially contiguous order.
+    Call it with one bag: the pseudo-inverse starts from a maximum over the whole batch, as in
+    the package, so bags of one batch would influence each other.
+
+    Parameters
+    ----------
+    dim : int
+        Features per token.
+    dim_head, heads, num_landmarks, pinv_iterations
+        As in the package. 6 iterations leave ‖AZA − A‖/‖A‖ at about 0.1, 20 at 1e-4; more than
+        about 25 diverge in float32.
+    residual_conv_kernel : int
+        Length of the depthwise convolution over the values, added to the output.
+    eps : float
+        Added to the number of tokens of a masked landmark.
+    dropout : float
+        After the output projection.
+    attention : "nystrom" or "exact"
+        "exact" computes softmax(q kᵀ / √d) v with the same parameters; cheaper below n ≈ 4·dim.
+    legacy_padding : bool
+        Without a mask, let the zeros that pad the bag to a multiple of `num_landmarks` take part
+        in the attention, as the official HAG-MIL code does. They take attention away; for parity
+        only.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        dim_head: int = 64,
+        heads: int = 8,
+        num_landmarks: int = 256,
+        pinv_iterations: int = 6,
+        residual: bool = True,
+        residual_conv_kernel: int = 33,
+        eps: float = 1e-8,
+        dropout: float = 0.0,
+        *,
+        attention: AttentionKind = "nystrom",
+        legacy_padding: bool = False,
+    ) -> None:
+        super().__init__(
+            dim, dim_head, heads, num_landmarks, pinv_iterations, residual,
+            residual_conv_kernel, eps, dropout,
+        )  # fmt: skip
+        if attention not in ("nystrom", "exact"):
+            raise ValueError(
+                f"NystromAttention has attention='nystrom' or 'exact', not {attention!r}"
+            )
+        self.attention: AttentionKind = attention
+        self.legacy_padding = legacy_padding
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Attend.
+
+        Parameters
+        ----------
+        x : (b, n, dim)
+        mask : (b, n) bool, optional
+            False takes no part. Without one every token does.
+
+        Returns
+        -------
+        (b, n, dim)
+        """
+        q, k, v = self._heads_of(x)
+        if mask is not None:
+            # Masked tokens count as zeros in the landmarks and in the residual convolution.
+            q, k, v = (t * mask[:, None, :, None].to(t.dtype) for t in (q, k, v))
+        attend = self._exact if self.attention == "exact" else self._nystrom
+        out = attend(q, k, v, mask)
+        if self.residual:
+            out = out + self._residual(v)
+        projected: Tensor = self.to_out(out.transpose(1, 2).flatten(2))
+        return projected
+
+    def _heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project (b, n, dim) to queries, keys and values, (b, heads, n, dim_head) each."""
+        qkv = self.to_qkv(x).unflatten(-1, (3, self.heads, -1))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return q, k, v
+
+    def _residual(self, v: Tensor) -> Tensor:
+        """Depthwise convolution along the tokens, (b, h, n, d) → the same."""
+        n = v.shape[-2]
+        if self.legacy_padding and self.attention == "nystrom":
+            # Exactly the official computation, whose weight gradient has the fault below.
+            v = F.pad(v, (0, 0, -n % self.num_landmarks, 0))
+        elif n % 15 == 1 and v.requires_grad:
+            # oneDNN (torch 2.13, AVX-512) gives a wrong weight gradient for n = 15 i + 1 ≥ 46.
+            v = F.pad(v, (0, 0, 0, 1))
+            return self.res_conv(v)[..., :n, :]  # type: ignore[no-any-return]
+        return self.res_conv(v)[..., -n:, :]  # type: ignore[no-any-return]
+
+    def _exact(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None:
+            return F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return _masked_attention(q, k, v, mask, mask, self.scale)
+
+    def _nystrom(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        padding = -q.shape[-2] % self.num_landmarks
+        tokens = None if mask is None else F.pad(mask, (padding, 0), value=False)
+        if padding and (mask is not None or self.legacy_padding):
+            k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
+        elif padding:
+            n = q.shape[-2]
+            tokens = (torch.arange(n + padding, device=q.device) >= padding)[None]
+        q_m, k_m, valid = self._landmarks(q, k, tokens)
+        inverse = self._inverse(q_m, k_m, valid)
+        if valid is None:
+            w = F.scaled_dot_product_attention(q_m, k, v, scale=self.scale)
+            return F.scaled_dot_product_attention(q, k_m, inverse @ w, scale=self.scale)
+        if mask is None:
+            return self._padded(q, k, v, q_m, k_m, inverse)
+        w = _masked_attention(q_m, k, v, valid, tokens, self.scale)
+        return _masked_attention(q, k_m, inverse @ w, mask, valid, self.scale)
+
+    def _padded(
+        self, q: Tensor, k: Tensor, v: Tensor, q_m: Tensor, k_m: Tensor, inverse: Tensor
+    ) -> Tensor:
+        """Attend with padding as the only mask: what is masked stands at the left, so slice it off.
+
+        Shapes: q, k, v (b, h, n, d); q_m, k_m (b, h, m, d); inverse (b, h, m, m).
+        """
+        n, m = q.shape[-2], self.num_landmarks
+        padding, segment = -n % m, -(-n // m)
+        blank = padding // segment  # landmarks made of padding only
+        w = F.scaled_dot_product_attention(q_m[..., blank:, :], k, v, scale=self.scale)
+        if blank:
+            # The package gives a masked row equal weights over tokens and padding alike.
+            mean = v.sum(-2, keepdim=True) / (n + padding)
+            w = torch.cat((mean.to(w.dtype).expand(-1, -1, blank, -1), w), dim=-2)
+        values = (inverse @ w)[..., blank:, :]
+        return F.scaled_dot_product_attention(q, k_m[..., blank:, :], values, scale=self.scale)
+
+    def _landmarks(
+        self, q: Tensor, k: Tensor, tokens: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Mean queries and keys of m segments, (b, h, m, d) each, and which hold a token, (b, m).
+
+        `tokens` (b, padded n) says which positions are tokens; None: every one counts.
+        """
+        m = self.num_landmarks
+        q_sum, k_sum = _segment_sums(q, m), _segment_sums(k, m)
+        if tokens is None:
+            segment = -(-q.shape[-2] // m)
+            return q_sum / segment, k_sum / segment, None
+        count = tokens.reshape(*tokens.shape[:-1], m, -1).sum(-1)
+        divisor = (count + self.eps).to(q_sum.dtype)[:, None, :, None]
+        return q_sum / divisor, k_sum / divisor, count > 0
+
+    def _inverse(self, q_m: Tensor, k_m: Tensor, valid: Tensor | None) -> Tensor:
+        """Pseudo-inverse of the landmarks' attention, (b, h, m, m).
+
+        Its iterations would keep some thirty (m, m) matrices per head for the backward pass:
+        computed again there instead.
+        """
+        if torch.is_grad_enabled() and q_m.requires_grad:
+            inverse: Tensor = checkpoint(
+                _landmark_inverse, q_m, k_m, valid, self.scale, self.pinv_iterations,
+                use_reentrant=False, preserve_rng_state=False,
+            )  # fmt: skip
+            return inverse
+        return _landmark_inverse(q_m, k_m, valid, self.scale, self.pinv_iterations)
+
+
+def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
+    """Moore–Penrose inverse of softmax matrices (…, m, m) by a third-order iteration.
+
+    Razavi et al. 2014, as used in Nyströmformer, Eq. 11, from Z = Aᵀ / (‖A‖₁ ‖A‖∞)::
+
+        Z ← Z (13 I − AZ (15 I − AZ (7 I − AZ))) / 4
+
+    Both norms are maxima over all matrices given. Inverses of a well-conditioned A converge in
+    about 20 iterations; float32 rounding grows beyond some 25.
+    """
+    magnitude = a.abs()
+    z = a.mT / (magnitude.sum(-1).amax() * magnitude.sum(-2).amax())
+    identity = torch.eye(a.shape[-1], device=a.device, dtype=a.dtype)
+    for _ in range(iterations):
+        az = a @ z
+        inner = 15 * identity - az @ (7 * identity - az)
+        z = 0.25 * (z @ (13 * identity - az @ inner))
+    return z
+
+
+def _landmark_inverse(
+    q_m: Tensor, k_m: Tensor, valid: Tensor | None, scale: float, iterations: int
+) -> Tensor:
+    # In half precision the iteration does not converge: float32 there, autocast or not.
+    precise = torch.promote_types(q_m.dtype, torch.float32)
+    with torch.autocast(q_m.device.type, enabled=False):
+        similarity = (q_m.to(precise) @ k_m.to(precise).mT) * scale
+        if valid is not None:
+            pairs = valid[:, None, :, None] & valid[:, None, None, :]
+            similarity = similarity.masked_fill(~pairs, -torch.finfo(precise).max)
+        return iterative_pinv(similarity.softmax(-1), iterations).to(q_m.dtype)
+
+
+def _segment_sums(t: Tensor, m: int) -> Tensor:
+    """Sum over m equal segments of (…, n, d), zeros standing at the left where n % m > 0."""
+    padded = F.pad(t, (0, 0, -t.shape[-2] % m, 0))
+    return padded.reshape(*padded.shape[:-2], m, -1, padded.shape[-1]).sum(-2)
+
+
+def _masked_attention(
+    q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor, scale: float
+) -> Tensor:
+    """Attention of (b, h, r, d) to (b, h, c, d); masked rows get the plain mean, as in the package.
+
+    `rows` (b, r) and `columns` (b, c) are bool; no (r, c) mask is made.
+    """
+    bias = torch.zeros(columns.shape, dtype=q.dtype, device=q.device)
+    bias = bias.masked_fill(~columns, torch.finfo(q.dtype).min)[:, None, None, :]
+    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
+    return torch.where(rows[:, None, :, None], out, v.mean(-2, keepdim=True))

@@ -1,0 +1,75 @@
+"""Attention pooling: a score per instance, and the weighted mean they give.
+
+Ilse et al., *Attention-based Deep Multiple Instance Learning*, ICML 2018, Eq. 8 (plain) and
+Eq. 9 (gated).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+class AttentionScores(nn.Module):
+    """Attention logits of instances, (n, d) → (n, branches).
+
+    Gated: s = w (tanh(V g) ⊙ σ(U g)); plain: s = w tanh(V g). The softmax over the instances is
+    left to the caller, because the logits are what guides a cascade and colours a map.
+
+    Parameters
+    ----------
+    n_features, hidden : int
+        d, and the length of V g.
+    gated : bool
+        With the sigmoid branch U.
+    dropout : float
+        On both branches.
+    branches : int
+        Scores per instance; one per class in CLAM-MB.
+    bias : bool
+        Of V, U and w.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        hidden: int = 256,
+        *,
+        gated: bool = True,
+        dropout: float = 0.0,
+        branches: int = 1,
+    ) -> None:
+        super().__init__()
+        self.content = nn.Linear(n_features, hidden)
+        self.gate = nn.Linear(n_features, hidden) if gated else None
+        self.score = nn.Linear(hidden, branches)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, instances: Tensor) -> Tensor:
+        """(n, d) → (n, branches)."""
+        hidden = self.dropout(self.content(instances).tanh())
+        if self.gate is not None:
+            hidden = hidden * self.dropout(self.gate(instances).sigmoid())
+        scores: Tensor = self.score(hidden)
+        return scores
+
+
+def softmax_pool(scores: Tensor, instances: Tensor) -> Tensor:
+    """Weighted mean Σ softmax(s)_i h_i, (n,) and (n, d) → (d,)."""
+    return scores.softmax(0) @ instances
+
+
+def in_slices(
+    function: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor, size: int = 4096
+) -> tuple[Tensor, ...]:
+    """Apply a row-wise function to a few thousand rows at a time, (n, d) → tuple of (n, …).
+
+    The same numbers, with intermediate results of `size` rows instead of n. Only without a
+    gradient: autograd would keep every slice's intermediates anyhow.
+    """
+    if torch.is_grad_enabled() or len(rows) <= size:
+        return function(rows)
+    parts = [function(slice_) for slice_ in torch.split(rows, size)]
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))

@@ -1,0 +1,88 @@
+"""The phantom's nouns: what is asked for, and the truth that is planted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_hagmil.errors import HagmilError
+
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
+Polygon = npt.NDArray[np.float64]
+
+MIN_SIZE = 1024
+MAX_SIZE = 100_000
+MIN_MPP = 0.1
+MAX_MPP = 2.0
+
+
+class PhantomError(HagmilError, ValueError):
+    """A phantom slide that cannot be planned or written as asked."""
+
+
+@dataclass(frozen=True)
+class PhantomConfig:
+    """What to plant, and how large.
+
+    Attributes
+    ----------
+    seed
+        Chooses everything that varies: pieces, stain, anatomy, distractors, lesions.
+    size
+        Height and width of level 0 in pixels, 1024 to 100 000.
+    lesions
+        Number of lesions; None draws it from the seed (0 included), 0 is a healthy slide. Fewer
+        are planted where the tissue has no room for one of at least the smallest diameter.
+    lesion_diameters_um
+        Smallest and largest diameter in µm, drawn log-uniformly and capped to what the tissue
+        holds. The diameter is that of the circle of the same area.
+    mpp
+        µm per pixel of level 0, 0.1 to 2.
+    """
+
+    seed: int = 0
+    size: int = 16384
+    lesions: int | None = None
+    lesion_diameters_um: tuple[float, float] = (150.0, 4000.0)
+    mpp: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn, before any work."""
+        low, high = self.lesion_diameters_um
+        if not MIN_SIZE <= self.size <= MAX_SIZE:
+            raise PhantomError(f"size must be {MIN_SIZE} to {MAX_SIZE} px, not {self.size}")
+        if not MIN_MPP <= self.mpp <= MAX_MPP:
+            raise PhantomError(f"mpp must be {MIN_MPP} to {MAX_MPP} µm per px, not {self.mpp}")
+        if self.lesions is not None and self.lesions < 0:
+            raise PhantomError(f"lesions must be 0 or more, or None, not {self.lesions}")
+        if not 0 < low <= high:
+            raise PhantomError(f"lesion_diameters_um must be 0 < low <= high, not {low}, {high}")
+        if self.seed < 0:
+            raise PhantomError(f"seed must be 0 or more, not {self.seed}")
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One planted tumour.
+
+    Attributes
+    ----------
+    polygon
+        (n, 2) outline as (y, x) in level-0 pixels, pixel centres at integers, not closed.
+    diameter_um
+        Diameter of the circle of the same area, µm.
+    area_um2
+        Area of the polygon, µm².
+    """
+
+    polygon: Polygon
+    diameter_um: float
+    area_um2: float
+
+
+@dataclass(frozen=True)
+class PhantomTruth:
+    """All that was planted on one slide; no lesions: healthy."""
+
+    lesions: tuple[Lesion, ...]

@@ -1,0 +1,153 @@
+"""What an analysis looks like in napari: layer tuples, every one in µm.
+
+All layers of a slide share its frame: level-0 pixel (0, 0) is centred on the origin, one
+world unit is one µm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_hagmil.attention import AttentionRegion, attention_map, branch_outlines
+from napari_hagmil.cascade import Stage
+from napari_hagmil.geometry import magnification_label, overlay_placement
+from napari_hagmil.quadtree import PatchGrid
+from napari_hagmil.slide import Slide
+
+LayerTuple = tuple[Any, dict[str, Any], str]
+
+#: Where this package keeps its facts in a layer's metadata.
+KEY = "napari_hagmil"
+
+#: Blue to yellow, readable by colour-blind people, and neither end is a colour of H&E.
+ATTENTION_COLORMAP = "cividis"
+
+#: Outline of a branch by depth: light to strong, over pink and over violet.
+BRANCH_COLORS = ("#00e5ff", "#7cff4f", "#ffd400", "#ff8c1a", "#ff4fd8")
+CUT_COLOR = "#5b6470"
+UNREAD_COLOR = "#ff2222"
+REGION_COLOR = "#ff2d95"
+
+
+def slide_layer(slide: Slide) -> LayerTuple:
+    """The slide as a multiscale image of lazy levels, its coarsest in memory."""
+    mpp = slide.mpp or 1.0
+    unit = "um" if slide.mpp else "pixel"
+    metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}
+    if slide.is_rgb:
+        look: dict[str, Any] = {"rgb": True}
+    else:
+        look = {"channel_axis": 2} if slide.n_channels > 1 else {"rgb": False}
+    return (
+        slide.view_levels(),
+        {
+            "name": slide.name,
+            "multiscale": True,
+            "scale": (mpp, mpp),
+            "units": (unit, unit),
+            "metadata": {KEY: metadata},
+            **look,
+        },
+        "image",
+    )
+
+
+def attention_layer(
+    grid: PatchGrid, stage: Stage, mpp: float, *, opacity: float = 0.55
+) -> LayerTuple:
+    """One depth's attention percentiles over the slide; what was not visited is transparent.
+
+    Raw attention, ranks and what became of each node stand in the metadata, for whoever
+    asks what lies under the pointer.
+    """
+    amap = attention_map(grid, stage.nodes, stage.scores)
+    scale, translate = overlay_placement(amap.downsample, mpp, amap.origin)
+    return (
+        amap.values,
+        {
+            "name": f"Attention {magnification_label(grid.downsample * mpp)}",
+            "scale": scale,
+            "translate": translate,
+            "units": ("um", "um"),
+            "rgb": False,
+            "colormap": ATTENTION_COLORMAP,
+            "contrast_limits": (0.0, 100.0),
+            "interpolation2d": "nearest",
+            "blending": "translucent",
+            "opacity": opacity,
+            "metadata": {KEY: {"depth": stage.depth}},
+        },
+        "image",
+    )
+
+
+def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float) -> LayerTuple:
+    """Outlines of the quadtree: followed branches by depth, and where a branch was cut."""
+    outlines = branch_outlines(grids, stages)
+    statuses = np.asarray(outlines.status)
+    colors = np.array([_branch_color(d, s) for d, s in zip(outlines.depth, statuses, strict=True)])
+    widths = np.array([0.022 * grids[d].stride * mpp for d in outlines.depth])
+    widths[np.isin(statuses, ("cut", "leaf"))] *= 0.5
+    return (
+        list(outlines.rectangles * mpp),
+        {
+            "name": "Branches",
+            "shape_type": "rectangle",
+            "edge_color": colors,
+            "edge_width": widths,
+            "face_color": "transparent",
+            "opacity": 0.9,
+            "units": ("um", "um"),
+            "features": {"depth": np.asarray(outlines.depth), "status": statuses},
+            "metadata": {KEY: {"branches": True}},
+        },
+        "shapes",
+    )
+
+
+def _branch_color(depth: int, status: str) -> str:
+    if status == "cut":
+        return CUT_COLOR
+    return UNREAD_COLOR if status == "unread" else BRANCH_COLORS[depth % len(BRANCH_COLORS)]
+
+
+def regions_layer(regions: Sequence[AttentionRegion], mpp: float) -> LayerTuple:
+    """Attention regions as polygons that people can edit."""
+    return (
+        [region.polygon * mpp for region in regions],
+        {
+            "name": "Attention regions",
+            "shape_type": "polygon",
+            "edge_color": REGION_COLOR,
+            "edge_width": 6.0,
+            "face_color": "transparent",
+            "units": ("um", "um"),
+            "ndim": 2,
+            "features": {
+                "score": np.array([region.score for region in regions], dtype=np.float64),
+                "area_um2": np.array([region.area_um2 for region in regions], dtype=np.float64),
+            },
+            "metadata": {KEY: {"regions": True}},
+        },
+        "shapes",
+    )
+
+
+def regions_from_layer(layer: Any, mpp: float) -> list[AttentionRegion]:
+    """Regions as they stand in a Shapes layer, edits included; polygons drawn by hand too.
+
+    Areas are those of the shapes as they are now. The score is the one that the region was
+    found with; NaN for shapes that people have added.
+    """
+    scores = layer.features.get("score")
+    regions = []
+    for i, shape in enumerate(layer.data):
+        polygon = np.asarray(shape, dtype=np.float64)[:, -2:] / mpp
+        y, x = polygon.T
+        area = 0.5 * abs(np.dot(y, np.roll(x, 1)) - np.dot(x, np.roll(y, 1))) * mpp**2
+        score = float(scores.iloc[i]) if scores is not None else float("nan")
+        regions.append(AttentionRegion(polygon, score, float(area)))
+    return regions

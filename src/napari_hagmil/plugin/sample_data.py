@@ -1,0 +1,40 @@
+"""napari's sample data: a phantom slide, made once and kept in the user's cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from napari_hagmil.phantom import PhantomConfig, write_phantom
+from napari_hagmil.plugin.layers import LayerTuple, slide_layer
+from napari_hagmil.slide import open_slide
+
+#: The slide of the demo; its seed lies outside those that the demo model was trained on.
+DEMO_PHANTOM = PhantomConfig(seed=900_001, size=12_288, lesions=3)
+
+#: Counts up when the renderer changes what it draws, so that an old slide is not shown.
+_EDITION = 1
+
+
+def phantom_path(config: PhantomConfig = DEMO_PHANTOM, *, folder: Path | None = None) -> Path:
+    """The phantom's path; the slide is written when it is not there yet.
+
+    Parameters
+    ----------
+    config : PhantomConfig
+        Which phantom.
+    folder : Path, optional
+        Where it is kept; by default the user's cache.
+    """
+    place = folder or user_cache_path("napari-hagmil", appauthor=False)
+    path = place / f"phantom-{_EDITION}-{config.seed}-{config.size}.tiff"
+    if not path.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        write_phantom(path, config)
+    return path
+
+
+def open_phantom() -> list[LayerTuple]:
+    """Layers of the phantom, for File ▸ Open Sample."""
+    return [slide_layer(open_slide(phantom_path()))]

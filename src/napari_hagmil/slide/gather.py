@@ -1,0 +1,180 @@
+"""From tiles to any rectangle of a level, through a cache that is bounded in bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from napari_hagmil.errors import SlideReadError
+from napari_hagmil.slide.protocol import Address, LevelGrid, Meter, Pixels, SlideReader
+
+#: Enough for a row of 256-px tiles of a slide 120,000 px wide. Twice as much would cost
+#: more in fresh memory than it saves in decoding.
+CACHE_BYTES = 96 * 2**20
+
+
+class TileCache:
+    """The tiles used last, at most `limit` bytes of them; safe to share between threads."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit = limit
+        self.n_bytes = 0
+        self._tiles: OrderedDict[Address, Pixels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, address: Address) -> Pixels | None:
+        """Return the tile if it is held, and mark it as used."""
+        with self._lock:
+            tile = self._tiles.get(address)
+            if tile is not None:
+                self._tiles.move_to_end(address)
+            return tile
+
+    def put(self, address: Address, tile: Pixels) -> None:
+        """Hold a tile, and let go of those not used for longest."""
+        with self._lock:
+            if address in self._tiles or tile.nbytes > self.limit:
+                return
+            self._tiles[address] = tile
+            self.n_bytes += tile.nbytes
+            while self.n_bytes > self.limit:
+                self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        with self._lock:
+            self._tiles.clear()
+            self.n_bytes = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gatherer:
+    """Reads rectangles of a level of a reader.
+
+    Attributes
+    ----------
+    reader : SlideReader
+        Where tiles come from.
+    background : int
+        Value of what lies outside the slide, and of tiles that the file does not hold.
+    meter : Meter
+        Counts what is read from the file.
+    unreadable : dict
+        Damaged tiles met so far, with the sentence that says what is wrong.
+    """
+
+    reader: SlideReader
+    background: int
+    cache: TileCache = field(default_factory=TileCache)
+    meter: Meter = field(default_factory=Meter)
+    unreadable: dict[Address, str] = field(default_factory=dict)
+
+    def read(
+        self, level: int, top_left: tuple[int, int], shape: tuple[int, int], *, mark: bool = False
+    ) -> Pixels:
+        """Pixels of a rectangle, which may reach outside of the level.
+
+        Parameters
+        ----------
+        level : int
+            Level of the file.
+        top_left, shape : tuple of int
+            First row and column, and size, px of that level.
+        mark : bool
+            Draw damaged tiles as hatching instead of raising.
+
+        Returns
+        -------
+        (h, w, c) array
+            A fresh array.
+        """
+        facts = self.reader.facts
+        grid = facts.grids[level]
+        if (whole := self._whole_tile(level, grid, top_left, shape, mark)) is not None:
+            return whole
+        out = np.full((*shape, facts.n_channels), self.background, facts.dtype)
+        rows, columns = (
+            _span(start, size, grid.shape[axis])
+            for axis, (start, size) in enumerate(zip(top_left, shape, strict=True))
+        )
+        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+            return out
+        for row in range(rows[0] // grid.tile[0], -(-rows[1] // grid.tile[0])):
+            for column in range(columns[0] // grid.tile[1], -(-columns[1] // grid.tile[1])):
+                tile = self._tile((level, row, column), mark)
+                if tile is not None:
+                    corner = (row * grid.tile[0], column * grid.tile[1])
+                    _paste(out, top_left, tile, corner, (rows[1], columns[1]))
+        return out
+
+    def _whole_tile(
+        self,
+        level: int,
+        grid: LevelGrid,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        mark: bool,
+    ) -> Pixels | None:
+        """Hand out a tile as it was decoded, when just that is asked for.
+
+        It is not cached: whoever reads along the grid reads every tile once, and the copy
+        would cost a fifth of the decoding.
+        """
+        if shape != grid.tile or top_left[0] % shape[0] or top_left[1] % shape[1]:
+            return None
+        inside = all(0 <= t <= n - s for t, n, s in zip(top_left, grid.shape, shape, strict=True))
+        if not inside:
+            return None
+        address = level, top_left[0] // shape[0], top_left[1] // shape[1]
+        if (held := self.cache.get(address)) is not None:
+            return held.copy()
+        tile = self._tile(address, mark, keep=False)
+        if tile is None or tile.shape[:2] != shape:
+            return None
+        return tile if tile.flags.writeable and tile.flags.c_contiguous else tile.copy()
+
+    def _tile(self, address: Address, mark: bool, *, keep: bool = True) -> Pixels | None:
+        tile = self.cache.get(address) if keep else None
+        if tile is not None:
+            return tile
+        try:
+            tile = self.reader.read_tile(address, self.meter)
+        except SlideReadError as error:
+            self.unreadable[address] = str(error)
+            if not mark:
+                raise
+            return self._hatching(address[0])
+        if tile is not None and keep:
+            self.cache.put(address, tile)
+        return tile
+
+    def _hatching(self, level: int) -> Pixels:
+        """Diagonal stripes, which no tissue and no glass looks like: *unread*."""
+        facts = self.reader.facts
+        rows, columns = facts.grids[level].tile
+        stripes = (np.add.outer(np.arange(rows), np.arange(columns)) // 8) % 2
+        values = np.where(stripes, 64, 160).astype(facts.dtype)
+        return np.repeat(values[..., None], facts.n_channels, axis=2)
+
+
+def _span(start: int, size: int, limit: int) -> tuple[int, int]:
+    return max(start, 0), min(start + size, limit)
+
+
+def _paste(
+    out: Pixels,
+    origin: tuple[int, int],
+    tile: Pixels,
+    corner: tuple[int, int],
+    limit: tuple[int, int],
+) -> None:
+    """Copy the part of a tile that lies in the picture and inside the level."""
+    y0, x0 = max(origin[0], corner[0]), max(origin[1], corner[1])
+    y1 = min(origin[0] + out.shape[0], corner[0] + tile.shape[0], limit[0])
+    x1 = min(origin[1] + out.shape[1], corner[1] + tile.shape[1], limit[1])
+    if y1 > y0 and x1 > x0:
+        part = tile[y0 - corner[0] : y1 - corner[0], x0 - corner[1] : x1 - corner[1]]
+        out[y0 - origin[0] : y1 - origin[0], x0 - origin[1] : x1 - origin[1]] = part

@@ -1,0 +1,187 @@
+"""What a file format has to offer to be a slide: a grid of tiles per level, and some facts.
+
+A backend decodes single tiles. Gathering, caching, white margins, resampling and the
+viewer's levels are written once, above it (`gather`, `pyramid`, `region`, `view`).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[Any]
+"""(height, width, channels), uint8 for every brightfield slide."""
+
+Address = tuple[int, int, int]
+"""Level, row and column of a tile."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelGrid:
+    """How one level of the file is cut into tiles.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns of the level, px.
+    tile : tuple of int
+        Rows and columns of a tile, px; strips are tiles as wide as the level.
+    compression : str
+        As people call it: "JPEG", "JPEG 2000", "Deflate".
+    sparse : int
+        How many tiles the file does not hold; they are background.
+    """
+
+    shape: tuple[int, int]
+    tile: tuple[int, int]
+    compression: str = "none"
+    sparse: int = 0
+
+    @property
+    def n_tiles(self) -> tuple[int, int]:
+        """Rows and columns of the grid of tiles."""
+        return -(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1])
+
+
+@dataclass(frozen=True, slots=True)
+class PixelSize:
+    """A pixel size that the file states.
+
+    Attributes
+    ----------
+    mpp : tuple of float
+        µm per level-0 pixel, (y, x).
+    source : str
+        Where it stands: "Aperio MPP tag", "TIFF resolution", "objective power".
+    """
+
+    mpp: tuple[float, float]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFacts:
+    """What a backend found out about a file without decoding a pixel.
+
+    Attributes
+    ----------
+    grids : tuple of LevelGrid
+        One per level, finest first.
+    n_channels : int
+        Channels of every tile.
+    dtype : numpy.dtype
+        Of every tile.
+    is_rgb : bool
+        Whether the channels are red, green and blue.
+    fluorescence : str
+        Empty for brightfield, else what lit the slide ("3 fluorescence channels").
+    pixel_sizes : tuple of PixelSize
+        As stated by the file, best first.
+    objective : float or None
+        Magnification of the objective.
+    vendor : str
+        Who wrote the file.
+    associated : tuple of str
+        Names of label, macro and thumbnail; their pixels may show patient data.
+    warnings : tuple of str
+        What deserves a look, a sentence each.
+    why : str
+        Why this backend was chosen.
+    """
+
+    grids: tuple[LevelGrid, ...]
+    n_channels: int = 3
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(np.uint8))
+    is_rgb: bool = True
+    fluorescence: str = ""
+    pixel_sizes: tuple[PixelSize, ...] = ()
+    objective: float | None = None
+    vendor: str = "unknown"
+    associated: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    why: str = ""
+
+
+class SlideReader(Protocol):
+    """A file format.
+
+    `read_tile` is called from many threads at once.
+    """
+
+    @property
+    def backend(self) -> str:
+        """Name of the backend, "tiff"."""
+
+    @property
+    def facts(self) -> SlideFacts:
+        """What is known without decoding."""
+
+    def read_tile(self, address: Address, meter: Meter) -> Pixels | None:
+        """Decode one tile.
+
+        Parameters
+        ----------
+        address : tuple of int
+            Level, row, column.
+        meter : Meter
+            Told how many bytes were read.
+
+        Returns
+        -------
+        (h, w, c) array or None
+            At most the grid's tile size; the last row and column may be cut at the
+            level's edge or padded beyond it. None: the file holds no such tile.
+
+        Raises
+        ------
+        SlideReadError
+            When the tile cannot be decoded.
+        """
+
+    def fingerprint(self) -> str:
+        """Hash the content; the path does not count."""
+
+    def close(self) -> None:
+        """Let go of the file."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts what was read; safe to share between threads.
+
+    Attributes
+    ----------
+    bytes_read, tiles_read : int
+        Encoded bytes fetched from the file, and tiles decoded.
+    """
+
+    bytes_read: int = 0
+    tiles_read: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, n_bytes: int) -> None:
+        """Count one tile of `n_bytes` encoded bytes."""
+        with self._lock:
+            self.bytes_read += n_bytes
+            self.tiles_read += 1
+
+
+@dataclass(frozen=True, slots=True)
+class SlideSpec:
+    """All that another process needs to open the same slide; picklable.
+
+    Attributes
+    ----------
+    path : Path
+        The file or folder.
+    mpp : float or None
+        The pixel size the user gave, µm per level-0 pixel.
+    """
+
+    path: Path
+    mpp: float | None = None

@@ -1,0 +1,101 @@
+"""Look into an encoded tile before it is decoded: its size, and whether it ends.
+
+Decoders allocate what the tile's own header declares, and fill a truncated JPEG with grey
+without an error. Both are caught here.
+"""
+
+from __future__ import annotations
+
+import struct
+
+#: An end marker may be followed by padding.
+_TAIL = 64
+
+
+def check_segment(data: bytes, kind: str, limit: tuple[int, int], *, header: bool = True) -> None:
+    """Raise ValueError with the reason when a tile must not be decoded.
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded tile.
+    kind : str
+        "JPEG", "JPEG 2000", "WebP"; others are not looked into.
+    limit : tuple of int
+        Rows and columns that the tile may have.
+    header : bool
+        False for a JPEG whose header stands elsewhere (Hamamatsu).
+    """
+    if kind == "JPEG":
+        _check_end(data, restart=not header)
+        size = jpeg_size(data) if header else None
+    elif kind == "JPEG 2000":
+        _check_end(data)
+        size = jpeg2000_size(data)
+    elif kind == "WebP":
+        size = webp_size(data)
+    else:
+        return
+    if size is not None and (size[0] > limit[0] or size[1] > limit[1]):
+        raise ValueError(f"it holds {size[0]}×{size[1]} pixels where {limit[0]}×{limit[1]} fit")
+
+
+def _check_end(data: bytes, *, restart: bool = False) -> None:
+    # Within the scan every 0xFF is followed by 0 or a restart marker, so that the end
+    # marker cannot stand there by chance.
+    if data.rfind(b"\xff\xd9", max(0, len(data) - _TAIL)) >= 0:
+        return
+    if restart and len(data) > 1 and data[-2] == 0xFF and 0xD0 <= data[-1] <= 0xD7:
+        return
+    raise ValueError("it is cut short")
+
+
+def jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns from the start-of-frame marker."""
+    at = 2
+    while at + 9 <= len(data):
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            rows, columns = struct.unpack_from(">HH", data, at + 5)
+            return rows, columns
+        if marker == 0xDA:
+            return None
+        # Fill bytes and markers without a body.
+        bare = marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8
+        at += 1 if marker == 0xFF else 2
+        if not bare:
+            at += int(struct.unpack_from(">H", data, at)[0])
+    return None
+
+
+def jpeg2000_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns from the SIZ marker of the codestream."""
+    at = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if at < 0 or at + 24 > len(data):
+        return None
+    columns, rows, left, top = struct.unpack_from(">IIII", data, at + 8)
+    return rows - top, columns - left
+
+
+def webp_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns from the first chunk of a WebP file."""
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    if data[12:16] == b"VP8 ":
+        columns, rows = struct.unpack_from("<HH", data, 26)
+        return rows & 0x3FFF, columns & 0x3FFF
+    if data[12:16] == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits >> 14 & 0x3FFF) + 1, (bits & 0x3FFF) + 1
+    columns = int.from_bytes(data[24:27], "little") + 1
+    return int.from_bytes(data[27:30], "little") + 1, columns
+
+
+def png_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns from the IHDR chunk of a PNG file."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
+        return None
+    columns, rows = struct.unpack_from(">II", data, 16)
+    return rows, columns

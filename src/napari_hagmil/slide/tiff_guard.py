@@ -1,0 +1,124 @@
+"""What a TIFF claims is checked before anything is decoded, allocated or followed.
+
+A 272 KB file can declare a tile of 268 MB, a 1 MB JPEG can hold 8192² pixels behind a tile
+of 256², and a chain of pages can bite its own tail.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+from napari_hagmil.errors import SlideFormatError
+
+#: Pages of a file. Slides have tens, multiplexed ones hundreds.
+MAX_PAGES = 5000
+
+#: Decoded bytes of one tile or strip. Scanners write 0.2 MB, strips reach tens of MB.
+MAX_SEGMENT_BYTES = 128 * 2**20
+
+#: Pixels on a side; slides reach 400,000.
+MAX_SIDE = 4_000_000
+
+#: Tags of a page.
+_MAX_TAGS = 4096
+
+
+def check_page_chain(path: Path) -> None:
+    """Follow the chain of pages, and refuse what is no TIFF, a loop, or endless.
+
+    Raises
+    ------
+    SlideFormatError
+        In one sentence.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(16)
+        layout = _layout(path.name, head, size)
+        if layout is None:
+            return
+        order, wide = layout
+        offset = _unpack(order + ("Q" if wide else "I"), head[8:16] if wide else head[4:8])
+        seen: set[int] = set()
+        while offset:
+            if offset in seen:
+                raise SlideFormatError(
+                    f"{path.name} is damaged: its chain of pages is a loop at byte {offset}; "
+                    "export the slide again"
+                )
+            if len(seen) >= MAX_PAGES:
+                raise SlideFormatError(
+                    f"{path.name} has more than {MAX_PAGES} pages, which no slide has; "
+                    "give a pyramidal TIFF of one slide"
+                )
+            seen.add(offset)
+            file.seek(offset)
+            n_tags = _unpack(order + ("Q" if wide else "H"), file.read(8 if wide else 2))
+            if n_tags > _MAX_TAGS or n_tags == 0 or offset + n_tags * (20 if wide else 12) > size:
+                raise SlideFormatError(
+                    f"{path.name} is damaged or cut short: the page at byte {offset} claims "
+                    f"{n_tags} tags in a file of {size} bytes; copy or export it again"
+                )
+            file.seek(n_tags * (20 if wide else 12), os.SEEK_CUR)
+            offset = _unpack(order + ("Q" if wide else "I"), file.read(8 if wide else 4))
+
+
+def _layout(name: str, head: bytes, size: int) -> tuple[str, bool] | None:
+    """Byte order, and whether it is a BigTIFF; None when the chain cannot be walked so."""
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    version = struct.unpack(order + "H", head[2:4])[0] if order and len(head) == 16 else 0
+    if order is None or version not in (42, 43):
+        raise SlideFormatError(
+            f"{name} is not a TIFF (it starts with {head[:4]!r}); "
+            "give a slide that was copied whole"
+        )
+    # Hamamatsu writes 8-byte offsets into a classic TIFF above 4 GB.
+    if version == 42 and size >= 2**32:
+        return None
+    return order, version == 43
+
+
+def _unpack(layout: str, data: bytes) -> int:
+    """Read one number; 0 ends the chain where the file ends."""
+    return int(struct.unpack(layout, data)[0]) if len(data) == struct.calcsize(layout) else 0
+
+
+def check_segments(
+    name: str,
+    shape: tuple[int, int],
+    segment: tuple[int, int],
+    pixel_bytes: int,
+    counts: tuple[int, int],
+) -> None:
+    """Refuse absurd sizes of a page, its tiles or its table of tiles.
+
+    Parameters
+    ----------
+    name : str
+        The slide, for messages.
+    shape, segment : tuple of int
+        Rows and columns of the page and of its tiles, px.
+    pixel_bytes : int
+        Bytes of a decoded pixel.
+    counts : tuple of int
+        Entries in the table of tiles, and how many are needed.
+    """
+    if not all(0 < side <= MAX_SIDE for side in shape):
+        raise SlideFormatError(
+            f"{name} declares {shape[0]}×{shape[1]} pixels, more than any slide has "
+            f"(at most {MAX_SIDE} on a side); export it again"
+        )
+    n_bytes = segment[0] * segment[1] * pixel_bytes
+    if n_bytes <= 0 or n_bytes > MAX_SEGMENT_BYTES:
+        raise SlideFormatError(
+            f"{name} declares tiles of {segment[0]}×{segment[1]} pixels ({n_bytes / 1e6:.0f} MB), "
+            f"above the limit of {MAX_SEGMENT_BYTES / 1e6:.0f} MB; "
+            "convert it to tiles of 256 to 1024"
+        )
+    if counts[0] < counts[1]:
+        raise SlideFormatError(
+            f"{name} lists {counts[0]} tiles where its size needs {counts[1]}; "
+            "copy or export it again"
+        )

@@ -1,0 +1,147 @@
+"""Levels for a viewer: those of the file, and virtual ones between and below them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import dask.array as da
+import numpy as np
+
+from napari_hagmil.slide.protocol import Pixels
+from napari_hagmil.slide.resample import area_mean, blocks
+
+#: Long side of the coarsest level, px: a viewer reads it whole.
+COARSEST = 2048
+
+#: Side of dask's chunks, px: smaller ones cost more in the scheduler than in decoding.
+CHUNK = 1024
+
+#: Most source pixels that are held at once while a coarse block is made.
+BLOCK_PIXELS = 4096 * 4096
+
+
+class _Source(Protocol):
+    """What is needed of a slide."""
+
+    fingerprint: str
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def n_channels(self) -> int: ...
+    def read(
+        self,
+        level: int,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        *,
+        mark_unreadable: bool = False,
+    ) -> Pixels: ...
+
+    @property
+    def reader(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ViewLevel:
+    """A level of the file, or an area mean of it.
+
+    Attributes
+    ----------
+    level : int
+        Level of the file.
+    factor : int
+        Its pixels per pixel of this one, a power of two; 1: the level itself.
+    """
+
+    level: int
+    factor: int
+
+
+def view_plan(shapes: Sequence[tuple[int, int]]) -> tuple[ViewLevel, ...]:
+    """Choose levels that step by two, down to one that a viewer can hold.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Rows and columns of the levels of the file, finest first.
+    """
+    plan: list[ViewLevel] = []
+    for level, shape in enumerate(shapes):
+        plan.append(ViewLevel(level, 1))
+        coarser = shapes[level + 1] if level + 1 < len(shapes) else None
+        factor = 2
+        # A step of 2 in the file may be 2.01 by its shapes: only a step of 3 leaves a gap.
+        while _wants(shape, factor, coarser):
+            plan.append(ViewLevel(level, factor))
+            factor *= 2
+        if max(shape) <= COARSEST:
+            break
+    return tuple(plan)
+
+
+def _wants(shape: tuple[int, int], factor: int, coarser: tuple[int, int] | None) -> bool:
+    if coarser is None:
+        return max(shape) * 2 / factor > COARSEST
+    return max(shape) / max(coarser) >= 1.5 * factor
+
+
+class LevelArray:
+    """A level for `dask.array.from_array`: reads what is asked for, and no more."""
+
+    ndim = 3
+
+    def __init__(self, slide: _Source, view: ViewLevel) -> None:
+        self._slide, self._view = slide, view
+        rows, columns = slide.reader.facts.grids[view.level].shape
+        self._source = (rows, columns)
+        f = view.factor
+        self.shape = (-(-rows // f), -(-columns // f), slide.n_channels)
+        self.dtype = slide.dtype
+
+    @property
+    def name(self) -> str:
+        """A key that is the same for the same pixels."""
+        return f"slide-{self._slide.fingerprint}-{self._view.level}-{self._view.factor}"
+
+    def __getitem__(self, key: Any) -> Pixels:
+        key = key if isinstance(key, tuple) else (key,)
+        key = (*key, *(slice(None),) * (3 - len(key)))
+        rows, columns = (k if isinstance(k, slice) else slice(k, k + 1) for k in key[:2])
+        y0, y1, _ = rows.indices(self.shape[0])
+        x0, x1, _ = columns.indices(self.shape[1])
+        block = self._read(y0, x0, max(y1 - y0, 0), max(x1 - x0, 0))
+        inner = tuple(slice(None, None, k.step) if isinstance(k, slice) else 0 for k in key[:2])
+        return block[(*inner, key[2])]
+
+    def whole(self) -> Pixels:
+        """All of it, in memory."""
+        return self[:, :]
+
+    def _read(self, y: int, x: int, height: int, width: int) -> Pixels:
+        f = self._view.factor
+        out = np.empty((height, width, self.shape[2]), self.dtype)
+        for rows, columns in blocks((height, width), max(1, BLOCK_PIXELS // f**2)):
+            top, left = (y + rows.start) * f, (x + columns.start) * f
+            # Cut at the edge, so that the last pixels average what is there and no background.
+            bottom = min((y + rows.stop) * f, self._source[0])
+            right = min((x + columns.stop) * f, self._source[1])
+            source = self._slide.read(
+                self._view.level, (top, left), (bottom - top, right - left), mark_unreadable=True
+            )
+            out[rows, columns] = area_mean(source, f)
+        return out
+
+
+def lazy_array(array: LevelArray) -> Any:
+    """Wrap a level as a dask array (y, x, c) in chunks of 1024 px."""
+    return da.from_array(
+        array,
+        chunks=(CHUNK, CHUNK, -1),
+        name=array.name,
+        asarray=False,
+        lock=False,
+        meta=np.empty((0, 0, 0), array.dtype),
+    )

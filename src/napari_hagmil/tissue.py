@@ -1,0 +1,303 @@
+"""Where the tissue is: a mask at a few µm per pixel.
+
+The glass is measured first, and everything is judged against it, so that a tinted or dim
+background counts as glass. Ink is taken away before any threshold is looked for: it is
+darker and more colourful than any stain, and would push the threshold past pale tissue.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_hagmil.errors import SlideFormatError
+from napari_hagmil.geometry import Region
+from napari_hagmil.slide.pyramid import Slide
+from napari_hagmil.slide.region import read_scaled
+
+#: Factor on Otsu's threshold: tissue's pale rim still counts.
+OTSU_SHARE = 0.8
+
+#: Least saturation (0–255, against the glass) that can be stain and not noise.
+SATURATION_FLOOR = 3.0
+
+#: Least optical density (log10, against the glass) that can be stain and not noise.
+DENSITY_FLOOR = 0.006
+
+#: Diameter over which the mask is closed, µm.
+CLOSE_UM = 40.0
+
+#: Sides of the squares whose area is the smallest object and hole, µm.
+OBJECT_UM, HOLE_UM = 200.0, 190.0
+
+#: On a slide of crumbs, crumbs are the specimen: objects are kept from this share of the
+#: largest one's area on, but none smaller than the square of this side, µm (dust).
+CRUMB_SHARE, CRUMB_UM = 0.05, 75.0
+
+#: Glass is at least this bright, and its channels differ by no more than the tint.
+_GLASS_MIN, _GLASS_TINT = 150, 40
+
+Image = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class TissueMask:
+    """A boolean raster over the slide, its corner at the slide's corner.
+
+    Attributes
+    ----------
+    values : (h, w) bool array
+        True where there is tissue, or a place that could not be read.
+    downsample : float
+        Level-0 pixels per raster pixel, exact; raster pixels are square.
+    thresholds : mapping
+        How it was made: "saturation", "density", "pen" (share of the raster that is ink),
+        "unread" (share that could not be read); empty for a mask that was drawn.
+    """
+
+    values: Bools
+    downsample: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no tissue at all."""
+        return not self.values.any()
+
+    def area_um2(self, mpp: float) -> float:
+        """Area of the tissue in µm², `mpp` being µm per level-0 pixel."""
+        return float(self.values.sum()) * (self.downsample * mpp) ** 2
+
+
+def segment_tissue(slide: Slide, *, mpp: float = 8.0) -> TissueMask:
+    """Find the tissue of a brightfield slide.
+
+    Ink is removed; what is left is tissue where it is more saturated, or denser, than
+    glass, by Otsu's thresholds with floors that keep an empty slide empty. The mask is
+    closed, small objects and holes are dropped. Places that cannot be read are kept as
+    tissue: they are to be reported as unread later, not passed over as glass.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide with a pixel size.
+    mpp : float
+        µm per pixel of the mask; no finer than the slide.
+
+    Returns
+    -------
+    TissueMask
+        Possibly empty.
+
+    Raises
+    ------
+    MissingPixelSizeError
+        When the slide has no pixel size.
+    SlideFormatError
+        When the slide is not brightfield.
+    """
+    if not slide.is_brightfield:
+        raise SlideFormatError(
+            f"{slide.name} is not an RGB brightfield slide, so tissue is not found by its stain; "
+            "give a mask or an outline"
+        )
+    downsample = max(1.0, mpp / slide.require_mpp())
+    image = _raster(slide, downsample)
+    unread = _unread(slide, image.shape[:2], downsample)
+    found, thresholds = tissue_of_image(image, downsample * slide.require_mpp(), ignore=unread)
+    thresholds["unread"] = float(unread.mean())
+    return TissueMask(found | unread, downsample, thresholds)
+
+
+def tissue_of_image(
+    image: Image, mpp: float, *, ignore: Bools | None = None
+) -> tuple[Bools, dict[str, float]]:
+    """Find the tissue of a picture.
+
+    Parameters
+    ----------
+    image : (h, w, 3) uint8 array
+        RGB.
+    mpp : float
+        µm per pixel, about 8.
+    ignore : (h, w) bool array or None
+        Pixels that are left out of every statistic, and are not tissue.
+
+    Returns
+    -------
+    mask : (h, w) bool array
+    thresholds : dict
+        "saturation", "density" and "pen".
+    """
+    ignore = np.zeros(image.shape[:2], bool) if ignore is None else ignore
+    density = optical_density(cv2.medianBlur(image, 3), ignore)
+    pen = pen_marks(density, mpp)
+    usable = ~(pen | ignore)
+    saturation, dark = _saturation(density), density.mean(axis=2)
+    over_saturation = max(SATURATION_FLOOR, OTSU_SHARE * _otsu(saturation[usable]))
+    over_density = max(DENSITY_FLOOR, OTSU_SHARE * _otsu(dark[usable]))
+    found = ((saturation > over_saturation) | (dark > over_density)) & usable
+    found = _clean(found, mpp) & usable
+    thresholds = {
+        "saturation": over_saturation,
+        "density": over_density,
+        "pen": float(pen.mean()),
+    }
+    return found, thresholds
+
+
+def optical_density(image: Image, ignore: Bools) -> Floats:
+    """Absorbance of every channel against the glass: log10(glass / pixel), (h, w, 3)."""
+    glass = background_colour(image, ignore)
+    # One table per channel: 256 logarithms instead of one per pixel.
+    levels = np.maximum(np.arange(256, dtype=np.float32), 1)
+    tables = np.maximum(np.log10(glass[None, :] / levels[:, None]), 0).astype(np.float32)
+    return np.stack([tables[image[..., c], c] for c in range(3)], axis=-1)
+
+
+def background_colour(image: Image, ignore: Bools) -> Floats:
+    """Colour of the glass, (3,): the brightest common one that is nearly neutral.
+
+    White of an absent tile (255) is no glass unless there is nothing else that is bright.
+    A picture without glass is judged against white.
+    """
+    darkest, brightest = image.min(axis=2), image.max(axis=2)
+    neutral = (darkest >= _GLASS_MIN) & (brightest - darkest <= _GLASS_TINT) & ~ignore
+    counts = np.bincount(darkest[neutral], minlength=256).astype(np.float64)
+    if counts[:254].sum() > 0.01 * max(1, (~ignore).sum()):
+        counts[254:] = 0
+    smooth = np.convolve(counts, np.ones(5), mode="same")
+    if smooth.max() < 1e-3 * image[..., 0].size:
+        return np.full(3, 255, np.float32)
+    mode = int(np.flatnonzero(smooth >= 0.3 * smooth.max())[-1])
+    mode = int(np.argmax(np.where(np.abs(np.arange(256) - mode) <= 4, counts, 0)))
+    glass = image[neutral & (np.abs(darkest.astype(np.int16) - mode) <= 2)]
+    return np.asarray(np.median(glass, axis=0), dtype=np.float32)
+
+
+def pen_marks(density: Floats, mpp: float) -> Bools:
+    """Marker ink, told from stain by the ratios of its channels' densities.
+
+    Haematoxylin, eosin and DAB all absorb green; blue, green and red ink each spare a
+    channel that the stains do not, and black ink is dense and neutral.
+
+    `density` is (h, w, 3), the absorbance of red, green and blue; `mpp` is µm per pixel.
+    """
+    red, green, blue = (density[..., c] for c in range(3))
+    low, high = density.min(axis=2), density.max(axis=2)
+    ink = (red > 0.30) & (red > 1.5 * green) & (red > 2 * blue)  # blue
+    ink |= (green < 0.7 * np.minimum(red, blue)) & (np.minimum(red, blue) > 0.15)  # green
+    ink |= (green > 0.40) & (blue > 0.8 * green) & (red < 0.2 * green)  # red
+    ink |= (low > 0.55) & (high - low < 0.25 * high)  # black
+    ink = _drop_small(ink, (OBJECT_UM / mpp) ** 2 / 4)
+    if not ink.any():
+        return ink
+    # Strokes are rimmed by pale ink, which passes for stain.
+    width = 2 * max(1, round(24 / mpp)) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    wide: Bools = cv2.dilate(ink.view(np.uint8), kernel).astype(bool)
+    return wide
+
+
+def tissue_from_polygons(
+    polygons: Iterable[ArrayLike], slide_shape: tuple[int, int], downsample: float
+) -> TissueMask:
+    """Make a mask of outlines that somebody drew.
+
+    Parameters
+    ----------
+    polygons : iterable of (n, 2) arrays
+        (y, x) of the corners in level-0 px, pixel centres at integers.
+    slide_shape : tuple of int
+        Rows and columns of level 0.
+    downsample : float
+        Level-0 pixels per raster pixel.
+    """
+    shape = raster_shape(slide_shape, downsample)
+    values = np.zeros(shape, np.uint8)
+    for polygon in polygons:
+        corners = np.asarray(polygon, dtype=np.float64)
+        # Level-0 centres at integers → raster centres at integers, with 4 fractional bits.
+        on_raster = ((corners + 0.5) / downsample - 0.5)[:, ::-1]
+        fixed = np.rint(on_raster * 16).astype(np.int32)
+        cv2.fillPoly(values, [fixed], 1, shift=4)
+    return TissueMask(values.astype(bool), float(downsample))
+
+
+def raster_shape(slide_shape: Sequence[int], downsample: float) -> tuple[int, int]:
+    """Rows and columns of a raster that covers the whole slide."""
+    rows, columns = (max(1, math.ceil(side / downsample - 1e-9)) for side in slide_shape)
+    return rows, columns
+
+
+def _raster(slide: Slide, downsample: float) -> Image:
+    shape = raster_shape(slide.shape, downsample)
+    height, width = (round(n * downsample) for n in shape)
+    return read_scaled(slide, Region(0, 0, height, width), shape, mark_unreadable=True)
+
+
+def _unread(slide: Slide, shape: tuple[int, int], downsample: float) -> Bools:
+    """Raster pixels that damaged tiles of any level touch."""
+    values = np.zeros(shape, bool)
+    for level, row, column in slide.unreadable:
+        tile = slide.reader.facts.grids[level].tile
+        scale_y, scale_x = (d / downsample for d in slide.levels[level].downsample)
+        y0, y1 = int(row * tile[0] * scale_y), math.ceil((row + 1) * tile[0] * scale_y)
+        x0, x1 = int(column * tile[1] * scale_x), math.ceil((column + 1) * tile[1] * scale_x)
+        values[y0:y1, x0:x1] = True
+    return values
+
+
+def _saturation(density: Floats) -> Floats:
+    """HSV saturation (0–255) of the picture as it would look on white glass."""
+    transmitted = np.power(10, -density)
+    high = transmitted.max(axis=2)
+    saturation: Floats = 255 * (high - transmitted.min(axis=2)) / np.maximum(high, 1e-6)
+    return saturation
+
+
+def _otsu(values: Floats) -> float:
+    """Otsu's threshold of a histogram with 256 bins; 0 without values."""
+    if not values.size or not values.max() > 0:
+        return 0.0
+    counts, edges = np.histogram(values, bins=256)
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = counts.cumsum()
+    above = below[-1] - below
+    sums = (counts * centres).cumsum()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(centres[int(np.nanargmax(between))])
+
+
+def _clean(mask: Bools, mpp: float) -> Bools:
+    """Close gaps, then drop small objects and small holes."""
+    width = 2 * (round(CLOSE_UM / mpp) // 2) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    closed = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
+    largest = int(_areas(closed)[1].max(initial=0))
+    crumb = max(CRUMB_SHARE * largest, (CRUMB_UM / mpp) ** 2)
+    kept = _drop_small(closed, min(crumb, (OBJECT_UM / mpp) ** 2))
+    return ~_drop_small(~kept, (HOLE_UM / mpp) ** 2)
+
+
+def _drop_small(mask: Bools, min_pixels: float) -> Bools:
+    """Remove the connected components with fewer pixels."""
+    labels, areas = _areas(mask)
+    result: Bools = (areas >= max(min_pixels, 1))[labels]
+    return result
+
+
+def _areas(mask: Bools) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Label the connected components; pixels of each, 0 for what is not in the mask."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    return labels, areas

@@ -1,0 +1,270 @@
+"""The dock: open a slide, run the cascade, see where it looked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+
+from napari_hagmil.bags import EncodingProgress
+from napari_hagmil.bundles import find_bundle, shipped_bundles
+from napari_hagmil.cascade import Stage
+from napari_hagmil.errors import HagmilError
+from napari_hagmil.export import write_geojson
+from napari_hagmil.geometry import magnification
+from napari_hagmil.models import load_bundle
+from napari_hagmil.plugin.sample_data import phantom_path
+from napari_hagmil.session import Session, sentence
+from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.widgets.findings_panel import FindingsPanel
+from napari_hagmil.widgets.overlay import Overlay
+from napari_hagmil.widgets.pointer_panel import PointerPanel
+from napari_hagmil.widgets.regions_panel import RegionsPanel
+from napari_hagmil.widgets.run_panel import RunPanel
+from napari_hagmil.widgets.slide_panel import SlidePanel
+from napari_hagmil.widgets.style import MAX_WIDTH, QUIET_COLOR, text_label
+from napari_hagmil.widgets.work import Background, Relay
+
+#: Seconds between two updates of the progress bar: more only slow the window.
+_TICK = 0.1
+
+
+class CascadeDock(QWidget):  # type: ignore[misc]
+    """Reads a slide with the cascade, and shows where it looked.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.session = Session()
+        self.overlay = Overlay(napari_viewer, self.session)
+        self.slide_panel, self.run_panel = SlidePanel(), RunPanel(list(shipped_bundles()))
+        self.findings, self.pointer, self.regions = FindingsPanel(), PointerPanel(), RegionsPanel()
+        self._work, self._relay, self._last_tick = Background(), Relay(), 0.0
+        self._region_index = -1
+        self._run_when_open = False
+        self._lay_out()
+        self._connect_panels()
+        self._connect_session()
+        self._choose_model(self.run_panel.model.currentText())
+        napari_viewer.mouse_move_callbacks.append(self._on_pointer)
+
+    def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
+        """Open a slide in the background; with `run`, start the cascade when it is there."""
+        self._run_when_open = run
+        self._start_opening(f"Opening {Path(path).name}…", lambda: Path(path), mpp)
+
+    def open_phantom(self, *, run: bool = False) -> None:
+        """Open the built-in phantom, made on first use."""
+        self._run_when_open = run
+        self._start_opening("Making the phantom slide (once)…", phantom_path, None)
+
+    def run(self) -> None:
+        """Run the cascade on the open slide."""
+        if self._work.busy or self.session.slide is None:
+            return
+        self.session.device = self.run_panel.device.currentText()
+        self.session.budget = self.run_panel.chosen_budget()
+        self.session.begin()
+        self._work.start(
+            lambda: self.session.run(self._relay.sent.emit),
+            on_item=self._take_stage,
+            on_done=lambda: self._end_run(complete=True),
+            on_cancelled=lambda: self._end_run(complete=False),
+            on_error=self.session.fail,
+        )
+
+    def export(self, path: str | Path) -> None:
+        """Write the regions as they stand in the viewer."""
+        slide = self.session.slide
+        if slide is None or slide.mpp is None:
+            return
+        regions = self.overlay.regions()
+        deepest = self.session.grids[len(self.session.stages) - 1].downsample * slide.mpp
+        try:
+            write_geojson(
+                path,
+                regions,
+                fingerprint=slide.fingerprint,
+                magnification=magnification(deepest),
+            )
+        except HagmilError as error:
+            self.regions.say(sentence(error))
+        else:
+            self.regions.say(f"{len(regions)} regions written to {path}")
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Stop what runs and let go of the file."""
+        if self._on_pointer in self.viewer.mouse_move_callbacks:
+            self.viewer.mouse_move_callbacks.remove(self._on_pointer)
+        self.session.cancel()
+        self._work.wait()
+        self.session.close()
+        super().closeEvent(event)
+
+    def _lay_out(self) -> None:
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(6, 6, 6, 6)
+        for panel in (
+            self.slide_panel,
+            self.run_panel,
+            self.findings,
+            self.pointer,
+            self.regions,
+            text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR),
+        ):
+            column.addWidget(panel)
+        column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(content)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(330)
+        self.setMaximumWidth(MAX_WIDTH)
+
+    def _connect_panels(self) -> None:
+        self.slide_panel.open_asked.connect(self.open)
+        self.slide_panel.phantom_asked.connect(self.open_phantom)
+        self.slide_panel.mpp_given.connect(self._set_mpp)
+        self.run_panel.run_asked.connect(self.run)
+        self.run_panel.cancel_asked.connect(self.session.cancel)
+        self.run_panel.model_chosen.connect(self._choose_model)
+        self.findings.visibility_changed.connect(self.overlay.set_depth_visible)
+        self.findings.branches_changed.connect(self.overlay.set_branches_visible)
+        self.findings.opacity_changed.connect(self.overlay.set_opacity)
+        self.regions.find_asked.connect(self._draw_regions)
+        self.regions.step_asked.connect(self._step)
+        self.regions.export_asked.connect(self.export)
+        self._relay.sent.connect(self._show_progress)
+
+    def _connect_session(self) -> None:
+        self.session.state_changed.connect(self._show_state)
+        self.session.slide_changed.connect(self._show_slide)
+        self.session.started.connect(self._clear_findings)
+        self.session.stage_found.connect(self._show_stage)
+        self.session.finished.connect(self._show_result)
+        self.session.failed.connect(self.run_panel.show_error)
+
+    def _start_opening(self, what: str, find: Any, mpp: float | None) -> None:
+        if self._work.busy:
+            return
+        self.slide_panel.show_busy(what)
+        self.session.set_state("opening")
+
+        def work() -> Iterator[Slide]:
+            slide = open_slide(find(), mpp=mpp)
+            # Reads the coarsest level, which napari would otherwise read on the GUI thread.
+            slide.view_levels()
+            yield slide
+
+        self._work.start(
+            work,
+            on_item=self.session.adopt,
+            on_done=self._after_opening,
+            on_cancelled=self._opening_stopped,
+            on_error=self._opening_failed,
+        )
+
+    def _after_opening(self) -> None:
+        if self._run_when_open:
+            self._run_when_open = False
+            self.run()
+
+    def _opening_stopped(self) -> None:
+        self.session.set_state("ready" if self.session.slide else "empty")
+
+    def _opening_failed(self, error: BaseException) -> None:
+        if self.session.slide is None:
+            self.slide_panel.show_busy("No slide is open.")
+            self.session.set_state("empty")
+        else:
+            self.slide_panel.show_slide(self.session.slide)
+            self.session.set_state("ready")
+        self.run_panel.show_error(sentence(error))
+
+    def _set_mpp(self, mpp: float) -> None:
+        if self.session.slide is not None:
+            self.open(self.session.slide.path, mpp=mpp)
+
+    def _choose_model(self, name: str) -> None:
+        try:
+            config = load_bundle(find_bundle(name)).config
+        except HagmilError as error:
+            self.run_panel.show_error(sentence(error))
+            return
+        self.session.model_name = name
+        self.run_panel.show_error("")
+        self.run_panel.show_budget(config.mpp, config.budget)
+
+    def _show_state(self, state: str) -> None:
+        self.run_panel.set_state(state)
+        self.slide_panel.set_enabled(state not in ("opening", "running"))
+
+    def _show_slide(self, slide: Slide) -> None:
+        self.slide_panel.show_slide(slide)
+        self.findings.clear()
+        self.overlay.show_slide()
+        self.regions.set_available(stages=False, regions=0)
+        self.regions.default_path = str(slide.path.with_suffix(".geojson"))
+
+    def _clear_findings(self) -> None:
+        self.findings.clear()
+        self.overlay.clear_findings()
+        self.regions.set_available(stages=False, regions=0)
+
+    def _take_stage(self, stage: Stage) -> None:
+        self.session.add_stage(stage)
+
+    def _show_stage(self, stage: Stage) -> None:
+        self.overlay.show_stage(stage.depth)
+        model, slide = self.session.model, self.session.slide
+        if model is not None and slide is not None and slide.mpp is not None:
+            mpp = self.session.grids[stage.depth].downsample * slide.mpp
+            self.findings.add_stage(stage, mpp, tuple(model.config.classes))
+
+    def _end_run(self, *, complete: bool) -> None:
+        self.session.finish(complete=complete)
+
+    def _show_result(self, result: Any) -> None:
+        if result is not None:
+            self.findings.show_result(result)
+        if self.session.stages:
+            self._draw_regions(self.regions.quantile)
+
+    def _draw_regions(self, quantile: float) -> None:
+        self._region_index = -1
+        n_regions = self.overlay.show_regions(quantile)
+        self.regions.set_available(stages=True, regions=n_regions)
+
+    def _step(self, step: int) -> None:
+        n_regions = len(self.overlay.regions())
+        if n_regions:
+            self._region_index = max(self._region_index + step, -1) % n_regions
+            self.overlay.go_to_region(self._region_index)
+            self.regions.say(f"Region {self._region_index + 1} of {n_regions}")
+
+    def _show_progress(self, progress: EncodingProgress) -> None:
+        now = time.monotonic()
+        slide, reading = self.session.slide, self.session.reading
+        if slide is None or reading is None or slide.mpp is None:
+            return
+        if now - self._last_tick >= _TICK or progress.done == progress.total:
+            self._last_tick = now
+            mpp = reading.quadtree.grids[progress.depth].downsample * slide.mpp
+            self.run_panel.show_progress(progress, mpp)
+
+    def _on_pointer(self, viewer: Any, event: Any) -> None:
+        at = self.overlay.pixel_at(event.position)
+        self.pointer.show_facts(self.session.node_facts(*at) if at is not None else [])

@@ -1,0 +1,138 @@
+"""Keeps the viewer's layers in step with the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_hagmil.plugin.layers import (
+    LayerTuple,
+    attention_layer,
+    branches_layer,
+    regions_from_layer,
+    regions_layer,
+    slide_layer,
+)
+from napari_hagmil.attention import AttentionRegion
+from napari_hagmil.session import Session
+
+
+class Overlay:
+    """The layers of one sitting in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where layers are added; what others put there is left alone.
+    session : Session
+        What is shown.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        self.viewer, self.session = viewer, session
+        self.opacity = 0.55
+        self.branches_visible = True
+        self._slide: Layer | None = None
+        self._attention: dict[int, Layer] = {}
+        self._branches: Layer | None = None
+        self._regions: Layer | None = None
+
+    def show_slide(self) -> None:
+        """Replace the slide before, and all that lay on it, by the one in hand."""
+        self.clear_findings()
+        self._drop(self._slide)
+        slide = self.session.slide
+        if slide is None:
+            return
+        added = self._add(slide_layer(slide))
+        self._slide = added
+        self.viewer.reset_view()
+        bar = self.viewer.canvas.overlays.scale_bar
+        bar.visible = slide.mpp is not None
+
+    def clear_findings(self) -> None:
+        """Take the last run's layers away."""
+        for layer in (*self._attention.values(), self._branches, self._regions):
+            self._drop(layer)
+        self._attention, self._branches, self._regions = {}, None, None
+
+    def show_stage(self, depth: int) -> None:
+        """Show one more depth; it hides the coarser ones below it."""
+        stage, mpp = self.session.stages[depth], self._mpp
+        for layer in self._attention.values():
+            layer.visible = False
+        data = attention_layer(self.session.grids[depth], stage, mpp, opacity=self.opacity)
+        self._attention[depth] = self._add(data)
+        self._drop(self._branches)
+        self._branches = self._add(branches_layer(self.session.grids, self.session.stages, mpp))
+        self._branches.visible = self.branches_visible
+
+    def show_regions(self, quantile: float) -> int:
+        """Draw the attention regions anew; how many there are."""
+        self._drop(self._regions)
+        regions = self.session.regions(quantile=quantile)
+        self._regions = self._add(regions_layer(regions, self._mpp))
+        return len(regions)
+
+    def regions(self) -> list[AttentionRegion]:
+        """The regions as they stand in the viewer, edits included."""
+        if self._regions is None or self._regions not in self.viewer.layers:
+            return []
+        return regions_from_layer(self._regions, self._mpp)
+
+    def go_to_region(self, index: int) -> None:
+        """Centre one region at a magnification that shows it whole."""
+        regions = self.regions()
+        if not regions:
+            return
+        y0, x0, y1, x1 = (self._mpp * v for v in regions[index % len(regions)].bounds)
+        camera = self.viewer.scene.camera
+        camera.center = ((y0 + y1) / 2, (x0 + x1) / 2)
+        height, width = self.viewer.canvas.size
+        whole = 0.4 * min(height / max(y1 - y0, 1.0), width / max(x1 - x0, 1.0))
+        # No closer than one screen pixel per level-0 pixel: beyond it there is nothing to see.
+        camera.zoom = min(whole, 1 / self._mpp)
+
+    def set_depth_visible(self, depth: int, visible: bool) -> None:
+        """Show or hide one depth's attention."""
+        if depth in self._attention:
+            self._attention[depth].visible = visible
+
+    def set_branches_visible(self, visible: bool) -> None:
+        """Show or hide the outlines."""
+        self.branches_visible = visible
+        if self._branches is not None:
+            self._branches.visible = visible
+
+    def set_opacity(self, opacity: float) -> None:
+        """Opacity of all attention layers, 0 to 1."""
+        self.opacity = opacity
+        for layer in self._attention.values():
+            layer.opacity = opacity
+
+    def pixel_at(self, position: Any) -> tuple[float, float] | None:
+        """Level-0 pixel (y, x) of a world position; None off the slide."""
+        if self.session.slide is None:
+            return None
+        y, x = (float(v) for v in np.asarray(position)[-2:] / self._mpp)
+        height, width = self.session.slide.shape
+        inside = -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5
+        return (y, x) if inside else None
+
+    @property
+    def _mpp(self) -> float:
+        slide = self.session.slide
+        return slide.mpp if slide is not None and slide.mpp is not None else 1.0
+
+    def _add(self, layer_tuple: LayerTuple) -> Layer:
+        data, meta, kind = layer_tuple
+        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        return added[0] if isinstance(added, list) else added
+
+    def _drop(self, layer: Layer | None) -> None:
+        # The user may have deleted it already.
+        if layer is not None and layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)

@@ -1,0 +1,131 @@
+import time
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_hagmil.attention import AttentionMap, attention_map, find_regions
+from napari_hagmil.attention.rings import label_areas, signed_area, trace_rings
+from napari_hagmil.quadtree import PatchGrid
+
+masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))
+
+
+def _map(values, stride=10.0, origin=(0.0, 0.0)):
+    return AttentionMap(np.asarray(values, np.float32), stride, origin)
+
+
+def _filled(rings, shape):
+    """Even-odd fill of rings given in raster corners, sampled at pixel centres."""
+    row, column = np.mgrid[: shape[0], : shape[1]] + 0.5
+    inside = np.zeros(shape, bool)
+    for ring in rings:
+        for (y0, x0), (y1, x1) in zip(ring, np.roll(ring, -1, axis=0), strict=True):
+            if x0 == x1:
+                inside ^= (row > min(y0, y1)) & (row < max(y0, y1)) & (column < x0)
+    return inside
+
+
+@given(masks)
+def test_the_rings_of_an_area_fill_exactly_its_pixels(mask):
+    labels = label_areas(mask)
+    for label, rings in trace_rings(labels):
+        np.testing.assert_array_equal(_filled(rings, mask.shape), labels == label)
+
+
+@given(masks)
+def test_rings_never_pass_a_corner_twice_and_holes_run_the_other_way(mask):
+    for _, (outer, *holes) in trace_rings(label_areas(mask)):
+        assert signed_area(outer) > 0
+        assert all(signed_area(hole) < 0 for hole in holes)
+        for ring in (outer, *holes):
+            assert len(np.unique(ring, axis=0)) == len(ring)
+
+
+@given(masks, st.sampled_from([1.0, 2.0002, 0.7]))
+def test_regions_tile_the_high_nodes_exactly(mask, downsample):
+    grid = PatchGrid(224, downsample, mask.shape)
+    nodes = np.argwhere(np.ones(mask.shape)).astype(np.int64)
+    regions = find_regions(
+        attention_map(grid, nodes, mask.ravel()), mpp=0.5, quantile=max(1 - mask.mean(), 1e-6)
+    )
+    if mask.all() or not mask.any():
+        assert regions == []
+        return
+    y0, x0, y1, x1 = grid.edges(nodes[mask.ravel()]).T
+    expected = float(((y1 - y0) * (x1 - x0)).sum() * 0.25)
+    assert sum(region.area_um2 for region in regions) == pytest.approx(expected, rel=1e-12)
+    assert sum(region.n_nodes for region in regions) == mask.sum()
+
+
+def test_a_region_lies_on_the_pixel_edges_of_its_patches():
+    (region,) = find_regions(
+        _map([[1, 2], [3, 9]], stride=10.0, origin=(20.0, 30.0)), mpp=0.5, quantile=0.9
+    )
+    assert region.bounds == (29.5, 39.5, 39.5, 49.5)
+    assert region.peak == (34.5, 44.5)
+    assert region.area_um2 == 25.0
+    assert region.score == 100.0
+
+
+def test_a_hole_stays_a_hole():
+    values = np.ones((5, 5))
+    values[1:4, 1:4] = 5
+    values[2, 2] = np.nan
+    (region,) = find_regions(_map(values), mpp=1.0, quantile=0.7)
+    assert len(region.holes) == 1
+    assert region.area_um2 == 800
+
+
+def test_corners_alone_do_not_connect():
+    values = [[9, 1, 1], [1, 9, 1], [1, 1, 1]]
+    assert len(find_regions(_map(values), mpp=1.0, quantile=0.8)) == 2
+
+
+def test_the_best_region_comes_first():
+    values = np.arange(100.0).reshape(10, 10)
+    values[0, 0] = 1000
+    regions = find_regions(_map(values), mpp=1.0)
+    scores = [region.score for region in regions]
+    assert scores == sorted(scores, reverse=True)
+    assert regions[0].bounds[:2] == (-0.5, -0.5)
+
+
+def test_attention_and_its_percentiles_give_the_same_regions():
+    attention = np.random.default_rng(3).random((20, 20)) ** 9
+    percentiles = 100 * (attention.ravel().argsort().argsort().reshape(20, 20) + 1) / 400
+    for a, b in zip(
+        find_regions(_map(attention), mpp=1), find_regions(_map(percentiles), mpp=1), strict=True
+    ):
+        np.testing.assert_array_equal(a.polygon, b.polygon)
+        assert a.score == b.score
+
+
+@pytest.mark.parametrize("values", [np.ones((4, 4)), np.full((4, 4), np.nan), np.empty((0, 0))])
+def test_where_nothing_stands_out_there_is_no_region(values):
+    assert find_regions(_map(values), mpp=1.0) == []
+
+
+def test_small_regions_can_be_left_out():
+    values = [[9, 9, 1, 8], [1, 1, 1, 1]]
+    assert len(find_regions(_map(values), mpp=1.0, quantile=0.5, min_area=0)) == 1
+    assert len(find_regions(_map(values), mpp=1.0, quantile=0.7, min_area=101)) == 1
+
+
+def test_the_quantile_must_be_a_share():
+    with pytest.raises(ValueError, match="quantile of attention regions"):
+        find_regions(_map([[1, 2]]), mpp=1.0, quantile=90)
+
+
+def test_ten_thousand_nodes_take_a_blink():
+    noise = cv2.GaussianBlur(np.random.default_rng(0).random((100, 100)), (0, 0), 1.5)
+    amap = _map(noise)
+    find_regions(amap, mpp=0.25)
+    start = time.process_time()
+    regions = find_regions(amap, mpp=0.25)
+    assert regions
+    # A tenth of this is usual; the bound only catches a quadratic slip.
+    assert time.process_time() - start < 0.3

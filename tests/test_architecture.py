@@ -1,0 +1,147 @@
+"""The architecture, checked: which way imports point, and how large a piece of code may be."""
+
+from __future__ import annotations
+
+import ast
+import io
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "napari_hagmil"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 30
+VAGUE_NAMES = {"utils", "util", "core", "helpers", "manager", "misc", "common"}
+#: napari's GUI, and what only makes sense beside it. napari's layers, types and settings are none.
+GUI = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "superqt", "magicgui", "vispy")
+NAPARI_GUI = ("napari._qt", "napari.qt", "napari.viewer", "napari.window", "napari._vispy")
+NAPARI_GUI_NAMES = {"Viewer", "run", "gui_qt", "view_path", "imshow", "current_viewer"}
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of every import, wherever it stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield from ((node.module or "", alias.name) for alias in node.names)
+
+
+def is_gui(module: str, name: str) -> bool:
+    if module.split(".")[0] in GUI or f"{module}.".startswith(tuple(f"{m}." for m in NAPARI_GUI)):
+        return True
+    return module == "napari" and name in NAPARI_GUI_NAMES
+
+
+def docstring_lines(function: Function) -> set[int]:
+    first = function.body[0]
+    if ast.get_docstring(function, clean=False) is None:
+        return set()
+    return set(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+
+
+def code_lines(source: str) -> set[int]:
+    """Return the numbers of the lines that hold code: neither blank nor a comment alone."""
+    empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {
+        line
+        for token in tokens
+        if token.type not in empty
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+
+
+def function_lengths(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield each function's name and the lines of code of its body."""
+    source = path.read_text("utf-8")
+    code = code_lines(source)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, Function):
+            body = range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+            yield node.name, len((code & set(body)) - docstring_lines(node))
+
+
+@pytest.mark.slow
+def test_import_contracts() -> None:
+    """The layers, and what ``slide`` and ``models`` may not know: [tool.importlinter]."""
+    answer = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_gui_only_in_widgets(path: Path) -> None:
+    if path.is_relative_to(PACKAGE / "widgets"):
+        return
+    found = [f"{m} {n}".strip() for m, n in imports(ast.parse(path.read_text())) if is_gui(m, n)]
+    assert not found, f"{name_of(path)} imports the GUI ({', '.join(found)}); only widgets may"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [
+        ("napari_hagmil", {"numpy", "torch", "napari", "dask", "zarr", "cv2"}),
+        ("napari_hagmil.errors", {"numpy"}),
+        ("napari_hagmil.geometry", {"torch", "napari", "dask", "zarr"}),
+        ("napari_hagmil.slide", {"torch", "napari", "qtpy"}),
+        ("napari_hagmil.attention", {"torch", "napari", "qtpy"}),
+        ("napari_hagmil.export", {"torch", "napari", "qtpy"}),
+        ("napari_hagmil.models", {"napari", "qtpy", "tifffile", "zarr", "dask"}),
+        ("napari_hagmil.plugin.reader", {"torch", "qtpy"}),
+        ("napari_hagmil.session", {"qtpy"}),
+        ("napari_hagmil.cli", {"torch", "napari", "qtpy"}),
+    ],
+)
+def test_import_stays_light(module: str, heavy: set[str]) -> None:
+    script = f"import sys, {module}; print(*sorted({heavy!r} & set(sys.modules)))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.split() == [], f"import {module} brings {answer.stdout.strip()}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_module_is_small_and_named(path: Path) -> None:
+    lines = len(path.read_text("utf-8").splitlines())
+    assert lines <= MAX_MODULE_LINES, f"{name_of(path)} has {lines} lines, more than 300; split it"
+    vague = VAGUE_NAMES & set(path.relative_to(PACKAGE).with_suffix("").parts)
+    assert not vague, f"{name_of(path)} is called {vague}; name what it holds"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_short(path: Path) -> None:
+    long = {name: n for name, n in function_lengths(path) if n > MAX_FUNCTION_LINES}
+    assert not long, f"{name_of(path)} has functions of more than 30 lines of code: {long}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_bare_except_print_or_eval(path: Path) -> None:
+    """The library raises and the application shows; nothing swallows an error unseen."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        where = f"{name_of(path)}:{getattr(node, 'lineno', 0)}"
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{where} has a bare except"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"eval", "exec", "breakpoint"}, f"{where} {node.func.id}"
+            allowed = path.is_relative_to(PACKAGE / "cli") or node.func.id != "print"
+            assert allowed, f"{where} prints; only the command line does"
