@@ -29,3 +29,48 @@ def data_dir() -> Path:
 def slides_dir(data_dir: Path) -> Path:
     """Real slides."""
     return data_dir / "slides"
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small phantom slide with two lesions; its truth lies beside it."""
+    from napari_hagmil.phantom import PhantomConfig, write_phantom
+
+    path = tmp_path_factory.mktemp("phantom") / "phantom.tiff"
+    write_phantom(path, PhantomConfig(seed=5, size=4096, lesions=2))
+    return path
+
+
+@pytest.fixture(scope="session")
+def scratch_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of three small untrained stages over the default encoder."""
+    import torch
+
+    from napari_hagmil.encoders import load_encoder
+    from napari_hagmil.models import (
+        BundleConfig,
+        CascadeModel,
+        EncoderFacts,
+        IATConfig,
+        save_bundle,
+    )
+
+    encoder = load_encoder("efficientnet-lite0")
+    torch.manual_seed(0)
+    stage = IATConfig(n_features=encoder.n_features, widths=(32, 16), n_classes=2, heads=2)
+    config = BundleConfig(
+        name="scratch",
+        encoder=EncoderFacts(
+            name=encoder.name,
+            weights_sha256=encoder.weights_sha256,
+            n_features=encoder.n_features,
+        ),
+        patch_size=encoder.patch_size,
+        mpp=(1.0, 0.5, 0.25),
+        classes=("normal", "tumor"),
+        stages=(stage,) * 3,
+        budget=(4, 6),
+    )
+    path = tmp_path_factory.mktemp("bundle") / "scratch.hagmil"
+    save_bundle(CascadeModel(config), path)
+    return path

@@ -23,11 +23,10 @@ from napari_hagmil.slide.region import read_scaled
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
 
-#: Least saturation (0–255, against the glass) that can be stain and not noise.
-SATURATION_FLOOR = 3.0
-
-#: Least optical density (log10, against the glass) that can be stain and not noise.
-DENSITY_FLOOR = 0.006
+#: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
+#: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
+#: Otsu's threshold would pass over pale mucin, fat and necrosis.
+SATURATION_LIMITS, DENSITY_LIMITS = (3.0, 20.0), (0.006, 0.05)
 
 #: Diameter over which the mask is closed, µm.
 CLOSE_UM = 40.0
@@ -76,13 +75,13 @@ class TissueMask:
         return float(self.values.sum()) * (self.downsample * mpp) ** 2
 
 
-def segment_tissue(slide: Slide, *, mpp: float = 8.0) -> TissueMask:
+def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -> TissueMask:
     """Find the tissue of a brightfield slide.
 
     Ink is removed; what is left is tissue where it is more saturated, or denser, than
     glass, by Otsu's thresholds with floors that keep an empty slide empty. The mask is
-    closed, small objects and holes are dropped. Places that cannot be read are kept as
-    tissue: they are to be reported as unread later, not passed over as glass.
+    closed, small objects and holes are dropped; it can come out empty. Places that cannot
+    be read are kept as tissue, to be reported as unread later and not passed over as glass.
 
     Parameters
     ----------
@@ -90,11 +89,8 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0) -> TissueMask:
         An open slide with a pixel size.
     mpp : float
         µm per pixel of the mask; no finer than the slide.
-
-    Returns
-    -------
-    TissueMask
-        Possibly empty.
+    remove_pen : bool
+        Switch off for special stains that are as blue or green as ink (trichrome).
 
     Raises
     ------
@@ -111,13 +107,15 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0) -> TissueMask:
     downsample = max(1.0, mpp / slide.require_mpp())
     image = _raster(slide, downsample)
     unread = _unread(slide, image.shape[:2], downsample)
-    found, thresholds = tissue_of_image(image, downsample * slide.require_mpp(), ignore=unread)
+    found, thresholds = tissue_of_image(
+        image, downsample * slide.require_mpp(), ignore=unread, remove_pen=remove_pen
+    )
     thresholds["unread"] = float(unread.mean())
     return TissueMask(found | unread, downsample, thresholds)
 
 
 def tissue_of_image(
-    image: Image, mpp: float, *, ignore: Bools | None = None
+    image: Image, mpp: float, *, ignore: Bools | None = None, remove_pen: bool = True
 ) -> tuple[Bools, dict[str, float]]:
     """Find the tissue of a picture.
 
@@ -129,6 +127,8 @@ def tissue_of_image(
         µm per pixel, about 8.
     ignore : (h, w) bool array or None
         Pixels that are left out of every statistic, and are not tissue.
+    remove_pen : bool
+        Whether marker ink is looked for.
 
     Returns
     -------
@@ -138,11 +138,11 @@ def tissue_of_image(
     """
     ignore = np.zeros(image.shape[:2], bool) if ignore is None else ignore
     density = optical_density(cv2.medianBlur(image, 3), ignore)
-    pen = pen_marks(density, mpp)
+    pen = pen_marks(density, mpp) if remove_pen else np.zeros_like(ignore)
     usable = ~(pen | ignore)
     saturation, dark = _saturation(density), density.mean(axis=2)
-    over_saturation = max(SATURATION_FLOOR, OTSU_SHARE * _otsu(saturation[usable]))
-    over_density = max(DENSITY_FLOOR, OTSU_SHARE * _otsu(dark[usable]))
+    over_saturation = float(np.clip(OTSU_SHARE * _otsu(saturation[usable]), *SATURATION_LIMITS))
+    over_density = float(np.clip(OTSU_SHARE * _otsu(dark[usable]), *DENSITY_LIMITS))
     found = ((saturation > over_saturation) | (dark > over_density)) & usable
     found = _clean(found, mpp) & usable
     thresholds = {
@@ -190,20 +190,28 @@ def pen_marks(density: Floats, mpp: float) -> Bools:
 
     `density` is (h, w, 3), the absorbance of red, green and blue; `mpp` is µm per pixel.
     """
-    red, green, blue = (density[..., c] for c in range(3))
-    low, high = density.min(axis=2), density.max(axis=2)
-    ink = (red > 0.30) & (red > 1.5 * green) & (red > 2 * blue)  # blue
-    ink |= (green < 0.7 * np.minimum(red, blue)) & (np.minimum(red, blue) > 0.15)  # green
-    ink |= (green > 0.40) & (blue > 0.8 * green) & (red < 0.2 * green)  # red
-    ink |= (low > 0.55) & (high - low < 0.25 * high)  # black
-    ink = _drop_small(ink, (OBJECT_UM / mpp) ** 2 / 4)
-    if not ink.any():
-        return ink
-    # Strokes are rimmed by pale ink, which passes for stain.
+    strong = _drop_small(_ink(density, 1.0), (100 / mpp) ** 2)
+    if not strong.any():
+        return strong
+    # A stroke thins out at its rim and between the bristles: pale ink counts beside ink.
+    labels, _ = _areas(_ink(density, 0.3) | strong)
+    inked = np.zeros(labels.max() + 1, bool)
+    inked[labels[strong]] = True
     width = 2 * max(1, round(24 / mpp)) + 1
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    wide: Bools = cv2.dilate(ink.view(np.uint8), kernel).astype(bool)
+    wide: Bools = cv2.dilate(inked[labels].view(np.uint8), kernel).astype(bool)
     return wide
+
+
+def _ink(density: Floats, share: float) -> Bools:
+    """Pixels with the hue of ink, and at least a share of its least density."""
+    red, green, blue = (density[..., c] for c in range(3))
+    low, high = density.min(axis=2), density.max(axis=2)
+    ink: Bools = (red > 0.25 * share) & (red > 1.05 * green) & (blue < 0.38 * red)  # blue
+    ink |= (np.minimum(red, blue) > 0.15 * share) & (green < 0.8 * np.minimum(red, blue))  # green
+    ink |= (green > 0.40 * share) & (blue > 0.8 * green) & (red < 0.2 * green)  # red
+    ink |= (low > 0.30 * share) & (high - low < 0.15 * high)  # black
+    return ink
 
 
 def tissue_from_polygons(

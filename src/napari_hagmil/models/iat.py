@@ -53,8 +53,8 @@ class IATConfig:
     residual_kernel : int
         Odd length of the convolution over the values.
     pooling : "aggregation" or "class_token"
-        How a block's view of the bag arises: from the attention scores, or from a learned token
-        that goes through the blocks with the instances (ablation; the scores then only guide).
+        How a block's view of the bag arises: the attended instances, or a learned token that
+        goes through the blocks with the instances and reads the attended ones (ablation).
     gated : bool
         Gated or plain attention scores (ablation).
     """
@@ -129,7 +129,7 @@ class AttentionBlock(nn.Module):
         h = 1.7595671 h + Dropout(Nyström(LN₁(h)))
         g = Dropout(GELU(Linear(LN₂(h))))
         s = AttentionScores(g)
-        z = LN₂(softmax(s)ᵀ h)              or LN₂ of the class token
+        z = LN₂(softmax(s)ᵀ h)              with a class token t: LN₂(t + softmax(s)ᵀ h)
         r = GELU(LN(Linear(z)))
     """
 
@@ -171,7 +171,9 @@ class AttentionBlock(nn.Module):
         hidden = torch.add(attended, hidden, alpha=ADMIN_GAIN)
         patches = hidden[1:] if self.has_token else hidden
         scores, instances = in_slices(self._score, patches)
-        pooled = hidden[0] if self.has_token else softmax_pool(scores, hidden)
+        pooled = softmax_pool(scores, patches)
+        if self.has_token:
+            pooled = pooled + hidden[0]
         return hidden, BlockOutput(scores, instances, self.to_bag(self.norm(pooled)))
 
     def _score(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -189,10 +191,12 @@ class IntegratedAttentionTransformer(BagModel):
     config : IATConfig
     """
 
+    default_loss = LossConfig()
+
     def __init__(self, config: IATConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or IATConfig()
-        self.n_features, self.n_classes = config.n_features, config.n_classes
+        config = config or IATConfig()
+        super().__init__(config.n_features, config.n_classes)
+        self.config = config
         bag_dim = config.bag_dim or config.widths[-1]
         widths = (config.n_features, *config.widths)
         self.blocks = nn.ModuleList(AttentionBlock(a, b, config) for a, b in pairwise(widths))
@@ -216,7 +220,7 @@ class IntegratedAttentionTransformer(BagModel):
     def _run(
         self, features: Tensor, *, keep_instances: bool
     ) -> tuple[BagOutput, tuple[BlockOutput, ...]]:
-        self._check(features)
+        self.check_bag(features)
         tokens = features
         if self.class_token is not None:
             tokens = torch.cat((self.class_token[None].to(features.dtype), features))
@@ -229,8 +233,9 @@ class IntegratedAttentionTransformer(BagModel):
         attention = outputs[-1].scores.softmax(0)
         return BagOutput(self.head(embedding), attention, embedding), tuple(outputs)
 
-    def loss(self, features: Tensor, label: int, config: LossConfig) -> BagLoss:
+    def loss(self, features: Tensor, label: int, config: LossConfig | None = None) -> BagLoss:
         """Cross-entropy of the bag plus the instance loss on the last block, HAG-MIL Eq. 13–15."""
+        config = config or self.default_loss
         output, blocks = self.forward_blocks(features)
         bag = bag_cross_entropy(output.logits, label, config.label_smoothing)
         last = blocks[-1]
@@ -239,10 +244,3 @@ class IntegratedAttentionTransformer(BagModel):
         )
         total = config.bag_weight * bag + config.instance_weight * instance
         return BagLoss(total, bag, instance, output)
-
-    def _check(self, features: Tensor) -> None:
-        if features.ndim != 2 or len(features) == 0 or features.shape[1] != self.n_features:
-            raise ValueError(
-                f"a bag has features of shape (n ≥ 1, {self.n_features}), not "
-                f"{tuple(features.shape)}; take the encoder that the model was trained with"
-            )

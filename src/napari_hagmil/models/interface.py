@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -51,13 +51,20 @@ class BagLoss(NamedTuple):
 class BagModel(nn.Module, ABC):
     """A classifier of bags, (n, n_features) → `BagOutput`, for any n ≥ 1.
 
+    Training, evaluation and attention maps need nothing else, so they treat all models alike.
+
     Attributes
     ----------
     n_features, n_classes : int
+    default_loss : LossConfig
+        How the model's paper trains it.
     """
 
-    n_features: int
-    n_classes: int
+    default_loss: ClassVar[LossConfig] = LossConfig(instance_loss="none")
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.n_features, self.n_classes = n_features, n_classes
 
     @abstractmethod
     def forward(self, features: Tensor) -> BagOutput:
@@ -68,8 +75,20 @@ class BagModel(nn.Module, ABC):
         output: BagOutput = super().__call__(features)
         return output
 
-    def loss(self, features: Tensor, label: int, config: LossConfig) -> BagLoss:
-        """Training loss of one bag; models with instance terms or tiers add theirs."""
+    def loss(self, features: Tensor, label: int, config: LossConfig | None = None) -> BagLoss:
+        """Training loss of one bag; models with instance terms or tiers add theirs.
+
+        `config`: `default_loss` unless given.
+        """
+        config = config or self.default_loss
         output = self(features)
         bag = bag_cross_entropy(output.logits, label, config.label_smoothing)
         return BagLoss(config.bag_weight * bag, bag, bag.new_zeros(()), output)
+
+    def check_bag(self, features: Tensor) -> None:
+        """Raise a ValueError unless `features` is a bag for this model."""
+        if features.ndim != 2 or len(features) == 0 or features.shape[1] != self.n_features:
+            raise ValueError(
+                f"a bag has features of shape (n ≥ 1, {self.n_features}), not "
+                f"{tuple(features.shape)}; take the encoder that the model was trained with"
+            )

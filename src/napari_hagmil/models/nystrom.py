@@ -108,17 +108,28 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
+    def row_attention(self, x: Tensor, row: int) -> Tensor:
+        """Exact softmax weights with which one token looks at all, mean of the heads.
+
+        What Nyström approximates; linear in n. (b, n, dim) → (b, n).
+        """
+        q, k, _ = self._heads_of(x)
+        similarity = (q[..., row : row + 1, :] @ k.mT) * self.scale
+        weights: Tensor = similarity.softmax(-1).mean(1)[:, 0]
+        return weights
+
     def _residual(self, v: Tensor) -> Tensor:
         """Depthwise convolution along the tokens, (b, h, n, d) → the same."""
-        n = v.shape[-2]
-        if self.legacy_padding and self.attention == "nystrom":
-            # Exactly the official computation, whose weight gradient has the fault below.
-            v = F.pad(v, (0, 0, -n % self.num_landmarks, 0))
-        elif n % 15 == 1 and v.requires_grad:
-            # oneDNN (torch 2.13, AVX-512) gives a wrong weight gradient for n = 15 i + 1 ≥ 46.
-            v = F.pad(v, (0, 0, 0, 1))
-            return self.res_conv(v)[..., :n, :]  # type: ignore[no-any-return]
-        return self.res_conv(v)[..., -n:, :]  # type: ignore[no-any-return]
+        n, right = v.shape[-2], 0
+        if v.requires_grad:
+            # The length that the package convolves: the same rounding in the weight's gradient.
+            padding = -n % self.num_landmarks
+            if not self.legacy_padding and (n + padding) % 15 == 1:
+                # oneDNN (torch 2.13, AVX-512) gets that gradient wrong at lengths 15 i + 1 ≥ 46.
+                right = 1
+            v = F.pad(v, (0, 0, padding, right))
+        out: Tensor = self.res_conv(v)
+        return out[..., out.shape[-2] - right - n : out.shape[-2] - right, :]
 
     def _exact(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
@@ -126,58 +137,45 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         return _masked_attention(q, k, v, mask, mask, self.scale)
 
     def _nystrom(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        padding = -q.shape[-2] % self.num_landmarks
-        tokens = None if mask is None else F.pad(mask, (padding, 0), value=False)
-        if padding and (mask is not None or self.legacy_padding):
-            k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
-        elif padding:
-            n = q.shape[-2]
-            tokens = (torch.arange(n + padding, device=q.device) >= padding)[None]
-        q_m, k_m, valid = self._landmarks(q, k, tokens)
-        inverse = self._inverse(q_m, k_m, valid)
-        if valid is None:
-            w = F.scaled_dot_product_attention(q_m, k, v, scale=self.scale)
-            return F.scaled_dot_product_attention(q, k_m, inverse @ w, scale=self.scale)
-        if mask is None:
-            return self._padded(q, k, v, q_m, k_m, inverse)
-        w = _masked_attention(q_m, k, v, valid, tokens, self.scale)
-        return _masked_attention(q, k_m, inverse @ w, mask, valid, self.scale)
-
-    def _padded(
-        self, q: Tensor, k: Tensor, v: Tensor, q_m: Tensor, k_m: Tensor, inverse: Tensor
-    ) -> Tensor:
-        """Attend with padding as the only mask: what is masked stands at the left, so slice it off.
-
-        Shapes: q, k, v (b, h, n, d); q_m, k_m (b, h, m, d); inverse (b, h, m, m).
-        """
+        if mask is not None:
+            return self._masked(q, k, v, mask)
         n, m = q.shape[-2], self.num_landmarks
         padding, segment = -n % m, -(-n // m)
-        blank = padding // segment  # landmarks made of padding only
+        if self.legacy_padding and padding:
+            k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
+        # What takes no part stands at the left: sliced off, it needs no mask.
+        unused = 0 if self.legacy_padding else padding
+        blank = unused // segment
+        tokens = (torch.arange(n + padding, device=q.device) >= unused)[None]
+        q_m, k_m, valid = self._landmarks(q, k, tokens)
         w = F.scaled_dot_product_attention(q_m[..., blank:, :], k, v, scale=self.scale)
         if blank:
             # The package gives a masked row equal weights over tokens and padding alike.
             mean = v.sum(-2, keepdim=True) / (n + padding)
             w = torch.cat((mean.to(w.dtype).expand(-1, -1, blank, -1), w), dim=-2)
-        values = (inverse @ w)[..., blank:, :]
+        values = (self._inverse(q_m, k_m, valid) @ w)[..., blank:, :]
         return F.scaled_dot_product_attention(q, k_m[..., blank:, :], values, scale=self.scale)
 
-    def _landmarks(
-        self, q: Tensor, k: Tensor, tokens: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
+    def _masked(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        padding = -q.shape[-2] % self.num_landmarks
+        tokens = F.pad(mask, (padding, 0), value=False)
+        q_m, k_m, valid = self._landmarks(q, k, tokens)
+        k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
+        w = _masked_attention(q_m, k, v, valid, tokens, self.scale)
+        values = self._inverse(q_m, k_m, valid) @ w
+        return _masked_attention(q, k_m, values, mask, valid, self.scale)
+
+    def _landmarks(self, q: Tensor, k: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean queries and keys of m segments, (b, h, m, d) each, and which hold a token, (b, m).
 
-        `tokens` (b, padded n) says which positions are tokens; None: every one counts.
+        `tokens` (b, n + padding) says which positions count; what does not must be 0 in q and k.
         """
         m = self.num_landmarks
-        q_sum, k_sum = _segment_sums(q, m), _segment_sums(k, m)
-        if tokens is None:
-            segment = -(-q.shape[-2] // m)
-            return q_sum / segment, k_sum / segment, None
-        count = tokens.reshape(*tokens.shape[:-1], m, -1).sum(-1)
-        divisor = (count + self.eps).to(q_sum.dtype)[:, None, :, None]
-        return q_sum / divisor, k_sum / divisor, count > 0
+        count = tokens.reshape(len(tokens), m, -1).sum(-1)
+        divisor = (count + self.eps).to(q.dtype)[:, None, :, None]
+        return _segment_sums(q, m) / divisor, _segment_sums(k, m) / divisor, count > 0
 
-    def _inverse(self, q_m: Tensor, k_m: Tensor, valid: Tensor | None) -> Tensor:
+    def _inverse(self, q_m: Tensor, k_m: Tensor, valid: Tensor) -> Tensor:
         """Pseudo-inverse of the landmarks' attention, (b, h, m, m).
 
         Its iterations would keep some thirty (m, m) matrices per head for the backward pass:
@@ -213,22 +211,28 @@ def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
 
 
 def _landmark_inverse(
-    q_m: Tensor, k_m: Tensor, valid: Tensor | None, scale: float, iterations: int
+    q_m: Tensor, k_m: Tensor, valid: Tensor, scale: float, iterations: int
 ) -> Tensor:
     # In half precision the iteration does not converge: float32 there, autocast or not.
     precise = torch.promote_types(q_m.dtype, torch.float32)
     with torch.autocast(q_m.device.type, enabled=False):
         similarity = (q_m.to(precise) @ k_m.to(precise).mT) * scale
-        if valid is not None:
-            pairs = valid[:, None, :, None] & valid[:, None, None, :]
-            similarity = similarity.masked_fill(~pairs, -torch.finfo(precise).max)
+        pairs = valid[:, None, :, None] & valid[:, None, None, :]
+        similarity = similarity.masked_fill(~pairs, -torch.finfo(precise).max)
         return iterative_pinv(similarity.softmax(-1), iterations).to(q_m.dtype)
 
 
 def _segment_sums(t: Tensor, m: int) -> Tensor:
-    """Sum over m equal segments of (…, n, d), zeros standing at the left where n % m > 0."""
-    padded = F.pad(t, (0, 0, -t.shape[-2] % m, 0))
-    return padded.reshape(*padded.shape[:-2], m, -1, padded.shape[-1]).sum(-2)
+    """Sum over m equal segments of (…, n, d), as if zeros made n a multiple of m at the left."""
+    n = t.shape[-2]
+    padding, segment = -n % m, -(-n // m)
+    blank, cut = divmod(padding, segment)
+    first = (segment - cut) % segment  # tokens of the segment that also holds padding
+    whole = t[..., first:, :].unflatten(-2, (-1, segment)).sum(-2)  # type: ignore[no-untyped-call]
+    parts = [t.new_zeros(*t.shape[:-2], blank, t.shape[-1]), whole]
+    if first:
+        parts.insert(1, t[..., :first, :].sum(-2, keepdim=True))
+    return torch.cat(parts, dim=-2)
 
 
 def _masked_attention(

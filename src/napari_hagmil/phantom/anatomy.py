@@ -151,7 +151,8 @@ def _tissue(frame: Frame, pieces: list[_Piece]) -> tuple[FloatArray, FloatArray]
     tear = 9.0 - 260 * np.abs(frame.noise("tears", 260, 90))
     where = frame.noise("torn", 700) - 1.35
     field = np.minimum(field, -np.minimum(tear, 60 * where))
-    border = _border(frame, MARGIN_UM * size)
+    # Uneven, or tissue that meets the edge of the slide would be cut along a straight line.
+    border = _border(frame, MARGIN_UM * size) - 60 * size * np.abs(frame.noise("border", 400, 120))
     return signed_um(np.minimum(field, border) > 0, frame.cell_um), is_node
 
 
@@ -207,7 +208,7 @@ def _paint_rings(
             continue
         centre = (float(cy * frame.shape[0]), float(cx * frame.shape[1]))
         at = (centre[0] * frame.cell_um, centre[1] * frame.cell_um)
-        window, distance = _blob(frame, at, radius, rng, 0.3)
+        window, distance = _blob(frame, at, radius, rng, 0.17)
         hollow[window] = np.maximum(hollow[window], distance)
         number[window][distance > -40] = value
     return hollow, number
@@ -242,8 +243,8 @@ def _fat(frame: Frame, tissue: FloatArray, node: FloatArray) -> FloatArray:
     level = stream(frame.seed, "fatness").uniform(-0.5, 0.8)
     lobules = 110 * (frame.noise("fat", 330, 110) + level)
     hilum = 200 * (frame.noise("hilum", 800) - 1.7)
-    inside = np.where(node > -14, hilum, lobules)
-    return np.minimum(inside, tissue - 4).astype(np.float32)
+    either = np.maximum(np.minimum(lobules, -node - 14), hilum)
+    return np.asarray(np.minimum(either, tissue - 4), dtype=np.float32)
 
 
 __all__ = ["CELL_UM", "Anatomy", "Frame", "depth_um", "make_anatomy", "outline", "smooth_noise"]

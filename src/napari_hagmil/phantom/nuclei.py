@@ -206,17 +206,17 @@ def _tumour(draw: Draw, t: float) -> Shape:
 
 
 def _mitosis(draw: Draw, _: float) -> Shape:
-    """A plate of chromosomes."""
+    """Chromosomes on a plate."""
     return Shape(draw(3.2, 4.4), draw(1.6, 3.4), 0.22, 205, 210, 20, 0.7, 0, 0.9)
 
 
 def _hole(draw: Draw, _: float) -> Shape:
-    """What a tingible body macrophage leaves clear."""
+    """Clear halo of a tingible body macrophage."""
     return Shape(draw(5.0, 9.0), draw(1.0, 1.3), 0.14, 34, 20, 3, 1.1, 0, 3.0)
 
 
 def _red_cell(draw: Draw, _: float) -> Shape:
-    """A disc of 6.6 µm, as eosin."""
+    """Disc of 6.6 µm, as eosin."""
     return Shape(3.3, draw(1, 1.4), 0.05, 205, 240, 4)
 
 

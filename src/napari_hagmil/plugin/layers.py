@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_hagmil.attention import AttentionRegion, attention_map, branch_outlines
 from napari_hagmil.cascade import Stage
@@ -25,9 +26,12 @@ KEY = "napari_hagmil"
 #: Blue to yellow, readable by colour-blind people, and neither end is a colour of H&E.
 ATTENTION_COLORMAP = "cividis"
 
+#: Strong enough to see from afar, clear enough to see the nuclei under it.
+ATTENTION_OPACITY = 0.4
+
 #: Outline of a branch by depth: light to strong, over pink and over violet.
 BRANCH_COLORS = ("#00e5ff", "#7cff4f", "#ffd400", "#ff8c1a", "#ff4fd8")
-CUT_COLOR = "#5b6470"
+CUT_COLOR = "#5b647099"
 UNREAD_COLOR = "#ff2222"
 REGION_COLOR = "#ff2d95"
 
@@ -56,7 +60,7 @@ def slide_layer(slide: Slide) -> LayerTuple:
 
 
 def attention_layer(
-    grid: PatchGrid, stage: Stage, mpp: float, *, opacity: float = 0.55
+    grid: PatchGrid, stage: Stage, mpp: float, *, opacity: float = ATTENTION_OPACITY
 ) -> LayerTuple:
     """One depth's attention percentiles over the slide; what was not visited is transparent.
 
@@ -85,26 +89,36 @@ def attention_layer(
 
 
 def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float) -> LayerTuple:
-    """Outlines of the quadtree: followed branches by depth, and where a branch was cut."""
+    """Outlines of the quadtree: followed branches by depth, and where a branch was cut.
+
+    Line segments, four a node: a vector layer is drawn and restyled at once where thousands of
+    shapes take seconds, and nobody edits an outline by accident.
+    """
     outlines = branch_outlines(grids, stages)
-    statuses = np.asarray(outlines.status)
-    colors = np.array([_branch_color(d, s) for d, s in zip(outlines.depth, statuses, strict=True)])
-    widths = np.array([0.022 * grids[d].stride * mpp for d in outlines.depth])
-    widths[np.isin(statuses, ("cut", "leaf"))] *= 0.5
+    corners = outlines.rectangles * mpp
+    segments = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
+    color_of = {
+        key: transform_color(_branch_color(*key))[0]
+        for key in set(zip(outlines.depth.tolist(), outlines.status.tolist(), strict=True))
+    }
+    keys = zip(outlines.depth.tolist(), outlines.status.tolist(), strict=True)
+    colors = np.array([color_of[key] for key in keys], dtype=np.float32).reshape(-1, 4)
     return (
-        list(outlines.rectangles * mpp),
+        segments.reshape(-1, 2, 2),
         {
             "name": "Branches",
-            "shape_type": "rectangle",
-            "edge_color": colors,
-            "edge_width": widths,
-            "face_color": "transparent",
-            "opacity": 0.9,
+            "ndim": 2,
+            "vector_style": "line",
+            "edge_color": np.repeat(colors, 4, axis=0),
+            "edge_width": 1.0,
             "units": ("um", "um"),
-            "features": {"depth": np.asarray(outlines.depth), "status": statuses},
+            "features": {
+                "depth": np.repeat(outlines.depth, 4),
+                "status": np.repeat(outlines.status, 4),
+            },
             "metadata": {KEY: {"branches": True}},
         },
-        "shapes",
+        "vectors",
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.image import ImageReader
-from napari_hagmil.slide.protocol import SlideReader, SlideSpec
-from napari_hagmil.slide.pyramid import Slide
+from napari_hagmil.slide.protocol import LevelGrid, SlideReader, SlideSpec
+from napari_hagmil.slide.pyramid import Level, Slide
 from napari_hagmil.slide.tiff import TiffReader
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -82,17 +82,6 @@ def slide_info(slide: Slide) -> dict[str, Any]:
     Associated images (label, macro) are named, never read.
     """
     facts = slide.reader.facts
-    levels = [
-        {
-            "index": level.index,
-            "shape": list(level.shape),
-            "downsample": list(level.downsample),
-            "tile_shape": list(grid.tile),
-            "compression": grid.compression,
-            "sparse_tiles": grid.sparse,
-        }
-        for level, grid in zip(slide.levels, facts.grids, strict=True)
-    ]
     return {
         "name": slide.name,
         "fingerprint": slide.fingerprint,
@@ -109,7 +98,18 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         "brightfield": slide.is_brightfield,
         "tile_shape": list(slide.tile_shape),
         "compression": facts.grids[0].compression,
-        "levels": levels,
+        "levels": [_level_info(*pair) for pair in zip(slide.levels, facts.grids, strict=True)],
         "associated_images": list(slide.associated),
         "warnings": list(slide.warnings),
+    }
+
+
+def _level_info(level: Level, grid: LevelGrid) -> dict[str, Any]:
+    return {
+        "index": level.index,
+        "shape": list(level.shape),
+        "downsample": list(level.downsample),
+        "tile_shape": list(grid.tile),
+        "compression": grid.compression,
+        "sparse_tiles": grid.sparse,
     }

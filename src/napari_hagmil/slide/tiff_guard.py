@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 from napari_hagmil.errors import SlideFormatError
 
@@ -40,29 +41,43 @@ def check_page_chain(path: Path) -> None:
         if layout is None:
             return
         order, wide = layout
-        offset = _unpack(order + ("Q" if wide else "I"), head[8:16] if wide else head[4:8])
+        # Formats of an offset and of the number of tags, and the bytes of a tag.
+        to_offset, to_count, tag_bytes = (
+            (order + "Q", order + "Q", 20) if wide else (order + "I", order + "H", 12)
+        )
+        file.seek(8 if wide else 4)
+        offset = _number(file, to_offset)
         seen: set[int] = set()
         while offset:
-            if offset in seen:
-                raise SlideFormatError(
-                    f"{path.name} is damaged: its chain of pages is a loop at byte {offset}; "
-                    "export the slide again"
-                )
-            if len(seen) >= MAX_PAGES:
-                raise SlideFormatError(
-                    f"{path.name} has more than {MAX_PAGES} pages, which no slide has; "
-                    "give a pyramidal TIFF of one slide"
-                )
+            _check_page_offset(path.name, offset, seen, size)
             seen.add(offset)
             file.seek(offset)
-            n_tags = _unpack(order + ("Q" if wide else "H"), file.read(8 if wide else 2))
-            if n_tags > _MAX_TAGS or n_tags == 0 or offset + n_tags * (20 if wide else 12) > size:
+            n_tags = _number(file, to_count)
+            if not 0 < n_tags <= _MAX_TAGS or offset + n_tags * tag_bytes > size:
                 raise SlideFormatError(
                     f"{path.name} is damaged or cut short: the page at byte {offset} claims "
                     f"{n_tags} tags in a file of {size} bytes; copy or export it again"
                 )
-            file.seek(n_tags * (20 if wide else 12), os.SEEK_CUR)
-            offset = _unpack(order + ("Q" if wide else "I"), file.read(8 if wide else 4))
+            file.seek(n_tags * tag_bytes, os.SEEK_CUR)
+            offset = _number(file, to_offset)
+
+
+def _check_page_offset(name: str, offset: int, seen: set[int], size: int) -> None:
+    if offset in seen:
+        raise SlideFormatError(
+            f"{name} is damaged: its chain of pages is a loop at byte {offset}; "
+            "export the slide again"
+        )
+    if len(seen) >= MAX_PAGES:
+        raise SlideFormatError(
+            f"{name} has more than {MAX_PAGES} pages, which no slide has; "
+            "give a pyramidal TIFF of one slide"
+        )
+    if offset >= size:
+        raise SlideFormatError(
+            f"{name} is cut short: a page stands at byte {offset} of a file of {size} bytes; "
+            "copy or export it again"
+        )
 
 
 def _layout(name: str, head: bytes, size: int) -> tuple[str, bool] | None:
@@ -80,8 +95,9 @@ def _layout(name: str, head: bytes, size: int) -> tuple[str, bool] | None:
     return order, version == 43
 
 
-def _unpack(layout: str, data: bytes) -> int:
-    """Read one number; 0 ends the chain where the file ends."""
+def _number(file: BinaryIO, layout: str) -> int:
+    """Read one number; 0, which ends the chain, where the file ends."""
+    data = file.read(struct.calcsize(layout))
     return int(struct.unpack(layout, data)[0]) if len(data) == struct.calcsize(layout) else 0
 
 

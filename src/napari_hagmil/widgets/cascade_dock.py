@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
 
 from napari_hagmil.bags import EncodingProgress
@@ -55,7 +56,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self._lay_out()
         self._connect_panels()
         self._connect_session()
-        self._choose_model(self.run_panel.model.currentText())
+        self._choose_model(self.run_panel.chosen_model())
         napari_viewer.mouse_move_callbacks.append(self._on_pointer)
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
@@ -108,6 +109,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
         self.session.cancel()
         self._work.wait()
+        self.overlay.close()
         self.session.close()
         super().closeEvent(event)
 
@@ -127,11 +129,13 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         column.addStretch(1)
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        content.setMaximumWidth(MAX_WIDTH)
         scroll.setWidget(content)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
-        self.setMinimumWidth(330)
+        self.setMinimumWidth(360)
         self.setMaximumWidth(MAX_WIDTH)
 
     def _connect_panels(self) -> None:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_hagmil.cascade import SlideResult, Stage
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.plugin.layers import ATTENTION_COLORMAP
+from napari_hagmil.plugin.layers import ATTENTION_COLORMAP, ATTENTION_OPACITY
 from napari_hagmil.widgets.style import QUIET_COLOR, Section, percent, show_text, text_label
 
 _COLUMNS = ("Depth", "Looked at", "Followed", "Says")
@@ -48,11 +48,11 @@ class FindingsPanel(Section):
         self.table.setHorizontalSpacing(8)
         self.body.addWidget(self.prediction)
         self.body.addLayout(self.table)
-        self.branches = QCheckBox("Branches: bright = followed, grey = cut")
+        self.branches = QCheckBox("Branches (grey: cut here)")
         self.branches.setChecked(True)
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
-        self.opacity.setValue(55)
+        self.opacity.setValue(round(100 * ATTENTION_OPACITY))
         self.legend = _legend()
         self.cost = text_label(color=QUIET_COLOR)
         self.notes = text_label(color=QUIET_COLOR)
@@ -138,6 +138,6 @@ def _legend() -> QWidget:
     layout.setContentsMargins(0, 0, 0, 0)
     layout.addWidget(_quiet("low"))
     layout.addWidget(bar)
-    layout.addWidget(_quiet("high · clear = not visited"), 1)
-    row.setToolTip("Attention as a percentile among the patches looked at, at each depth")
+    layout.addWidget(_quiet("high"), 1)
+    row.setToolTip("Clear: not visited. Attention as a percentile among the patches looked at, at each depth")
     return row

@@ -8,7 +8,9 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
+from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.plugin.layers import (
+    ATTENTION_OPACITY,
     LayerTuple,
     attention_layer,
     branches_layer,
@@ -16,8 +18,14 @@ from napari_hagmil.plugin.layers import (
     regions_layer,
     slide_layer,
 )
-from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.session import Session
+
+
+#: Width of outlines on the screen, px.
+_BRANCH_PX, _REGION_PX = 1.5, 3.0
+
+#: Outlines are restyled when their width on the screen is off by more than this factor.
+_WIDTH_SLACK = 1.3
 
 
 class Overlay:
@@ -33,12 +41,18 @@ class Overlay:
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer, self.session = viewer, session
-        self.opacity = 0.55
+        self.opacity = ATTENTION_OPACITY
         self.branches_visible = True
         self._slide: Layer | None = None
         self._attention: dict[int, Layer] = {}
         self._branches: Layer | None = None
         self._regions: Layer | None = None
+        self._line_um = 0.0
+        viewer.scene.camera.events.zoom.connect(self._keep_line_width)
+
+    def close(self) -> None:
+        """Let go of the viewer; its layers stay."""
+        self.viewer.scene.camera.events.zoom.disconnect(self._keep_line_width)
 
     def show_slide(self) -> None:
         """Replace the slide before, and all that lay on it, by the one in hand."""
@@ -69,12 +83,14 @@ class Overlay:
         self._drop(self._branches)
         self._branches = self._add(branches_layer(self.session.grids, self.session.stages, mpp))
         self._branches.visible = self.branches_visible
+        self._keep_line_width(force=True)
 
     def show_regions(self, quantile: float) -> int:
         """Draw the attention regions anew; how many there are."""
         self._drop(self._regions)
         regions = self.session.regions(quantile=quantile)
         self._regions = self._add(regions_layer(regions, self._mpp))
+        self._keep_line_width(force=True)
         return len(regions)
 
     def regions(self) -> list[AttentionRegion]:
@@ -121,6 +137,18 @@ class Overlay:
         height, width = self.session.slide.shape
         inside = -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5
         return (y, x) if inside else None
+
+    def _keep_line_width(self, event: Any = None, *, force: bool = False) -> None:
+        """Outlines are as thin at 40× as in the overview: napari's widths are in µm."""
+        um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
+        drift = um_per_px / self._line_um if self._line_um else np.inf
+        if not force and 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
+            return
+        self._line_um = um_per_px
+        for layer, width in ((self._branches, _BRANCH_PX), (self._regions, _REGION_PX)):
+            if layer is not None and layer in self.viewer.layers:
+                layer.edge_width = width * um_per_px
+                layer.refresh(extent=False)
 
     @property
     def _mpp(self) -> float:

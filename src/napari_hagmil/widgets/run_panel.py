@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hagmil.bags import EncodingProgress
+from napari_hagmil.bundles import SUFFIX
 from napari_hagmil.encoders import DEVICES
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.widgets.style import ERROR_COLOR, Section, show_text, text_label
@@ -42,7 +44,9 @@ class RunPanel(Section):
     def __init__(self, models: Sequence[str]) -> None:
         super().__init__("Cascade")
         self.model = QComboBox()
-        self.model.addItems([*models, _OTHER])
+        for name in models:
+            self.model.addItem(name, name)
+        self.model.addItem(_OTHER, None)
         self.device = QComboBox()
         self.device.addItems(DEVICES)
         self.form = QFormLayout()
@@ -116,14 +120,23 @@ class RunPanel(Section):
         """Say what went wrong, or clear it."""
         show_text(self.error, sentence)
 
+    def chosen_model(self) -> str:
+        """A bundle's name, or the path of one."""
+        return str(self.model.currentData())
+
+    def add_model(self, path: str) -> None:
+        """Offer a bundle on disk, by its name, and choose it."""
+        self.model.insertItem(0, Path(path).name.removesuffix(SUFFIX), path)
+        self.model.setItemData(0, path, Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(0)
+        self.model_chosen.emit(path)
+
     def _choose_model(self) -> None:
-        name = self.model.currentText()
-        if name == _OTHER:
-            name = QFileDialog.getExistingDirectory(self, "Choose a model bundle (.hagmil folder)")
-            if not name:
-                self.model.setCurrentIndex(0)
-                name = self.model.currentText()
-            else:
-                self.model.insertItem(0, name)
-                self.model.setCurrentIndex(0)
-        self.model_chosen.emit(name)
+        if self.model.currentData() is not None:
+            self.model_chosen.emit(self.chosen_model())
+            return
+        path = QFileDialog.getExistingDirectory(self, "Choose a model bundle (.hagmil folder)")
+        if path:
+            self.add_model(path)
+        else:
+            self.model.setCurrentIndex(0)

@@ -1,0 +1,53 @@
+"""Max pooling of instances."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from napari_hagmil.models.baselines.embed import embedding
+from napari_hagmil.models.interface import BagModel, BagOutput
+
+
+class MaxPooling(BagModel):
+    """The largest value of each feature, or of each class's logit.
+
+    Wang et al., *Revisiting Multiple Instance Neural Networks*, Pattern Recognition 2018::
+
+        h_i = ReLU(W x_i)      z = max_i h_i      logits = Linear(z)
+        per instance:          logits = max_i Linear(h_i)
+
+    The attention of an instance is the share of the maxima that it supplies.
+
+    Parameters
+    ----------
+    n_features, n_classes : int
+    hidden : int
+        Length of h.
+    dropout : float
+    per_instance : bool
+        Classify the instances, then pool their logits.
+    """
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        *,
+        hidden: int = 512,
+        dropout: float = 0.25,
+        per_instance: bool = False,
+    ) -> None:
+        super().__init__(n_features, n_classes)
+        self.embed = embedding(n_features, [hidden], dropout=dropout)
+        self.head = nn.Linear(hidden, n_classes)
+        self.per_instance = per_instance
+
+    def forward(self, features: Tensor) -> BagOutput:
+        """Classify one bag of features, (n, n_features)."""
+        self.check_bag(features)
+        hidden = self.embed(features)
+        pooled, winners = (self.head(hidden) if self.per_instance else hidden).max(0)
+        attention = torch.bincount(winners, minlength=len(features)).to(hidden.dtype)
+        logits = pooled if self.per_instance else self.head(pooled)
+        return BagOutput(logits, attention / len(winners), pooled)

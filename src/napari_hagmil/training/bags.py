@@ -1,0 +1,43 @@
+"""Bags to learn from, and how they are varied while learning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_hagmil.training.standardise import Standardiser
+
+
+@dataclass(frozen=True, slots=True)
+class Bag:
+    """All instances of one slide at one depth.
+
+    Attributes
+    ----------
+    features : (n, d) float32
+    label : int
+        Class of the slide.
+    """
+
+    features: Tensor
+    label: int
+
+
+def standardised(bags: Sequence[Bag], standardiser: Standardiser) -> list[Bag]:
+    """The bags with standardised features."""
+    return [replace(bag, features=standardiser(bag.features)) for bag in bags]
+
+
+def joined(bag: Bag, others: Sequence[Bag], rng: np.random.Generator) -> Bag:
+    """The bag with all instances of one of `others`, before or after its own.
+
+    Where one class means that nothing else was found (normal), a bag of it can be added to
+    any other without changing that one's label: more slides, and larger ones, for nothing.
+    """
+    other = others[int(rng.integers(len(others)))]
+    pair = (bag.features, other.features)
+    return replace(bag, features=torch.cat(pair if rng.random() < 0.5 else pair[::-1]))

@@ -1,0 +1,183 @@
+"""Training of a cascade, coarse to fine, from slide labels only.
+
+A stage is trained on the nodes that the finished stages before it hand on, then frozen: one
+optimiser per depth, no gradient across depths. Features are asked for along followed branches
+only, so that training, too, reads and encodes a fraction of the finest patches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade import select_top
+from napari_hagmil.models import CascadeModel, IntegratedAttentionTransformer
+from napari_hagmil.models.iat import AttentionBlock
+from napari_hagmil.quadtree import Nodes, children, z_order
+from napari_hagmil.training.bags import Bag, standardised
+from napari_hagmil.training.loop import Epoch, TrainConfig, train_stage
+from napari_hagmil.training.standardise import Standardiser, fold_into
+
+Requests = Sequence[tuple["TrainingSlide", Nodes]]
+
+
+@dataclass(frozen=True)
+class TrainingSlide:
+    """A slide to learn from.
+
+    Attributes
+    ----------
+    name : str
+    label : int
+    nodes : (n, 2) int64
+        The tissue nodes of depth 0, in Z-order.
+    features : FeatureSource
+    """
+
+    name: str
+    label: int
+    nodes: Nodes
+    features: FeatureSource
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which nodes a finished stage hands on while the next one is trained.
+
+    Attributes
+    ----------
+    budget : tuple of int
+        Nodes of highest attention, at each depth but the last.
+    random : tuple of int
+        Further ones, drawn from the rest: the next stage sees what the attention passes over.
+        Of the training slides alone; validation slides are read as in use.
+    seed : int
+    """
+
+    budget: tuple[int, ...]
+    random: tuple[int, ...]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.budget) != len(self.random) or min(self.budget, default=1) < 1:
+            raise ValueError(
+                f"a Selection has a positive budget and a random share for the same depths, got "
+                f"{self.budget} and {self.random}; give for instance (16, 32) and (2, 4)"
+            )
+
+
+@dataclass(frozen=True)
+class CascadeTraining:
+    """How a cascade is trained.
+
+    Attributes
+    ----------
+    stages : tuple of TrainConfig
+        One per depth.
+    selection : Selection
+    prefetch : callable
+        Told of a depth and all (slide, nodes) that will be asked for there, before the first
+        is: the place to encode many slides at once.
+    """
+
+    stages: tuple[TrainConfig, ...]
+    selection: Selection
+    prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One epoch of one depth."""
+
+    depth: int
+    epoch: Epoch
+
+
+def train_cascade(
+    model: CascadeModel,
+    training: Sequence[TrainingSlide],
+    validation: Sequence[TrainingSlide],
+    config: CascadeTraining,
+) -> Iterator[Progress]:
+    """Train the stages of a cascade in place, one after the other.
+
+    Each stage learns on standardised features; the standardisation is folded into its first
+    layer when it is done, so that the finished model takes raw ones.
+
+    Yields
+    ------
+    Progress
+        After every epoch of every depth.
+    """
+    sides = (training, validation)
+    nodes = [[slide.nodes for slide in side] for side in sides]
+    for depth in range(model.config.n_depths):
+        requests = [*zip(training, nodes[0], strict=True), *zip(validation, nodes[1], strict=True)]
+        config.prefetch(depth, requests)
+        bags = [_bags(side, depth, n) for side, n in zip(sides, nodes, strict=True)]
+        stage = model.stage(depth)
+        for epoch in fit_stage(stage, bags[0], bags[1], config.stages[depth]):
+            yield Progress(depth, epoch)
+        if depth < model.config.n_depths - 1:
+            validating = replace(config.selection, random=(0,) * len(config.selection.random))
+            nodes = [
+                next_nodes(stage, depth, side, n, how)
+                for side, n, how in zip(bags, nodes, (config.selection, validating), strict=True)
+            ]
+
+
+def fit_stage(
+    stage: IntegratedAttentionTransformer,
+    training: Sequence[Bag],
+    validation: Sequence[Bag],
+    config: TrainConfig,
+) -> Iterator[Epoch]:
+    """Train one stage on standardised features, and leave it ready for raw ones."""
+    standardiser = Standardiser.fit(bag.features for bag in training)
+    yield from train_stage(
+        stage, standardised(training, standardiser), standardised(validation, standardiser), config
+    )
+    fold_into(_first_linear(stage), standardiser)
+
+
+def next_nodes(
+    stage: IntegratedAttentionTransformer,
+    depth: int,
+    bags: Sequence[Bag],
+    nodes: Sequence[Nodes],
+    selection: Selection,
+) -> list[Nodes]:
+    """The nodes of the next depth on every slide: children of those that a stage hands on."""
+    rng = np.random.default_rng((selection.seed, depth))
+    opened = []
+    with torch.inference_mode():
+        for bag, places in zip(bags, nodes, strict=True):
+            attention = stage(bag.features).attention.cpu().numpy()
+            chosen = places[_chosen(attention, depth, selection, rng)]
+            opened.append(children(chosen[z_order(chosen)]))
+    return opened
+
+
+def _chosen(
+    attention: NDArray[np.float32], depth: int, selection: Selection, rng: np.random.Generator
+) -> NDArray[np.intp]:
+    """The highest, then some of the others."""
+    top = select_top(attention, selection.budget[depth])
+    rest = np.setdiff1d(np.arange(len(attention)), top)
+    return np.concatenate([top, rng.permutation(rest)[: selection.random[depth]]])
+
+
+def _bags(slides: Sequence[TrainingSlide], depth: int, nodes: Sequence[Nodes]) -> list[Bag]:
+    return [Bag(s.features(depth, n), s.label) for s, n in zip(slides, nodes, strict=True)]
+
+
+def _first_linear(stage: IntegratedAttentionTransformer) -> torch.nn.Linear:
+    """The layer that sees the features."""
+    block = cast(AttentionBlock, stage.blocks[0])
+    return cast(torch.nn.Linear, block.project[0])

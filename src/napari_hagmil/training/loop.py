@@ -1,0 +1,187 @@
+"""Training of one model on bags: one Adam, one bag a step, stopped by the validation loss.
+
+HAG-MIL, Xiong et al., IJCAI 2023, section 4: the loss of a depth is its bag's cross-entropy,
+smoothed at every depth but the finest, plus its instance loss; training ends after some epochs
+without a lower validation loss, and the weights of the best epoch are kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_hagmil.models import BagModel, LossConfig
+from napari_hagmil.training.bags import Bag, joined
+from napari_hagmil.training.metrics import auc
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How one stage is trained.
+
+    Attributes
+    ----------
+    epochs, patience : int
+        Most epochs; epochs without a lower validation loss after which training ends.
+    learning_rate, weight_decay : float
+        Of Adam.
+    accumulate : int
+        Bags per step of Adam.
+    clip : float
+        Largest norm of the gradient of a step.
+    loss : LossConfig
+    feature_dropout : float
+        Chance of each feature to be zero for a whole bag: it makes no single feature decide.
+    background : int or None
+        The class that means that nothing else was found, if there is one.
+    join : float
+        Chance that a bag is joined with a bag of `background`, see `joined`.
+    seed : int
+        Of the order of the bags, their variations and the dropout.
+    """
+
+    epochs: int = 200
+    patience: int = 20
+    learning_rate: float = 1e-5
+    weight_decay: float = 1e-5
+    accumulate: int = 1
+    clip: float = 5.0
+    loss: LossConfig = field(default_factory=LossConfig)
+    feature_dropout: float = 0.0
+    background: int | None = None
+    join: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training bags brought.
+
+    Attributes
+    ----------
+    number : int
+        1 for the first.
+    train_loss, val_loss : float
+        Mean total loss per bag; the latter in eval mode.
+    val_auc : float
+        Of the last class against all others; NaN where one side is absent.
+    is_best : bool
+        Whether its validation loss is the lowest so far.
+    seconds : float
+    """
+
+    number: int
+    train_loss: float
+    val_loss: float
+    val_auc: float
+    is_best: bool
+    seconds: float
+
+
+def train_stage(
+    model: BagModel, training: Sequence[Bag], validation: Sequence[Bag], config: TrainConfig
+) -> Iterator[Epoch]:
+    """Train a model in place; it is left in eval mode with the weights of its best epoch.
+
+    The same holds when the caller stops iterating (and closes the iterator) early. The global
+    torch generator is seeded and put back, so that a seed gives the same weights each time.
+
+    Yields
+    ------
+    Epoch
+        As soon as it is over.
+    """
+    if not training or not validation:
+        raise ValueError(
+            f"training needs bags on both sides, got {len(training)} to learn from and "
+            f"{len(validation)} to validate with; give some of each"
+        )
+    rng = np.random.default_rng(config.seed)
+    optimiser = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    best, waited, weights = float("inf"), 0, _copy(model)
+    try:
+        for number in range(1, config.epochs + 1):
+            started = time.perf_counter()
+            train_loss = _pass(model, training, optimiser, config, rng)
+            val_loss, val_auc = _validate(model, validation, config.loss)
+            is_best = val_loss < best
+            if is_best:
+                best, waited, weights = val_loss, 0, _copy(model)
+            waited += not is_best
+            seconds = time.perf_counter() - started
+            yield Epoch(number, train_loss, val_loss, val_auc, is_best, seconds)
+            if waited >= config.patience:
+                return
+    finally:
+        model.load_state_dict(weights)
+        model.eval()
+
+
+def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
+    """Class probabilities of each bag, (bags, classes)."""
+    model.eval()
+    with torch.inference_mode():
+        rows = [model(bag.features).logits.double().softmax(-1) for bag in bags]
+    return np.asarray(torch.stack(rows).cpu().numpy())
+
+
+def _pass(
+    model: BagModel,
+    training: Sequence[Bag],
+    optimiser: torch.optim.Optimizer,
+    config: TrainConfig,
+    rng: np.random.Generator,
+) -> float:
+    """Every bag once, in random order; the mean loss."""
+    model.train()
+    total = 0.0
+    background = [bag for bag in training if bag.label == config.background]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        order = rng.permutation(len(training))
+        for step, index in enumerate(order, start=1):
+            bag = _varied(training[index], background, config, rng)
+            loss = model.loss(bag.features, bag.label, config.loss).total
+            (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
+            total += loss.item()
+            if step % config.accumulate == 0 or step == len(order):
+                torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+                optimiser.step()
+                optimiser.zero_grad(set_to_none=True)
+    return total / len(training)
+
+
+def _varied(
+    bag: Bag, background: Sequence[Bag], config: TrainConfig, rng: np.random.Generator
+) -> Bag:
+    if background and rng.random() < config.join:
+        bag = joined(bag, background, rng)
+    if config.feature_dropout:
+        keep = 1 - config.feature_dropout
+        mask = torch.rand(bag.features.shape[1], device=bag.features.device) < keep
+        bag = replace(bag, features=bag.features * mask / keep)
+    return bag
+
+
+def _validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
+    """Mean loss, and AUC of the last class against all others."""
+    model.eval()
+    losses, scores, labels = [], [], []
+    with torch.inference_mode():
+        for bag in validation:
+            result = model.loss(bag.features, bag.label, loss)
+            losses.append(float(result.total))
+            scores.append(float(result.output.logits.softmax(-1)[-1]))
+            labels.append(int(bag.label == model.n_classes - 1))
+    return float(np.mean(losses)), auc(labels, scores)
+
+
+def _copy(model: BagModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,319 @@
+"""Files that are broken or lie: one clear sentence each, and the rest goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+
+from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
+from napari_hagmil.geometry import Region
+from napari_hagmil.slide import open_slide, read_patches, read_region, slide_info, tiff_guard
+
+BROKEN = {
+    "broken.svs": "broken.svs is neither TIFF, DICOM, PNG nor JPEG",
+    "openslide-python-unreadable.svs": "has a damaged tile at level 0, row 0, column 0",
+    "unopenable.tiff": "is compressed with method 52479",
+    "pathml-small_dicom.dcm": "is not a DICOM slide that can be read",
+}
+
+
+def refusal(path: Path) -> str:
+    """The sentence with which a file is refused, at opening or at the first read."""
+    with pytest.raises(HagmilError) as caught, open_slide(path) as slide:
+        read_region(slide, Region(0, 0, 64, 64))
+    text = str(caught.value)
+    assert isinstance(caught.value, SlideFormatError | SlideReadError)
+    assert text.startswith(path.name), text
+    assert "\n" not in text
+    assert not text.endswith(".")
+    return text
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_every_broken_file_is_refused_in_one_sentence(slides_dir: Path, name: str) -> None:
+    if name.endswith(".dcm"):
+        pytest.importorskip("wsidicom")
+    assert BROKEN[name] in refusal(slides_dir / "broken" / name)
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    assert "cannot be opened (No such file or directory)" in refusal(tmp_path / "gone.svs")
+
+
+def test_an_empty_file_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.svs").touch()
+    assert "is neither TIFF" in refusal(tmp_path / "empty.svs")
+    (tmp_path / "folder").mkdir()
+    pytest.importorskip("wsidicom")
+    assert "without DICOM instances" in refusal(tmp_path / "folder")
+
+
+def damaged_svs(slides_dir: Path, tmp_path: Path, damage: str) -> tuple[Path, tuple[int, int]]:
+    """A copy of CMU-1 with tile 30 (row 3, column 0) damaged, and the tile's corner."""
+    path = Path(shutil.copy(slides_dir / "CMU-1-Small-Region.svs", tmp_path / f"{damage}.svs"))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        page = tiff.pages[0]
+        offset, n_bytes = page.dataoffsets[34], page.databytecounts[34]
+        if damage == "count":
+            counts = list(page.databytecounts)
+            counts[34] = 0
+            page.tags["TileByteCounts"].overwrite(counts)
+    data = bytearray(path.read_bytes())
+    tile = slice(offset, offset + n_bytes)
+    if damage == "random":
+        data[tile] = np.random.default_rng(0).bytes(n_bytes)
+    elif damage == "zeros":
+        data[tile] = bytes(n_bytes)
+    elif damage == "truncated":
+        data[offset + n_bytes // 2 : offset + n_bytes] = bytes(n_bytes - n_bytes // 2)
+    if damage != "count":
+        path.write_bytes(data)
+    return path, (3 * 240, 4 * 240)
+
+
+@pytest.mark.parametrize("damage", ["random", "zeros", "truncated"])
+def test_a_damaged_tile_is_named_and_the_rest_is_read(slides_dir, tmp_path, damage) -> None:
+    path, (y, x) = damaged_svs(slides_dir, tmp_path, damage)
+    whole = tifffile.imread(slides_dir / "CMU-1-Small-Region.svs")
+    with open_slide(path) as slide:
+        with pytest.raises(SlideReadError, match=f"{path.name} .* level 0, row 3, column 4"):
+            slide.read(0, (y + 5, x + 5), (10, 10))
+        assert list(slide.unreadable) == [(0, 3, 4)]
+        regions = [Region(r * 240, c * 240, 240, 240) for r in range(5) for c in range(6)]
+        got = dict(read_patches(slide, regions, 240))
+    assert len(got) == 30
+    for index, region in enumerate(regions):
+        if (region.y, region.x) == (y, x):
+            assert isinstance(got[index], SlideReadError)
+        else:
+            expected = whole[region.y : region.y + 240, region.x : region.x + 240]
+            np.testing.assert_array_equal(got[index], expected)
+
+
+def test_the_viewer_draws_a_damaged_tile_as_hatching(slides_dir, tmp_path) -> None:
+    path, (y, x) = damaged_svs(slides_dir, tmp_path, "zeros")
+    with open_slide(path) as slide:
+        levels = slide.view_levels()
+        tile = np.asarray(levels[0][y : y + 240, x : x + 240])
+        assert set(np.unique(tile)) == {64, 160}
+        assert (0, 3, 4) in slide.unreadable
+
+
+def test_an_absent_tile_is_background_and_the_slide_says_so(slides_dir, tmp_path) -> None:
+    path, (y, x) = damaged_svs(slides_dir, tmp_path, "count")
+    with open_slide(path) as slide:
+        assert (slide.read(0, (y, x), (240, 240)) == 255).all()
+        assert any("no pixels for 1 of 130 tiles of level 0" in w for w in slide.warnings)
+        assert slide_info(slide)["levels"][0]["sparse_tiles"] == 1
+        assert not slide.unreadable
+
+
+def test_a_file_cut_in_half_is_refused(slides_dir: Path, tmp_path: Path, pyramid: Path) -> None:
+    for source in (slides_dir / "CMU-1-Small-Region.svs", slides_dir / "luna-1065626.svs", pyramid):
+        path = tmp_path / f"half-{source.name}"
+        path.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        refusal_text = None
+        try:
+            with open_slide(path) as slide:
+                far = slide.shape[0] - 300, slide.shape[1] - 300
+                slide.read(0, far, (300, 300))
+                slide.read(0, (0, 0), slide.shape)
+        except HagmilError as error:
+            refusal_text = str(error)
+        assert refusal_text is not None
+        assert path.name in refusal_text
+
+
+# -- files that lie -----------------------------------------------------------------------
+
+
+def lie(path: Path, **tags: object) -> Path:
+    """Overwrite tags of the first page."""
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for name, value in tags.items():
+            tiff.pages[0].tags[name].overwrite(value)
+    return path
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A 64×64 TIFF of one tile."""
+    path = tmp_path / "tiny.tif"
+    tifffile.imwrite(
+        path,
+        np.full((64, 64, 3), 200, np.uint8),
+        tile=(64, 64),
+        compression="zlib",
+        photometric="rgb",
+        metadata=None,
+    )
+    return path
+
+
+def test_an_absurd_tile_is_refused_before_it_is_decoded(tiny: Path) -> None:
+    lie(tiny, TileWidth=16384, TileLength=16384)
+    assert "declares tiles of 16384×16384 pixels (805 MB)" in refusal(tiny)
+
+
+def test_an_absurd_picture_is_refused(tiny: Path) -> None:
+    lie(tiny, ImageWidth=60000, ImageLength=60000)
+    assert "lists 1 tiles where its size needs" in refusal(tiny)
+
+
+def test_a_small_deflate_stream_that_swells_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tif"
+    path.write_bytes(b"")
+    tifffile.imwrite(
+        path,
+        np.zeros((9472, 9472, 3), np.uint8),
+        tile=(9472, 9472),
+        compression="zlib",
+        photometric="rgb",
+        metadata=None,
+    )
+    assert path.stat().st_size < 2**20
+    assert "declares tiles of 9472×9472 pixels" in refusal(path)
+
+
+def test_a_jpeg_that_is_larger_than_its_tile_is_not_decoded(tmp_path: Path) -> None:
+    big = bytearray(imagecodecs.jpeg8_encode(np.zeros((64, 64, 3), np.uint8)))
+    at = big.index(b"\xff\xc0")
+    big[at + 5 : at + 9] = struct.pack(">HH", 8192, 8192)
+    path = tmp_path / "sof.tif"
+    tifffile.imwrite(
+        path,
+        iter([bytes(big)]),
+        shape=(64, 64, 3),
+        dtype=np.uint8,
+        tile=(64, 64),
+        compression="jpeg",
+        photometric="rgb",
+        metadata=None,
+    )
+    assert "it holds 8192×8192 pixels where 64×64 fit" in refusal(path)
+
+
+def test_a_jpeg_2000_that_is_larger_than_its_tile_is_not_decoded(tmp_path: Path) -> None:
+    big = imagecodecs.jpeg2k_encode(np.zeros((256, 256, 3), np.uint8), codecformat="j2k")
+    path = tmp_path / "siz.tif"
+    tifffile.imwrite(
+        path,
+        iter([big]),
+        shape=(64, 64, 3),
+        dtype=np.uint8,
+        tile=(64, 64),
+        compression=33005,
+        photometric="rgb",
+        metadata=None,
+    )
+    assert "it holds 256×256 pixels where 64×64 fit" in refusal(path)
+
+
+def test_a_webp_that_is_larger_than_its_tile_is_not_decoded(tmp_path: Path) -> None:
+    for lossless in (False, True):
+        big = imagecodecs.webp_encode(np.zeros((300, 200, 3), np.uint8), lossless=lossless)
+        path = tmp_path / f"webp{lossless}.tif"
+        tifffile.imwrite(
+            path,
+            iter([big]),
+            shape=(64, 64, 3),
+            dtype=np.uint8,
+            tile=(64, 64),
+            compression="webp",
+            photometric="rgb",
+            metadata=None,
+        )
+        assert "it holds 300×200 pixels where 64×64 fit" in refusal(path)
+
+
+def test_a_chain_of_pages_that_loops_is_refused(tiny: Path) -> None:
+    data = bytearray(tiny.read_bytes())
+    first = struct.unpack("<I", data[4:8])[0]
+    n_tags = struct.unpack("<H", data[first : first + 2])[0]
+    after = first + 2 + 12 * n_tags
+    data[after : after + 4] = struct.pack("<I", first)
+    tiny.write_bytes(data)
+    assert "its chain of pages is a loop" in refusal(tiny)
+
+
+def test_endless_pages_are_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(tiff_guard, "MAX_PAGES", 20)
+    path = tmp_path / "pages.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        for _ in range(21):
+            tiff.write(np.zeros((16, 16), np.uint8), metadata=None)
+    assert "has more than 20 pages" in refusal(path)
+
+
+def test_a_page_outside_of_the_file_is_refused(tiny: Path) -> None:
+    data = bytearray(tiny.read_bytes())
+    data[4:8] = struct.pack("<I", len(data) - 3)
+    tiny.write_bytes(data)
+    refusal(tiny)
+
+
+def test_a_tile_outside_of_the_file_is_damaged(tiny: Path) -> None:
+    with tifffile.TiffFile(tiny) as tiff:
+        count = tiff.pages[0].databytecounts[0]
+    lie(tiny, TileByteCounts=count + 10**6)
+    assert "beyond the end of the file" in refusal(tiny)
+
+
+def test_colours_that_are_no_rgb_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cmyk.tif"
+    tifffile.imwrite(path, np.zeros((32, 32, 4), np.uint8), photometric="separated")
+    assert "stores colours as TIFF photometric 5" in refusal(path)
+
+
+def test_pixels_of_unusual_bits_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "double.tif"
+    tifffile.imwrite(path, np.zeros((32, 32), np.float64))
+    assert "has pixels of 64 bits (float64)" in refusal(path)
+
+
+def test_a_png_that_swells_is_refused(tmp_path: Path) -> None:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    path = tmp_path / "bomb.png"
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b""))
+    assert "has 100000×100000 pixels, too many" in refusal(path)
+
+
+def test_a_truncated_plain_jpeg_is_refused(slides_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpeg"
+    data = (slides_dir / "histoprep-slide.jpeg").read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    assert "it is cut short" in refusal(path)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_damage_never_raises_anything_else(pyramid: Path, tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    data = bytearray(pyramid.read_bytes())
+    with tifffile.TiffFile(pyramid) as tiff:
+        offsets = [page.offset for page in tiff.pages]
+    for _ in range(rng.integers(1, 12)):
+        # Tags are where parsers break: hit them more often than pixels.
+        at = (
+            rng.choice(offsets) + rng.integers(0, 400)
+            if rng.random() < 0.8
+            else rng.integers(len(data))
+        )
+        data[min(int(at), len(data) - 1)] = rng.integers(256)
+    path = tmp_path / "fuzzed.tif"
+    path.write_bytes(data)
+    with contextlib.suppress(HagmilError), open_slide(path) as slide:
+        slide_info(slide)
+        read_region(slide, Region(300, 300, 600, 600))

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_hagmil.geometry import (
+    Region,
+    from_file_xy,
+    is_plausible_mpp,
+    magnification_label,
+    overlay_placement,
+    to_file_xy,
+)
+
+
+@pytest.mark.parametrize(
+    ("mpp", "label"),
+    [
+        (0.25, "40×"),
+        (0.228, "40×"),
+        (0.2527, "40×"),
+        (0.499, "20×"),
+        (1.0, "10×"),
+        (4.0, "2.5×"),
+        (8.0, "1.25×"),
+        (0.35, "28.6×"),
+    ],
+)
+def test_pixel_sizes_are_shown_as_the_magnification_that_people_name(mpp, label):
+    assert magnification_label(mpp) == label
+
+
+@pytest.mark.parametrize("mpp", [None, 0.0, 352.8, 0.0049, -1.0])
+def test_pixel_sizes_of_no_microscope_are_implausible(mpp):
+    assert not is_plausible_mpp(mpp)
+
+
+def test_a_region_without_area_is_refused():
+    with pytest.raises(ValueError, match="at least 1×1"):
+        Region(0, 0, 0, 5)
+
+
+points = st.lists(st.tuples(*[st.floats(-1e6, 1e6)] * 2), min_size=1, max_size=20)
+
+
+@given(points)
+def test_file_coordinates_round_trip(yx):
+    assert np.allclose(from_file_xy(to_file_xy(yx)), yx, atol=1e-6)
+
+
+def test_the_centre_of_the_first_pixel_is_half_a_pixel_from_the_file_corner():
+    assert to_file_xy([(0, 0)]).tolist() == [[0.5, 0.5]]
+    assert to_file_xy([(2, 7)]).tolist() == [[7.5, 2.5]]
+
+
+@given(st.floats(1, 4096), st.floats(0.05, 10), st.tuples(*[st.integers(-9000, 9000)] * 2))
+def test_a_raster_pixel_covers_exactly_its_level_0_pixels(downsample, mpp, origin):
+    (scale, _), translate = overlay_placement(downsample, mpp, origin)
+    first_edge = np.array(translate) - scale / 2
+    assert np.allclose(first_edge, mpp * (np.array(origin) - 0.5), rtol=1e-9, atol=1e-6)

@@ -1,0 +1,191 @@
+"""What a user gets: the wheel, the sdist, the wheel made from the sdist, and the editable install."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+import napari_hagmil
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "napari_hagmil"
+MANIFEST = yaml.safe_load((ROOT / "napari.yaml").read_text("utf-8"))
+BUNDLE_FILES = ("model.safetensors", "config.json")
+#: What hatchling needs of the checkout; caches and the virtual environment stay behind.
+SOURCES = (
+    "src",
+    "tests",
+    "docs",
+    ".ci",
+    ".gitignore",
+    "mkdocs.yml",
+    "napari.yaml",
+    "pyproject.toml",
+)
+SOURCES += ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile")
+
+
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    """Run a command, fail the test with what it said, and return what it wrote."""
+    answer = subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
+    return answer.stdout
+
+
+def build(kind: str, source: Path, out: Path) -> Path:
+    """Build a ``wheel`` or an ``sdist`` of ``source``, without the network."""
+    run(sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", out, source)
+    (built,) = out.iterdir()
+    return built
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, so that building leaves no trace in it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(
+                ROOT / name,
+                folder / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__"),
+            )
+        elif (ROOT / name).exists():
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def unpacked_sdist(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unpacked")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(folder, filter="data")
+    (top,) = folder.iterdir()
+    return top
+
+
+@pytest.fixture(scope="module")
+def wheel_of_sdist(unpacked_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", unpacked_sdist, tmp_path_factory.mktemp("wheel_of_sdist"))
+
+
+def install(folder: Path, *what: str | Path) -> Path:
+    """Install the package alone into a new environment that sees this one's dependencies."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    purelib = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    Path(purelib, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    pip = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps")
+    run(*pip, "--no-build-isolation", "--ignore-installed", "--no-warn-conflicts", *what)
+    return folder
+
+
+def files_of(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def shipped_bundles() -> list[str]:
+    return sorted(folder.name for folder in (PACKAGE / "bundles").glob("*.hagmil"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["wheel", "wheel_of_sdist"])
+def test_wheel_holds_everything(name: str, request: pytest.FixtureRequest) -> None:
+    files = files_of(request.getfixturevalue(name))
+    assert files["napari_hagmil/napari.yaml"] == (ROOT / "napari.yaml").read_bytes()
+    assert "napari_hagmil/py.typed" in files
+    for module in PACKAGE.rglob("*.py"):
+        assert f"napari_hagmil/{module.relative_to(PACKAGE).as_posix()}" in files
+    for bundle in shipped_bundles():
+        for member in BUNDLE_FILES:
+            assert f"napari_hagmil/bundles/{bundle}/{member}" in files
+    assert not [file for file in files if file.startswith(("tests", "docs"))]
+    assert any(file.endswith("licenses/LICENSE") for file in files)
+
+
+@pytest.mark.slow
+def test_both_wheels_are_the_same(wheel: Path, wheel_of_sdist: Path) -> None:
+    assert files_of(wheel) == files_of(wheel_of_sdist)
+
+
+@pytest.mark.slow
+def test_sdist_can_be_worked_on(unpacked_sdist: Path) -> None:
+    """The sdist brings what ``make`` needs, and both ways to the manifest lead to it."""
+    for name in ("Makefile", ".ci/run", ".ci/constraints.txt", "tests/test_packaging.py"):
+        assert (unpacked_sdist / name).is_file(), name
+    manifest = unpacked_sdist / "src" / "napari_hagmil" / "napari.yaml"
+    assert manifest.read_bytes() == (unpacked_sdist / "napari.yaml").read_bytes()
+
+
+def test_the_demo_model_ships() -> None:
+    assert shipped_bundles(), "src/napari_hagmil/bundles holds no .hagmil folder"
+    size = sum(file.stat().st_size for file in PACKAGE.glob("bundles/*.hagmil/*"))
+    assert size <= 8e6, f"the bundles take {size / 1e6:.1f} MB, more than 8 MB"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["wheel", "wheel of sdist", "editable"])
+def test_installed_plugin(how: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """napari finds the plugin, and the command runs, from each kind of install."""
+    if how == "editable":
+        checkout = request.getfixturevalue("checkout")
+        environment, home = install(tmp_path / "env", "--editable", checkout), checkout
+    else:
+        built = request.getfixturevalue(how.replace(" ", "_"))
+        environment = home = install(tmp_path / "env", built)
+    python = environment / "bin" / "python"
+    where = run(python, "-c", "import napari_hagmil as n; print(n.__file__)", cwd=tmp_path)
+    assert Path(where.strip()).is_relative_to(home)
+    found = run(python, "-m", "npe2", "validate", "napari-hagmil", cwd=tmp_path)
+    assert "valid" in found
+    listed = run(python, "-m", "npe2", "list", "--fields", "name,version", cwd=tmp_path)
+    assert "napari-hagmil" in listed
+    version = run(environment / "bin" / "napari-hagmil", "--version", cwd=tmp_path)
+    assert version.split() == ["napari-hagmil", napari_hagmil.__version__]
+    assert run(python, "-m", "napari_hagmil", "--version", cwd=tmp_path) == version
+
+
+@pytest.mark.parametrize("command", MANIFEST["contributions"]["commands"], ids=lambda c: c["id"])
+def test_manifest_names_exist(command: dict[str, str]) -> None:
+    module, name = command["python_name"].split(":")
+    assert callable(getattr(import_module(module), name))
+
+
+def test_manifest_offers_only_its_commands() -> None:
+    contributions = MANIFEST["contributions"]
+    known = {command["id"] for command in contributions["commands"]}
+    used = {
+        offer["command"]
+        for kind in ("readers", "sample_data", "widgets")
+        for offer in contributions[kind]
+    }
+    assert used == known
+
+
+def test_manifest_in_the_package_is_the_one_at_the_root() -> None:
+    """A checkout without symlinks (Windows, by default) has a text file here: it must not pass."""
+    assert (PACKAGE / "napari.yaml").read_bytes() == (ROOT / "napari.yaml").read_bytes()
