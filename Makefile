@@ -42,7 +42,7 @@ check: $(PACKAGES)  ## Lint, format, types and import contracts
 
 .PHONY: docs
 docs: $(DOCS_PACKAGES)  ## The documentation, into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: bench
 bench: $(PACKAGES) | system  ## The benchmarks among the tests

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,10 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"), str(path))
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
@@ -91,7 +98,7 @@ def test_import_contracts() -> None:
 def test_gui_only_in_widgets(path: Path) -> None:
     if path.is_relative_to(PACKAGE / "widgets"):
         return
-    found = [f"{m} {n}".strip() for m, n in imports(ast.parse(path.read_text())) if is_gui(m, n)]
+    found = [f"{m} {n}".strip() for m, n in imports(parse(path)) if is_gui(m, n)]
     assert not found, f"{name_of(path)} imports the GUI ({', '.join(found)}); only widgets may"
 
 
@@ -120,6 +127,21 @@ def test_import_stays_light(module: str, heavy: set[str]) -> None:
     assert answer.stdout.split() == [], f"import {module} brings {answer.stdout.strip()}"
 
 
+def test_every_import_is_declared() -> None:
+    """What the package imports it depends on, itself and not through another package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = (project["dependencies"], *project["optional-dependencies"].values())
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for lines in lists for line in lines}
+    names = {module.split(".")[0] for path in MODULES for module, _ in imports(parse(path))}
+    undeclared = {
+        name: owners
+        for name, owners in packages_distributions().items()
+        if name in names - {"napari_hagmil"}
+        and not declared & {owner.lower().replace("_", "-") for owner in owners}
+    }
+    assert not undeclared, f"imported, but not in pyproject.toml: {undeclared}"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_is_small_and_named(path: Path) -> None:
     lines = len(path.read_text("utf-8").splitlines())
@@ -137,7 +159,7 @@ def test_functions_are_short(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_bare_except_print_or_eval(path: Path) -> None:
     """The library raises and the application shows; nothing swallows an error unseen."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parse(path)):
         where = f"{name_of(path)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"{where} has a bare except"

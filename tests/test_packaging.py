@@ -1,4 +1,4 @@
-"""What a user gets: the wheel, the sdist, the wheel made from the sdist, and the editable install."""
+"""What a user gets: the wheel, the sdist, the wheel of the sdist, the editable install."""
 
 from __future__ import annotations
 

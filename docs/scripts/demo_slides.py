@@ -37,7 +37,7 @@ FIRST_SEED: dict[Split, int] = {"train": 1_000_000, "val": 1_100_000, "test": 1_
 SIZES: dict[Split, tuple[int, ...]] = {
     "train": (5120, 6144, 7168, 8192),
     "val": (5120, 6144, 7168, 8192),
-    "test": (10240, 11264, 12288),
+    "test": (9216, 10240, 11264, 12288),
 }
 
 #: Smallest and largest lesion diameter, µm, and how many, in turn.

@@ -52,7 +52,7 @@ class Options:
     device: str = "auto"
     exhaustive: bool = False
     tissue: TissueMask | None = None
-    steering: Steering = Steering()
+    steering: Steering = field(default_factory=Steering)
 
 
 @dataclass(frozen=True)
@@ -209,7 +209,12 @@ def analyze_slide(
 
 
 def summarize(
-    reading: Reading, options: Options, stages: list[Stage], seconds: float, *, complete: bool = True
+    reading: Reading,
+    options: Options,
+    stages: list[Stage],
+    seconds: float,
+    *,
+    complete: bool = True,
 ) -> SlideResult:
     """Put what the stages found, and what it cost, on record."""
     config = reading.model.config

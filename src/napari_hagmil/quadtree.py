@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -181,7 +182,7 @@ def build_quadtree(
     ValueError
         When the downsamples do not halve from depth to depth.
     """
-    for coarse, fine in zip(downsamples, downsamples[1:], strict=False):
+    for coarse, fine in pairwise(downsamples):
         if not np.isclose(coarse, 2 * fine, rtol=1e-9):
             raise ValueError(
                 f"downsamples must halve from depth to depth, got {list(downsamples)}; "

@@ -244,4 +244,5 @@ def sentence(error: BaseException) -> str:
         text = str(error)
     else:
         text = f"unexpected {type(error).__name__}: {error}"
-    return text[:1].upper() + text[1:]
+    # A file's name keeps its case.
+    return text if "." in text.split(maxsplit=1)[0] else text[:1].upper() + text[1:]

@@ -22,18 +22,15 @@ from napari_hagmil.slide.region import read_scaled
 
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
-
 #: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
 #: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
-#: Otsu's threshold would pass over pale mucin, fat and necrosis.
+#: Otsu's threshold would pass over pale tissue.
 SATURATION_LIMITS, DENSITY_LIMITS = (3.0, 20.0), (0.006, 0.05)
 
 #: Diameter over which the mask is closed, µm.
 CLOSE_UM = 40.0
-
 #: Sides of the squares whose area is the smallest object and hole, µm.
 OBJECT_UM, HOLE_UM = 200.0, 190.0
-
 #: On a slide of crumbs, crumbs are the specimen: objects are kept from this share of the
 #: largest one's area on, but none smaller than the square of this side, µm (dust).
 CRUMB_SHARE, CRUMB_UM = 0.05, 75.0
@@ -117,7 +114,7 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
 def tissue_of_image(
     image: Image, mpp: float, *, ignore: Bools | None = None, remove_pen: bool = True
 ) -> tuple[Bools, dict[str, float]]:
-    """Find the tissue of a picture.
+    """Find the tissue of a picture: its (h, w) mask, the thresholds, and the share of pen.
 
     Parameters
     ----------
@@ -129,12 +126,6 @@ def tissue_of_image(
         Pixels that are left out of every statistic, and are not tissue.
     remove_pen : bool
         Whether marker ink is looked for.
-
-    Returns
-    -------
-    mask : (h, w) bool array
-    thresholds : dict
-        "saturation", "density" and "pen".
     """
     ignore = np.zeros(image.shape[:2], bool) if ignore is None else ignore
     density = optical_density(cv2.medianBlur(image, 3), ignore)
@@ -145,12 +136,8 @@ def tissue_of_image(
     over_density = float(np.clip(OTSU_SHARE * _otsu(dark[usable]), *DENSITY_LIMITS))
     found = ((saturation > over_saturation) | (dark > over_density)) & usable
     found = _clean(found, mpp) & usable
-    thresholds = {
-        "saturation": over_saturation,
-        "density": over_density,
-        "pen": float(pen.mean()),
-    }
-    return found, thresholds
+    pen_share = float(pen.mean())
+    return found, {"saturation": over_saturation, "density": over_density, "pen": pen_share}
 
 
 def optical_density(image: Image, ignore: Bools) -> Floats:
@@ -198,9 +185,7 @@ def pen_marks(density: Floats, mpp: float) -> Bools:
     inked = np.zeros(labels.max() + 1, bool)
     inked[labels[strong]] = True
     width = 2 * max(1, round(24 / mpp)) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    wide: Bools = cv2.dilate(inked[labels].view(np.uint8), kernel).astype(bool)
-    return wide
+    return _morph(inked[labels], cv2.MORPH_DILATE, width)
 
 
 def _ink(density: Floats, share: float) -> Bools:
@@ -228,14 +213,12 @@ def tissue_from_polygons(
     downsample : float
         Level-0 pixels per raster pixel.
     """
-    shape = raster_shape(slide_shape, downsample)
-    values = np.zeros(shape, np.uint8)
+    values = np.zeros(raster_shape(slide_shape, downsample), np.uint8)
     for polygon in polygons:
         corners = np.asarray(polygon, dtype=np.float64)
         # Level-0 centres at integers → raster centres at integers, with 4 fractional bits.
         on_raster = ((corners + 0.5) / downsample - 0.5)[:, ::-1]
-        fixed = np.rint(on_raster * 16).astype(np.int32)
-        cv2.fillPoly(values, [fixed], 1, shift=4)
+        cv2.fillPoly(values, [np.rint(on_raster * 16).astype(np.int32)], 1, shift=4)
     return TissueMask(values.astype(bool), float(downsample))
 
 
@@ -256,9 +239,11 @@ def _unread(slide: Slide, shape: tuple[int, int], downsample: float) -> Bools:
     values = np.zeros(shape, bool)
     for level, row, column in slide.unreadable:
         tile = slide.reader.facts.grids[level].tile
-        scale_y, scale_x = (d / downsample for d in slide.levels[level].downsample)
-        y0, y1 = int(row * tile[0] * scale_y), math.ceil((row + 1) * tile[0] * scale_y)
-        x0, x1 = int(column * tile[1] * scale_x), math.ceil((column + 1) * tile[1] * scale_x)
+        size = [
+            t * d / downsample for t, d in zip(tile, slide.levels[level].downsample, strict=True)
+        ]
+        y0, y1 = int(row * size[0]), math.ceil((row + 1) * size[0])
+        x0, x1 = int(column * size[1]), math.ceil((column + 1) * size[1])
         values[y0:y1, x0:x1] = True
     return values
 
@@ -272,7 +257,7 @@ def _saturation(density: Floats) -> Floats:
 
 
 def _otsu(values: Floats) -> float:
-    """Otsu's threshold of a histogram with 256 bins; 0 without values."""
+    """Otsu's threshold over 256 bins; 0 without values."""
     if not values.size or not values.max() > 0:
         return 0.0
     counts, edges = np.histogram(values, bins=256)
@@ -288,19 +273,22 @@ def _otsu(values: Floats) -> float:
 def _clean(mask: Bools, mpp: float) -> Bools:
     """Close gaps, then drop small objects and small holes."""
     width = 2 * (round(CLOSE_UM / mpp) // 2) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
-    closed = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_CLOSE, kernel).astype(bool)
+    closed = _morph(mask, cv2.MORPH_CLOSE, width)
     largest = int(_areas(closed)[1].max(initial=0))
     crumb = max(CRUMB_SHARE * largest, (CRUMB_UM / mpp) ** 2)
     kept = _drop_small(closed, min(crumb, (OBJECT_UM / mpp) ** 2))
     return ~_drop_small(~kept, (HOLE_UM / mpp) ** 2)
 
 
+def _morph(mask: Bools, operation: int, width: int) -> Bools:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (width, width))
+    return np.asarray(cv2.morphologyEx(mask.view(np.uint8), operation, kernel), dtype=bool)
+
+
 def _drop_small(mask: Bools, min_pixels: float) -> Bools:
     """Remove the connected components with fewer pixels."""
     labels, areas = _areas(mask)
-    result: Bools = (areas >= max(min_pixels, 1))[labels]
-    return result
+    return np.asarray((areas >= max(min_pixels, 1))[labels])
 
 
 def _areas(mask: Bools) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

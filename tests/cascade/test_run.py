@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -56,7 +58,7 @@ def test_only_the_children_of_followed_nodes_are_asked_for(k0, k1):
     assert [s.depth for s in stages] == [0, 1, 2]
     sizes = [len(s.nodes) for s in stages]
     assert sizes == [16, 4 * min(k0, 16), 4 * min(k1, 4 * min(k0, 16))]
-    for before, stage in zip(stages, stages[1:], strict=False):
+    for before, stage in pairwise(stages):
         followed = {tuple(n) for n in before.nodes[before.followed]}
         assert {tuple(n) for n in parents(stage.nodes)} == followed
     assert [len(nodes) for _, nodes in source.asked] == sizes

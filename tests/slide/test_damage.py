@@ -62,9 +62,9 @@ def damaged_svs(slides_dir: Path, tmp_path: Path, damage: str) -> tuple[Path, tu
     with tifffile.TiffFile(path, mode="r+") as tiff:
         page = tiff.pages[0]
         offset, n_bytes = page.dataoffsets[34], page.databytecounts[34]
-        if damage == "count":
+        if damage in ("count", "stopped"):
             counts = list(page.databytecounts)
-            counts[34] = 0
+            counts[34] = 0 if damage == "count" else n_bytes // 2
             page.tags["TileByteCounts"].overwrite(counts)
     data = bytearray(path.read_bytes())
     tile = slice(offset, offset + n_bytes)
@@ -72,6 +72,8 @@ def damaged_svs(slides_dir: Path, tmp_path: Path, damage: str) -> tuple[Path, tu
         data[tile] = np.random.default_rng(0).bytes(n_bytes)
     elif damage == "zeros":
         data[tile] = bytes(n_bytes)
+    elif damage == "stopped":  # as an editor would cut it: with an end marker
+        data[offset + n_bytes // 2 - 2 : offset + n_bytes // 2] = b"\xff\xd9"
     elif damage == "truncated":
         data[offset + n_bytes // 2 : offset + n_bytes] = bytes(n_bytes - n_bytes // 2)
     if damage != "count":
@@ -79,7 +81,7 @@ def damaged_svs(slides_dir: Path, tmp_path: Path, damage: str) -> tuple[Path, tu
     return path, (3 * 240, 4 * 240)
 
 
-@pytest.mark.parametrize("damage", ["random", "zeros", "truncated"])
+@pytest.mark.parametrize("damage", ["random", "zeros", "truncated", "stopped"])
 def test_a_damaged_tile_is_named_and_the_rest_is_read(slides_dir, tmp_path, damage) -> None:
     path, (y, x) = damaged_svs(slides_dir, tmp_path, damage)
     whole = tifffile.imread(slides_dir / "CMU-1-Small-Region.svs")
@@ -96,6 +98,14 @@ def test_a_damaged_tile_is_named_and_the_rest_is_read(slides_dir, tmp_path, dama
         else:
             expected = whole[region.y : region.y + 240, region.x : region.x + 240]
             np.testing.assert_array_equal(got[index], expected)
+
+
+def test_a_tile_that_is_really_grey_is_no_damage(tmp_path) -> None:
+    grey = np.full((512, 512, 3), 128, np.uint8)
+    path = tmp_path / "grey.tif"
+    tifffile.imwrite(path, grey, tile=(256, 256), compression="jpeg", photometric="rgb")
+    with open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read(0, (0, 0), (512, 512)), grey)
 
 
 def test_the_viewer_draws_a_damaged_tile_as_hatching(slides_dir, tmp_path) -> None:

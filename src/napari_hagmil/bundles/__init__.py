@@ -12,7 +12,9 @@ _SHIPPED = Path(__file__).parent
 
 def shipped_bundles() -> dict[str, Path]:
     """The bundles inside the package, by name."""
-    return {folder.name.removesuffix(SUFFIX): folder for folder in sorted(_SHIPPED.glob(f"*{SUFFIX}"))}
+    return {
+        folder.name.removesuffix(SUFFIX): folder for folder in sorted(_SHIPPED.glob(f"*{SUFFIX}"))
+    }
 
 
 def find_bundle(name: str | Path) -> Path:

@@ -1,4 +1,11 @@
-"""The cascade: which places are looked at, and what was found there."""
+"""The cascade: which places are looked at, and what was found there.
+
+What runs it needs torch and is imported on first use, so that results can be shown and
+exported without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from napari_hagmil.cascade.result import (
     CascadeResult,
@@ -10,9 +17,11 @@ from napari_hagmil.cascade.result import (
     Stage,
     node_statuses,
 )
-from napari_hagmil.cascade.run import CascadeConfig, iter_cascade
 from napari_hagmil.cascade.select import select_top
 from napari_hagmil.cascade.steering import Steering, load_steering
+
+if TYPE_CHECKING:
+    from napari_hagmil.cascade.run import CascadeConfig, iter_cascade
 
 __all__ = [
     "CascadeConfig",
@@ -29,3 +38,9 @@ __all__ = [
     "node_statuses",
     "select_top",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("CascadeConfig", "iter_cascade"):
+        return getattr(import_module("napari_hagmil.cascade.run"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
 from napari_hagmil.bundles import shipped_bundles
 from napari_hagmil.encoders import ENCODERS, load_encoder
@@ -30,7 +31,7 @@ def models(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _bundle_facts(name: str) -> dict[str, object]:
+def _bundle_facts(name: str) -> dict[str, Any]:
     model = load_bundle(shipped_bundles()[name])
     config = model.config
     return {

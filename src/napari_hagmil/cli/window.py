@@ -14,6 +14,9 @@ from napari_hagmil.pipeline import Options
 from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.slide import open_slide
 
+#: The dock, as the manifest names it.
+_DOCK = ("napari-hagmil", "Read a slide with the cascade")
+
 _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 
@@ -54,22 +57,14 @@ def _no_window() -> str:
 
 
 def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
-    """Run napari with the dock; on the phantom, with the cascade started, when no slide is given."""
+    """Run napari with the dock; without a slide, on the phantom with the cascade started."""
     import napari
 
-    from napari_hagmil.widgets.cascade_dock import CascadeDock
-
     viewer = napari.Viewer(title="HAG-MIL · research use only")
-    dock = CascadeDock(viewer)
-    viewer.window.add_dock_widget(dock, name="HAG-MIL", area="right")
+    _, dock = viewer.window.add_plugin_dock_widget(*_DOCK)
     if slide is None:
         dock.open_phantom(run=True)
     else:
         dock.open(slide, mpp=mpp)
-    try:
-        napari.run()
-    finally:
-        dock.close()
+    napari.run()
     return 0
-
-

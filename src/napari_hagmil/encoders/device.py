@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from napari_hagmil.errors import DeviceError
@@ -44,7 +46,8 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda":
         return torch.bfloat16
     # Before torch 2.13 a CPU cannot be asked what it can do.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    ask: Callable[[], dict[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
+    capabilities = ask()
     if device.type == "cpu" and capabilities.get("amx_bf16"):
         return torch.bfloat16
     return None

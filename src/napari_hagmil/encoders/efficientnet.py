@@ -45,13 +45,13 @@ class EfficientNetLite0:
         self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
         self._dtype = autocast_dtype(device)
         network = fold_for_inference(_load_network(weights))
-        self._network = network.to(device, memory_format=torch.channels_last)
+        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
         """(n, 224, 224, 3) RGB → (n, 1280) float32 on the CPU."""
         if not len(patches):
             return torch.empty((0, self.n_features))
-        chunks = torch.from_numpy(patches).split(_CHUNK.get(self.device.type, _CHUNK_GPU))
+        chunks = torch.split(torch.from_numpy(patches), _CHUNK.get(self.device.type, _CHUNK_GPU))
         return torch.cat([self._encode(chunk) for chunk in chunks])
 
     def _encode(self, patches: torch.Tensor) -> torch.Tensor:
@@ -61,7 +61,7 @@ class EfficientNetLite0:
             torch.no_grad(),
             torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None),
         ):
-            maps = self._network.extract_features(images)  # type: ignore[operator]
+            maps = self._network.extract_features(images)
             features: torch.Tensor = maps.float().mean((2, 3))
         return features.cpu()
 

@@ -168,7 +168,8 @@ class AttentionBlock(nn.Module):
         del tokens
         (normed,) = in_slices(lambda rows: (self.attention_norm(rows),), hidden)
         attended = self.attention(normed[None])[0]
-        hidden = torch.add(attended, hidden, alpha=ADMIN_GAIN)
+        # In place: both are new here, and neither is needed for a gradient.
+        hidden = attended.add_(hidden, alpha=ADMIN_GAIN)
         patches = hidden[1:] if self.has_token else hidden
         scores, instances = in_slices(self._score, patches)
         pooled = softmax_pool(scores, patches)

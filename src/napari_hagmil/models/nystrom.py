@@ -22,6 +22,8 @@ from torch.utils.checkpoint import checkpoint
 
 AttentionKind = Literal["nystrom", "exact"]
 
+_SLICE = 2048
+
 
 class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc]
     """Nyström self-attention; the parameters of the package's layer, a forward of our own.
@@ -98,8 +100,10 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         attend = self._exact if self.attention == "exact" else self._nystrom
         out = attend(q, k, v, mask)
         if self.residual:
-            out = out + self._residual(v)
-        projected: Tensor = self.to_out(out.transpose(1, 2).flatten(2))
+            out = self._add_residual(out, v)
+        merged = out.transpose(1, 2).flatten(2)
+        del q, k, v, out  # a third of the memory at the peak
+        projected: Tensor = self.to_out(merged)
         return projected
 
     def _heads_of(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,18 +122,27 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         weights: Tensor = similarity.softmax(-1).mean(1)[:, 0]
         return weights
 
-    def _residual(self, v: Tensor) -> Tensor:
-        """Depthwise convolution along the tokens, (b, h, n, d) → the same."""
-        n, right = v.shape[-2], 0
-        if v.requires_grad:
-            # The length that the package convolves: the same rounding in the weight's gradient.
-            padding = -n % self.num_landmarks
-            if not self.legacy_padding and (n + padding) % 15 == 1:
-                # oneDNN (torch 2.13, AVX-512) gets that gradient wrong at lengths 15 i + 1 ≥ 46.
-                right = 1
-            v = F.pad(v, (0, 0, padding, right))
-        out: Tensor = self.res_conv(v)
-        return out[..., out.shape[-2] - right - n : out.shape[-2] - right, :]
+    def _add_residual(self, out: Tensor, v: Tensor) -> Tensor:
+        """Add the depthwise convolution of the values along the tokens, (b, h, n, d)."""
+        if torch.is_grad_enabled():
+            return out + self._convolved(v)
+        # In slices: the convolution copies its input and output into layouts of twice the size.
+        n, half = v.shape[-2], self.res_conv.padding[0]
+        for start in range(0, n, _SLICE):
+            stop = min(start + _SLICE, n)
+            low, high = max(start - half, 0), min(stop + half, n)
+            part = self.res_conv(v[..., low:high, :])[..., start - low : stop - low, :]
+            out[..., start:stop, :] += part
+        return out
+
+    def _convolved(self, v: Tensor) -> Tensor:
+        # The length that the package convolves: the same rounding in the weight's gradient.
+        n = v.shape[-2]
+        padding = -n % self.num_landmarks
+        # oneDNN (torch 2.13, AVX-512) gets that gradient wrong at lengths 15 i + 1 ≥ 46.
+        right = int(not self.legacy_padding and (n + padding) % 15 == 1)
+        out: Tensor = self.res_conv(F.pad(v, (0, 0, padding, right)))
+        return out[..., padding : padding + n, :]
 
     def _exact(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
@@ -202,12 +215,20 @@ def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
     """
     magnitude = a.abs()
     z = a.mT / (magnitude.sum(-1).amax() * magnitude.sum(-2).amax())
-    identity = torch.eye(a.shape[-1], device=a.device, dtype=a.dtype)
     for _ in range(iterations):
         az = a @ z
-        inner = 15 * identity - az @ (7 * identity - az)
-        z = 0.25 * (z @ (13 * identity - az @ inner))
+        inner = _diagonal_minus(7, az)
+        inner = _diagonal_minus(15, az @ inner)
+        inner = _diagonal_minus(13, az @ inner)
+        z = 0.25 * (z @ inner)
     return z
+
+
+def _diagonal_minus(value: float, a: Tensor) -> Tensor:
+    """Return value · I − A without making I."""
+    result = -a
+    result.diagonal(dim1=-2, dim2=-1).add_(value)
+    return result
 
 
 def _landmark_inverse(

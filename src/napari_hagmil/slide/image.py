@@ -11,7 +11,7 @@ import numpy as np
 from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.slide.file_bytes import fingerprint
 from napari_hagmil.slide.protocol import Address, LevelGrid, Meter, Pixels, SlideFacts
-from napari_hagmil.slide.segments import jpeg_size, png_size
+from napari_hagmil.slide.segments import check_scan, jpeg_size, png_size
 
 #: Decoded pixels. Larger pictures belong into a pyramid.
 MAX_PIXELS = 2**28
@@ -79,13 +79,18 @@ class ImageReader:
             else:
                 if b"\xff\xd9" not in data[-65536:]:
                     raise ValueError("it is cut short")
-                pixels = np.asarray(imagecodecs.jpeg8_decode(data, outcolorspace="RGB"))
+                pixels = _decoded_jpeg(data)
+                check_scan(data, pixels, pixels.shape[:2], _decoded_jpeg)
             return _as_rgb(pixels, self.facts.grids[0].shape)
         except Exception as error:  # decoders raise their own kinds
             reason = (str(error) or type(error).__name__).splitlines()[0]
             raise SlideReadError(
                 f"{self.path.name} cannot be decoded ({reason}); export it again"
             ) from error
+
+
+def _decoded_jpeg(data: bytes) -> Pixels:
+    return np.asarray(imagecodecs.jpeg8_decode(data, outcolorspace="RGB"))
 
 
 def _as_rgb(pixels: Pixels, shape: tuple[int, int]) -> Pixels:

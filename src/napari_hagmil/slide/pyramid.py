@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ class Slide:
         self.path: Path = spec.path
         self.name: str = spec.path.name
         self.reader = reader
+        # A viewer's layers own their slide, and nobody closes a layer: the file goes with it.
+        self._finalizer = weakref.finalize(self, reader.close)
         facts = reader.facts
         chosen = choose_pixel_size(self.name, facts, spec.mpp)
         self.mpp: float | None = chosen.mpp
@@ -109,7 +112,7 @@ class Slide:
     def close(self) -> None:
         """Let go of the file and of the cached tiles."""
         self._gather.cache.clear()
-        self.reader.close()
+        self._finalizer()
 
     @property
     def n_channels(self) -> int:

@@ -7,9 +7,17 @@ without an error. Both are caught here.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+
+import numpy as np
+
+from napari_hagmil.slide.protocol import Pixels
 
 #: An end marker may be followed by padding.
 _TAIL = 64
+
+#: What decoders put where a scan stops short, and bytes that are no end of a scan.
+_GREY, _JUNK = 128, b"\x5a\xa5\x3c" * 64
 
 
 def check_segment(data: bytes, kind: str, limit: tuple[int, int], *, header: bool = True) -> None:
@@ -48,6 +56,33 @@ def _check_end(data: bytes, *, restart: bool = False) -> None:
     if restart and len(data) > 1 and data[-2] == 0xFF and 0xD0 <= data[-1] <= 0xD7:
         return
     raise ValueError("it is cut short")
+
+
+def check_scan(
+    data: bytes, pixels: Pixels, inside: tuple[int, int], decode: Callable[[bytes], Pixels]
+) -> None:
+    """Raise ValueError when a JPEG has an end but its scan stopped before.
+
+    Decoders fill what is missing with middle grey. Where a picture ends in just that grey,
+    it is decoded again with junk before the end marker: a whole scan does not read it.
+
+    Parameters
+    ----------
+    data : bytes
+        The encoded tile.
+    pixels : (h, w, c) array
+        As decoded.
+    inside : tuple of int
+        Rows and columns that lie within the level; the rest is padding of any colour.
+    decode : callable
+        Decodes bytes as `data` was decoded.
+    """
+    rows, columns = min(inside[0], pixels.shape[0]), min(inside[1], pixels.shape[1])
+    if not (pixels[max(rows - 4, 0) : rows, max(columns - 4, 0) : columns] == _GREY).all():
+        return
+    end = data.rfind(b"\xff\xd9")
+    if not np.array_equal(decode(data[:end] + _JUNK + data[end:]), pixels):
+        raise ValueError("it is cut short")
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ import tifffile
 from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
 from napari_hagmil.slide.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.protocol import Address, Meter, Pixels, SlideFacts
-from napari_hagmil.slide.segments import check_segment
+from napari_hagmil.slide.segments import check_scan, check_segment
 from napari_hagmil.slide.tiff_guard import check_page_chain
 from napari_hagmil.slide.tiff_layout import Plane, TiffLayout, TiffLevel, tiff_layout
 from napari_hagmil.slide.tiff_tags import VendorFacts, vendor_facts
@@ -113,10 +113,18 @@ class TiffReader:
         rows, columns = level.grid.tile
         limit = rows + -rows % _BLOCK, columns + -columns % _BLOCK
         check_segment(data, level.grid.compression, limit, header=options.get("jpegheader") is None)
-        pixels, _, shape = key.decode(data, index, **options)
-        if pixels is None:
-            return None
-        return np.asarray(pixels).reshape(shape[1:])
+        pixels: Pixels = _decoded(key, data, index, options)
+        if options and options["jpegheader"] is None:
+            row, column = divmod(index - plane.first, level.grid.n_tiles[1])
+            inside = level.grid.shape[0] - row * rows, level.grid.shape[1] - column * columns
+            check_scan(data, pixels, inside, lambda d: _decoded(key, d, index, options))
+        return pixels
+
+
+def _decoded(page: Any, data: bytes, index: int, options: dict[str, Any]) -> Pixels:
+    """Decode one tile to (h, w, c)."""
+    pixels, _, shape = page.decode(data, index, **options)
+    return np.asarray(pixels).reshape(shape[1:])
 
 
 def _facts(name: str, layout: TiffLayout, vendor: VendorFacts) -> SlideFacts:

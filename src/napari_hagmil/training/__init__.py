@@ -6,11 +6,14 @@ from napari_hagmil.training.cascade import (
     Progress,
     Selection,
     TrainingSlide,
+    fit_stage,
+    next_nodes,
     train_cascade,
 )
 from napari_hagmil.training.loop import Epoch, TrainConfig, predict, train_stage
 from napari_hagmil.training.metrics import Interval, accuracy, auc, bootstrap, youden_threshold
 from napari_hagmil.training.standardise import Standardiser, fold_into
+from napari_hagmil.training.start import start_unmixed
 
 __all__ = [
     "Bag",
@@ -25,10 +28,13 @@ __all__ = [
     "accuracy",
     "auc",
     "bootstrap",
+    "fit_stage",
     "fold_into",
     "joined",
+    "next_nodes",
     "predict",
     "standardised",
+    "start_unmixed",
     "train_cascade",
     "train_stage",
     "youden_threshold",

@@ -81,6 +81,10 @@ class CascadeTraining:
     stages : tuple of TrainConfig
         One per depth.
     selection : Selection
+    shares : tuple of float
+        Share of the slides, the first ones of each side, that each depth learns from and is
+        validated with; none given: all. Instances are cheap at the coarsest depth and many at
+        the finest.
     prefetch : callable
         Told of a depth and all (slide, nodes) that will be asked for there, before the first
         is: the place to encode many slides at once.
@@ -88,6 +92,7 @@ class CascadeTraining:
 
     stages: tuple[TrainConfig, ...]
     selection: Selection
+    shares: tuple[float, ...] = ()
     prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
 
 
@@ -115,21 +120,41 @@ def train_cascade(
     Progress
         After every epoch of every depth.
     """
-    sides = (training, validation)
+    sides: list[Sequence[TrainingSlide]] = [training, validation]
     nodes = [[slide.nodes for slide in side] for side in sides]
     for depth in range(model.config.n_depths):
-        requests = [*zip(training, nodes[0], strict=True), *zip(validation, nodes[1], strict=True)]
+        kept = [_kept(len(side), depth, config.shares) for side in (training, validation)]
+        sides = [side[:n] for side, n in zip(sides, kept, strict=True)]
+        nodes = [some[:n] for some, n in zip(nodes, kept, strict=True)]
+        requests = [
+            pair for some in zip(sides, nodes, strict=True) for pair in zip(*some, strict=True)
+        ]
         config.prefetch(depth, requests)
-        bags = [_bags(side, depth, n) for side, n in zip(sides, nodes, strict=True)]
-        stage = model.stage(depth)
-        for epoch in fit_stage(stage, bags[0], bags[1], config.stages[depth]):
+        bags = [_bags(side, depth, some) for side, some in zip(sides, nodes, strict=True)]
+        for epoch in fit_stage(model.stage(depth), bags[0], bags[1], config.stages[depth]):
             yield Progress(depth, epoch)
         if depth < model.config.n_depths - 1:
-            validating = replace(config.selection, random=(0,) * len(config.selection.random))
-            nodes = [
-                next_nodes(stage, depth, side, n, how)
-                for side, n, how in zip(bags, nodes, (config.selection, validating), strict=True)
-            ]
+            nodes = _opened(model.stage(depth), depth, bags, nodes, config.selection)
+
+
+def _kept(n: int, depth: int, shares: Sequence[float]) -> int:
+    """How many of n slides a depth uses."""
+    return max(1, round(n * min(shares[: depth + 1], default=1.0)))
+
+
+def _opened(
+    stage: IntegratedAttentionTransformer,
+    depth: int,
+    bags: Sequence[Sequence[Bag]],
+    nodes: Sequence[Sequence[Nodes]],
+    selection: Selection,
+) -> list[list[Nodes]]:
+    """What both sides look at next; validation without random coverage, as in use."""
+    plain = replace(selection, random=(0,) * len(selection.random))
+    return [
+        next_nodes(stage, depth, *side, how)
+        for side, how in zip(zip(bags, nodes, strict=True), (selection, plain), strict=True)
+    ]
 
 
 def fit_stage(

@@ -139,5 +139,7 @@ def _legend() -> QWidget:
     layout.addWidget(_quiet("low"))
     layout.addWidget(bar)
     layout.addWidget(_quiet("high"), 1)
-    row.setToolTip("Clear: not visited. Attention as a percentile among the patches looked at, at each depth")
+    row.setToolTip(
+        "Clear: not visited. Attention as a percentile among the patches looked at, at each depth"
+    )
     return row

@@ -20,7 +20,6 @@ from napari_hagmil.plugin.layers import (
 )
 from napari_hagmil.session import Session
 
-
 #: Width of outlines on the screen, px.
 _BRANCH_PX, _REGION_PX = 1.5, 3.0
 

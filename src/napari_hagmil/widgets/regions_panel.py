@@ -58,7 +58,7 @@ class RegionsPanel(Section):
     @property
     def quantile(self) -> float:
         """The lower bound that the percentage stands for."""
-        return 1 - self.top.value() / 100
+        return 1 - float(self.top.value()) / 100
 
     def set_available(self, *, stages: bool, regions: int) -> None:
         """Enable what makes sense, and count the regions."""

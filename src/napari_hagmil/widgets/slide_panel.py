@@ -25,9 +25,8 @@ from napari_hagmil.widgets.style import (
     text_label,
 )
 
-_FILTER = (
-    "Slides (*.svs *.tif *.tiff *.ndpi *.scn *.bif *.qptiff *.dcm *.jpg *.jpeg *.png);;All files (*)"
-)
+_SUFFIXES = ("svs", "tif", "tiff", "ndpi", "scn", "bif", "qptiff", "dcm", "jpg", "jpeg", "png")
+_FILTER = f"Slides ({' '.join(f'*.{suffix}' for suffix in _SUFFIXES)});;All files (*)"
 
 
 class SlidePanel(Section):

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -19,11 +19,14 @@ import torch
 from torch import Tensor
 
 from napari_hagmil.errors import BundleError
-from napari_hagmil.models.baselines import BASELINES, CLAMSB, DTFD, make_baseline
+from napari_hagmil.models.baselines import CLAMSB, DTFD, make_baseline
+from napari_hagmil.models.baselines.dtfd import Distillation
 from napari_hagmil.models.interface import BagModel
 from napari_hagmil.models.unpickle import load_weights_only
 
 SCHEMA = "napari-hagmil/baseline/1"
+
+Model = TypeVar("Model", bound=BagModel)
 
 
 def save_baseline(model: BagModel, path: str | os.PathLike[str], name: str, **options: Any) -> None:
@@ -83,7 +86,9 @@ def load_published_clam(path: str | os.PathLike[str]) -> CLAMSB:
     return _filled(model, renamed, path)
 
 
-def load_published_dtfd(path: str | os.PathLike[str], *, distillation: str = "afs") -> DTFD:
+def load_published_dtfd(
+    path: str | os.PathLike[str], *, distillation: Distillation = "afs"
+) -> DTFD:
     """DTFD-MIL from a checkpoint of its authors' code, in eval mode.
 
     The file does not say how it distils: "afs" unless told.
@@ -99,9 +104,7 @@ def load_published_dtfd(path: str | os.PathLike[str], *, distillation: str = "af
     hidden, n_features = _shape(renamed, "embed.0.weight", path)
     gate_dim, _ = _shape(renamed, "scores.content.weight", path)
     n_classes, _ = _shape(renamed, "head.weight", path)
-    model = BASELINES[f"dtfd_{distillation}"](
-        n_features, n_classes, hidden=hidden, gate_dim=gate_dim
-    )
+    model = DTFD(n_features, n_classes, distillation=distillation, hidden=hidden, gate_dim=gate_dim)
     return _filled(model, renamed, path)
 
 
@@ -153,9 +156,7 @@ def _shape(weights: Mapping[str, Tensor], name: str, path: str | os.PathLike[str
     return list(weights[name].shape)
 
 
-def _filled[Model: BagModel](
-    model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike[str]
-) -> Model:
+def _filled(model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike[str]) -> Model:
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:

@@ -88,7 +88,8 @@ class PPEG(nn.Module):
         """(side², hidden) in rows of a square → the same."""
         square = tokens.T.reshape(1, -1, side, side)
         total = square + sum(convolution(square) for convolution in self.convolutions)
-        return total.flatten(2)[0].T
+        rows: Tensor = total.flatten(2)[0].T
+        return rows
 
 
 class _Layer(nn.Module):

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import tifffile
+from napari.components import ViewerModel
+from npe2 import PluginManager, PluginManifest
+
+from napari_hagmil.phantom import PhantomConfig
+from napari_hagmil.plugin.reader import get_reader
+from napari_hagmil.plugin.sample_data import phantom_path
+
+
+@pytest.fixture
+def napari_with_plugin():
+    """napari's plugins as installed: its test plugin hides them."""
+    manager = PluginManager.instance()
+    manifest = PluginManifest.from_distribution("napari-hagmil")
+    manager.register(manifest)
+    yield
+    manager.unregister("napari-hagmil")
+
+
+def test_a_slide_is_read_into_one_multiscale_layer(phantom):
+    (layer,) = get_reader(str(phantom))(str(phantom))
+    data, _, kind = layer
+    assert kind == "image"
+    assert data[0].shape == (4096, 4096, 3)
+    level_0 = tifffile.imread(phantom, level=0)
+    assert np.array_equal(np.asarray(data[0][1000:1100, 2000:2300]), level_0[1000:1100, 2000:2300])
+
+
+def test_what_is_not_a_slide_is_left_to_other_readers(tmp_path, slides_dir):
+    text = tmp_path / "notes.tif"
+    text.write_text("not a slide")
+    assert get_reader(str(text)) is None
+    assert get_reader(str(tmp_path)) is None
+    assert get_reader(str(slides_dir / "broken" / "broken.svs")) is None
+
+
+def test_napari_opens_a_slide_through_the_plugin(napari_with_plugin, phantom):
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(phantom), plugin="napari-hagmil")
+    assert layer.multiscale
+    assert layer.scale.tolist() == [0.25, 0.25]
+    assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
+
+
+def test_a_fluorescence_slide_opens_with_a_layer_per_channel(napari_with_plugin, slides_dir):
+    viewer = ViewerModel()
+    layers = viewer.open(str(slides_dir / "pathml-small_vectra.qptiff"), plugin="napari-hagmil")
+    assert len(layers) >= 1
+
+
+def test_the_sample_is_made_once_and_kept(tmp_path):
+    config = PhantomConfig(seed=1, size=1024, lesions=0)
+    path = phantom_path(config, folder=tmp_path)
+    written = path.stat().st_mtime_ns
+    assert phantom_path(config, folder=tmp_path) == path
+    assert path.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("name", ["CMU-1-Small-Region.svs", "luna-1065626.svs"])
+def test_real_slides_open_in_micrometres(napari_with_plugin, slides_dir, name):
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(slides_dir / name), plugin="napari-hagmil")
+    assert layer.scale[0] == pytest.approx(0.5, rel=0.02)

@@ -1,0 +1,251 @@
+"""The command line as its users call it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import tifffile
+import zarr
+
+from napari_hagmil.cli import main
+from napari_hagmil.export import read_geojson
+
+FILES = {
+    "result.json",
+    "nodes.parquet",
+    "attention.ome.zarr",
+    "regions.geojson",
+    "report.html",
+    "overview.png",
+}
+
+
+@pytest.fixture(scope="module")
+def analysis(slides_dir, scratch_bundle, tmp_path_factory):
+    """The real 20× slide, analyzed once."""
+    out = tmp_path_factory.mktemp("analysis") / "out"
+    slide = slides_dir / "CMU-1-Small-Region.svs"
+    status = main(["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)])
+    assert status == 0
+    return out
+
+
+def test_analyze_leaves_every_file_of_the_contract(analysis):
+    assert {path.name for path in analysis.iterdir()} == FILES
+
+
+def test_the_cascade_says_what_it_does_about_a_missing_40x(analysis):
+    result = json.loads((analysis / "result.json").read_text())
+    assert result["schema"] == "napari-hagmil/result/1"
+    assert result["state"] == "done"
+    assert [round(s["magnification"]) for s in result["stages"]] == [10, 20]
+    assert any("no 40×" in note and "ends at 20×" in note for note in result["notes"])
+    assert "no 40×" in (analysis / "report.html").read_text()
+
+
+def test_the_result_has_the_fields_of_the_contract(analysis):
+    result = json.loads((analysis / "result.json").read_text())
+    assert set(result["slide"]) >= {"name", "fingerprint", "mpp", "mpp_source", "width", "height"}
+    assert set(result["model"]) >= {"name", "sha256", "encoder", "classes"}
+    assert set(result["settings"]) >= {"budget", "device", "seed"}
+    assert set(result["prediction"]) >= {"class", "probabilities"}
+    assert set(result["cost"]) >= {
+        "patches_encoded",
+        "patches_exhaustive",
+        "bytes_read",
+        "seconds",
+    }
+    assert set(result["cost"]["seconds"]) >= {"read", "encode", "model", "total"}
+    assert sum(result["prediction"]["probabilities"]) == pytest.approx(1)
+    assert result["slide"]["mpp"] == pytest.approx(0.499)
+
+
+def test_the_nodes_table_agrees_with_the_result(analysis):
+    result = json.loads((analysis / "result.json").read_text())
+    table = pq.read_table(analysis / "nodes.parquet").to_pandas()
+    for stage in result["stages"]:
+        rows = table[table.depth == stage["depth"]]
+        assert len(rows) == stage["nodes"]
+        assert rows.status.isin(["followed", "pinned"]).sum() == stage["followed"]
+        assert rows.attention.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_regions_lie_on_the_slide_and_the_maps_have_holes_where_nothing_was_visited(analysis):
+    result = json.loads((analysis / "result.json").read_text())
+    for polygon in read_geojson(analysis / "regions.geojson"):
+        assert polygon.min() >= -0.5
+    group = zarr.open_group(analysis / "attention.ome.zarr", mode="r")
+    finest = group["20x/0"][:]
+    assert np.isfinite(finest).sum() == result["stages"][1]["nodes"]
+    assert np.isnan(finest).any()
+
+
+def test_info_says_what_every_slide_is(slides_dir, capsys):
+    good = [p for p in sorted(slides_dir.iterdir()) if p.name != "broken"]
+    assert len(good) >= 8
+    for path in good:
+        if path.is_dir():
+            pytest.importorskip("wsidicom", reason="the extra dicom is not installed")
+        assert main(["info", str(path), "--json"]) == 0, path
+        facts = json.loads(capsys.readouterr().out)
+        assert {"levels", "mpp", "mpp_source", "objective", "vendor", "warnings"} <= set(facts)
+
+
+@pytest.mark.parametrize("name", ["broken.svs", "unopenable.tiff", "pathml-small_dicom.dcm"])
+def test_a_broken_file_is_one_line_on_stderr(slides_dir, capsys, name):
+    assert main(["info", str(slides_dir / "broken" / name)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1
+    assert name in captured.err
+
+
+def test_a_slide_whose_tiles_do_not_decode_fails_at_the_first_read(
+    slides_dir, scratch_bundle, tmp_path, capsys
+):
+    slide = slides_dir / "broken" / "openslide-python-unreadable.svs"
+    out = tmp_path / "out"
+    status = main(["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)])
+    assert status in (0, 1)
+    if status == 1:
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+        assert not out.exists()
+
+
+def test_a_slide_without_pixel_size_wants_mpp(slides_dir, scratch_bundle, tmp_path, capsys):
+    slide, out = slides_dir / "histoprep-slide.jpeg", tmp_path / "out"
+    call = ["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)]
+    assert main(call) == 1
+    assert "mpp" in capsys.readouterr().err
+    assert not out.exists()
+    assert main([*call, "--mpp", "0.5"]) == 0
+    result = json.loads((out / "result.json").read_text())
+    assert (result["slide"]["mpp"], result["slide"]["mpp_source"]) == (0.5, "given")
+
+
+def test_a_budget_tissue_and_steering_are_obeyed(phantom, scratch_bundle, tmp_path, capsys):
+    tissue = tmp_path / "tissue.geojson"
+    ring = [[900, 900], [3100, 900], [3100, 3100], [900, 3100], [900, 900]]
+    tissue.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    steer = tmp_path / "steer.json"
+    steer.write_text(
+        json.dumps({"schema": "napari-hagmil/steering/1", "follow": [[2000.0, 2000.0]]})
+    )
+    status = main(
+        [
+            *("analyze", str(phantom), "--out", str(tmp_path / "out")),
+            *("--model", str(scratch_bundle), "--budget", "2"),
+            *("--tissue", str(tissue), "--steer", str(steer), "--json"),
+        ]
+    )
+    assert status == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["settings"]["budget"] == [2, 2]
+    assert result["stages"][0]["nodes"] <= 16
+    assert result["stages"][0]["followed"] in (2, 3)
+    table = pq.read_table(tmp_path / "out" / "nodes.parquet").to_pandas()
+    deepest = table[table.depth == 2]
+    assert (
+        (deepest.y <= 2000)
+        & (deepest.y + deepest.height > 2000)
+        & (deepest.x <= 2000)
+        & (deepest.x + deepest.width > 2000)
+    ).any()
+
+
+def test_an_empty_slide_is_no_tissue_in_every_file(scratch_bundle, tmp_path, capsys):
+    slide, out = tmp_path / "glass.tiff", tmp_path / "out"
+    pixels = np.full((2048, 2048, 3), 242, np.uint8)
+    tifffile.imwrite(
+        slide, pixels, photometric="rgb", tile=(256, 256), resolution=(40000, 40000),
+        resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    call = ["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)]
+    assert main(call) == 0
+    assert "no tissue" in capsys.readouterr().out
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / "result.json").read_text())["state"] == "no_tissue"
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        (["--device", "cuda"], "'cuda' was asked for"),
+        (["--model", "nothing"], "neither a bundle on disk"),
+        (["--tissue", "missing.geojson"], "missing.geojson"),
+        (["--steer", "missing.json"], "missing.json"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing_behind(
+    phantom, scratch_bundle, tmp_path, capsys, extra, says
+):
+    import torch
+
+    if "cuda" in extra and torch.cuda.is_available():
+        pytest.skip("the machine has a GPU")
+    out = tmp_path / "out"
+    call = ["analyze", str(phantom), "--out", str(out), "--model", str(scratch_bundle), *extra]
+    assert main(call) == 1
+    err = capsys.readouterr().err.strip()
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_an_unwritable_folder_is_one_line(phantom, scratch_bundle, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "out"
+    call = ["analyze", str(phantom), "--out", str(out), "--model", str(scratch_bundle)]
+    assert main(call) == 1
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["analyze"], ["analyze", "x", "--budget", "0"]])
+def test_wrong_usage_is_status_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_phantom_writes_a_slide_and_its_truth(tmp_path, capsys):
+    out = tmp_path / "p.tiff"
+    assert main(["phantom", str(out), "--seed", "4", "--size", "2048", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert out.exists()
+    assert out.with_suffix(".geojson").exists()
+    assert answer["size"] == 2048
+
+
+def test_models_lists_the_demo_bundle_and_the_default_encoder(capsys):
+    assert main(["models", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "demo" in [bundle["name"] for bundle in answer["bundles"]]
+    assert {"name": "efficientnet-lite0", "missing": ""} in answer["encoders"]
+
+
+def test_convert_makes_a_bundle_of_the_official_checkpoint(data_dir, tmp_path):
+    from napari_hagmil.models import load_bundle
+
+    out = tmp_path / "official.hagmil"
+    checkpoint = data_dir / "reference" / "official_like.ckpt"
+    assert main(["convert", str(checkpoint), "--out", str(out)]) == 0
+    assert load_bundle(out).config.order == "attention"
+
+
+@pytest.mark.slow
+def test_demo_without_a_window_writes_everything_and_says_where(tmp_path):
+    out = tmp_path / "demo-out"
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_hagmil", "demo", "--no-window", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(out) in done.stdout
+    assert {path.name for path in out.iterdir()} == FILES
+    assert json.loads((out / "result.json").read_text())["prediction"]["class"] == "tumor"

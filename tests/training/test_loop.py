@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+import torch
+from puzzles import MARK, N_FEATURES, SMALL, marked_bags
+
+from napari_hagmil.models import IntegratedAttentionTransformer, LossConfig
+from napari_hagmil.training import (
+    Bag,
+    Standardiser,
+    TrainConfig,
+    auc,
+    fit_stage,
+    fold_into,
+    joined,
+    predict,
+    start_unmixed,
+    train_stage,
+)
+
+FAST = TrainConfig(epochs=12, patience=12, learning_rate=5e-3, loss=LossConfig(k=2))
+
+
+def new_stage(seed=0):
+    torch.manual_seed(seed)
+    stage = IntegratedAttentionTransformer(SMALL)
+    start_unmixed(stage)
+    return stage
+
+
+def test_a_stage_learns_what_marks_the_slides_and_points_at_it():
+    stage, unseen = new_stage(), marked_bags(30, seed=3)
+    list(fit_stage(stage, marked_bags(40, seed=1), marked_bags(20, seed=2), FAST))
+    assert auc([b.label for b in unseen], predict(stage, unseen)[:, 1]) > 0.95
+    pointed = [stage(b.features).attention.argmax() < 2 for b in unseen if b.label]
+    assert sum(pointed) >= 0.9 * len(pointed)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others():
+    def weights(seed):
+        stage = new_stage()
+        config = TrainConfig(epochs=2, learning_rate=1e-3, seed=seed, feature_dropout=0.2)
+        list(train_stage(stage, marked_bags(6, seed=1), marked_bags(4, seed=2), config))
+        return torch.cat([p.flatten() for p in stage.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+def test_training_leaves_the_global_random_state_alone():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    stage = new_stage()
+    torch.manual_seed(7)
+    list(train_stage(stage, marked_bags(4, seed=1), marked_bags(4, seed=2), TrainConfig(epochs=1)))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_training_stops_after_its_patience_and_keeps_the_best_weights():
+    stage, validation = new_stage(), marked_bags(6, seed=2)
+    # Labels turned round: what is learned makes the validation worse from some epoch on.
+    wrong = [Bag(b.features, 1 - b.label) for b in marked_bags(20, seed=1)]
+    config = TrainConfig(epochs=100, patience=3, learning_rate=5e-3)
+    epochs = list(train_stage(stage, wrong, validation, config))
+    best = max(e.number for e in epochs if e.is_best)
+    assert len(epochs) == best + 3 < 100
+    losses = [float(stage.loss(b.features, b.label, config.loss).total) for b in validation]
+    assert sum(losses) / len(losses) == pytest.approx(min(e.val_loss for e in epochs), rel=1e-5)
+
+
+def test_a_caller_who_stops_early_gets_a_model_ready_for_use():
+    stage = new_stage()
+    epochs = train_stage(stage, marked_bags(4, seed=1), marked_bags(4, seed=2), FAST)
+    next(epochs)
+    epochs.close()
+    assert not stage.training
+
+
+def test_a_stage_cannot_be_trained_without_validation():
+    with pytest.raises(ValueError, match="both sides"):
+        next(train_stage(new_stage(), marked_bags(2, seed=1), [], FAST))
+
+
+def test_folding_the_standardisation_changes_no_output():
+    bags = [b.features for b in marked_bags(10, seed=4)]
+    standardiser, linear = Standardiser.fit(bags), torch.nn.Linear(N_FEATURES, 5)
+    expected = linear(standardiser(bags[0]))
+    fold_into(linear, standardiser)
+    torch.testing.assert_close(linear(bags[0]), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_constant_feature_is_not_divided_by_zero():
+    x = torch.ones(5, N_FEATURES)
+    assert torch.equal(Standardiser.fit([x])(x), torch.zeros(5, N_FEATURES))
+
+
+def test_a_joined_bag_keeps_its_label_and_all_instances_of_both():
+    normal, tumour = marked_bags(2, seed=5)
+    bag = joined(tumour, [normal], np.random.default_rng(0))
+    assert bag.label == 1
+    assert len(bag.features) == 24
+    assert float(bag.features[:, 0].max()) > 5 + MARK / 2
+
+
+def test_an_unmixed_start_gives_an_instance_the_same_attention_logit_in_any_company():
+    stage = new_stage().eval()
+    x = torch.randn(6, N_FEATURES)
+    alone = stage.forward_blocks(x[:3])[1][-1].scores
+    in_company = stage.forward_blocks(x)[1][-1].scores[:3]
+    torch.testing.assert_close(alone, in_company)

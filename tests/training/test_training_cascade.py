@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from puzzles import N_FEATURES, SMALL, marked_slides
+
+from napari_hagmil.models import BundleConfig, CascadeModel, EncoderFacts, LossConfig
+from napari_hagmil.quadtree import children
+from napari_hagmil.training import (
+    Bag,
+    CascadeTraining,
+    Selection,
+    TrainConfig,
+    next_nodes,
+    start_unmixed,
+    train_cascade,
+)
+
+STAGE = TrainConfig(epochs=10, patience=10, learning_rate=5e-3, loss=LossConfig(k=1))
+
+
+def new_cascade():
+    torch.manual_seed(0)
+    model = CascadeModel(
+        BundleConfig(
+            name="tiny",
+            encoder=EncoderFacts("none", None, N_FEATURES),
+            patch_size=8,
+            mpp=(1.0, 0.5, 0.25),
+            classes=("normal", "tumor"),
+            stages=(SMALL,) * 3,
+            budget=(2, 4),
+        )
+    )
+    for depth in range(3):
+        start_unmixed(model.stage(depth))
+    return model
+
+
+def trained(training, validation, selection, **options):
+    model = new_cascade()
+    config = CascadeTraining((STAGE,) * 3, selection, **options)
+    return model, list(train_cascade(model, training, validation, config))
+
+
+def test_each_stage_asks_only_for_children_of_what_the_one_before_hands_on():
+    training, validation = marked_slides(16, seed=1), marked_slides(8, seed=2)
+    _, progress = trained(training, validation, Selection((2, 4), (1, 2)))
+    assert all(s.features.asked == [(0, 16), (1, 4 * 3), (2, 4 * 6)] for s in training)
+    # Validation is read as in use: without random coverage.
+    assert all(s.features.asked == [(0, 16), (1, 4 * 2), (2, 4 * 4)] for s in validation)
+    assert [p.depth for p in progress] == sorted(p.depth for p in progress)
+    assert {p.depth for p in progress} == {0, 1, 2}
+
+
+def test_a_trained_cascade_follows_the_mark_on_new_slides():
+    model, _ = trained(
+        marked_slides(40, seed=1), marked_slides(12, seed=2), Selection((2, 4), (1, 2))
+    )
+    slides = [s for s in marked_slides(20, seed=3) if s.label]
+    bags = [Bag(s.features(0, s.nodes), s.label) for s in slides]
+    opened = next_nodes(
+        model.stage(0), 0, bags, [s.nodes for s in slides], Selection((2, 4), (0, 0))
+    )
+    found = [
+        any(s.features.is_marked(1, n) for n in o) for s, o in zip(slides, opened, strict=True)
+    ]
+    assert sum(found) >= 0.9 * len(found)
+
+
+def test_a_finished_stage_is_not_touched_by_the_next_ones():
+    model = new_cascade()
+    config = CascadeTraining((STAGE,) * 3, Selection((2, 4), (0, 0)))
+    finished = None
+    for progress in train_cascade(
+        model, marked_slides(6, seed=1), marked_slides(4, seed=2), config
+    ):
+        if progress.depth == 1 and finished is None:
+            finished = {k: v.clone() for k, v in model.stage(0).state_dict().items()}
+    assert finished is not None
+    assert all(torch.equal(v, finished[k]) for k, v in model.stage(0).state_dict().items())
+
+
+def test_shares_let_finer_depths_learn_from_fewer_slides():
+    training, validation = marked_slides(8, seed=1), marked_slides(4, seed=2)
+    trained(training, validation, Selection((2, 4), (0, 0)), shares=(1.0, 0.5, 0.25))
+    assert [len(s.features.asked) for s in training] == [3, 3, 2, 2, 1, 1, 1, 1]
+    assert [len(s.features.asked) for s in validation] == [3, 2, 1, 1]
+
+
+def test_prefetch_is_told_of_all_nodes_before_they_are_asked_for():
+    training, validation = marked_slides(6, seed=1), marked_slides(4, seed=2)
+    told = []
+
+    def prefetch(depth, requests):
+        assert all(len(slide.features.asked) == depth for slide, _ in requests)
+        told.append((depth, len(requests), sum(len(nodes) for _, nodes in requests)))
+
+    trained(training, validation, Selection((2, 4), (0, 0)), prefetch=prefetch)
+    assert told == [(0, 10, 160), (1, 10, 80), (2, 10, 160)]
+
+
+@pytest.mark.parametrize(("budget", "random"), [((0,), (1,)), ((2, 4), (1,))])
+def test_a_selection_names_a_budget_and_a_random_share_per_depth(budget, random):
+    with pytest.raises(ValueError, match="for the same depths"):
+        Selection(budget, random)
+
+
+def test_random_coverage_takes_from_the_rest_and_repeats_with_its_seed():
+    model = new_cascade().eval()
+    nodes = children(children(np.array([(0, 0)])))
+    bag = Bag(torch.randn(16, N_FEATURES), 0)
+
+    def opened(selection):
+        return next_nodes(model.stage(0), 0, [bag], [nodes], selection)[0]
+
+    plain, more = opened(Selection((3,), (0,))), opened(Selection((3,), (5,), seed=1))
+    assert len(plain) == 12
+    assert len(np.unique(more, axis=0)) == 32
+    assert {tuple(n) for n in plain} <= {tuple(n) for n in more}
+    assert np.array_equal(more, opened(Selection((3,), (5,), seed=1)))

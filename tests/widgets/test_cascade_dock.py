@@ -1,0 +1,229 @@
+"""The dock through real clicks in a real window."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_hagmil.geometry import to_file_xy
+from napari_hagmil.widgets.cascade_dock import CascadeDock
+
+pytestmark = pytest.mark.window
+
+
+@pytest.fixture
+def dock(viewer, scratch_bundle, wait_until):
+    made = CascadeDock(viewer)
+    viewer.window.add_dock_widget(made, name="HAG-MIL", area="right")
+    made.run_panel.add_model(str(scratch_bundle))
+    yield made
+    wait_until(lambda: not made._work.busy)
+    made.close()
+
+
+def click(button):
+    QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def open_slide(dock, path, wait_until):
+    dock.open(path)
+    wait_until(lambda: not dock._work.busy and dock.session.slide is not None)
+
+
+def run(dock, wait_until):
+    click(dock.run_panel.run_button)
+    assert dock.session.state == "running"
+    wait_until(lambda: not dock._work.busy)
+
+
+def names(viewer):
+    return [layer.name for layer in viewer.layers]
+
+
+def test_before_a_slide_is_open_there_is_nothing_to_run(dock):
+    assert not dock.run_panel.run_button.isEnabled()
+    assert not dock.run_panel.cancel_button.isEnabled()
+    assert not dock.regions.export_button.isEnabled()
+    assert dock.slide_panel.name.text() == "No slide is open."
+
+
+def test_clicking_run_brings_a_layer_per_depth_the_branches_and_the_regions(
+    dock, viewer, phantom, wait_until
+):
+    open_slide(dock, phantom, wait_until)
+    assert names(viewer) == ["phantom.tiff"]
+    seen = []
+    dock.session.stage_found.connect(lambda stage: seen.append(names(viewer)))
+    run(dock, wait_until)
+    assert dock.session.state == "done"
+    assert sum("Attention" in name for name in seen[0]) <= 1
+    assert names(viewer) == [
+        "phantom.tiff",
+        "Attention 10×",
+        "Attention 20×",
+        "Attention 40×",
+        "Branches",
+        "Attention regions",
+    ]
+    assert all([str(u) for u in layer.units] == ["micrometer"] * 2 for layer in viewer.layers)
+    assert [layer.visible for layer in viewer.layers] == [True, False, False, True, True, True]
+    assert "at 40×" in dock.findings.prediction.text()
+    assert "patches encoded of" in dock.findings.cost.text()
+
+
+def test_the_canvas_shows_the_attention_over_the_slide(dock, viewer, phantom, wait_until):
+    open_slide(dock, phantom, wait_until)
+    wait_until(lambda: viewer.layers[0].loaded)
+    before = viewer.screenshot(canvas_only=True, flash=False).astype(int)
+    run(dock, wait_until)
+    after = viewer.screenshot(canvas_only=True, flash=False).astype(int)
+    assert (np.abs(after - before).max(-1) > 20).mean() > 0.01
+    assert before.std() > 10
+
+
+def test_running_again_with_a_larger_budget_encodes_only_new_branches(
+    dock, viewer, phantom, wait_until
+):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    features = dock.session.reading.features
+    first = features.patches_encoded
+    dock.run_panel.budgets[0].setValue(5)
+    run(dock, wait_until)
+    assert dock.session.reading.features is features
+    assert len(dock.session.stages[1].nodes) == 20
+    assert 0 < features.patches_encoded - first < first
+    assert names(viewer).count("Attention 10×") == 1
+
+
+def test_cancel_keeps_what_was_found_and_the_next_run_starts_clean(
+    dock, viewer, phantom, wait_until
+):
+    open_slide(dock, phantom, wait_until)
+    dock.run_panel.budgets[0].setValue(40)
+    dock.session.stage_found.connect(lambda stage: click(dock.run_panel.cancel_button))
+    run(dock, wait_until)
+    dock.session.stage_found.disconnect()
+    assert dock.session.state == "cancelled"
+    assert len(dock.session.stages) == 1
+    assert "Attention 10×" in names(viewer)
+    assert "Cancelled" in dock.findings.notes.text()
+
+
+def test_the_pointer_is_answered_with_raw_attention_and_rank(dock, viewer, phantom, wait_until):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    stage = dock.session.stages[0]
+    best = int(stage.attention.argmax())
+    centre = (stage.nodes[best] + 0.5) * dock.session.grids[0].stride
+    (facts, *_) = dock.session.node_facts(*centre)
+    assert facts.attention == pytest.approx(float(stage.attention[best]))
+    assert (facts.rank, facts.score, facts.status) == (1, 100, "followed")
+
+    class Event:
+        position = tuple(0.25 * centre)
+
+    for callback in viewer.mouse_move_callbacks:
+        callback(viewer, Event)
+    assert f"raw {facts.attention:.3g}" in dock.pointer.label.text()
+    assert f"rank 1/{facts.n_nodes}" in dock.pointer.label.text()
+    assert {f.status for f in dock.session.node_facts(1.0, 1.0)} == {"not visited"}
+
+
+def test_edited_regions_are_exported_as_they_stand(dock, viewer, phantom, tmp_path, wait_until):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    layer = viewer.layers["Attention regions"]
+    drawn = np.array([(10, 20), (10, 60), (50, 60), (50, 20)], float)
+    layer.add_polygons(drawn)
+    out = tmp_path / "regions.geojson"
+    dock.export(out)
+    features = json.loads(out.read_text())["features"]
+    assert len(features) == len(layer.data)
+    rings = [np.array(f["geometry"]["coordinates"][0]) for f in features]
+    wanted = to_file_xy(drawn / 0.25)
+    assert any(
+        {tuple(np.round(p, 3)) for p in ring} == {tuple(np.round(p, 3)) for p in wanted}
+        for ring in rings
+    )
+    assert str(out) in dock.regions.message.text()
+
+
+def test_stepping_through_regions_centres_them(dock, viewer, phantom, wait_until):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    click(dock.regions.next_button)
+    (region, *_) = dock.overlay.regions()
+    y0, x0, y1, x1 = region.bounds
+    assert viewer.scene.camera.center[-2:] == pytest.approx((0.125 * (y0 + y1), 0.125 * (x0 + x1)))
+
+
+def test_an_unwritable_place_is_one_sentence_and_the_window_lives(
+    dock, phantom, tmp_path, wait_until
+):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    dock.export(blocked / "regions.geojson")
+    assert dock.regions.message.text()
+    assert "cannot be written" in dock.regions.message.text()
+    assert dock.run_panel.run_button.isEnabled()
+
+
+def test_a_broken_file_is_one_sentence_and_the_open_slide_stays(
+    dock, viewer, phantom, tmp_path, wait_until
+):
+    open_slide(dock, phantom, wait_until)
+    broken = tmp_path / "broken.svs"
+    broken.write_bytes(phantom.read_bytes()[:700])
+    dock.open(broken)
+    wait_until(lambda: not dock._work.busy)
+    assert "broken.svs" in dock.run_panel.error.text()
+    assert dock.session.slide.name == "phantom.tiff"
+    assert dock.run_panel.run_button.isEnabled()
+
+
+def test_a_slide_without_pixel_size_is_asked_for_it(dock, viewer, slides_dir, wait_until):
+    open_slide(dock, slides_dir / "histoprep-slide.jpeg", wait_until)
+    assert dock.slide_panel.mpp_row.isVisibleTo(dock)
+    click(dock.run_panel.run_button)
+    wait_until(lambda: not dock._work.busy)
+    assert "pixel size" in dock.run_panel.error.text()
+    dock.slide_panel.mpp_input.setValue(0.5)
+    click(dock.slide_panel.mpp_button)
+    wait_until(lambda: not dock._work.busy)
+    assert dock.session.slide.mpp == 0.5
+    assert not dock.slide_panel.mpp_row.isVisibleTo(dock)
+    assert viewer.layers[0].scale.tolist() == [0.5, 0.5]
+
+
+def test_cuda_where_there_is_none_is_one_sentence(dock, phantom, wait_until):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("the machine has a GPU")
+    open_slide(dock, phantom, wait_until)
+    dock.run_panel.device.setCurrentText("cuda")
+    run(dock, wait_until)
+    assert "'cuda' was asked for" in dock.run_panel.error.text()
+    assert dock.session.state == "failed"
+    assert dock.run_panel.run_button.isEnabled()
+
+
+def test_a_broken_bundle_is_one_sentence(dock, scratch_bundle, tmp_path):
+    copy = tmp_path / "copy.hagmil"
+    shutil.copytree(scratch_bundle, copy)
+    (copy / "config.json").write_text("{}")
+    dock.run_panel.add_model(str(copy))
+    assert dock.run_panel.error.text()
+
+
+def test_the_dock_fits_a_small_window(dock, viewer, phantom, wait_until):
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    assert dock.width() <= 420
+    content = dock.run_panel.parentWidget()
+    assert content.minimumSizeHint().width() <= dock.width()
