@@ -244,7 +244,7 @@ def table(f: dict[str, Any]) -> Iterator[str]:
     yield f"| lesions hit at 40×, all {f['lesions']} | {f['lesions_hit']:.3f} | ≥ 0.90 |"
     yield f"| lesions hit, {f['n_micro']} micro (≤ 200 µm) | {_text(f['lesions_hit_micro'])} | |"
     yield f"| lesions hit, {f['n_macro']} larger | {_text(f['lesions_hit_macro'])} | |"
-    yield f"| lesions hit by the {TOP} finest nodes of highest attention | {f['lesions_hit_top']:.3f} | |"
+    yield f"| lesions hit by the {TOP} most attended nodes | {f['lesions_hit_top']:.3f} | |"
     yield (
         f"| share of the finest tissue patches encoded, mean of slides | "
         f"{f['finest_share_mean']:.3f} (highest {f['finest_share_max']:.3f}) | ≤ 0.25 |"

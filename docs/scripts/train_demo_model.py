@@ -61,10 +61,10 @@ from napari_hagmil.training import (
 BUNDLE = Path(__file__).parents[2] / "src" / "napari_hagmil" / "bundles" / "demo.hagmil"
 
 #: Nodes handed on at 10× and 20×: in use, and while the next stage is trained.
-BUDGET, TRAINING_BUDGET, RANDOM = (16, 32), (8, 10), (2, 2)
+BUDGET, TRAINING_BUDGET, RANDOM = (16, 32), (8, 12), (2, 3)
 
-#: Share of the slides that each depth learns from: the finer ones cost more, and are easier.
-SHARES = (1.0, 0.5, 0.5)
+#: Most training and validation slides per depth: the finer ones cost more, and are easier.
+LIMITS = ((160, 40), (40, 12), (40, 12))
 
 SEED = 20231
 
@@ -108,6 +108,7 @@ class DiskFeatures:
         self.path = path
 
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(depth, (n, 2) nodes) → (n, n_features) float32."""
         return FeatureStore(self.path)(depth, nodes)
 
 
@@ -160,7 +161,7 @@ def summary(history: list[dict[str, float]], counts: dict[Split, int]) -> dict[s
         "splits": splits,
         "training_budget": list(TRAINING_BUDGET),
         "random_coverage": list(RANDOM),
-        "share_of_the_slides_by_depth": list(SHARES),
+        "most_train_and_val_slides_by_depth": [list(limit) for limit in LIMITS],
         "stages": [asdict(stage_training(depth)) for depth in range(len(MPP))],
         "best_epochs": history,
     }
@@ -181,7 +182,7 @@ def train(work: Path, counts: dict[Split, int], processes: int) -> CascadeModel:
     config = CascadeTraining(
         tuple(stage_training(depth) for depth in range(len(MPP))),
         Selection(TRAINING_BUDGET, RANDOM, SEED),
-        SHARES,
+        LIMITS,
         prefetch,
     )
     history: list[dict[str, float]] = [{} for _ in MPP]

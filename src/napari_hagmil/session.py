@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from psygnal import Signal
 
-from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
+from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
 from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.cascade import SlideResult, Stage, node_statuses
 from napari_hagmil.errors import CancelledError, HagmilError
@@ -201,7 +201,7 @@ class Session:
         mpp = self.slide.mpp if self.slide and self.slide.mpp else 1.0
         return [_facts_at(self.grids[s.depth], s, (y, x), mpp, self.grids) for s in self.stages]
 
-    def regions(self, *, quantile: float = 0.9) -> list[AttentionRegion]:
+    def regions(self, *, quantile: float = DEFAULT_QUANTILE) -> list[AttentionRegion]:
         """Connected areas of high attention at the deepest stage, best first."""
         if not self.stages or self.slide is None or self.slide.mpp is None:
             return []

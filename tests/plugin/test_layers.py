@@ -97,6 +97,9 @@ def test_branch_outlines_tell_followed_from_cut_by_colour():
 def test_a_followed_branch_is_outlined_around_its_own_patch():
     grid = PatchGrid(16, 2.0, (4, 4))
     layer = make(branches_layer((grid,), [stage([(1, 2)], [1.0])], MPP))
+    assert len(layer.data) == 0
+    grids = (grid, PatchGrid(16, 1.0, (8, 8)))
+    layer = make(branches_layer(grids, [stage([(1, 2)], [1.0], followed=[0])], MPP))
     corners = layer.data[:, 0] / MPP
     region = grid.region((1, 2))
     assert corners.min(0) == pytest.approx([region.y, region.x], abs=1)

@@ -8,7 +8,7 @@ from napari_hagmil.quadtree import children
 from napari_hagmil.training import Bag, TrainingSlide
 
 N_FEATURES = 12
-MARK = 4.0
+MARK = 8.0
 
 SMALL = IATConfig(
     n_features=N_FEATURES,
@@ -16,12 +16,14 @@ SMALL = IATConfig(
     heads=2,
     instance_dim=16,
     gate_dim=8,
+    attention_dropout=0.0,
+    gate_dropout=0.0,
     attention="exact",
     residual_kernel=3,
 )
 
 
-def marked_bags(n, *, seed, size=12):
+def marked_bags(n, *, seed, size=8):
     """Every second bag is a tumour: its first two instances carry the mark."""
     rng = np.random.default_rng(seed)
     bags = []

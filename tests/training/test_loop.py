@@ -17,7 +17,7 @@ from napari_hagmil.training import (
     train_stage,
 )
 
-FAST = TrainConfig(epochs=12, patience=12, learning_rate=5e-3, loss=LossConfig(k=2))
+FAST = TrainConfig(epochs=6, patience=6, learning_rate=1e-2, loss=LossConfig(k=2))
 
 
 def new_stage(seed=0):
@@ -28,8 +28,8 @@ def new_stage(seed=0):
 
 
 def test_a_stage_learns_what_marks_the_slides_and_points_at_it():
-    stage, unseen = new_stage(), marked_bags(30, seed=3)
-    list(fit_stage(stage, marked_bags(40, seed=1), marked_bags(20, seed=2), FAST))
+    stage, unseen = new_stage(), marked_bags(20, seed=3)
+    list(fit_stage(stage, marked_bags(24, seed=1), marked_bags(8, seed=2), FAST))
     assert auc([b.label for b in unseen], predict(stage, unseen)[:, 1]) > 0.95
     pointed = [stage(b.features).attention.argmax() < 2 for b in unseen if b.label]
     assert sum(pointed) >= 0.9 * len(pointed)
@@ -58,11 +58,11 @@ def test_training_leaves_the_global_random_state_alone():
 def test_training_stops_after_its_patience_and_keeps_the_best_weights():
     stage, validation = new_stage(), marked_bags(6, seed=2)
     # Labels turned round: what is learned makes the validation worse from some epoch on.
-    wrong = [Bag(b.features, 1 - b.label) for b in marked_bags(20, seed=1)]
-    config = TrainConfig(epochs=100, patience=3, learning_rate=5e-3)
+    wrong = [Bag(b.features, 1 - b.label) for b in marked_bags(10, seed=1)]
+    config = TrainConfig(epochs=40, patience=2, learning_rate=1e-2)
     epochs = list(train_stage(stage, wrong, validation, config))
     best = max(e.number for e in epochs if e.is_best)
-    assert len(epochs) == best + 3 < 100
+    assert len(epochs) == best + 2 < 40
     losses = [float(stage.loss(b.features, b.label, config.loss).total) for b in validation]
     assert sum(losses) / len(losses) == pytest.approx(min(e.val_loss for e in epochs), rel=1e-5)
 
@@ -97,7 +97,7 @@ def test_a_joined_bag_keeps_its_label_and_all_instances_of_both():
     normal, tumour = marked_bags(2, seed=5)
     bag = joined(tumour, [normal], np.random.default_rng(0))
     assert bag.label == 1
-    assert len(bag.features) == 24
+    assert len(bag.features) == 16
     assert float(bag.features[:, 0].max()) > 5 + MARK / 2
 
 

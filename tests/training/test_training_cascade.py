@@ -15,7 +15,8 @@ from napari_hagmil.training import (
     train_cascade,
 )
 
-STAGE = TrainConfig(epochs=10, patience=10, learning_rate=5e-3, loss=LossConfig(k=1))
+STAGE = TrainConfig(epochs=1, loss=LossConfig(k=1))
+LEARNING = TrainConfig(epochs=6, patience=6, learning_rate=1e-2, loss=LossConfig(k=1))
 
 
 def new_cascade():
@@ -36,14 +37,14 @@ def new_cascade():
     return model
 
 
-def trained(training, validation, selection, **options):
+def trained(training, validation, selection, stage=STAGE, **options):
     model = new_cascade()
-    config = CascadeTraining((STAGE,) * 3, selection, **options)
+    config = CascadeTraining((stage,) * 3, selection, **options)
     return model, list(train_cascade(model, training, validation, config))
 
 
 def test_each_stage_asks_only_for_children_of_what_the_one_before_hands_on():
-    training, validation = marked_slides(16, seed=1), marked_slides(8, seed=2)
+    training, validation = marked_slides(4, seed=1), marked_slides(2, seed=2)
     _, progress = trained(training, validation, Selection((2, 4), (1, 2)))
     assert all(s.features.asked == [(0, 16), (1, 4 * 3), (2, 4 * 6)] for s in training)
     # Validation is read as in use: without random coverage.
@@ -53,16 +54,16 @@ def test_each_stage_asks_only_for_children_of_what_the_one_before_hands_on():
 
 
 def test_a_trained_cascade_follows_the_mark_on_new_slides():
-    model, _ = trained(
-        marked_slides(40, seed=1), marked_slides(12, seed=2), Selection((2, 4), (1, 2))
-    )
+    selection = Selection((2, 4), (1, 2))
+    model, _ = trained(marked_slides(24, seed=1), marked_slides(8, seed=2), selection, LEARNING)
     slides = [s for s in marked_slides(20, seed=3) if s.label]
     bags = [Bag(s.features(0, s.nodes), s.label) for s in slides]
     opened = next_nodes(
         model.stage(0), 0, bags, [s.nodes for s in slides], Selection((2, 4), (0, 0))
     )
     found = [
-        any(s.features.is_marked(1, n) for n in o) for s, o in zip(slides, opened, strict=True)
+        any(slide.features.is_marked(1, node) for node in nodes)
+        for slide, nodes in zip(slides, opened, strict=True)
     ]
     assert sum(found) >= 0.9 * len(found)
 
@@ -80,15 +81,15 @@ def test_a_finished_stage_is_not_touched_by_the_next_ones():
     assert all(torch.equal(v, finished[k]) for k, v in model.stage(0).state_dict().items())
 
 
-def test_shares_let_finer_depths_learn_from_fewer_slides():
+def test_limits_let_finer_depths_learn_from_fewer_slides():
     training, validation = marked_slides(8, seed=1), marked_slides(4, seed=2)
-    trained(training, validation, Selection((2, 4), (0, 0)), shares=(1.0, 0.5, 0.25))
+    trained(training, validation, Selection((2, 4), (0, 0)), limits=((8, 4), (4, 2), (2, 1)))
     assert [len(s.features.asked) for s in training] == [3, 3, 2, 2, 1, 1, 1, 1]
     assert [len(s.features.asked) for s in validation] == [3, 2, 1, 1]
 
 
 def test_prefetch_is_told_of_all_nodes_before_they_are_asked_for():
-    training, validation = marked_slides(6, seed=1), marked_slides(4, seed=2)
+    training, validation = marked_slides(4, seed=1), marked_slides(2, seed=2)
     told = []
 
     def prefetch(depth, requests):
@@ -96,7 +97,7 @@ def test_prefetch_is_told_of_all_nodes_before_they_are_asked_for():
         told.append((depth, len(requests), sum(len(nodes) for _, nodes in requests)))
 
     trained(training, validation, Selection((2, 4), (0, 0)), prefetch=prefetch)
-    assert told == [(0, 10, 160), (1, 10, 80), (2, 10, 160)]
+    assert told == [(0, 6, 96), (1, 6, 48), (2, 6, 96)]
 
 
 @pytest.mark.parametrize(("budget", "random"), [((0,), (1,)), ((2, 4), (1,))])

@@ -99,6 +99,12 @@ def test_running_again_with_a_larger_budget_encodes_only_new_branches(
     assert names(viewer).count("Attention 10×") == 1
 
 
+def test_a_slide_can_be_opened_and_read_in_one_go(dock, phantom, wait_until):
+    dock.open(phantom, run=True)
+    wait_until(lambda: dock.session.state == "done")
+    assert len(dock.session.stages) == 3
+
+
 def test_cancel_keeps_what_was_found_and_the_next_run_starts_clean(
     dock, viewer, phantom, wait_until
 ):

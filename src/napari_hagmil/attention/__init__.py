@@ -2,9 +2,10 @@
 
 from napari_hagmil.attention.branches import BranchOutlines, branch_outlines
 from napari_hagmil.attention.maps import AttentionMap, attention_map, value_at
-from napari_hagmil.attention.regions import AttentionRegion, find_regions
+from napari_hagmil.attention.regions import DEFAULT_QUANTILE, AttentionRegion, find_regions
 
 __all__ = [
+    "DEFAULT_QUANTILE",
     "AttentionMap",
     "AttentionRegion",
     "BranchOutlines",

@@ -13,6 +13,9 @@ from napari_hagmil.attention.rings import Ring, label_areas, signed_area, trace_
 Polygon = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
 
+#: The quarter of the visited nodes with the highest attention: enough to hang together.
+DEFAULT_QUANTILE = 0.75
+
 _Edges = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -52,7 +55,7 @@ class AttentionRegion:
 
 
 def find_regions(
-    amap: AttentionMap, *, mpp: float, quantile: float = 0.9, min_area: float = 0.0
+    amap: AttentionMap, *, mpp: float, quantile: float = DEFAULT_QUANTILE, min_area: float = 0.0
 ) -> list[AttentionRegion]:
     """Find the connected areas of high attention, best first.
 

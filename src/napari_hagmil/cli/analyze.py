@@ -64,13 +64,13 @@ def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> Slid
     return result
 
 
-def attention_regions(result: SlideResult, *, quantile: float = 0.9) -> list[AttentionRegion]:
+def attention_regions(result: SlideResult) -> list[AttentionRegion]:
     """Connected areas of high attention at the deepest stage, best first."""
     if not result.stages:
         return []
     stage: Stage = result.stages[-1]
     amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
-    return find_regions(amap, mpp=result.slide.mpp, quantile=quantile)
+    return find_regions(amap, mpp=result.slide.mpp)
 
 
 def describe(result: SlideResult) -> str:

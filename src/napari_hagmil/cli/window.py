@@ -15,7 +15,7 @@ from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.slide import open_slide
 
 #: The dock, as the manifest names it.
-_DOCK = ("napari-hagmil", "Read a slide with the cascade")
+_DOCK = ("napari-hagmil", "HAG-MIL")
 
 _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 

@@ -94,7 +94,8 @@ def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: flo
     Line segments, four a node: a vector layer is drawn and restyled at once where thousands of
     shapes take seconds, and nobody edits an outline by accident.
     """
-    outlines = branch_outlines(grids, stages)
+    # The attention of the finest depth already shows which leaves were looked at.
+    outlines = branch_outlines(grids, stages).only("followed", "pinned", "cut", "unread")
     corners = outlines.rectangles * mpp
     segments = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
     color_of = {

@@ -28,9 +28,9 @@ def phantom_path(config: PhantomConfig = DEMO_PHANTOM, *, folder: Path | None = 
         Where it is kept; by default the user's cache.
     """
     place = folder or user_cache_path("napari-hagmil", appauthor=False)
-    path = place / f"phantom-{_EDITION}-{config.seed}-{config.size}.tiff"
+    path = place / f"edition-{_EDITION}-seed-{config.seed}-{config.size}" / "phantom.tiff"
     if not path.exists():
-        place.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_phantom(path, config)
     return path
 

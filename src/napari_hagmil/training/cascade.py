@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,6 +23,8 @@ from napari_hagmil.quadtree import Nodes, children, z_order
 from napari_hagmil.training.bags import Bag, standardised
 from napari_hagmil.training.loop import Epoch, TrainConfig, train_stage
 from napari_hagmil.training.standardise import Standardiser, fold_into
+
+T = TypeVar("T")
 
 Requests = Sequence[tuple["TrainingSlide", Nodes]]
 
@@ -81,10 +83,10 @@ class CascadeTraining:
     stages : tuple of TrainConfig
         One per depth.
     selection : Selection
-    shares : tuple of float
-        Share of the slides, the first ones of each side, that each depth learns from and is
-        validated with; none given: all. Instances are cheap at the coarsest depth and many at
-        the finest.
+    limits : tuple of (int, int)
+        Most training and validation slides, the first ones, that each depth uses; none given:
+        all. A finer depth uses no slide that a coarser one did not: instances are few at the
+        coarsest depth, and many at the finest.
     prefetch : callable
         Told of a depth and all (slide, nodes) that will be asked for there, before the first
         is: the place to encode many slides at once.
@@ -92,7 +94,7 @@ class CascadeTraining:
 
     stages: tuple[TrainConfig, ...]
     selection: Selection
-    shares: tuple[float, ...] = ()
+    limits: tuple[tuple[int, int], ...] = ()
     prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
 
 
@@ -121,11 +123,9 @@ def train_cascade(
         After every epoch of every depth.
     """
     sides: list[Sequence[TrainingSlide]] = [training, validation]
-    nodes = [[slide.nodes for slide in side] for side in sides]
+    nodes: list[Sequence[Nodes]] = [[slide.nodes for slide in side] for side in sides]
     for depth in range(model.config.n_depths):
-        kept = [_kept(len(side), depth, config.shares) for side in (training, validation)]
-        sides = [side[:n] for side, n in zip(sides, kept, strict=True)]
-        nodes = [some[:n] for some, n in zip(nodes, kept, strict=True)]
+        sides, nodes = _limited(sides, depth, config), _limited(nodes, depth, config)
         requests = [
             pair for some in zip(sides, nodes, strict=True) for pair in zip(*some, strict=True)
         ]
@@ -137,9 +137,12 @@ def train_cascade(
             nodes = _opened(model.stage(depth), depth, bags, nodes, config.selection)
 
 
-def _kept(n: int, depth: int, shares: Sequence[float]) -> int:
-    """How many of n slides a depth uses."""
-    return max(1, round(n * min(shares[: depth + 1], default=1.0)))
+def _limited(
+    sides: Sequence[Sequence[T]], depth: int, config: CascadeTraining
+) -> list[Sequence[T]]:
+    """The first entries of both sides, as many as a depth uses."""
+    limits = config.limits[depth] if config.limits else map(len, sides)
+    return [side[:n] for side, n in zip(sides, limits, strict=True)]
 
 
 def _opened(
@@ -148,7 +151,7 @@ def _opened(
     bags: Sequence[Sequence[Bag]],
     nodes: Sequence[Sequence[Nodes]],
     selection: Selection,
-) -> list[list[Nodes]]:
+) -> list[Sequence[Nodes]]:
     """What both sides look at next; validation without random coverage, as in use."""
     plain = replace(selection, random=(0,) * len(selection.random))
     return [

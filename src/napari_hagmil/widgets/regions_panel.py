@@ -7,6 +7,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QPushButton, QSpinBox
 
+from napari_hagmil.attention import DEFAULT_QUANTILE
 from napari_hagmil.widgets.style import Section, show_text, text_label
 
 
@@ -31,7 +32,7 @@ class RegionsPanel(Section):
         super().__init__("Attention regions")
         self.top = QSpinBox()
         self.top.setRange(1, 100)
-        self.top.setValue(10)
+        self.top.setValue(round(100 * (1 - DEFAULT_QUANTILE)))
         self.top.setSuffix(" %")
         self.top.setToolTip("How much of what was looked at, at the finest depth, is drawn")
         self.find_button = QPushButton("Draw again")

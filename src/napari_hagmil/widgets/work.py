@@ -41,25 +41,32 @@ class Background:
         on_cancelled: Callable[[], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
-        """Start `work`, an iterator of items; every callback comes on the GUI thread."""
+        """Start `work`, an iterator of items; every callback comes on the GUI thread.
+
+        How it ended is told when this object is free again, so that the next piece of work can
+        be started right there.
+        """
+        ending: list[BaseException] = []
 
         def take(item: Any) -> None:
-            if isinstance(item, CancelledError):
-                on_cancelled()
-            elif isinstance(item, BaseException):
-                on_error(item)
-            elif isinstance(item, _Done):
-                on_done()
+            if isinstance(item, BaseException):
+                ending.append(item)
             else:
                 on_item(item)
 
         def settle() -> None:
             self._worker = None
+            if not ending:
+                on_done()
+            elif isinstance(ending[0], CancelledError):
+                on_cancelled()
+            else:
+                on_error(ending[0])
 
         self._worker = create_worker(
             _as_values,
             work,
-            _connect={"yielded": take, "finished": settle, "errored": on_error},
+            _connect={"yielded": take, "finished": settle, "errored": ending.append},
         )
 
     def wait(self, milliseconds: int = 10_000) -> None:
@@ -68,15 +75,9 @@ class Background:
             self._worker.await_workers(milliseconds)
 
 
-class _Done:
-    """The work has come to its end."""
-
-
 def _as_values(work: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Items, then how it ended, as values."""
+    """Items, and as the last value the error, if there was one."""
     try:
         yield from work()
     except Exception as error:
         yield error
-    else:
-        yield _Done()
