@@ -3,7 +3,7 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python docs/scripts/screenshots.py [--out docs/images]
 
 Opens the phantom of the demo as a user would, runs the cascade with the shipped model, and saves
-the overview, a followed lesion at 40×, a branch that was cut, and the dock at a small screen's size.
+the overview, a followed lesion at 10× and 40×, and the dock on a small screen.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_all_layers_are_in_micrometres(phantom):
         for data, meta, kind in (
             slide_layer(slide),
             attention_layer(grid, stages[0], MPP),
-            branches_layer((grid,), stages, MPP),
+            branches_layer((grid, PatchGrid(16, 2.0, (8, 8))), stages, MPP),
             regions_layer(regions, MPP),
         ):
             layer = getattr(viewer, f"add_{kind}")(data, **meta)
@@ -95,15 +95,18 @@ def test_branch_outlines_tell_followed_from_cut_by_colour():
 
 
 def test_a_followed_branch_is_outlined_around_its_own_patch():
-    grid = PatchGrid(16, 2.0, (4, 4))
-    layer = make(branches_layer((grid,), [stage([(1, 2)], [1.0])], MPP))
-    assert len(layer.data) == 0
-    grids = (grid, PatchGrid(16, 1.0, (8, 8)))
+    grids = (PatchGrid(16, 2.0, (4, 4)), PatchGrid(16, 1.0, (8, 8)))
     layer = make(branches_layer(grids, [stage([(1, 2)], [1.0], followed=[0])], MPP))
     corners = layer.data[:, 0] / MPP
-    region = grid.region((1, 2))
+    region = grids[0].region((1, 2))
     assert corners.min(0) == pytest.approx([region.y, region.x], abs=1)
-    assert corners.max(0) == pytest.approx([region.stop[0], region.stop[1]], abs=2)
+    assert corners.max(0) == pytest.approx([region.stop[0] - 1, region.stop[1] - 1], abs=1)
+
+
+def test_leaves_have_no_outline_their_attention_shows_them():
+    grid = PatchGrid(16, 2.0, (4, 4))
+    data, _, _ = branches_layer((grid,), [stage([(1, 2)], [1.0])], MPP)
+    assert len(data) == 0
 
 
 def test_regions_survive_the_way_through_the_editable_layer():

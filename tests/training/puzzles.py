@@ -7,7 +7,7 @@ from napari_hagmil.models import IATConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import Bag, TrainingSlide
 
-N_FEATURES = 12
+N_FEATURES = 4
 MARK = 8.0
 
 SMALL = IATConfig(

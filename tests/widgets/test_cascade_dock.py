@@ -105,6 +105,16 @@ def test_a_slide_can_be_opened_and_read_in_one_go(dock, phantom, wait_until):
     assert len(dock.session.stages) == 3
 
 
+def test_a_slide_opened_by_napari_is_taken_over(dock, viewer, phantom, wait_until):
+    from napari_hagmil.plugin.reader import read_slides
+
+    ((data, meta, _),) = read_slides(str(phantom))
+    viewer.add_image(data, **meta)
+    wait_until(lambda: dock.session.slide is not None and not dock._work.busy)
+    assert names(viewer) == ["phantom.tiff"]
+    assert dock.run_panel.run_button.isEnabled()
+
+
 def test_cancel_keeps_what_was_found_and_the_next_run_starts_clean(
     dock, viewer, phantom, wait_until
 ):

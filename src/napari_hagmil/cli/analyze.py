@@ -15,7 +15,7 @@ from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
 from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import SlideResult, Stage, Steering, load_steering
-from napari_hagmil.export import Thumbnail, read_geojson, write_analysis
+from napari_hagmil.export import Thumbnail, read_geojson, require_writable, write_analysis
 from napari_hagmil.export.result_json import result_document
 from napari_hagmil.geometry import Region, magnification_label
 from napari_hagmil.models import load_bundle
@@ -45,6 +45,7 @@ def analyze(arguments: argparse.Namespace) -> int:
 
 def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
+    require_writable(out)
     with tqdm(unit="patch", disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def progress(now: EncodingProgress) -> None:

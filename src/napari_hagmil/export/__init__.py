@@ -1,6 +1,7 @@
 """Results as files that other programs read; nothing is ever half written."""
 
 from napari_hagmil.export.analysis import Thumbnail, write_analysis
+from napari_hagmil.export.atomic import require_writable
 from napari_hagmil.export.geojson import PathClass, region_feature, write_features, write_geojson
 from napari_hagmil.export.geojson_reader import read_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
@@ -16,6 +17,7 @@ __all__ = [
     "overview_picture",
     "read_geojson",
     "region_feature",
+    "require_writable",
     "write_analysis",
     "write_attention_zarr",
     "write_features",

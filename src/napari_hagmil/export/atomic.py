@@ -48,6 +48,12 @@ def drafting(path: Path) -> Iterator[Path]:
         remove(draft)
 
 
+def require_writable(path: Path) -> None:
+    """Raise `OutputError` now when `path` could not be written later, after long work."""
+    with drafting(path) as draft:
+        draft.mkdir()
+
+
 def sibling(path: Path) -> Path:
     """Make up a hidden name beside `path` that nothing else uses."""
     return path.parent / f".{path.name}.{uuid4().hex[:12]}.tmp"

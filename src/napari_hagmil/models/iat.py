@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
 from napari_hagmil.models.losses import LossConfig, bag_cross_entropy, instance_loss
 from napari_hagmil.models.nystrom import AttentionKind, NystromAttention
-from napari_hagmil.models.pooling import AttentionScores, in_slices, softmax_pool
+from napari_hagmil.models.pooling import AttentionScores, softmax_pool
+from napari_hagmil.models.rowwise import rowwise
 
 Pooling = Literal["aggregation", "class_token"]
 
@@ -164,14 +165,12 @@ class AttentionBlock(nn.Module):
 
         With a class token, it is the first of the tokens, and no instance.
         """
-        (hidden,) = in_slices(lambda rows: (self.project(rows),), tokens)
-        del tokens
-        (normed,) = in_slices(lambda rows: (self.attention_norm(rows),), hidden)
-        attended = self.attention(normed[None])[0]
+        (hidden,) = rowwise(lambda rows: (self.project(rows),), tokens)
+        attended = self.attention(self.attention_norm(hidden)[None])[0]
         # In place: both are new here, and neither is needed for a gradient.
         hidden = attended.add_(hidden, alpha=ADMIN_GAIN)
         patches = hidden[1:] if self.has_token else hidden
-        scores, instances = in_slices(self._score, patches)
+        scores, instances = rowwise(self._score, patches)
         pooled = softmax_pool(scores, patches)
         if self.has_token:
             pooled = pooled + hidden[0]

@@ -20,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-AttentionKind = Literal["nystrom", "exact"]
+from napari_hagmil.models.rowwise import LARGE
 
-_SLICE = 2048
+AttentionKind = Literal["nystrom", "exact"]
 
 
 class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc]
@@ -125,15 +125,23 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
     def _add_residual(self, out: Tensor, v: Tensor) -> Tensor:
         """Add the depthwise convolution of the values along the tokens, (b, h, n, d)."""
         if torch.is_grad_enabled():
-            return out + self._convolved(v)
+            return out + self._convolved_in_training(v)
         # In slices: the convolution copies its input and output into layouts of twice the size.
         n, half = v.shape[-2], self.res_conv.padding[0]
-        for start in range(0, n, _SLICE):
-            stop = min(start + _SLICE, n)
+        for start in range(0, n, LARGE):
+            stop = min(start + LARGE, n)
             low, high = max(start - half, 0), min(stop + half, n)
             part = self.res_conv(v[..., low:high, :])[..., start - low : stop - low, :]
             out[..., start:stop, :] += part
         return out
+
+    def _convolved_in_training(self, v: Tensor) -> Tensor:
+        if v.shape[-2] <= LARGE:
+            return self._convolved(v)
+        result: Tensor = checkpoint(
+            self._convolved, v, use_reentrant=False, preserve_rng_state=False
+        )
+        return result
 
     def _convolved(self, v: Tensor) -> Tensor:
         # The length that the package convolves: the same rounding in the weight's gradient.

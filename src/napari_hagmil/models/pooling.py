@@ -6,9 +6,6 @@ Eq. 9 (gated).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor, nn
 
 
@@ -59,17 +56,3 @@ class AttentionScores(nn.Module):
 def softmax_pool(scores: Tensor, instances: Tensor) -> Tensor:
     """Weighted mean Σ softmax(s)_i h_i, (n,) and (n, d) → (d,)."""
     return scores.softmax(0) @ instances
-
-
-def in_slices(
-    function: Callable[[Tensor], tuple[Tensor, ...]], rows: Tensor, size: int = 4096
-) -> tuple[Tensor, ...]:
-    """Apply a row-wise function to a few thousand rows at a time, (n, d) → tuple of (n, …).
-
-    The same numbers, with intermediate results of `size` rows instead of n. Only without a
-    gradient: autograd would keep every slice's intermediates anyhow.
-    """
-    if torch.is_grad_enabled() or len(rows) <= size:
-        return function(rows)
-    parts = [function(slice_) for slice_ in torch.split(rows, size)]
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
 
 from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import find_bundle, shipped_bundles
@@ -58,6 +58,10 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self._connect_session()
         self._choose_model(self.run_panel.chosen_model())
         napari_viewer.mouse_move_callbacks.append(self._on_pointer)
+        napari_viewer.layers.events.inserted.connect(self._adopt_from_viewer)
+        # A window that is closed in the middle of a run should not wait for the run's end.
+        QApplication.instance().aboutToQuit.connect(self.session.cancel)
+        self._adopt_from_viewer()
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
         """Open a slide in the background; with `run`, start the cascade when it is there."""
@@ -107,6 +111,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         """Stop what runs and let go of the file."""
         if self._on_pointer in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
+            self.viewer.layers.events.inserted.disconnect(self._adopt_from_viewer)
         self.session.cancel()
         self._work.wait()
         self.overlay.close()
@@ -197,6 +202,12 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.slide_panel.show_slide(self.session.slide)
             self.session.set_state("ready")
         self.run_panel.show_error(sentence(error))
+
+    def _adopt_from_viewer(self, event: Any = None) -> None:
+        """Take over a slide that was opened by File ▸ Open or Open Sample."""
+        path = self.overlay.slide_of_others()
+        if path is not None and self.session.slide is None and not self._work.busy:
+            self.open(path)
 
     def _set_mpp(self, mpp: float) -> None:
         if self.session.slide is not None:

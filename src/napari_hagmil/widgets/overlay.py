@@ -11,6 +11,7 @@ from napari.layers import Layer
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.plugin.layers import (
     ATTENTION_OPACITY,
+    KEY,
     LayerTuple,
     attention_layer,
     branches_layer,
@@ -56,7 +57,8 @@ class Overlay:
     def show_slide(self) -> None:
         """Replace the slide before, and all that lay on it, by the one in hand."""
         self.clear_findings()
-        self._drop(self._slide)
+        for layer in [one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})]:
+            self._drop(layer)
         slide = self.session.slide
         if slide is None:
             return
@@ -65,6 +67,14 @@ class Overlay:
         self.viewer.reset_view()
         bar = self.viewer.canvas.overlays.scale_bar
         bar.visible = slide.mpp is not None
+
+    def slide_of_others(self) -> str | None:
+        """Path of a slide that the plugin's reader put into the viewer, not this sitting."""
+        for layer in self.viewer.layers:
+            facts = layer.metadata.get(KEY, {})
+            if "path" in facts and (self._slide is None or layer != self._slide):
+                return str(facts["path"])
+        return None
 
     def clear_findings(self) -> None:
         """Take the last run's layers away."""

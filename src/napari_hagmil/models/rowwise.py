@@ -1,0 +1,29 @@
+"""Row-wise functions of a large bag, without all their intermediate results at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+LARGE = 2048
+"""Rows from which memory is worth more than the time it takes to save it."""
+
+RowFunction = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+def rowwise(function: RowFunction, rows: Tensor) -> tuple[Tensor, ...]:
+    """Apply a function that treats every row alike, (n, d) → tuple of (n, …): the same numbers.
+
+    Of a large bag, without a gradient: a slice at a time. With one: intermediate results are
+    computed again in the backward pass.
+    """
+    if len(rows) <= LARGE:
+        return function(rows)
+    if torch.is_grad_enabled():
+        results: tuple[Tensor, ...] = checkpoint(function, rows, use_reentrant=False)
+        return results
+    parts = [function(part) for part in torch.split(rows, LARGE)]
+    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
