@@ -20,7 +20,7 @@ from qtpy.QtWidgets import QApplication
 from napari_hagmil.export import read_geojson
 from napari_hagmil.plugin.sample_data import phantom_path
 
-SIZES = {"large": (1920, 1080), "small": (1280, 800)}
+SIZES = {"large": (1600, 960), "small": (1280, 800)}
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
     resize(viewer, "large")
     dock.open_phantom(run=True)
     wait_until(lambda: len(dock.session.stages) == 1)
-    save(viewer, out / "first-depth.png")
+    save(viewer, out / "running.png")
     wait_until(lambda: dock.session.state in ("done", "failed"))
     save(viewer, out / "overview.png")
     lesion = followed_lesion(dock)
@@ -93,7 +93,7 @@ def save(viewer: napari.Viewer, path: Path, *, widget: object = None) -> None:
     wait_until(lambda: all(layer.loaded for layer in viewer.layers))
     settle()
     target = viewer.window._qt_window if widget is None else widget
-    target.grab().save(str(path))  # type: ignore[attr-defined]
+    target.grab().save(str(path), "PNG", 0)  # type: ignore[attr-defined]
     print(path)
 
 

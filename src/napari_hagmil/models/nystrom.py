@@ -93,7 +93,11 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         -------
         (b, n, dim)
         """
+        n = x.shape[-2]
+        if self.legacy_padding and self.attention == "nystrom" and mask is None:
+            x = F.pad(x, (0, 0, -n % self.num_landmarks, 0))
         q, k, v = self._heads_of(x)
+        q = q[..., -n:, :]
         if mask is not None:
             # Masked tokens count as zeros in the landmarks and in the residual convolution.
             q, k, v = (t * mask[:, None, :, None].to(t.dtype) for t in (q, k, v))
@@ -124,10 +128,11 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
 
     def _add_residual(self, out: Tensor, v: Tensor) -> Tensor:
         """Add the depthwise convolution of the values along the tokens, (b, h, n, d)."""
+        n = out.shape[-2]
         if torch.is_grad_enabled():
-            return out + self._convolved_in_training(v)
+            return out + self._convolved_in_training(v)[..., -n:, :]
         # In slices: the convolution copies its input and output into layouts of twice the size.
-        n, half = v.shape[-2], self.res_conv.padding[0]
+        v, half = v[..., -n:, :], self.res_conv.padding[0]
         for start in range(0, n, LARGE):
             stop = min(start + LARGE, n)
             low, high = max(start - half, 0), min(stop + half, n)
@@ -145,12 +150,12 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
 
     def _convolved(self, v: Tensor) -> Tensor:
         # The length that the package convolves: the same rounding in the weight's gradient.
-        n = v.shape[-2]
-        padding = -n % self.num_landmarks
+        padding = -v.shape[-2] % self.num_landmarks
+        length = v.shape[-2] + padding
         # oneDNN (torch 2.13, AVX-512) gets that gradient wrong at lengths 15 i + 1 ≥ 46.
-        right = int(not self.legacy_padding and (n + padding) % 15 == 1)
+        right = int(not self.legacy_padding and length % 15 == 1)
         out: Tensor = self.res_conv(F.pad(v, (0, 0, padding, right)))
-        return out[..., padding : padding + n, :]
+        return out[..., :length, :]
 
     def _exact(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
@@ -162,9 +167,7 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
             return self._masked(q, k, v, mask)
         n, m = q.shape[-2], self.num_landmarks
         padding, segment = -n % m, -(-n // m)
-        if self.legacy_padding and padding:
-            k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
-        # What takes no part stands at the left: sliced off, it needs no mask.
+        # What takes no part would stand at the left, so it is left away instead of masked.
         unused = 0 if self.legacy_padding else padding
         blank = unused // segment
         tokens = (torch.arange(n + padding, device=q.device) >= unused)[None]
@@ -225,18 +228,17 @@ def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
     z = a.mT / (magnitude.sum(-1).amax() * magnitude.sum(-2).amax())
     for _ in range(iterations):
         az = a @ z
-        inner = _diagonal_minus(7, az)
-        inner = _diagonal_minus(15, az @ inner)
-        inner = _diagonal_minus(13, az @ inner)
-        z = 0.25 * (z @ inner)
+        inner = _minus_from_diagonal(az.clone(), 7)
+        inner = _minus_from_diagonal(az @ inner, 15)
+        inner = _minus_from_diagonal(az @ inner, 13)
+        z = (z @ inner).mul_(0.25)
     return z
 
 
-def _diagonal_minus(value: float, a: Tensor) -> Tensor:
-    """Return value · I − A without making I."""
-    result = -a
-    result.diagonal(dim1=-2, dim2=-1).add_(value)
-    return result
+def _minus_from_diagonal(a: Tensor, value: float) -> Tensor:
+    """Value · I − A, in place."""
+    a.neg_().diagonal(dim1=-2, dim2=-1).add_(value)
+    return a
 
 
 def _landmark_inverse(

@@ -25,5 +25,10 @@ def rowwise(function: RowFunction, rows: Tensor) -> tuple[Tensor, ...]:
     if torch.is_grad_enabled():
         results: tuple[Tensor, ...] = checkpoint(function, rows, use_reentrant=False)
         return results
-    parts = [function(part) for part in torch.split(rows, LARGE)]
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    results = ()
+    for start in range(0, len(rows), LARGE):
+        parts = function(rows[start : start + LARGE])
+        results = results or tuple(p.new_empty(len(rows), *p.shape[1:]) for p in parts)
+        for result, part in zip(results, parts, strict=True):
+            result[start : start + LARGE] = part
+    return results

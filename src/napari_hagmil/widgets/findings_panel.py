@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 
 from napari_hagmil.cascade import SlideResult, Stage
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.plugin.layers import ATTENTION_COLORMAP, ATTENTION_OPACITY
+from napari_hagmil.plugin.layers import ATTENTION_COLORMAP, ATTENTION_OPACITY, BRANCH_COLORS
 from napari_hagmil.widgets.style import QUIET_COLOR, Section, percent, show_text, text_label
 
 _COLUMNS = ("Depth", "Looked at", "Followed", "Says")
@@ -89,11 +89,13 @@ class FindingsPanel(Section):
         self.boxes[stage.depth] = box
         followed = int(stage.followed.sum())
         row = stage.depth + 1
+        outlined = QLabel(f"{followed:,}" if followed else "–")
+        outlined.setStyleSheet(f"color: {BRANCH_COLORS[stage.depth % len(BRANCH_COLORS)]};")
+        outlined.setToolTip("Opened into their children; the colour of their outlines")
         for column, widget in enumerate(
-            (box, QLabel(f"{len(stage.nodes):,}"), QLabel(f"{followed:,}" if followed else "–"))
+            (box, QLabel(f"{len(stage.nodes):,}"), outlined, QLabel(says))
         ):
             self.table.addWidget(widget, row, column)
-        self.table.addWidget(QLabel(says), row, 3)
         show_text(self.prediction, f"{says}, at {label}")
 
     def show_result(self, result: SlideResult) -> None:

@@ -22,7 +22,7 @@ from napari_hagmil.plugin.layers import (
 from napari_hagmil.session import Session
 
 #: Width of outlines on the screen, px.
-_BRANCH_PX, _REGION_PX = 1.5, 3.0
+_BRANCH_PX, _REGION_PX = 1.5, 2.0
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
