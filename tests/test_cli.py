@@ -109,10 +109,11 @@ def test_a_slide_whose_tiles_do_not_decode_fails_at_the_first_read(
     slide = slides_dir / "broken" / "openslide-python-unreadable.svs"
     out = tmp_path / "out"
     status = main(["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)])
-    assert status in (0, 1)
-    if status == 1:
-        assert len(capsys.readouterr().err.strip().splitlines()) == 1
-        assert not out.exists()
+    assert status == 1
+    err = capsys.readouterr().err.strip()
+    assert len(err.splitlines()) == 1
+    assert "openslide-python-unreadable.svs cannot be decoded in 100% of its area" in err
+    assert not out.exists()
 
 
 def test_a_slide_without_pixel_size_wants_mpp(slides_dir, scratch_bundle, tmp_path, capsys):

@@ -23,11 +23,14 @@ from napari_hagmil.cascade import (
 )
 from napari_hagmil.depths import DepthPlan, plan_depths
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.errors import BundleError, NoTissueError
+from napari_hagmil.errors import BundleError, NoTissueError, SlideReadError
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.quadtree import Quadtree, build_quadtree
-from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide import Slide, open_slide, require_brightfield
 from napari_hagmil.tissue import TissueMask, segment_tissue
+
+#: A slide of which more than this share cannot be decoded is refused.
+MAX_UNREAD = 0.5
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,23 @@ def prepare(
 
     Raises
     ------
+    SlideFormatError
+        When it is no RGB brightfield slide, or too coarse for the model.
     MissingPixelSizeError
-        When the slide has no µm per pixel.
+        When it has no µm per pixel.
+    SlideReadError
+        When most of it cannot be decoded.
     NoTissueError
         When there is nothing to look at.
     """
+    require_brightfield(slide)
     plan = plan_depths(slide.require_mpp(), model.config.mpp, name=slide.name)
     mask = segment_tissue(slide) if tissue is None else tissue
+    if mask.thresholds.get("unread", 0.0) > MAX_UNREAD:
+        raise SlideReadError(
+            f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
+            "copy or export the file again"
+        )
     quadtree = build_quadtree(
         mask,
         slide_shape=slide.shape,
@@ -229,7 +242,7 @@ def summarize(
         model=_model_facts(reading.model),
         settings=Settings(reading.config(options).budget, reading.device, 0, options.exhaustive),
         grids=reading.quadtree.grids,
-        cascade=CascadeResult(tuple(stages), config.classes) if stages else None,
+        cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
         cost=_cost(reading, stages, seconds) if reached else _no_cost(seconds),
         notes=notes,
     )

@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_hagmil.cascade import Stage, node_statuses
+from napari_hagmil.cascade import Stage, called_class, node_statuses
 
 attentions = st.lists(st.floats(0, 1, width=32), min_size=1, max_size=50)
 
@@ -44,3 +45,16 @@ def test_probabilities_are_the_softmax_of_the_logits():
 def test_every_node_of_the_last_stage_is_a_leaf():
     assert node_statuses(stage([0.1, 0.9]), last=True) == ["leaf", "leaf"]
     assert node_statuses(stage([0.1, 0.9]), last=False) == ["cut", "cut"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "thresholds", "called"),
+    [
+        ([0.6, 0.4], {}, "normal"),
+        ([0.6, 0.4], {"tumor": 0.3}, "tumor"),
+        ([0.4, 0.6], {"tumor": 0.7}, "normal"),
+        ([0.5, 0.5], {}, "normal"),
+    ],
+)
+def test_a_class_with_a_threshold_is_called_when_it_reaches_it(probabilities, thresholds, called):
+    assert called_class(np.array(probabilities), ("normal", "tumor"), thresholds) == called

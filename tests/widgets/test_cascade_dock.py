@@ -217,6 +217,24 @@ def test_a_slide_without_pixel_size_is_asked_for_it(dock, viewer, slides_dir, wa
     assert viewer.layers[0].scale.tolist() == [0.5, 0.5]
 
 
+def test_slides_with_and_without_pixel_size_can_follow_each_other(
+    dock, viewer, phantom, slides_dir, wait_until, qapp
+):
+    for path in (phantom, slides_dir / "histoprep-slide.jpeg", phantom):
+        open_slide(dock, path, wait_until)
+        viewer.screenshot(canvas_only=True, flash=False)
+        assert names(viewer) == [path.name]
+
+
+def test_a_fluorescence_slide_is_shown_and_refused_in_one_sentence(
+    dock, viewer, slides_dir, wait_until
+):
+    open_slide(dock, slides_dir / "pathml-small_vectra.qptiff", wait_until)
+    assert len(viewer.layers) == 3
+    run(dock, wait_until)
+    assert "the cascade wants RGB brightfield" in dock.run_panel.error.text()
+
+
 def test_cuda_where_there_is_none_is_one_sentence(dock, phantom, wait_until):
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():

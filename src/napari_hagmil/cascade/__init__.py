@@ -15,6 +15,7 @@ from napari_hagmil.cascade.result import (
     SlideFacts,
     SlideResult,
     Stage,
+    called_class,
     node_statuses,
 )
 from napari_hagmil.cascade.select import select_top
@@ -33,6 +34,7 @@ __all__ = [
     "SlideResult",
     "Stage",
     "Steering",
+    "called_class",
     "iter_cascade",
     "load_steering",
     "node_statuses",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -83,6 +84,21 @@ def node_statuses(stage: Stage, *, last: bool) -> list[NodeStatus]:
     ]
 
 
+def called_class(
+    probabilities: NDArray[np.float64], classes: Sequence[str], thresholds: Mapping[str, float]
+) -> str:
+    """What a slide with these class probabilities is called.
+
+    A class with a threshold is called when it reaches it, the most probable one first; when
+    none does, the most probable of the other classes is. Without thresholds it is the most
+    probable class.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    reached = [i for i in order if probabilities[i] >= thresholds.get(classes[i], np.inf)]
+    free = [i for i in order if classes[i] not in thresholds]
+    return classes[int((reached or free or list(order))[0])]
+
+
 @dataclass(frozen=True, slots=True)
 class CascadeResult:
     """All stages of one slide, coarse to fine; the finest one decides.
@@ -93,10 +109,13 @@ class CascadeResult:
         At least one.
     classes : tuple of str
         Names, in the order of the logits.
+    thresholds : dict of str to float
+        See `called_class`.
     """
 
     stages: tuple[Stage, ...]
     classes: tuple[str, ...]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -105,8 +124,8 @@ class CascadeResult:
 
     @property
     def predicted_class(self) -> str:
-        """The most probable class."""
-        return self.classes[int(self.probabilities.argmax())]
+        """What the slide is called."""
+        return called_class(self.probabilities, self.classes, self.thresholds)
 
 
 @dataclass(frozen=True, slots=True)

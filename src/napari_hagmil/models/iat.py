@@ -167,8 +167,9 @@ class AttentionBlock(nn.Module):
         """
         (hidden,) = rowwise(lambda rows: (self.project(rows),), tokens)
         attended = self.attention(self.attention_norm(hidden)[None])[0]
-        # In place: both are new here, and neither is needed for a gradient.
-        hidden = attended.add_(hidden, alpha=ADMIN_GAIN)
+        # In place: both are new here, and neither is needed for a gradient. Under autocast the
+        # residual stream stays float32.
+        hidden = attended.to(hidden.dtype).add_(hidden, alpha=ADMIN_GAIN)
         patches = hidden[1:] if self.has_token else hidden
         scores, instances = rowwise(self._score, patches)
         pooled = softmax_pool(scores, patches)

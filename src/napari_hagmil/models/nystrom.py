@@ -97,6 +97,7 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         if self.legacy_padding and self.attention == "nystrom" and mask is None:
             x = F.pad(x, (0, 0, -n % self.num_landmarks, 0))
         q, k, v = self._heads_of(x)
+        del x
         q = q[..., -n:, :]
         if mask is not None:
             # Masked tokens count as zeros in the landmarks and in the residual convolution.
@@ -197,7 +198,8 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         m = self.num_landmarks
         count = tokens.reshape(len(tokens), m, -1).sum(-1)
         divisor = (count + self.eps).to(q.dtype)[:, None, :, None]
-        return _segment_sums(q, m) / divisor, _segment_sums(k, m) / divisor, count > 0
+        q_m, k_m = ((_segment_sums(t, m) / divisor).to(t.dtype) for t in (q, k))
+        return q_m, k_m, count > 0
 
     def _inverse(self, q_m: Tensor, k_m: Tensor, valid: Tensor) -> Tensor:
         """Pseudo-inverse of the landmarks' attention, (b, h, m, m).

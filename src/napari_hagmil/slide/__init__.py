@@ -3,7 +3,12 @@
 from napari_hagmil.slide.open import open_slide, open_spec, slide_info
 from napari_hagmil.slide.protocol import LevelGrid, PixelSize, SlideFacts, SlideReader, SlideSpec
 from napari_hagmil.slide.pyramid import Level, Slide
-from napari_hagmil.slide.region import read_patches, read_region, read_scaled
+from napari_hagmil.slide.region import (
+    read_patches,
+    read_region,
+    read_scaled,
+    require_brightfield,
+)
 
 __all__ = [
     "Level",
@@ -18,5 +23,6 @@ __all__ = [
     "read_patches",
     "read_region",
     "read_scaled",
+    "require_brightfield",
     "slide_info",
 ]

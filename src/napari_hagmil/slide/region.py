@@ -148,7 +148,7 @@ def read_patches(
     SlideFormatError
         When the slide is not an RGB brightfield picture.
     """
-    _require_brightfield(slide)
+    require_brightfield(slide)
     return _read_patches(slide, regions, size, workers)
 
 
@@ -200,7 +200,8 @@ def _file_order(slide: Slide, regions: Sequence[Region], size: int) -> list[int]
     return sorted(range(len(regions)), key=lambda i: (regions[i].y // band, regions[i].x))
 
 
-def _require_brightfield(slide: Slide) -> None:
+def require_brightfield(slide: Slide) -> None:
+    """Raise `SlideFormatError` unless the slide is what encoders know: RGB brightfield."""
     if slide.is_brightfield:
         return
     facts = slide.reader.facts

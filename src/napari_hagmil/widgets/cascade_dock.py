@@ -247,7 +247,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         model, slide = self.session.model, self.session.slide
         if model is not None and slide is not None and slide.mpp is not None:
             mpp = self.session.grids[stage.depth].downsample * slide.mpp
-            self.findings.add_stage(stage, mpp, tuple(model.config.classes))
+            self.findings.add_stage(stage, mpp, model.config)
 
     def _end_run(self, *, complete: bool) -> None:
         self.session.finish(complete=complete)

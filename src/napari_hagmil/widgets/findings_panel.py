@@ -15,8 +15,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_hagmil.cascade import SlideResult, Stage
+from napari_hagmil.cascade import SlideResult, Stage, called_class
 from napari_hagmil.geometry import magnification_label
+from napari_hagmil.models import BundleConfig
 from napari_hagmil.plugin.layers import ATTENTION_COLORMAP, ATTENTION_OPACITY, BRANCH_COLORS
 from napari_hagmil.widgets.style import QUIET_COLOR, Section, percent, show_text, text_label
 
@@ -73,15 +74,16 @@ class FindingsPanel(Section):
         for label in (self.cost, self.notes):
             show_text(label, "")
 
-    def add_stage(self, stage: Stage, mpp: float, classes: tuple[str, ...]) -> None:
+    def add_stage(self, stage: Stage, mpp: float, config: BundleConfig) -> None:
         """One more depth is known; the newest one is shown and speaks for the slide."""
         if not self.boxes:
             for column, title in enumerate(_COLUMNS):
                 self.table.addWidget(_quiet(title), 0, column)
         for box in self.boxes.values():
             box.setChecked(False)
-        label, best = magnification_label(mpp), int(stage.probabilities.argmax())
-        says = f"{classes[best]} {percent(stage.probabilities[best])}"
+        label = magnification_label(mpp)
+        called = called_class(stage.probabilities, config.classes, config.thresholds)
+        says = f"{called} {percent(stage.probabilities[config.classes.index(called)])}"
         box = QCheckBox(label)
         box.setChecked(True)
         box.setToolTip(f"Show the attention at {label}")

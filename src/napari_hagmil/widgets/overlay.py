@@ -65,8 +65,9 @@ class Overlay:
         added = self._add(slide_layer(slide))
         self._slide = added
         self.viewer.reset_view()
-        bar = self.viewer.canvas.overlays.scale_bar
-        bar.visible = slide.mpp is not None
+        # Never hidden again, in pixels where the slide has no µm: hiding and showing it between
+        # slides crashed the canvas (napari 0.9.2, Mesa's software GL).
+        self.viewer.canvas.overlays.scale_bar.visible = True
 
     def slide_of_others(self) -> str | None:
         """Path of a slide that the plugin's reader put into the viewer, not this sitting."""

@@ -1,0 +1,198 @@
+"""ResNet-50 cut after its third stage, the encoder of the paper; weights from a file on disk.
+
+He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, with the stride in the
+3 × 3 convolutions as torchvision and timm have it. Lu et al. (CLAM, 2021) cut it after stage 3:
+1024 features after global average pooling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.errors import EncoderError
+
+WEIGHTS_FILES = (
+    "resnet50-layer3.safetensors",
+    "resnet50-layer3.pth",
+    "resnet50-0676ba61.pth",
+    "resnet50-19c8e357.pth",
+)
+"""What the weights may be called: a name of one's own choice, or torchvision's of version 1."""
+
+_URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CHUNK = {"cpu": 8}
+_CHUNK_GPU = 256
+
+
+class ResNet50Layer3:
+    """The encoder of the paper and of CLAM: ImageNet's ResNet-50, cut after stage 3.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where it runs.
+    weights : Path, optional
+        A state dict of torchvision's or timm's resnet50, .pth or .safetensors; by default one of
+        `WEIGHTS_FILES` in `weights_folder()`.
+
+    Raises
+    ------
+    EncoderError
+        When there are no weights, or they are no ResNet-50's. Nothing else takes their place.
+    """
+
+    name = "resnet50-layer3"
+    n_features = 1024
+    patch_size = 256
+
+    def __init__(self, device: torch.device, weights: Path | None = None) -> None:
+        self.device = device
+        weights = weights or _find_weights()
+        self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self._dtype = autocast_dtype(device)
+        network = ResNet50Stages()
+        _fill(network, _read(weights), weights)
+        folded = _fold(network.eval().requires_grad_(False))
+        self._network = folded.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._mean = torch.tensor(_MEAN, device=device)[:, None, None] * 255
+        self._std = torch.tensor(_STD, device=device)[:, None, None] * 255
+
+    def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
+        """(n, 256, 256, 3) RGB → (n, 1024) float32 on the CPU."""
+        if not len(patches):
+            return torch.empty((0, self.n_features))
+        chunks = torch.split(torch.from_numpy(patches), _CHUNK.get(self.device.type, _CHUNK_GPU))
+        return torch.cat([self._encode(chunk) for chunk in chunks])
+
+    def _encode(self, patches: torch.Tensor) -> torch.Tensor:
+        images = patches.to(self.device).permute(0, 3, 1, 2).float()
+        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
+        with (
+            torch.no_grad(),
+            torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None),
+        ):
+            maps: torch.Tensor = self._network(images)
+        return maps.float().mean((2, 3)).cpu()
+
+
+class ResNet50Stages(nn.Module):
+    """Stem and stages 1 to 3, with the parameter names of torchvision and timm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(64)
+        self.layer1 = _stage(64, 64, blocks=3, stride=1)
+        self.layer2 = _stage(256, 128, blocks=4, stride=2)
+        self.layer3 = _stage(512, 256, blocks=6, stride=2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, 3, h, w) → (n, 1024, h / 16, w / 16)."""
+        maps = F.relu(self.bn1(self.conv1(images)))
+        maps = F.max_pool2d(maps, 3, stride=2, padding=1)
+        result: torch.Tensor = self.layer3(self.layer2(self.layer1(maps)))
+        return result
+
+
+class _Bottleneck(nn.Module):
+    """1 × 1 down, 3 × 3, 1 × 1 up to four times the width, added to the shortcut."""
+
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1: nn.Module = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=stride, padding=1, bias=False)
+        self.bn2: nn.Module = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3: nn.Module = nn.BatchNorm2d(4 * width)
+        self.downsample: nn.Sequential | None = None
+        if channels != 4 * width:
+            shortcut = nn.Conv2d(channels, 4 * width, 1, stride=stride, bias=False)
+            self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(4 * width))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """(n, channels, h, w) → (n, 4 width, h / stride, w / stride)."""
+        shortcut = maps if self.downsample is None else self.downsample(maps)
+        maps = F.relu(self.bn1(self.conv1(maps)))
+        maps = F.relu(self.bn2(self.conv2(maps)))
+        return F.relu(self.bn3(self.conv3(maps)) + shortcut)
+
+
+def _stage(channels: int, width: int, *, blocks: int, stride: int) -> nn.Sequential:
+    first = _Bottleneck(channels, width, stride)
+    return nn.Sequential(first, *(_Bottleneck(4 * width, width, 1) for _ in range(blocks - 1)))
+
+
+def _fold(network: ResNet50Stages) -> ResNet50Stages:
+    """Fold batch norms into the convolutions before them; the features stay the same."""
+    for module in list(network.modules()):
+        for index in "123":
+            conv, norm = getattr(module, f"conv{index}", None), getattr(module, f"bn{index}", None)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, f"conv{index}", fuse_conv_bn_eval(conv, norm))
+                setattr(module, f"bn{index}", nn.Identity())
+        if isinstance(module, _Bottleneck) and module.downsample is not None:
+            module.downsample = nn.Sequential(fuse_conv_bn_eval(*module.downsample))
+    return network
+
+
+def weights_folder() -> Path:
+    """Folder of weights that do not come with the package: HAGMIL_WEIGHTS, or a cache."""
+    default = Path.home() / ".cache" / "napari-hagmil" / "weights"
+    return Path(os.environ.get("HAGMIL_WEIGHTS") or default)
+
+
+def _find_weights() -> Path:
+    folder = weights_folder()
+    for name in WEIGHTS_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise EncoderError(
+        f"encoder resnet50-layer3 needs ResNet-50's ImageNet weights, which are not in {folder}; "
+        f"download {_URL} and put it there, or set HAGMIL_WEIGHTS to the folder that has it"
+    )
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return dict(safetensors.torch.load_file(path))
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise EncoderError(f"encoder weights {path} cannot be read: {error}") from error
+    except (pickle.UnpicklingError, safetensors.SafetensorError) as error:
+        raise EncoderError(
+            f"encoder weights {path} are no plain state dict; download {_URL} instead"
+        ) from error
+    return dict(content.get("state_dict", content)) if isinstance(content, dict) else {}
+
+
+def _fill(network: ResNet50Stages, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Load what belongs to the first three stages; what lies behind the cut is left away."""
+    plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    kept = {k: v for k, v in plain.items() if not k.startswith(("layer4.", "fc."))}
+    wanted = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
+    try:
+        if missing := sorted(wanted - kept.keys()):
+            raise RuntimeError(f"{missing[0]!r} is missing")
+        # The counters of batch norms play no part in eval mode, and old files lack them.
+        network.load_state_dict({**network.state_dict(), **kept})
+    except (RuntimeError, AttributeError) as error:
+        raise EncoderError(
+            f"encoder weights {path} are no ResNet-50's of torchvision or timm: "
+            f"{str(error).splitlines()[-1].strip()}; download {_URL}"
+        ) from error
