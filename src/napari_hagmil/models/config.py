@@ -100,11 +100,13 @@ class BundleConfig:
         )
 
     def _broken_rules(self) -> list[str]:
-        depths, n_features = len(self.stages), self.encoder.n_features
+        checks = (*self._depth_rules(), *self._class_rules())
+        return [broken for holds, broken in checks if not holds]
+
+    def _depth_rules(self) -> list[tuple[bool, str]]:
+        depths = len(self.stages)
         halves = all(math.isclose(a, 2 * b, rel_tol=0.01) for a, b in pairwise(self.mpp))
-        inputs = [stage.n_features for stage in self.stages]
-        outputs = [stage.n_classes for stage in self.stages]
-        checks = [
+        return [
             (depths > 0, "has no stages; it needs one per depth"),
             (self.patch_size > 0, f"needs a positive patch_size, not {self.patch_size}"),
             (
@@ -118,13 +120,23 @@ class BundleConfig:
                 f"finest, not {list(self.budget)}",
             ),
             (
-                len(set(self.classes)) == len(self.classes) >= 2,
-                f"needs at least two classes with different names, not {list(self.classes)}",
+                self.order in ("quadtree", "attention"),
+                f"needs the order 'quadtree' or 'attention', not {self.order!r}",
+            ),
+        ]
+
+    def _class_rules(self) -> list[tuple[bool, str]]:
+        classes, n_features = list(self.classes), self.encoder.n_features
+        inputs = [stage.n_features for stage in self.stages]
+        outputs = [stage.n_classes for stage in self.stages]
+        return [
+            (
+                len(set(classes)) == len(classes) >= 2,
+                f"needs at least two classes with different names, not {classes}",
             ),
             (
-                all(n == len(self.classes) for n in outputs),
-                f"names {len(self.classes)} classes where its stages give {outputs}; "
-                "they must agree",
+                all(n == len(classes) for n in outputs),
+                f"names {len(classes)} classes where its stages give {outputs}; they must agree",
             ),
             (
                 all(n == n_features for n in inputs),
@@ -132,13 +144,7 @@ class BundleConfig:
                 f"{n_features}; they must agree",
             ),
             (
-                self.order in ("quadtree", "attention"),
-                f"needs the order 'quadtree' or 'attention', not {self.order!r}",
-            ),
-            (
-                set(self.thresholds) <= set(self.classes),
-                f"has thresholds for {sorted(self.thresholds)} but the classes "
-                f"{list(self.classes)}",
+                set(self.thresholds) <= set(classes),
+                f"has thresholds for {sorted(self.thresholds)} but the classes {classes}",
             ),
         ]
-        return [broken for holds, broken in checks if not holds]

@@ -84,12 +84,14 @@ class IATConfig:
 
     def _broken_rules(self) -> list[tuple[str, object]]:
         sizes = (self.n_features, self.n_classes, self.heads, self.instance_dim, self.gate_dim)
+        dropouts = (self.attention_dropout, self.gate_dropout)
         checks: list[tuple[bool, str, object]] = [
             (min(sizes) >= 1, "positive dimensions", sizes),
             (bool(self.widths), "at least one width", self.widths),
             (self.landmarks is None or self.landmarks >= 1, "positive landmarks", self.landmarks),
             (self.bag_dim is None or self.bag_dim >= 1, "a positive bag_dim", self.bag_dim),
             (self.residual_kernel % 2 == 1, "an odd residual_kernel", self.residual_kernel),
+            (all(0 <= p < 1 for p in dropouts), "dropouts from 0 to below 1", dropouts),
             (self.pinv_iterations >= 1, "pinv_iterations of at least 1", self.pinv_iterations),
             (self.attention in ("nystrom", "exact"), "a known attention", self.attention),
             (self.pooling in ("aggregation", "class_token"), "a known pooling", self.pooling),
