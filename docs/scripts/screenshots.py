@@ -32,7 +32,7 @@ def main() -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL")
     resize(viewer, "large")
     dock.open_phantom(run=True)
-    wait_until(lambda: len(dock.session.stages) == 1)
+    wait_until(lambda: len(dock.session.stages) == 2)
     save(viewer, out / "running.png")
     wait_until(lambda: dock.session.state in ("done", "failed"))
     save(viewer, out / "overview.png")

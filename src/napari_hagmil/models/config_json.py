@@ -89,7 +89,7 @@ def _is_text(value: object) -> bool:
 
 
 def _list_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list) and len(value) < 10_000 and all(map(fits, value))
+    return lambda value: isinstance(value, list) and len(value) <= 1000 and all(map(fits, value))
 
 
 _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {

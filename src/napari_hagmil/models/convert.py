@@ -18,7 +18,7 @@ from napari_hagmil.models.cascade import CascadeModel
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.official import official_to_ours
-from napari_hagmil.models.unpickle import load_weights_only
+from napari_hagmil.models.unpickle import load_weights_only, one_line
 
 OFFICIAL_BUDGET = 10_000
 """k of the official code at inference, at every depth."""
@@ -86,7 +86,7 @@ def convert_official(
         try:
             module.load_state_dict({k: v.float() for k, v in weights.items()}, assign=True)
         except RuntimeError as error:
-            raise BundleError(f"{path.name} is no official HAG-MIL checkpoint: {error}") from error
+            raise BundleError(f"{path.name} is no official HAG-MIL checkpoint: {one_line(error)}") from error
     save_bundle(model, out)
     return model.eval()
 

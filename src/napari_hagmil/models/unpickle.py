@@ -12,6 +12,11 @@ import torch
 from napari_hagmil.errors import BundleError
 
 
+def one_line(error: Exception) -> str:
+    """Return an error's words without line breaks: torch lists misfits one below the other."""
+    return " ".join(str(error).split())
+
+
 def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Tensors and plain values of a torch checkpoint, by name.
 
@@ -33,7 +38,7 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise BundleError(
-            f"{path.name} is no torch checkpoint that can be read: {error}"
+            f"{path.name} is no torch checkpoint that can be read: {one_line(error)}"
         ) from error
     if not isinstance(content, dict):
         raise BundleError(

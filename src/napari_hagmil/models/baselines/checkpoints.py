@@ -22,7 +22,7 @@ from napari_hagmil.errors import BundleError
 from napari_hagmil.models.baselines import CLAMSB, DTFD, make_baseline
 from napari_hagmil.models.baselines.dtfd import Distillation
 from napari_hagmil.models.interface import BagModel
-from napari_hagmil.models.unpickle import load_weights_only
+from napari_hagmil.models.unpickle import load_weights_only, one_line
 
 SCHEMA = "napari-hagmil/baseline/1"
 
@@ -160,5 +160,5 @@ def _filled(model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise BundleError(f"{Path(path).name} does not fit this method: {error}") from error
+        raise BundleError(f"{Path(path).name} does not fit this method: {one_line(error)}") from error
     return model.eval()
