@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -116,6 +119,16 @@ def test_a_place_that_cannot_be_read_is_reported_and_the_rest_goes_on(
     unread = sum(len(s.unread) for s in result.stages)
     assert unread > 0
     assert any(f"{unread} places could not be read" in note for note in result.notes)
+
+
+def test_a_bundle_trained_on_other_weights_of_the_encoder_is_refused(scratch_bundle, tmp_path):
+    bundle = tmp_path / "other.hagmil"
+    shutil.copytree(scratch_bundle, bundle)
+    config = json.loads((bundle / "config.json").read_text())
+    config["encoder"]["weights_sha256"] = "0" * 64
+    (bundle / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BundleError, match="was trained on features of the encoder"):
+        load_model(bundle, device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
@@ -200,6 +201,20 @@ def test_a_broken_file_is_one_sentence_and_the_open_slide_stays(
     wait_until(lambda: not dock._work.busy)
     assert "broken.svs" in dock.run_panel.error.text()
     assert dock.session.slide.name == "phantom.tiff"
+    assert dock.run_panel.run_button.isEnabled()
+
+
+def test_a_slide_without_tissue_is_one_sentence(dock, tmp_path, wait_until):
+    path = tmp_path / "glass.tiff"
+    glass = np.full((2048, 2048, 3), 242, np.uint8)
+    tifffile.imwrite(
+        path, glass, photometric="rgb", tile=(256, 256), resolution=(40000, 40000),
+        resolutionunit="CENTIMETER",
+    )  # fmt: skip
+    open_slide(dock, path, wait_until)
+    run(dock, wait_until)
+    assert "glass.tiff shows no tissue" in dock.run_panel.error.text()
+    assert dock.session.state == "failed"
     assert dock.run_panel.run_button.isEnabled()
 
 

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from napari_hagmil.errors import BundleError
+from napari_hagmil.errors import BundleError, OutputError
 from napari_hagmil.models.cascade import CascadeModel
 from napari_hagmil.models.config_json import SCHEMA, config_from_json, config_to_json
 
@@ -50,11 +50,13 @@ def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
     sha256 = hashlib.sha256(weights).hexdigest()
     config = config_to_json(model.config, weights_sha256=sha256).encode()
     _check_replaceable(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _write(temporary, {CONFIG: config, WEIGHTS: weights}, as_zip=path.suffix == ".zip")
         _replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"the model bundle {path} cannot be written: {error}") from error
     finally:
         if temporary.exists():
             _remove(temporary)
@@ -219,7 +221,11 @@ def _replace(temporary: Path, path: Path) -> None:
         return
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     path.replace(aside)
-    temporary.replace(path)
+    try:
+        temporary.replace(path)
+    except OSError:
+        aside.replace(path)
+        raise
     _remove(aside)
 
 

@@ -86,7 +86,9 @@ def convert_official(
         try:
             module.load_state_dict({k: v.float() for k, v in weights.items()}, assign=True)
         except RuntimeError as error:
-            raise BundleError(f"{path.name} is no official HAG-MIL checkpoint: {one_line(error)}") from error
+            raise BundleError(
+                f"{path.name} is no official HAG-MIL checkpoint: {one_line(error)}"
+            ) from error
     save_bundle(model, out)
     return model.eval()
 

@@ -51,27 +51,22 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata.get("schema") != SCHEMA:
-            raise BundleError(
-                f"{path.name} is no baseline of the schema {SCHEMA!r} but says "
-                f"{metadata.get('schema')!r}; save it with save_baseline"
-            )
-        facts = json.loads(metadata["model"])
-        model = make_baseline(
-            facts["name"], facts["n_features"], facts["n_classes"], **facts["options"]
+    except (OSError, safetensors.SafetensorError) as error:
+        raise BundleError(f"{path.name} is no safetensors file: {error}") from error
+    if metadata.get("schema") != SCHEMA:
+        raise BundleError(
+            f"{path.name} is no baseline of the schema {SCHEMA!r} but says "
+            f"{metadata.get('schema')!r}; save it with save_baseline"
         )
-        model.load_state_dict(tensors)
-    except BundleError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        RuntimeError,
-        safetensors.SafetensorError,
-    ) as e:
-        raise BundleError(f"{path.name} is no baseline that can be loaded: {e}") from e
+    try:
+        facts = json.loads(metadata["model"])
+        with torch.device("meta"):  # no memory for dimensions that the weights do not have
+            model = make_baseline(
+                facts["name"], facts["n_features"], facts["n_classes"], **facts["options"]
+            )
+        model.load_state_dict(tensors, assign=True)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise BundleError(f"{path.name} is no baseline that fits: {one_line(error)}") from error
     return model.to(device).eval()
 
 
@@ -160,5 +155,7 @@ def _filled(model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise BundleError(f"{Path(path).name} does not fit this method: {one_line(error)}") from error
+        raise BundleError(
+            f"{Path(path).name} does not fit this method: {one_line(error)}"
+        ) from error
     return model.eval()
