@@ -154,7 +154,8 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         padding = -v.shape[-2] % self.num_landmarks
         length = v.shape[-2] + padding
         # oneDNN (torch 2.13, AVX-512) gets that gradient wrong at lengths 15 i + 1 ≥ 46.
-        right = int(not self.legacy_padding and length % 15 == 1)
+        official = self.legacy_padding and self.attention == "nystrom"
+        right = int(not official and length % 15 == 1)
         out: Tensor = self.res_conv(F.pad(v, (0, 0, padding, right)))
         return out[..., :length, :]
 
