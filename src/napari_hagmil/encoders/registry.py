@@ -8,10 +8,12 @@ import torch
 
 from napari_hagmil.encoders.efficientnet import EfficientNetLite0
 from napari_hagmil.encoders.protocol import Encoder
+from napari_hagmil.encoders.resnet import ResNet50Layer3
 from napari_hagmil.errors import EncoderError
 
 ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {
     "efficientnet-lite0": EfficientNetLite0,
+    "resnet50-layer3": ResNet50Layer3,
 }
 
 

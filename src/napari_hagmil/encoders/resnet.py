@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.encoders.device import autocast_dtype, patches_per_pass
 from napari_hagmil.errors import EncoderError
 
 WEIGHTS_FILES = (
@@ -34,8 +34,6 @@ WEIGHTS_FILES = (
 
 _URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_CHUNK = {"cpu": 8}
-_CHUNK_GPU = 256
 
 
 class ResNet50Layer3:
@@ -75,7 +73,7 @@ class ResNet50Layer3:
         """(n, 256, 256, 3) RGB → (n, 1024) float32 on the CPU."""
         if not len(patches):
             return torch.empty((0, self.n_features))
-        chunks = torch.split(torch.from_numpy(patches), _CHUNK.get(self.device.type, _CHUNK_GPU))
+        chunks = torch.split(torch.from_numpy(patches), patches_per_pass(self.device))
         return torch.cat([self._encode(chunk) for chunk in chunks])
 
     def _encode(self, patches: torch.Tensor) -> torch.Tensor:
