@@ -48,5 +48,5 @@ def test_without_the_weights_it_says_where_to_get_them(
     phantom, paper_bundle, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("HAGMIL_WEIGHTS", str(tmp_path / "empty"))
-    with pytest.raises(EncoderError, match="download .*resnet50"):
+    with pytest.raises(EncoderError, match=r"download .*resnet50"):
         analyze_slide(phantom, paper_bundle, options=Options(device="cpu"))
