@@ -89,6 +89,15 @@ def test_quadtree_order_lists_neighbours_together_and_attention_order_follows_th
         assert (second.nodes == children(chosen)).all()
 
 
+def test_a_cascade_goes_as_deep_as_its_budget():
+    assert [s.depth for s in iter_cascade(Model, tree(), Source(), CascadeConfig((3, 3)))] == [
+        0,
+        1,
+        2,
+    ]
+    assert CascadeConfig(()).last_depth == 0
+
+
 def test_a_cascade_may_end_before_the_models_last_depth():
     stages = list(iter_cascade(Model, tree(), Source(), CascadeConfig((3, 3), 1)))
     assert [s.depth for s in stages] == [0, 1]

@@ -35,7 +35,7 @@ class CascadeConfig:
         Nodes handed on at each depth but the last: the paper's k.
     last_depth : int
         Where the cascade ends; less than the model's last where the slide has no finer
-        pixels.
+        pixels. Left out: as deep as the budget goes.
     order : str
         "quadtree": children are listed along the Z-order curve, so that neighbours in the bag
         are neighbours on the glass and Nyström landmarks mean something. "attention": in
@@ -45,11 +45,13 @@ class CascadeConfig:
     """
 
     budget: tuple[int, ...]
-    last_depth: int
+    last_depth: int = -1
     order: Literal["quadtree", "attention"] = "quadtree"
     steering: Steering = field(default_factory=Steering)
 
     def __post_init__(self) -> None:
+        if self.last_depth < 0:
+            object.__setattr__(self, "last_depth", len(self.budget))
         if len(self.budget) < self.last_depth or any(k < 1 for k in self.budget):
             raise ValueError(
                 f"a budget is a positive number of nodes for each of {self.last_depth} depths, "
