@@ -90,11 +90,8 @@ def test_quadtree_order_lists_neighbours_together_and_attention_order_follows_th
 
 
 def test_a_cascade_goes_as_deep_as_its_budget():
-    assert [s.depth for s in iter_cascade(Model, tree(), Source(), CascadeConfig((3, 3)))] == [
-        0,
-        1,
-        2,
-    ]
+    stages = iter_cascade(Model, tree(), Source(), CascadeConfig((3, 3)))
+    assert [s.depth for s in stages] == [0, 1, 2]
     assert CascadeConfig(()).last_depth == 0
 
 
