@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress, LazyFeatures
+from napari_hagmil.bags import EncodingProgress, FeatureSource, LazyFeatures, in_context
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import (
     CascadeConfig,
@@ -74,6 +74,11 @@ class Reading:
     features: LazyFeatures
     device: str
     model_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def source(self) -> FeatureSource:
+        """The features as the model wants them: alone, or with their ancestors'."""
+        return in_context(self.features, self.model.config.context)
 
     def config(self, options: Options) -> CascadeConfig:
         """The cascade's configuration for these options, on this slide."""
@@ -160,9 +165,7 @@ def encoder_device(encoder: Encoder) -> str:
 def read_stages(reading: Reading, options: Options) -> Iterator[Stage]:
     """Run the cascade over a prepared slide, one stage per depth as it is found."""
     spent = reading.features.seconds
-    stages = iter_cascade(
-        reading.model, reading.quadtree, reading.features, reading.config(options)
-    )
+    stages = iter_cascade(reading.model, reading.quadtree, reading.source, reading.config(options))
     while True:
         started, waited = time.perf_counter(), sum(spent.values())
         stage = next(stages, None)

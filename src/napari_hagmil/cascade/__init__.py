@@ -18,7 +18,7 @@ from napari_hagmil.cascade.result import (
     called_class,
     node_statuses,
 )
-from napari_hagmil.cascade.select import select_top
+from napari_hagmil.cascade.select import Choose, at_random, by_attention, by_value, select_top
 from napari_hagmil.cascade.steering import Steering, load_steering
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CascadeConfig",
     "CascadeResult",
+    "Choose",
     "Cost",
     "ModelFacts",
     "Settings",
@@ -34,6 +35,9 @@ __all__ = [
     "SlideResult",
     "Stage",
     "Steering",
+    "at_random",
+    "by_attention",
+    "by_value",
     "called_class",
     "iter_cascade",
     "load_steering",
