@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress, LazyFeatures
+from napari_hagmil.bags import EncodingProgress, LazyFeatures, lay_out
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import (
     CascadeConfig,
@@ -21,16 +21,13 @@ from napari_hagmil.cascade import (
     Steering,
     iter_cascade,
 )
-from napari_hagmil.depths import DepthPlan, plan_depths
+from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.errors import BundleError, NoTissueError, SlideReadError
+from napari_hagmil.errors import BundleError, NoTissueError
 from napari_hagmil.models import CascadeModel, load_bundle
-from napari_hagmil.quadtree import Quadtree, build_quadtree
-from napari_hagmil.slide import Slide, open_slide, require_brightfield
-from napari_hagmil.tissue import TissueMask, segment_tissue
-
-#: A slide of which more than this share cannot be decoded is refused.
-MAX_UNREAD = 0.5
+from napari_hagmil.quadtree import Quadtree
+from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.tissue import TissueMask
 
 
 @dataclass(frozen=True)
@@ -118,38 +115,19 @@ def prepare(
 ) -> Reading:
     """Find the tissue and lay the quadtree; nothing is encoded yet.
 
-    Raises
-    ------
-    SlideFormatError
-        When it is no RGB brightfield slide, or too coarse for the model.
-    MissingPixelSizeError
-        When it has no µm per pixel.
-    SlideReadError
-        When most of it cannot be decoded.
-    NoTissueError
-        When there is nothing to look at.
+    Raises what `lay_out` raises.
     """
-    require_brightfield(slide)
-    plan = plan_depths(slide.require_mpp(), model.config.mpp, name=slide.name)
-    mask = segment_tissue(slide) if tissue is None else tissue
-    if mask.thresholds.get("unread", 0.0) > MAX_UNREAD:
-        raise SlideReadError(
-            f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
-            "copy or export the file again"
-        )
-    quadtree = build_quadtree(
-        mask,
-        slide_shape=slide.shape,
-        patch_size=model.config.patch_size,
-        downsamples=plan.downsamples,
+    layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
+    features = LazyFeatures(slide, layout.quadtree.grids, encoder, on_progress=on_progress)
+    return Reading(
+        slide,
+        model,
+        layout.plan,
+        layout.tissue,
+        layout.quadtree,
+        features,
+        str(encoder_device(encoder)),
     )
-    if not len(quadtree.nodes[0]):
-        raise NoTissueError(
-            f"{slide.name} shows no tissue at 8 µm per pixel; check the slide, or draw the tissue "
-            "and give it as GeoJSON"
-        )
-    features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
-    return Reading(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
 
 
 def encoder_device(encoder: Encoder) -> str:
