@@ -2,7 +2,7 @@
 
 from napari_hagmil.bags.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.bags.importers import ImportConfig, import_cohort
-from napari_hagmil.bags.layout import FeatureTree, Layout, feature_tree, lay_out
+from napari_hagmil.bags.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
 from napari_hagmil.bags.sources import EncodingProgress, FeatureSource, LazyFeatures
 from napari_hagmil.bags.store import FeatureKey, FeatureStore, open_store, store_path
 
@@ -21,6 +21,7 @@ __all__ = [
     "feature_tree",
     "import_cohort",
     "lay_out",
+    "lay_quadtree",
     "open_store",
     "store_path",
 ]

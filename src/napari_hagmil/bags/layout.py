@@ -87,15 +87,20 @@ def lay_out(
             f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
             "copy or export the file again"
         )
+    return Layout(plan, mask, lay_quadtree(slide, plan, patch_size, mask))
+
+
+def lay_quadtree(slide: Slide, plan: DepthPlan, patch_size: int, tissue: TissueMask) -> Quadtree:
+    """Lay the grids of a plan's depths over a slide; `NoTissueError` when no node holds tissue."""
     quadtree = build_quadtree(
-        mask, slide_shape=slide.shape, patch_size=patch_size, downsamples=plan.downsamples
+        tissue, slide_shape=slide.shape, patch_size=patch_size, downsamples=plan.downsamples
     )
     if not len(quadtree.nodes[0]):
         raise NoTissueError(
             f"{slide.name} shows no tissue at 8 µm per pixel; check the slide, or draw the tissue "
             "and give it as GeoJSON"
         )
-    return Layout(plan, mask, quadtree)
+    return quadtree
 
 
 def feature_tree(quadtree: Quadtree) -> FeatureTree:
