@@ -44,7 +44,8 @@ for line in sys.stdin:
         write(Path(line.strip()))
     print("child", child, flush=True)
     os.waitpid(child, 0)
-    print("dead", flush=True)
+    # On a line of its own, whatever was torn before it.
+    print("\\ndead", flush=True)
 """
 
 
@@ -59,13 +60,13 @@ def kill_a_writer(nursery: Any, slide: Path, seconds: float) -> tuple[int, int]:
     """How many changes were surely a second old when it was killed, and how many were made."""
     print(slide, file=nursery.stdin, flush=True)
     said: list[list[str]] = []
-    while {one[0] for one in said} < {"child", "begin"}:
+    while {one[0] for one in said if one} < {"child", "begin"}:
         said.append(nursery.stdout.readline().split())
-    facts = {one[0]: int(one[1]) for one in said if one[0] in ("child", "begin")}
+    facts = {one[0]: int(one[1]) for one in said if one and one[0] in ("child", "begin")}
     time.sleep(seconds)
     killed = time.time()
     os.kill(facts["child"], signal.SIGKILL)
-    while said[-1][-1:] != ["dead"]:
+    while said[-1] != ["dead"]:
         said.append(nursery.stdout.readline().split())
     # A line that was torn by the kill says nothing.
     made = [(int(one[0]), float(one[1])) for one in said if len(one) == 2 and one[0].isdigit()]

@@ -25,7 +25,12 @@ def open_sitting(slide: Path, fingerprint: str, *, user_folder: Path | None = No
     user_folder : Path, optional
         Where journals go when the slide's folder cannot be written.
     """
-    shelf = shelf_of(slide, fingerprint, user_folder=user_folder)
+    try:
+        shelf = shelf_of(slide, fingerprint, user_folder=user_folder)
+    except OSError as error:
+        sitting = Sitting()
+        sitting.trouble = f"the review cannot be saved ({error}); export it before you close"
+        return sitting
     history, sketch, notes = History(ReviewState()), None, []
     if shelf.found is not None:
         history, sketch, damaged = read_journal(shelf.found)
