@@ -8,6 +8,7 @@
     ├── SlideReadError (OSError)           a place of an open slide cannot be decoded
     ├── NoTissueError (ValueError)         nothing to look at
     ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
+    ├── CohortError (ValueError)           a cohort's table does not say what it should
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
     ├── DeviceError (RuntimeError)         the device asked for is absent
@@ -20,6 +21,8 @@ application shows.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class HagmilError(Exception):
@@ -44,6 +47,28 @@ class NoTissueError(HagmilError, ValueError):
 
 class AnnotationError(HagmilError, ValueError):
     """A GeoJSON or steering file does not say what it should."""
+
+
+class CohortError(HagmilError, ValueError):
+    """A cohort's table does not say what it should, or cannot be split as asked.
+
+    Parameters
+    ----------
+    subject : str
+        What is wrong, "cohort.csv cannot be used".
+    problems : sequence of str
+        Everything that is wrong, so that one round of corrections is enough.
+    """
+
+    #: Problems that the message spells out; the rest is counted.
+    shown = 12
+
+    def __init__(self, subject: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        some = list(self.problems[: self.shown])
+        if len(self.problems) > self.shown:
+            some.append(f"and {len(self.problems) - self.shown} more")
+        super().__init__(f"{subject}: {'; '.join(some)}")
 
 
 class BundleError(HagmilError, ValueError):

@@ -103,6 +103,15 @@ def parents(nodes: Nodes) -> Nodes:
     return nodes // 2
 
 
+def is_among(nodes: Nodes, others: Nodes) -> NDArray[np.bool_]:
+    """Which nodes of a list are also in another list of the same depth, (n,)."""
+    return np.isin(_address(nodes), _address(others))
+
+
+def _address(nodes: Nodes) -> NDArray[np.int64]:
+    return (nodes[:, 0] << 32) | nodes[:, 1]
+
+
 def z_order(nodes: Nodes) -> NDArray[np.intp]:
     """Indices that sort nodes along the Z-order (Morton) curve."""
     row, column = _spread(nodes[:, 0]), _spread(nodes[:, 1])

@@ -1,0 +1,80 @@
+"""A cohort: slides with a label each, and the patients that they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Part = Literal["train", "val", "test"]
+
+PARTS: tuple[Part, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class SlideRecord:
+    """A slide of a cohort.
+
+    Attributes
+    ----------
+    path : Path
+        The slide's file or folder.
+    label : str
+        Its class.
+    patient : str
+        Whose it is: slides of one patient never stand in two parts of a split.
+    split : str or None
+        "train", "val" or "test" where the table says so.
+    name : str
+        Under which features and predictions are kept, unique in the cohort; by default the
+        file's name without its suffix.
+    truth : Path or None
+        GeoJSON with the outlines of what makes the label: the lesions.
+    """
+
+    path: Path
+    label: str
+    patient: str
+    split: Part | None = None
+    name: str = ""
+    truth: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", default_name(self.path))
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Slides, and the classes that they can have.
+
+    Attributes
+    ----------
+    records : tuple of SlideRecord
+        In the order of the table.
+    classes : tuple of str
+        In the order of a model's logits; alphabetical unless given.
+    notes : tuple of str
+        What the user should know, a sentence each.
+    """
+
+    records: tuple[SlideRecord, ...]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Class of every slide as its place in `classes`, (n,)."""
+        places = {name: i for i, name in enumerate(self.classes)}
+        return np.array([places[record.label] for record in self.records], dtype=np.int64)
+
+
+def default_name(path: Path) -> str:
+    """The file's name without its suffix; a folder's whole name."""
+    return path.name if path.is_dir() else path.stem

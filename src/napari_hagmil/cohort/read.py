@@ -1,0 +1,255 @@
+"""``COHORT.csv``: read as spreadsheets write it, and everything wrong with it said at once."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
+from napari_hagmil.errors import CohortError
+
+REQUIRED = ("slide", "label", "patient")
+OPTIONAL = ("split", "name", "truth")
+
+#: Spreadsheets separate by what their country uses.
+_DELIMITERS = (",", ";", "\t")
+
+#: What no file system, or not every one, takes as a file's name.
+_NO_FILE_NAME = re.compile(r"""[/\\:*?"<>|\x00-\x1f]|^\.""")
+
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+Row = dict[str, str]
+"""Cells by column, trimmed; "line" is where the row stands in the file."""
+
+
+def read_cohort(
+    csv_path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    files: bool = True,
+    every_class: bool = True,
+) -> Cohort:
+    """Read a table of slides.
+
+    Columns: `slide` (path, relative to the table), `label`, `patient`, and optionally `split`
+    (train, val, test), `name` and `truth` (GeoJSON of lesions, relative to the table). Commas,
+    semicolons or tabs; with or without a byte-order mark. Other columns are left out, and noted.
+
+    Parameters
+    ----------
+    csv_path : path
+    classes : sequence of str, optional
+        The labels that there may be, in the order of the model's logits; by default all that
+        there are, in alphabetical order.
+    files : bool
+        Whether the slides must be there; not needed where features were imported.
+    every_class : bool
+        Whether each class, and at least two, must have slides.
+
+    Raises
+    ------
+    CohortError
+        With every problem in `problems`.
+    """
+    csv_path = Path(csv_path)
+    header, rows, problems = _table(csv_path)
+    problems += _cell_problems(rows)
+    records = [_record(row, csv_path.parent) for row in rows]
+    lines = [int(row["line"]) for row in rows]
+    if files:
+        problems += _file_problems(records, lines)
+    problems += _duplicates(records, lines)
+    problems += _split_problems(records)
+    known = tuple(classes or sorted({record.label for record in records if record.label}))
+    problems += _class_problems(records, lines, known, every_class=every_class)
+    if problems:
+        raise CohortError(f"{csv_path.name} cannot be used", problems)
+    return Cohort(tuple(records), known, _notes(header))
+
+
+def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
+    """Columns, rows with all known columns, and what is wrong with single lines."""
+    text = _text(path)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=first.count)
+    # Strict: a quotation mark that is never closed must not swallow the rest of the slides.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
+    except csv.Error as error:
+        raise CohortError(
+            f"{path.name} cannot be read", [f"line {reader.line_num}: {error}; save it as CSV"]
+        ) from error
+    if not lines:
+        raise CohortError(f"{path.name} cannot be used", ["it is empty"])
+    header = [name.strip().lower() for name in lines[0][1]]
+    _check_header(path, header)
+    good = [(line, cells) for line, cells in lines[1:] if len(cells) == len(header)]
+    problems = [
+        f"line {line} has {len(cells)} cells where the header has {len(header)}"
+        for line, cells in lines[1:]
+        if len(cells) != len(header)
+    ]
+    if len(lines) == 1:
+        problems.append("it names no slide")
+    return header, [_row(header, cells, line) for line, cells in good], problems
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CohortError(
+            f"{path.name} cannot be read", [f"{error.strerror or error}; give a CSV file"]
+        ) from error
+    encoding = next(
+        (name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8"
+    )
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise CohortError(
+            f"{path.name} cannot be read",
+            [f"it is not UTF-8 (byte {error.start}); save it as CSV UTF-8"],
+        ) from error
+    if "\0" in text:
+        raise CohortError(f"{path.name} cannot be read", ["it is no text; save it as CSV UTF-8"])
+    return text
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    problems = [f"the column {name!r} is missing" for name in REQUIRED if name not in header]
+    twice = sorted({name for name in header if name and header.count(name) > 1})
+    problems += [f"the column {name!r} stands there twice" for name in twice]
+    if problems:
+        found = f"it has {', '.join(name or '(no name)' for name in header)}"
+        raise CohortError(f"{path.name} cannot be used", [*problems, found])
+
+
+def _row(header: list[str], cells: list[str], line: int) -> Row:
+    row = dict.fromkeys((*REQUIRED, *OPTIONAL), "")
+    row.update(zip(header, (cell.strip() for cell in cells), strict=True))
+    row["split"] = row["split"].lower()
+    return row | {"line": str(line)}
+
+
+def _cell_problems(rows: list[Row]) -> Iterator[str]:
+    for row in rows:
+        empty = [name for name in REQUIRED if not row[name]]
+        if empty:
+            yield f"line {row['line']} has no {' and no '.join(empty)}"
+        if row["split"] not in ("", *PARTS):
+            yield f"line {row['line']} has the split {row['split']!r}, not train, val or test"
+        if row["name"] and _NO_FILE_NAME.search(row["name"]):
+            yield f"line {row['line']} has the name {row['name']!r}, which cannot be a file's name"
+
+
+def _record(row: Row, folder: Path) -> SlideRecord:
+    path = _located(folder, row["slide"]) if row["slide"] else Path()
+    return SlideRecord(
+        path=path,
+        label=row["label"],
+        patient=row["patient"],
+        split=row["split"] if row["split"] in PARTS else None,
+        name=row["name"] or default_name(path),
+        truth=_located(folder, row["truth"]) if row["truth"] else None,
+    )
+
+
+def _located(folder: Path, cell: str) -> Path:
+    """A path of the table; one written on Windows is read elsewhere, too."""
+    path = folder / cell
+    if "\\" in cell and not path.exists():
+        path = folder / cell.replace("\\", "/")
+    return path
+
+
+def _file_problems(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:
+    for record, line in zip(records, lines, strict=True):
+        if record.path.name and not record.path.exists():
+            yield f"line {line}: the slide {record.path} does not exist"
+        if record.truth is not None and not record.truth.is_file():
+            yield f"line {line}: the truth {record.truth} does not exist"
+
+
+def _duplicates(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:
+    named = [(r, line) for r, line in zip(records, lines, strict=True) if r.path.name]
+    paths = _places(named, lambda record: str(record.path.resolve()))
+    for path, where in paths.items():
+        if len(where) > 1:
+            yield f"the slide {Path(path).name} stands in lines {_listed(where)}"
+    # Once per file: the same slide twice has been told already.
+    first = {where[0] for where in paths.values()}
+    once = [(record, line) for record, line in named if line in first]
+    names = _places(once, lambda record: record.name.casefold())
+    for where in names.values():
+        if len(where) > 1:
+            same = next(record.name for record, line in named if line == where[0])
+            yield (
+                f"lines {_listed(where)} name different slides {same!r}; tell them apart "
+                "in a column 'name'"
+            )
+
+
+def _places(
+    named: list[tuple[SlideRecord, int]], key: Callable[[SlideRecord], str]
+) -> dict[str, list[int]]:
+    places = defaultdict(list)
+    for record, line in named:
+        places[key(record)].append(line)
+    return places
+
+
+def _listed(lines: list[int]) -> str:
+    return " and ".join(map(str, lines)) if len(lines) < 5 else f"{lines[0]}, {lines[1]} and others"
+
+
+def _split_problems(records: list[SlideRecord]) -> Iterator[str]:
+    """Patients in two parts, and a validation set beside slides that have no part."""
+    parts = defaultdict(set)
+    for record in records:
+        if record.split and record.patient:
+            parts[record.patient].add(record.split)
+    for patient, some in sorted(parts.items()):
+        if len(some) > 1:
+            named = " and ".join(part for part in PARTS if part in some)
+            yield f"patient {patient} has slides in {named}; move them to one"
+    undecided = sum(record.split is None for record in records)
+    if undecided and any(record.split == "val" for record in records):
+        yield (
+            f"{undecided} of {len(records)} slides have no split beside others in val; "
+            "fill in the column, or name the test slides only"
+        )
+
+
+def _class_problems(
+    records: list[SlideRecord], lines: list[int], known: tuple[str, ...], *, every_class: bool
+) -> Iterator[str]:
+    for record, line in zip(records, lines, strict=True):
+        if record.label and record.label not in known:
+            yield f"line {line} has the label {record.label!r}, which is none of {', '.join(known)}"
+    if not every_class or not records:
+        return
+    present = {record.label for record in records}
+    for name in known:
+        if name not in present:
+            yield f"the class {name!r} has no slide"
+    if len(known) < 2:
+        yield f"all slides are labelled {', '.join(known) or 'nothing'}; two classes are needed"
+
+
+def _notes(header: list[str]) -> tuple[str, ...]:
+    others = [name for name in header if name and name not in (*REQUIRED, *OPTIONAL)]
+    if not others:
+        return ()
+    return (f"Columns that are not used: {', '.join(others)}.",)

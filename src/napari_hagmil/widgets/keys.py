@@ -1,0 +1,92 @@
+"""The docks' keys: one table per dock, bound to the canvas while the dock is open.
+
+A layer's own keys come before the viewer's, so a key here must be one that no kind of layer
+uses (napari 0.9.2: of the letters, N J K H G Q U W are free). Review has N, J, K, the rest of
+the keyboard's free places and Shift with them; the tables must not share a key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from napari.components import ViewerModel
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAction:
+    """What a key does.
+
+    Attributes
+    ----------
+    key : str
+        As napari writes it: "H", "Shift-H", "Alt-1".
+    label : str
+        For people, in the imperative.
+    group : str
+        The heading it stands under in the cheat sheet.
+    """
+
+    key: str
+    label: str
+    group: str
+
+
+#: Keys of the dock HAG-MIL.
+HAGMIL_KEYS: Mapping[str, KeyAction] = {
+    "at_1.25x": KeyAction("Alt-1", "Look at 1.25×", "Slide"),
+    "at_2.5x": KeyAction("Alt-2", "Look at 2.5×", "Slide"),
+    "at_5x": KeyAction("Alt-3", "Look at 5×", "Slide"),
+    "at_10x": KeyAction("Alt-4", "Look at 10×", "Slide"),
+    "at_20x": KeyAction("Alt-5", "Look at 20×", "Slide"),
+    "at_40x": KeyAction("Alt-6", "Look at 40×", "Slide"),
+    "overview": KeyAction("Alt-0", "See the whole slide", "Slide"),
+    "run": KeyAction("Q", "Run the cascade", "Cascade"),
+    "cancel": KeyAction("Shift-Q", "Stop the run", "Cascade"),
+    "overlay": KeyAction("H", "Hide or show all overlays", "Overlays"),
+    "branches": KeyAction("Shift-H", "Hide or show the branches", "Overlays"),
+    "unseen": KeyAction("Shift-U", "Hide or show what was never seen at high power", "Overlays"),
+    "hold": KeyAction("W", "Hold the place under the pointer, or let it go", "Why"),
+    "without": KeyAction("Shift-W", "Ask what the prediction is without this branch", "Why"),
+    "follow": KeyAction("G", "Follow the branch under the pointer, or no longer", "Steer"),
+    "leave_out": KeyAction("U", "Leave out the branch under the pointer, or no longer", "Steer"),
+    "second_look": KeyAction("Shift-G", "Take a second look at pruned branches", "Steer"),
+}
+
+
+def bind(
+    viewer: ViewerModel, actions: Mapping[KeyAction, Callable[[], object]]
+) -> Callable[[], None]:
+    """Bind keys to the canvas; a key that is taken already stays with its owner.
+
+    Returns
+    -------
+    callable
+        Unbinds what was bound here; a second call does nothing.
+    """
+    bound: dict[Any, object] = {}
+    for action, do in actions.items():
+        before = set(viewer.keymap)
+        try:
+            viewer.bind_key(action.key, _one_argument(do))
+        except ValueError:  # somebody else's
+            continue
+        bound.update({key: viewer.keymap[key] for key in set(viewer.keymap) - before})
+
+    def unbind() -> None:
+        for key, function in bound.items():
+            if viewer.keymap.get(key) is function:
+                viewer.bind_key(key, None)
+        bound.clear()
+
+    return unbind
+
+
+def _one_argument(do: Callable[[], object]) -> Callable[[Any], None]:
+    """Wrap for napari, which hands over the viewer; what is returned must not be called."""
+
+    def press(_viewer: Any) -> None:
+        do()
+
+    return press
