@@ -14,6 +14,8 @@
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
     ├── DeviceError (RuntimeError)         the device asked for is absent
     ├── OutputError (OSError)              a result cannot be written
+    ├── JournalError (OSError)             a review cannot be saved
+    ├── ReviewHeldError (RuntimeError)     another window has the review in hand
     ├── MissingExtraError (ImportError)    an optional dependency is not installed
     └── CancelledError                     the user stopped the work
 
@@ -90,6 +92,14 @@ class DeviceError(HagmilError, RuntimeError):
 
 class OutputError(HagmilError, OSError):
     """A result cannot be written."""
+
+
+class JournalError(HagmilError, OSError):
+    """A review cannot be saved."""
+
+
+class ReviewHeldError(HagmilError, RuntimeError):
+    """Another window has the review of this slide in hand."""
 
 
 class MissingExtraError(HagmilError, ImportError):
