@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress, FeatureSource, LazyFeatures, in_context
-from napari_hagmil.bundles import find_bundle
+from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.cascade import (
-    CascadeConfig,
     CascadeResult,
     Cost,
     ModelFacts,
@@ -18,154 +15,35 @@ from napari_hagmil.cascade import (
     SlideFacts,
     SlideResult,
     Stage,
-    Steering,
     iter_cascade,
 )
-from napari_hagmil.depths import DepthPlan, plan_depths
-from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.errors import BundleError, NoTissueError, SlideReadError
-from napari_hagmil.models import CascadeModel, load_bundle
-from napari_hagmil.quadtree import Quadtree, build_quadtree
-from napari_hagmil.slide import Slide, open_slide, require_brightfield
-from napari_hagmil.tissue import TissueMask, segment_tissue
+from napari_hagmil.errors import NoTissueError
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.reading import Options, Reading, load_model, prepare
+from napari_hagmil.slide import Slide, open_slide
 
-#: A slide of which more than this share cannot be decoded is refused.
-MAX_UNREAD = 0.5
+__all__ = [
+    "Options",
+    "Reading",
+    "analyze_slide",
+    "load_model",
+    "prepare",
+    "read_stages",
+    "summarize",
+]
 
 
-@dataclass(frozen=True)
-class Options:
-    """What can be asked of an analysis; the defaults are the bundle's.
+def read_stages(
+    reading: Reading, options: Options, *, known: Sequence[Stage] = ()
+) -> Iterator[Stage]:
+    """Run the cascade over a prepared slide, one stage per depth as it is found.
 
-    Attributes
-    ----------
-    budget : tuple of int, optional
-        Nodes followed at each depth but the last.
-    device : str
-        "auto", "cpu", "cuda", "mps".
-    exhaustive : bool
-        Follow every node: what the cascade is compared with.
-    tissue : TissueMask, optional
-        Instead of the one that `segment_tissue` finds.
-    steering : Steering
-        Branches to follow and places to leave out.
+    `known`: see `iter_cascade`.
     """
-
-    budget: tuple[int, ...] | None = None
-    device: str = "auto"
-    exhaustive: bool = False
-    tissue: TissueMask | None = None
-    steering: Steering = field(default_factory=Steering)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One slide under one model, ready to be read as often as wanted.
-
-    Features stay in `features`, so that a second run with another budget or steering
-    encodes only what is new.
-    """
-
-    slide: Slide
-    model: CascadeModel
-    plan: DepthPlan
-    tissue: TissueMask
-    quadtree: Quadtree
-    features: LazyFeatures
-    device: str
-    model_seconds: list[float] = field(default_factory=list)
-
-    @property
-    def source(self) -> FeatureSource:
-        """The features as the model wants them: alone, or with their ancestors'."""
-        return in_context(self.features, self.model.config.context)
-
-    def config(self, options: Options) -> CascadeConfig:
-        """The cascade's configuration for these options, on this slide."""
-        budget = options.budget or self.model.config.budget
-        if options.exhaustive:
-            budget = tuple(grid.shape[0] * grid.shape[1] for grid in self.quadtree.grids)
-        if len(budget) < self.plan.last_depth:
-            raise BundleError(
-                f"the budget {budget} has {len(budget)} numbers, but model "
-                f"{self.model.config.name} hands nodes on at {self.plan.last_depth} depths; "
-                "give one number per depth but the last"
-            )
-        return CascadeConfig(
-            tuple(budget), self.plan.last_depth, self.model.config.order, options.steering
-        )
-
-
-def load_model(name: str | Path, *, device: str = "auto") -> tuple[CascadeModel, Encoder]:
-    """A bundle by name or path, and the encoder that it was trained with.
-
-    Raises
-    ------
-    BundleError
-        When there is no such bundle, or the encoder here is not the one of its training.
-    EncoderError, DeviceError
-        When the encoder or the device is not there.
-    """
-    where = resolve_device(device)
-    model = load_bundle(find_bundle(name), device=str(where))
-    encoder = load_encoder(model.config.encoder.name, device=where)
-    model.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
-    return model, encoder
-
-
-def prepare(
-    slide: Slide,
-    model: CascadeModel,
-    encoder: Encoder,
-    *,
-    tissue: TissueMask | None = None,
-    on_progress: Callable[[EncodingProgress], None] | None = None,
-) -> Reading:
-    """Find the tissue and lay the quadtree; nothing is encoded yet.
-
-    Raises
-    ------
-    SlideFormatError
-        When it is no RGB brightfield slide, or too coarse for the model.
-    MissingPixelSizeError
-        When it has no µm per pixel.
-    SlideReadError
-        When most of it cannot be decoded.
-    NoTissueError
-        When there is nothing to look at.
-    """
-    require_brightfield(slide)
-    plan = plan_depths(slide.require_mpp(), model.config.mpp, name=slide.name)
-    mask = segment_tissue(slide) if tissue is None else tissue
-    if mask.thresholds.get("unread", 0.0) > MAX_UNREAD:
-        raise SlideReadError(
-            f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
-            "copy or export the file again"
-        )
-    quadtree = build_quadtree(
-        mask,
-        slide_shape=slide.shape,
-        patch_size=model.config.patch_size,
-        downsamples=plan.downsamples,
-    )
-    if not len(quadtree.nodes[0]):
-        raise NoTissueError(
-            f"{slide.name} shows no tissue at 8 µm per pixel; check the slide, or draw the tissue "
-            "and give it as GeoJSON"
-        )
-    features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
-    return Reading(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
-
-
-def encoder_device(encoder: Encoder) -> str:
-    """Where an encoder runs, as a name for the record."""
-    return str(getattr(encoder, "device", "cpu"))
-
-
-def read_stages(reading: Reading, options: Options) -> Iterator[Stage]:
-    """Run the cascade over a prepared slide, one stage per depth as it is found."""
     spent = reading.features.seconds
-    stages = iter_cascade(reading.model, reading.quadtree, reading.source, reading.config(options))
+    stages = iter_cascade(
+        reading.model, reading.quadtree, reading.source, reading.config(options), known=known
+    )
     while True:
         started, waited = time.perf_counter(), sum(spent.values())
         stage = next(stages, None)
@@ -244,18 +122,20 @@ def summarize(
         slide=_slide_facts(reading.slide),
         model=_model_facts(reading.model),
         settings=Settings(reading.config(options).budget, reading.device, 0, options.exhaustive),
-        grids=reading.quadtree.grids,
+        grids=reading.quadtree.grids[: reading.last_depth(options) + 1],
         cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
-        cost=_cost(reading, stages, seconds) if reached else _no_cost(seconds),
+        cost=_cost(reading, stages, seconds, reading.last_depth(options))
+        if reached
+        else _no_cost(seconds),
         notes=notes,
     )
 
 
-def _cost(reading: Reading, stages: list[Stage], seconds: float) -> Cost:
+def _cost(reading: Reading, stages: list[Stage], seconds: float, last_depth: int) -> Cost:
     spent = {**reading.features.seconds, "model": sum(reading.model_seconds)}
     return Cost(
         patches_encoded=sum(len(stage.nodes) for stage in stages),
-        patches_exhaustive=sum(len(nodes) for nodes in reading.quadtree.nodes),
+        patches_exhaustive=sum(len(nodes) for nodes in reading.quadtree.nodes[: last_depth + 1]),
         finest_encoded=len(stages[-1].nodes),
         finest_tissue=len(reading.quadtree.nodes[stages[-1].depth]),
         bytes_read=reading.slide.bytes_read,

@@ -15,7 +15,7 @@ from napari_hagmil.cascade.result import Stage
 from napari_hagmil.cascade.select import Choose, by_attention, with_pinned
 from napari_hagmil.cascade.steering import Steering
 from napari_hagmil.errors import SlideReadError
-from napari_hagmil.quadtree import Nodes, Quadtree, children, z_order
+from napari_hagmil.quadtree import Nodes, Quadtree, children, is_among, z_order
 
 
 class StageModels(Protocol):
@@ -63,12 +63,20 @@ class CascadeConfig:
 
 
 def iter_cascade(
-    model: StageModels, quadtree: Quadtree, features: FeatureSource, config: CascadeConfig
+    model: StageModels,
+    quadtree: Quadtree,
+    features: FeatureSource,
+    config: CascadeConfig,
+    *,
+    known: Sequence[Stage] = (),
 ) -> Iterator[Stage]:
     """Run the cascade and yield each stage as soon as it is known.
 
     Depth 0 looks at every tissue node; each further depth at the four children of the nodes
     followed at the one before (HAG-MIL, Xiong et al., IJCAI 2023, section 3).
+
+    `known` are stages of an earlier run with the same model and features: a depth whose bag
+    is the same is not computed again, only its selection is made anew.
 
     Raises
     ------
@@ -78,8 +86,14 @@ def iter_cascade(
     nodes = quadtree.nodes[0]
     for depth in range(config.last_depth + 1):
         vetoed = config.steering.vetoed(quadtree.grids[depth], nodes)
-        bag, unread, seen = _readable(features(depth, nodes[~vetoed]), nodes[~vetoed])
-        logits, attention = _look(model.stages[depth], bag, depth)
+        asked = nodes[~vetoed]
+        before = known[depth] if depth < len(known) else None
+        if before is not None and is_same_bag(before, asked):
+            seen, unread = before.nodes, before.unread
+            logits, attention = before.logits, before.attention
+        else:
+            bag, unread, seen = _readable(features(depth, asked), asked)
+            logits, attention = look(model.stages[depth], bag, depth)
         chosen = np.empty(0, dtype=np.intp)
         pinned = config.steering.pinned(quadtree.grids[depth], seen)
         if depth < config.last_depth:
@@ -93,6 +107,13 @@ def iter_cascade(
         nodes = children(_ordered(seen[chosen], config.order))
 
 
+def is_same_bag(stage: Stage, asked: Nodes) -> bool:
+    """Whether a stage looked at exactly these nodes, in this order."""
+    if len(stage.nodes) + len(stage.unread) != len(asked):
+        return False
+    return bool(np.array_equal(asked[~is_among(asked, stage.unread)], stage.nodes))
+
+
 def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nodes]:
     """Split off the nodes whose features are NaN: (bag, unread nodes, nodes in the bag)."""
     read = ~torch.isnan(bag).any(1)
@@ -100,9 +121,16 @@ def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nod
     return bag[read], nodes[~mask], nodes[mask]
 
 
-def _look(
+def look(
     stage_model: torch.nn.Module, bag: torch.Tensor, depth: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logits (classes,) and attention (n,) of one bag of features, (n, d).
+
+    Raises
+    ------
+    SlideReadError
+        When the bag is empty.
+    """
     if not len(bag):
         raise SlideReadError(
             f"depth {depth} of the cascade has nothing to look at: every place was unreadable or "

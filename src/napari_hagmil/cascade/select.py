@@ -51,6 +51,13 @@ def by_value(value: Callable[[int, Nodes], NDArray[np.float64]]) -> Choose:
     return choose
 
 
+def select_followed(
+    attention: ArrayLike, budget: int, pinned: NDArray[np.bool_]
+) -> NDArray[np.intp]:
+    """Indices of the nodes that attention and the reader's pins follow, highest first."""
+    return with_pinned(attention, select_top(attention, budget), pinned)
+
+
 def with_pinned(
     attention: ArrayLike, top: NDArray[np.intp], pinned: NDArray[np.bool_]
 ) -> NDArray[np.intp]:

@@ -96,7 +96,9 @@ def _method(source: str, entry: Mapping[str, Any]) -> Method:
     loss = LossConfig() if model == "iat" else BASELINES[model](8, 2).default_loss
     loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
     training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
-    own = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k in _METHOD}
+    own: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k in _METHOD
+    }
     return Method(**own, training=training)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
+from napari_hagmil.cascade import NodeFacts
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.session import NodeFacts
 from napari_hagmil.widgets.style import QUIET_COLOR, Section
 
 _EMPTY = "Move over the slide: score, raw attention and rank of every depth appear here."

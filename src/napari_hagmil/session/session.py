@@ -1,7 +1,7 @@
-"""What is open, chosen, running and found in one sitting; no Qt.
+"""The state of one sitting at one slide.
 
-The widgets show it and send wishes. Signals are emitted by the thread that calls, which
-for all but `run` must be the main one.
+The widgets show it and send wishes. Signals are emitted by the thread that calls, which for
+all but `run` and `make_ready` must be the main one.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from psygnal import Signal
 
 from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
 from napari_hagmil.bags import EncodingProgress
-from napari_hagmil.cascade import SlideResult, Stage, node_statuses
+from napari_hagmil.cascade import NodeFacts, SlideResult, Stage, StageIndex
+from napari_hagmil.encoders import Encoder
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import (
@@ -29,36 +28,12 @@ from napari_hagmil.pipeline import (
     summarize,
 )
 from napari_hagmil.quadtree import PatchGrid
+from napari_hagmil.review import Sitting, open_sitting
+from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
+from napari_hagmil.session.words import sentence
 from napari_hagmil.slide import Slide
 
 State = Literal["empty", "opening", "ready", "running", "done", "cancelled", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """What one depth has to say of one place.
-
-    Attributes
-    ----------
-    depth : int
-        0 = coarsest.
-    mpp : float
-        µm per pixel at that depth.
-    status : str
-        "followed", "pinned", "cut", "leaf", "unread", "vetoed" or "not visited".
-    attention, score : float
-        Raw attention and its percentile; NaN where not looked at.
-    rank, n_nodes : int
-        Rank among the nodes of the stage, 1 = highest; 0 where not looked at.
-    """
-
-    depth: int
-    mpp: float
-    status: str
-    attention: float = float("nan")
-    score: float = float("nan")
-    rank: int = 0
-    n_nodes: int = 0
 
 
 class Session:
@@ -74,30 +49,48 @@ class Session:
         What the next run uses.
     budget : tuple of int or None
         Nodes followed per depth; None is the bundle's own.
+    last_depth : int or None
+        Where the next run ends; None: as deep as model and slide go.
     stages : list of Stage
         What the last run found so far.
+    seconds : list of float
+        What each of them took.
+    before : tuple of Stage
+        What the last complete run before that found, with the same model.
+    sitting : Sitting or None
+        The review of the slide, its undo stack and its journal; None while none is open.
     result : SlideResult or None
         The last run on record, once it has ended or was cancelled.
     """
 
     slide_changed = Signal(object)
     state_changed = Signal(str)
+    prepared = Signal(str)
     progressed = Signal(object)
-    started = Signal()
+    started = Signal(bool)
     stage_found = Signal(object)
     finished = Signal(object)
     failed = Signal(str)
 
     def __init__(self) -> None:
         self.slide: Slide | None = None
+        self.sitting: Sitting | None = None
         self.state: State = "empty"
         self.model_name = "demo"
         self.device = "auto"
         self.budget: tuple[int, ...] | None = None
+        self.last_depth: int | None = None
         self.stages: list[Stage] = []
+        self.seconds: list[float] = []
+        self.before: tuple[Stage, ...] = ()
         self.result: SlideResult | None = None
         self.reading: Reading | None = None
         self._reading_key: tuple[object, ...] = ()
+        self._networks: tuple[CascadeModel, Encoder] | None = None
+        self._networks_key: tuple[str, str] = ("", "")
+        self._known: list[Stage] = []
+        self._index: list[StageIndex] = []
+        self._known_key: tuple[object, ...] = ()
         self._cancel = threading.Event()
         self._options = Options()
         self._started = 0.0
@@ -110,7 +103,10 @@ class Session:
     def adopt(self, slide: Slide) -> None:
         """Make an open slide the one that is read; the one before is closed."""
         before, self.slide = self.slide, slide
-        self.stages, self.result, self.reading = [], None, None
+        self.result, self.reading = None, None
+        self._forget()
+        self._leave()
+        self.sitting = open_sitting(slide.path, slide.fingerprint)
         if before is not None and before is not slide:
             before.close()
         self.slide_changed.emit(slide)
@@ -119,9 +115,16 @@ class Session:
     def close(self) -> None:
         """Stop what runs and let go of the slide."""
         self.cancel()
+        self._leave()
         if self.slide is not None:
             self.slide.close()
             self.slide = None
+
+    def _leave(self) -> None:
+        """Let go of the review; what was decided is on disk."""
+        if self.sitting is not None:
+            self.sitting.close()
+            self.sitting = None
 
     def fail(self, error: BaseException) -> None:
         """Say what went wrong; what was found until then stays."""
@@ -132,19 +135,52 @@ class Session:
         """Ask the run to stop after the batch in hand."""
         self._cancel.set()
 
+    def options(self) -> Options:
+        """What the next run would be asked."""
+        return Options(budget=self.budget, device=self.device, last_depth=self.last_depth)
+
+    def cost(self) -> RunCost | None:
+        """What the next run would cost; None before `make_ready` has found the tissue."""
+        if self.reading is None or self._reading_key != self._key():
+            return None
+        known = self._known if self._known_key == self._reading_key else []
+        return run_cost(self.reading, self.options(), known)
+
+    def make_ready(self) -> str:
+        """Load the model, find the tissue and time a few patches; made for a worker's thread.
+
+        Returns
+        -------
+        str
+            Why that cannot be done, as a sentence; empty when it was.
+        """
+        try:
+            if self.slide is not None:
+                time_a_trial(self._prepared(self.slide))
+        except HagmilError as error:
+            return sentence(error)
+        return ""
+
     def begin(self) -> None:
-        """Forget the last run's findings and get ready for the next."""
+        """Get ready for the next run; of the last one stays what can be used again."""
         self._cancel.clear()
-        self._options = Options(budget=self.budget, device=self.device)
-        self.stages, self.result = [], None
+        self._options = self.options()
+        afresh = self._known_key != self._key()
+        if afresh:
+            self._forget()
+        elif self.result is not None and self.result.state == "done":
+            self.before = tuple(self.stages)
+        self._known_key = self._key()
+        self.stages, self.seconds, self.result, self._index = [], [], None, []
         self._started = time.perf_counter()
-        self.started.emit()
+        self.started.emit(afresh)
         self.set_state("running")
 
     def run(self, on_progress: Callable[[EncodingProgress], None]) -> Iterator[Stage]:
         """Run the cascade; made for a worker's thread, it touches no signal.
 
-        Features of the last run with the same slide, model and device are used again.
+        Features and stages of earlier runs with the same slide, model and device are used
+        again.
 
         Raises
         ------
@@ -161,19 +197,17 @@ class Session:
             on_progress(progress)
 
         reading.features.on_progress = tick
-        yield from read_stages(reading, self._options)
-
-    def _prepared(self, slide: Slide) -> Reading:
-        key = (slide.fingerprint, slide.mpp, self.model_name, self.device)
-        if self.reading is None or key != self._reading_key:
-            model, encoder = load_model(self.model_name, device=self.device)
-            self.reading = prepare(slide, model, encoder)
-            self._reading_key = key
-        return self.reading
+        try:
+            yield from read_stages(reading, self._options, known=tuple(self._known))
+        finally:
+            reading.features.on_progress = None
 
     def add_stage(self, stage: Stage) -> None:
         """Take in what a run has found at one depth."""
+        self.seconds.append(time.perf_counter() - self._started - sum(self.seconds))
         self.stages.append(stage)
+        self._index.append(self._indexed(stage))
+        self._known[stage.depth : stage.depth + 1] = [stage]
         self.stage_found.emit(stage)
 
     def finish(self, *, complete: bool) -> None:
@@ -187,6 +221,11 @@ class Session:
         self.finished.emit(self.result)
 
     @property
+    def mpp(self) -> float:
+        """µm per level-0 pixel; 1 where the slide has none."""
+        return self.slide.mpp if self.slide is not None and self.slide.mpp else 1.0
+
+    @property
     def model(self) -> CascadeModel | None:
         """The model of the last run."""
         return self.reading.model if self.reading else None
@@ -194,12 +233,13 @@ class Session:
     @property
     def grids(self) -> tuple[PatchGrid, ...]:
         """The patch grids of the depths in use, coarse to fine."""
-        return self.reading.quadtree.grids if self.reading else ()
+        if self.reading is None:
+            return ()
+        return self.reading.quadtree.grids[: self.reading.last_depth(self._options) + 1]
 
     def node_facts(self, y: float, x: float) -> list[NodeFacts]:
         """What every stage says of a level-0 pixel, coarse to fine."""
-        mpp = self.slide.mpp if self.slide and self.slide.mpp else 1.0
-        return [_facts_at(self.grids[s.depth], s, (y, x), mpp, self.grids) for s in self.stages]
+        return [index.facts(y, x) for index in self._index]
 
     def regions(self, *, quantile: float = DEFAULT_QUANTILE) -> list[AttentionRegion]:
         """Connected areas of high attention at the deepest stage, best first."""
@@ -209,40 +249,27 @@ class Session:
         amap = attention_map(self.grids[stage.depth], stage.nodes, stage.attention)
         return find_regions(amap, mpp=self.slide.mpp, quantile=quantile)
 
+    def _key(self) -> tuple[object, ...]:
+        """What features and attention depend on."""
+        slide = self.slide
+        return (slide and slide.fingerprint, slide and slide.mpp, self.model_name, self.device)
 
-def _facts_at(
-    grid: PatchGrid,
-    stage: Stage,
-    point: tuple[float, float],
-    mpp: float,
-    grids: tuple[PatchGrid, ...],
-) -> NodeFacts:
-    node = np.floor((np.asarray(point) + 0.5) / grid.stride)
-    depth_mpp = grid.downsample * mpp
-    at = np.flatnonzero((stage.nodes == node).all(1))
-    if not len(at):
-        for status, nodes in (("unread", stage.unread), ("vetoed", stage.vetoed)):
-            if (nodes == node).all(1).any():
-                return NodeFacts(stage.depth, depth_mpp, status)
-        return NodeFacts(stage.depth, depth_mpp, "not visited")
-    i = int(at[0])
-    status = node_statuses(stage, last=stage.depth == len(grids) - 1)[i]
-    return NodeFacts(
-        stage.depth,
-        depth_mpp,
-        status,
-        float(stage.attention[i]),
-        float(stage.scores[i]),
-        int(stage.ranks[i]),
-        len(stage.nodes),
-    )
+    def _forget(self) -> None:
+        self.stages, self.seconds, self.before, self._known = [], [], (), []
+        self._index = []
 
+    def _indexed(self, stage: Stage) -> StageIndex:
+        grids = self.grids
+        last = stage.depth == len(grids) - 1
+        return StageIndex(stage, grids[stage.depth], self.mpp, last=last)
 
-def sentence(error: BaseException) -> str:
-    """An error as one sentence for people."""
-    if isinstance(error, HagmilError):
-        text = str(error)
-    else:
-        text = f"unexpected {type(error).__name__}: {error}"
-    # A file's name keeps its case.
-    return text if "." in text.split(maxsplit=1)[0] else text[:1].upper() + text[1:]
+    def _prepared(self, slide: Slide) -> Reading:
+        key = self._key()
+        if self.reading is None or key != self._reading_key:
+            networks_key = (self.model_name, self.device)
+            if self._networks is None or self._networks_key != networks_key:
+                self._networks = load_model(self.model_name, device=self.device)
+                self._networks_key = networks_key
+            reading = prepare(slide, *self._networks)
+            self.reading, self._reading_key = reading, key
+        return self.reading

@@ -1,0 +1,66 @@
+"""What the next run will cost, in patches and seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_hagmil.cascade import DepthForecast, Plan, Stage, forecast
+from napari_hagmil.reading import Options, Reading
+
+#: Patches that are encoded to learn how fast this machine is; a run uses them.
+TRIAL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """The price of the next run.
+
+    Attributes
+    ----------
+    depths : tuple of DepthForecast
+        Coarse to fine.
+    seconds : float or None
+        Estimated time to read and encode what is new; None while no patch was timed.
+    """
+
+    depths: tuple[DepthForecast, ...]
+    seconds: float | None
+
+    @property
+    def new(self) -> int:
+        """Patches to read and encode, at most."""
+        return sum(one.new for one in self.depths)
+
+    @property
+    def exact(self) -> bool:
+        """Whether that number is known, and not an upper bound."""
+        return all(one.exact for one in self.depths)
+
+
+def run_cost(reading: Reading, options: Options, known: list[Stage]) -> RunCost:
+    """Count the patches of a run with these options, and estimate its time.
+
+    `known` are stages of earlier runs with the same model and features.
+    """
+    plan = Plan(reading.config(options).budget, reading.last_depth(options), options.steering)
+    features = reading.features
+    depths = forecast(
+        reading.quadtree, plan, lambda depth, nodes: len(features.missing(depth, nodes)), known
+    )
+    rate = seconds_per_patch(reading)
+    seconds = None if rate is None else rate * sum(one.new for one in depths)
+    return RunCost(depths, seconds)
+
+
+def seconds_per_patch(reading: Reading) -> float | None:
+    """Measured time to read and encode one patch; None before the first."""
+    features = reading.features
+    if not features.patches_encoded:
+        return None
+    return sum(features.seconds.values()) / features.patches_encoded
+
+
+def time_a_trial(reading: Reading) -> None:
+    """Encode the first patches that any run will need, unless some were timed already."""
+    if seconds_per_patch(reading) is None:
+        reading.features(0, reading.quadtree.nodes[0][:TRIAL])
