@@ -116,32 +116,34 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
             f"method {method.name!r} works on the depths {depths}, but the features have "
             f"{len(facts.mpp)}; choose among 0 … {len(facts.mpp) - 1}"
         )
-    budget = method.budget[: len(depths) - 1]
-    inputs = [
-        facts.encoder.n_features * (i + 1 if method.context == "ancestors" else 1)
-        for i in range(len(depths))
-    ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model = CascadeModel(
-                BundleConfig(
-                    name=method.name,
-                    encoder=facts.encoder,
-                    patch_size=facts.patch_size,
-                    mpp=tuple(facts.mpp[depth] for depth in depths),
-                    classes=facts.classes,
-                    stages=tuple(_stage(method, n, len(facts.classes)) for n in inputs),
-                    budget=budget,
-                    context=method.context,
-                )
-            )
+            model = CascadeModel(_bundle_config(method, facts, depths))
         except (TypeError, ValueError) as error:
             raise BundleError(f"method {method.name!r} cannot be made: {error}") from error
     if method.unmixed:
         for depth in range(len(depths)):
             start_unmixed(model.stage(depth))
     return model
+
+
+def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...]) -> BundleConfig:
+    inputs = [
+        facts.encoder.n_features * (i + 1 if method.context == "ancestors" else 1)
+        for i in range(len(depths))
+    ]
+    return BundleConfig(
+        name=method.name,
+        encoder=facts.encoder,
+        patch_size=facts.patch_size,
+        mpp=tuple(facts.mpp[depth] for depth in depths),
+        classes=facts.classes,
+        stages=tuple(_stage(method, n, len(facts.classes)) for n in inputs),
+        budget=method.budget[: len(depths) - 1],
+        context=method.context,
+        intended_use="Research use only.",
+    )
 
 
 def _stage(method: Method, n_features: int, n_classes: int) -> StageConfig:
