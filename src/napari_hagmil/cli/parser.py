@@ -58,6 +58,7 @@ def _view(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _info(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "info", "slides:info", "what a slide file holds")
     verb.add_argument("slide", type=Path)
+    verb.add_argument("--check", action="store_true", help="decode every tile; 1 if any cannot be")
     _add_mpp(verb)
     _add_json(verb)
 
