@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
         _phantom,
         _analyze,
         _encode,
+        _evaluate,
         _models,
         _convert,
     ):
@@ -172,6 +173,33 @@ def _add_import(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "evaluate",
+        "evaluate:evaluate",
+        "a model on a cohort with labels: tables and figures",
+    )
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--model", required=True, help="a bundle's name or path")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--store", type=Path, metavar="DIR", help="features, instead of slides")
+    verb.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="which slides (default test where the table names test slides, else all)",
+    )
+    verb.add_argument(
+        "--factors",
+        type=_factors,
+        metavar="F[,F…]",
+        help="multiples of the model's budget to run with (default 0.25,0.5,1,2,4 with --store)",
+    )
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    _add_mpp(verb)
+    _add_json(verb)
+
+
 def _models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "models", "models:models", "bundles and encoders that can be used here")
     _add_json(verb)
@@ -207,6 +235,16 @@ def _halving(text: str) -> tuple[float, ...]:
     halves = all(abs(a / b - 2) < 0.02 for a, b in pairwise(numbers) if b > 0)
     if not numbers or min(numbers) <= 0 or not halves:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,X/2,… in µm per pixel, as 1,0.5,0.25")
+    return numbers
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number < float("inf") for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not F,F,… with F above 0, as 0.5,1,2")
     return numbers
 
 
