@@ -1,6 +1,6 @@
 """Bags of features, and where they come from."""
 
-from napari_hagmil.bags.context import in_context
+from napari_hagmil.bags.context import FromDepth, in_context
 from napari_hagmil.bags.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.bags.importers import ImportConfig, import_cohort
 from napari_hagmil.bags.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
@@ -15,6 +15,7 @@ __all__ = [
     "FeatureSource",
     "FeatureStore",
     "FeatureTree",
+    "FromDepth",
     "ImportConfig",
     "Layout",
     "LazyFeatures",

@@ -31,6 +31,24 @@ class WithAncestors:
         return torch.cat(rows, dim=1)
 
 
+class FromDepth:
+    """Answers as if a deeper depth were the first: for a model that has no coarser ones.
+
+    Parameters
+    ----------
+    source : FeatureSource
+    first : int
+        The depth that is asked for as 0.
+    """
+
+    def __init__(self, source: FeatureSource, first: int) -> None:
+        self.source, self.first = source, first
+
+    def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(depth, (n, 2) nodes) → (n, n_features) float32."""
+        return self.source(depth + self.first, nodes)
+
+
 def in_context(source: FeatureSource, context: str) -> FeatureSource:
     """The source as a bundle's `context` wants it: "none" or "ancestors"."""
     return WithAncestors(source) if context == "ancestors" else source

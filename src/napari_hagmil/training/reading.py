@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_hagmil.cascade import CascadeConfig, Choose, by_attention, iter_cascade
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes
-from napari_hagmil.training.metrics import accuracy, auc, f1, youden_threshold
+from napari_hagmil.training.classification import macro_auc, macro_f1
+from napari_hagmil.training.metrics import accuracy, f1, youden_threshold
 from napari_hagmil.training.slides import TrainingSlide
 
 
@@ -102,12 +103,10 @@ def figures(test: Readings, validation: Readings) -> dict[str, float]:
 
 
 def _scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    called = probabilities.argmax(1)
-    n_classes = probabilities.shape[1]
-    positives = [1] if n_classes == 2 else range(n_classes)
+    called, n_classes = probabilities.argmax(1), probabilities.shape[1]
     return {
-        "auc": float(np.mean([auc(labels == c, probabilities[:, c]) for c in positives])),
-        "f1": float(np.mean([f1(labels == c, called == c) for c in positives])),
+        "auc": macro_auc(labels, probabilities),
+        "f1": f1(labels, called) if n_classes == 2 else macro_f1(labels, called, n_classes),
         "accuracy": float((called == labels).mean()),
     }
 

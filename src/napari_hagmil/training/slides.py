@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from napari_hagmil.bags import FeatureSource, in_context
+from napari_hagmil.bags import FeatureSource, FromDepth, in_context
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
 
@@ -67,19 +67,8 @@ class CohortSlide:
     def at(self, depths: Sequence[int], context: str = "none") -> TrainingSlide:
         """The slide as a method sees it that works on some consecutive depths."""
         first = depths[0]
-        source = in_context(_From(self.features, first), context)
+        source = in_context(FromDepth(self.features, first), context)
         return TrainingSlide(self.name, self.label, self.nodes[first], source)
-
-
-@dataclass(frozen=True, slots=True)
-class _From:
-    """Features counted from a deeper depth on."""
-
-    source: FeatureSource
-    first: int
-
-    def __call__(self, depth: int, nodes: Nodes) -> Tensor:
-        return self.source(depth + self.first, nodes)
 
 
 class KeptFeatures:
