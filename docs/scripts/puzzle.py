@@ -65,7 +65,7 @@ def split_of(sizes: Sizes) -> Split:
 def draw(seed: int, sizes: Sizes, *, null: bool = False) -> list[Puzzle]:
     world = World.draw(seed)
     learn = puzzles(sizes.train + sizes.val, 1000 + seed, world, null=null)
-    return learn + puzzles(sizes.test, 2000 + seed, world)
+    return learn + puzzles(sizes.test, 2000 + seed, world, null=null)
 
 
 def controls(
@@ -89,7 +89,7 @@ def controls(
     if method.name in CONTROLLED:
         ways |= {"random k": random, "oracle k": oracle}
     found = {}
-    for way, choose in ways.items():
+    for way, choose in ((way, ways[way]) for way in only if way in ways):
         readings = read_slides(model, seen, choose=choose)
         told = figures(readings, readings)
         found[way] = {"auc": told["auc"], "patches": told["patches"]}
@@ -139,9 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
     guided = next((m for m in methods if m.context == "ancestors" and m.schedule == "guided"), None)
     if guided is not None:
-        null, where = draw(0, sizes, null=True), (sizes, args.out / "null")
-        run_method(protocol, guided, 0, null, where)
-        results[f"{guided.name}, null labels"] = [controls(guided, 0, null, where)]
+        name, where = f"{guided.name}, null labels", (sizes, args.out / "null")
+        results[name] = []
+        for seed in range(protocol.seed, protocol.seed + protocol.repeats):
+            null = draw(seed, sizes, null=True)
+            run_method(protocol, guided, seed, null, where)
+            results[name].append(controls(guided, seed, null, where, ("attention",)))
     (args.out / "puzzle.json").write_text(json.dumps(results, indent=2))
     (args.out / "puzzle.md").write_text(as_markdown(results))
     print(as_markdown(results))

@@ -81,10 +81,16 @@ def place(depth: int, nodes: Nodes) -> NDArray[np.int64]:
 
 
 def puzzles(n: int, seed: int, world: World, *, null: bool = False) -> list[Puzzle]:
-    """Draw slides, half of them positive, in random order; `null`: labels that mean nothing."""
+    """Draw slides, half of them positive, in random order.
+
+    `null`: labels that mean nothing, half of either kind said of each kind of slides.
+    """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(n) % 2)
-    told = rng.permutation(labels) if null else labels
+    told = labels.copy()
+    if null:
+        for kind in (0, 1):
+            told[labels == kind] = rng.permutation(np.arange((labels == kind).sum()) % 2)
     return [
         _puzzle(f"{seed}-{i}", int(label), int(said), world, rng)
         for i, (label, said) in enumerate(zip(labels, told, strict=True))
