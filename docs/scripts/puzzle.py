@@ -69,7 +69,11 @@ def draw(seed: int, sizes: Sizes, *, null: bool = False) -> list[Puzzle]:
 
 
 def controls(
-    method: Method, seed: int, slides: Sequence[Puzzle], where: tuple[Sizes, Path]
+    method: Method,
+    seed: int,
+    slides: Sequence[Puzzle],
+    where: tuple[Sizes, Path],
+    only: Sequence[str] = ("attention", "random k", "oracle k"),
 ) -> dict[str, dict[str, float]]:
     """AUC, lesion recall and patches with places chosen by attention, at random, by the truth."""
     sizes, out = where
