@@ -111,6 +111,7 @@ def test_gui_only_in_widgets(path: Path) -> None:
         ("napari_hagmil.geometry", {"torch", "napari", "dask", "zarr"}),
         ("napari_hagmil.slide", {"torch", "napari", "qtpy"}),
         ("napari_hagmil.attention", {"torch", "napari", "qtpy"}),
+        ("napari_hagmil.review", {"torch", "napari", "qtpy", "dask", "zarr", "cv2"}),
         ("napari_hagmil.export", {"torch", "napari", "qtpy"}),
         ("napari_hagmil.models", {"napari", "qtpy", "tifffile", "zarr", "dask"}),
         ("napari_hagmil.plugin.reader", {"torch", "qtpy"}),

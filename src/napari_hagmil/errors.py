@@ -9,10 +9,13 @@
     ├── NoTissueError (ValueError)         nothing to look at
     ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
     ├── CohortError (ValueError)           a cohort's table does not say what it should
+    ├── FeatureStoreError (ValueError)     stored features are missing, unfinished or of others
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
     ├── DeviceError (RuntimeError)         the device asked for is absent
     ├── OutputError (OSError)              a result cannot be written
+    ├── JournalError (OSError)             a review cannot be saved
+    ├── ReviewHeldError (RuntimeError)     another window has the review in hand
     ├── MissingExtraError (ImportError)    an optional dependency is not installed
     └── CancelledError                     the user stopped the work
 
@@ -71,6 +74,10 @@ class CohortError(HagmilError, ValueError):
         super().__init__(f"{subject}: {'; '.join(some)}")
 
 
+class FeatureStoreError(HagmilError, ValueError):
+    """Stored features are missing, unfinished, or of another slide, encoder or depth."""
+
+
 class BundleError(HagmilError, ValueError):
     """A model bundle is broken, or does not fit what it is used with."""
 
@@ -85,6 +92,14 @@ class DeviceError(HagmilError, RuntimeError):
 
 class OutputError(HagmilError, OSError):
     """A result cannot be written."""
+
+
+class JournalError(HagmilError, OSError):
+    """A review cannot be saved."""
+
+
+class ReviewHeldError(HagmilError, RuntimeError):
+    """Another window has the review of this slide in hand."""
 
 
 class MissingExtraError(HagmilError, ImportError):

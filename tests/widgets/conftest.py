@@ -1,4 +1,5 @@
 import os
+import shutil
 import time
 
 import pytest
@@ -33,3 +34,21 @@ def wait_until(qapp):
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(monkeypatch, tmp_path):
+    """Reviews of slides in read-only places go here, and not to the user's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def phantom(phantom, tmp_path):
+    """The phantom in a folder of its own: what one test decides is not the next one's."""
+    path = tmp_path / "slides" / phantom.name
+    path.parent.mkdir()
+    try:
+        os.link(phantom, path)
+    except OSError:
+        shutil.copy(phantom, path)
+    return path

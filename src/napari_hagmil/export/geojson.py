@@ -6,7 +6,6 @@ import json
 import math
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,10 @@ from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.attention.rings import signed_area
 from napari_hagmil.export.atomic import replacing
 from napari_hagmil.geometry import to_file_xy
+from napari_hagmil.review.classes import PathClass
 
 #: Names of region ids: the same slide and outline give the same id, run after run.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
-
-
-@dataclass(frozen=True, slots=True)
-class PathClass:
-    """A QuPath classification: it needs a name and a colour, else QuPath throws."""
-
-    name: str
-    color: tuple[int, int, int]
 
 
 #: One of QuPath's default classes.

@@ -9,7 +9,8 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.plugin.layers import LayerTuple, slide_layer
 from napari_hagmil.slide import open_slide
 
-_FOLDER_MEMBERS = ("*.dcm",)
+#: What a folder must hold to be looked at: a DICOM slide, or a Zarr.
+_FOLDER_MEMBERS = ("*.dcm", "zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 Reader = Callable[[str | list[str]], list[LayerTuple]]
 
@@ -20,10 +21,8 @@ def get_reader(path: str | list[str]) -> Reader | None:
     napari does not apply filename patterns to folders: they are looked into here.
     """
     first = Path(path[0] if isinstance(path, list) else path)
-    if first.is_dir():
-        if not any(any(first.glob(pattern)) for pattern in _FOLDER_MEMBERS):
-            return None
-        return read_slides
+    if first.is_dir() and not any(any(first.glob(pattern)) for pattern in _FOLDER_MEMBERS):
+        return None
     try:
         open_slide(first).close()
     except HagmilError:

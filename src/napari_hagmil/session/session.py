@@ -28,6 +28,7 @@ from napari_hagmil.pipeline import (
     summarize,
 )
 from napari_hagmil.quadtree import PatchGrid
+from napari_hagmil.review import Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
 from napari_hagmil.session.words import sentence
 from napari_hagmil.slide import Slide
@@ -56,6 +57,8 @@ class Session:
         What each of them took.
     before : tuple of Stage
         What the last complete run before that found, with the same model.
+    sitting : Sitting or None
+        The review of the slide, its undo stack and its journal; None while none is open.
     result : SlideResult or None
         The last run on record, once it has ended or was cancelled.
     """
@@ -71,6 +74,7 @@ class Session:
 
     def __init__(self) -> None:
         self.slide: Slide | None = None
+        self.sitting: Sitting | None = None
         self.state: State = "empty"
         self.model_name = "demo"
         self.device = "auto"
@@ -101,6 +105,8 @@ class Session:
         before, self.slide = self.slide, slide
         self.result, self.reading = None, None
         self._forget()
+        self._leave()
+        self.sitting = open_sitting(slide.path, slide.fingerprint)
         if before is not None and before is not slide:
             before.close()
         self.slide_changed.emit(slide)
@@ -109,9 +115,16 @@ class Session:
     def close(self) -> None:
         """Stop what runs and let go of the slide."""
         self.cancel()
+        self._leave()
         if self.slide is not None:
             self.slide.close()
             self.slide = None
+
+    def _leave(self) -> None:
+        """Let go of the review; what was decided is on disk."""
+        if self.sitting is not None:
+            self.sitting.close()
+            self.sitting = None
 
     def fail(self, error: BaseException) -> None:
         """Say what went wrong; what was found until then stays."""

@@ -10,7 +10,8 @@ from typing import Any
 import imagecodecs
 import numpy as np
 
-from napari_hagmil.errors import MissingExtraError, SlideFormatError, SlideReadError
+from napari_hagmil.errors import MissingExtraError, SlideFormatError
+from napari_hagmil.slide.damage import damaged_tile, reason_of
 from napari_hagmil.slide.file_bytes import fingerprint
 from napari_hagmil.slide.protocol import (
     Address,
@@ -61,7 +62,7 @@ class DicomReader:
             except Exception as error:  # wsidicom's errors share no base
                 self.close()
                 raise SlideFormatError(
-                    f"{path.name} is not a DICOM slide that can be read ({_reason(error)}; its "
+                    f"{path.name} is not a DICOM slide that can be read ({reason_of(error)}; its "
                     f"{_labels(self._files[0])}); give the instances of a VL whole-slide image"
                 ) from error
 
@@ -92,10 +93,7 @@ class DicomReader:
                 if pixels[: inside[0], : inside[1]][-4:, -4:].std() == 0:
                     check_scan(encoded, _decoded(encoded), inside, _decoded)
         except Exception as error:  # wsidicom's errors share no base
-            raise SlideReadError(
-                f"{self.path.name} has a damaged tile at level {index}, row {row}, "
-                f"column {column} ({_reason(error)}); this place is left unread"
-            ) from error
+            raise damaged_tile(self.path.name, address, error) from error
         return pixels if pixels.ndim == 3 else pixels[..., None]
 
     def _facts(self) -> SlideFacts:
@@ -202,8 +200,3 @@ def _objective(level: Any) -> float | None:
 def _compression(data: Any) -> str:
     uid = str(data.transfer_syntax)
     return _NAMES.get(uid, f"DICOM transfer syntax {uid}")
-
-
-def _reason(error: Exception) -> str:
-    text = (str(error) or type(error).__name__).splitlines()[0].strip().rstrip(".")
-    return text[:160]

@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_hagmil.errors import SlideFormatError
-from napari_hagmil.slide.image import ImageReader
-from napari_hagmil.slide.protocol import LevelGrid, SlideReader, SlideSpec
+from napari_hagmil.slide.choose import choose_reader
+from napari_hagmil.slide.location import local_path
+from napari_hagmil.slide.protocol import LevelGrid, SlideSpec
 from napari_hagmil.slide.pyramid import Level, Slide
-from napari_hagmil.slide.tiff import TiffReader
-
-_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
@@ -23,8 +19,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Parameters
     ----------
     path : str or Path
-        A TIFF (SVS, NDPI, QPTIFF, OME-TIFF, generic pyramid), a PNG or JPEG, a DICOM folder
-        or one of its instances.
+        A TIFF (SVS, NDPI, SCN, Philips, QPTIFF, OME-TIFF, generic pyramid), a PNG or JPEG, a
+        DICOM folder or one of its instances, an OME-Zarr or Zarr folder or its URL, or what
+        OpenSlide knows (MIRAX, VMS, BIF, CZI).
     mpp : float or None
         µm per level-0 pixel; overrides what the file says.
 
@@ -35,45 +32,17 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     MissingExtraError
         When its format wants an optional package.
     """
-    return open_spec(SlideSpec(Path(path), mpp))
+    return open_spec(SlideSpec(local_path(path), mpp))
 
 
 def open_spec(spec: SlideSpec) -> Slide:
     """Open a slide again from its `Slide.spec`, for instance in another process."""
-    reader = _reader(spec.path)
+    reader = choose_reader(spec.path)
     try:
         return Slide(spec, reader)
     except BaseException:
         reader.close()
         raise
-
-
-def _reader(path: Path) -> SlideReader:
-    try:
-        if path.is_dir():
-            return _dicom_reader(path)
-        with path.open("rb") as file:
-            head = file.read(132)
-    except OSError as error:
-        raise SlideFormatError(
-            f"{path.name} cannot be opened ({error.strerror}); check the path and your access to it"
-        ) from error
-    if head[:4] in _TIFF_MAGIC:
-        return TiffReader(path)
-    if head.startswith(_IMAGE_MAGIC):
-        return ImageReader(path)
-    if head[128:] == b"DICM":
-        return _dicom_reader(path)
-    raise SlideFormatError(
-        f"{path.name} is neither TIFF, DICOM, PNG nor JPEG (it starts with {head[:4]!r}); "
-        "give a slide that was copied whole"
-    )
-
-
-def _dicom_reader(path: Path) -> SlideReader:
-    from napari_hagmil.slide.dicom import DicomReader  # an optional extra
-
-    return DicomReader(path)
 
 
 def slide_info(slide: Slide) -> dict[str, Any]:
@@ -93,6 +62,7 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         "backend": slide.reader.backend,
         "backend_reason": facts.why,
         "channels": slide.n_channels,
+        "channel_names": list(facts.channels),
         "dtype": str(slide.dtype),
         "rgb": slide.is_rgb,
         "brightfield": slide.is_brightfield,

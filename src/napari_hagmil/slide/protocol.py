@@ -86,6 +86,8 @@ class SlideFacts:
         Magnification of the objective.
     vendor : str
         Who wrote the file.
+    channels : tuple of str
+        Names of the channels, where the file has them.
     associated : tuple of str
         Names of label, macro and thumbnail; their pixels may show patient data.
     warnings : tuple of str
@@ -102,6 +104,7 @@ class SlideFacts:
     pixel_sizes: tuple[PixelSize, ...] = ()
     objective: float | None = None
     vendor: str = "unknown"
+    channels: tuple[str, ...] = ()
     associated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     why: str = ""
@@ -178,7 +181,7 @@ class SlideSpec:
     Attributes
     ----------
     path : Path
-        The file or folder.
+        The file or folder; a `Path` made of a URL stands for the URL.
     mpp : float or None
         The pixel size the user gave, µm per level-0 pixel.
     """

@@ -1,4 +1,4 @@
-"""TIFF slides: Aperio SVS, Hamamatsu NDPI, Akoya QPTIFF, OME-TIFF, generic pyramids.
+"""TIFF slides: Aperio SVS, Hamamatsu NDPI, Leica SCN, Philips, QPTIFF, OME-TIFF, generic ones.
 
 tifffile reads the structure; tiles are fetched by position and decoded one by one, which
 costs a quarter of what its zarr store does and shares no file cursor between threads.
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
+from napari_hagmil.errors import HagmilError, SlideFormatError
+from napari_hagmil.slide.damage import damaged_tile, reason_of
 from napari_hagmil.slide.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.protocol import Address, Meter, Pixels, SlideFacts
 from napari_hagmil.slide.segments import check_scan, check_segment
@@ -23,6 +24,10 @@ from napari_hagmil.slide.tiff_tags import VendorFacts, vendor_facts
 
 #: JPEGs are whole blocks: a tile of 250 px may hold 256.
 _BLOCK = 16
+
+
+class UnstitchedTiffError(SlideFormatError):
+    """A TIFF whose tiles are no grid; says what it is, for whoever finds another backend."""
 
 
 class TiffReader:
@@ -37,6 +42,8 @@ class TiffReader:
     ------
     SlideFormatError
         When it is no TIFF, is damaged, or claims what no slide has.
+    UnstitchedTiffError
+        When its tiles overlap.
     """
 
     backend = "tiff"
@@ -49,6 +56,8 @@ class TiffReader:
         self._tiff: Any = None
         try:
             self._tiff = tifffile.TiffFile(path)
+            if self._tiff.is_bif:
+                raise UnstitchedTiffError("a Ventana BIF, whose tiles overlap")
             layout = tiff_layout(path.name, self._tiff)
             vendor = vendor_facts(self._tiff, layout.levels[0].planes[0].page.keyframe)
         except HagmilError:
@@ -57,7 +66,7 @@ class TiffReader:
         except Exception as error:  # whatever a parser raises on a hostile file
             self._close_tiff()
             raise SlideFormatError(
-                f"{path.name} is a damaged TIFF ({_reason(error)}); copy or export it again"
+                f"{path.name} is a damaged TIFF ({reason_of(error)}); copy or export it again"
             ) from error
         self._levels = layout.levels
         self.facts = _facts(path.name, layout, vendor)
@@ -84,10 +93,7 @@ class TiffReader:
         try:
             parts = [self._decode(tiff_level, p, index, meter) for p in tiff_level.planes]
         except Exception as error:  # decoders raise their own kinds, and on damage any
-            raise SlideReadError(
-                f"{self.path.name} has a damaged tile at level {level}, row {row}, "
-                f"column {column} ({_reason(error)}); this place is left unread"
-            ) from error
+            raise damaged_tile(self.path.name, address, error) from error
         if any(part is None for part in parts):
             return None
         if len(parts) == 1:
@@ -161,9 +167,3 @@ def _warnings(name: str, layout: TiffLayout) -> list[str]:
                 "they are shown as background"
             )
     return found
-
-
-def _reason(error: Exception) -> str:
-    """Return the first line of what went wrong, without a full stop."""
-    text = (str(error) or type(error).__name__).splitlines()[0].strip().rstrip(".")
-    return text[:160]

@@ -150,7 +150,10 @@ def _main_series(all_series: Sequence[Any]) -> Any:
 
 def _level_series(main: Any, all_series: Sequence[Any]) -> list[Any]:
     """Find the levels: those tifffile recognised, or tiled pages of the same shape, smaller."""
-    if len(main.levels) > 1 or main.kind not in ("generic", "uniform", "shaped", "ome"):
+    # Of an SVS that was exported without its thumbnail, tifffile takes a level for it.
+    if main.kind != "svs" and (
+        len(main.levels) > 1 or main.kind not in ("generic", "uniform", "shaped", "ome")
+    ):
         return list(main.levels)
     height, width = _yx(main)
     key = main.keyframe
@@ -158,10 +161,11 @@ def _level_series(main: Any, all_series: Sequence[Any]) -> list[Any]:
     def is_level(series: Any) -> bool:
         page, (rows, columns) = series.keyframe, _yx(series)
         same = page.is_tiled and page.dtype == key.dtype and series.axes == main.axes
+        same = same and all(page is not level.keyframe for level in main.levels)
         ratio = height / max(rows, 1)
         return bool(same and ratio >= 1.5 and abs(width / ratio - columns) <= 1 + columns / 100)
 
-    return [main, *(s for s in all_series if s is not main and is_level(s))]
+    return [*main.levels, *(s for s in all_series if s is not main and is_level(s))]
 
 
 def _shrinking(levels: Sequence[TiffLevel]) -> list[TiffLevel]:

@@ -62,8 +62,6 @@ def vendor_facts(tiff: Any, page: Any) -> VendorFacts:
     elif tiff.is_scn:
         vendor = "Leica"
         objective = _number(_first(r"<objective>\s*([\d.]+)", str(tiff.pages[0].description)))
-    elif tiff.is_bif:
-        vendor = "Ventana"
     elif tiff.is_ome:
         # The OME text stands in the first page, which need not be the finest.
         vendor, stated, objective = _ome(str(tiff.pages[0].description or ""))

@@ -1,0 +1,44 @@
+"""The review: what the reader of a slide decides, draws and concludes, and its journal."""
+
+from napari_hagmil.review.classes import (
+    QUPATH_CLASSES,
+    UNCLASSIFIED,
+    PathClass,
+    class_named,
+    with_class,
+)
+from napari_hagmil.review.reopen import open_sitting
+from napari_hagmil.review.sitting import Offer, Sitting
+from napari_hagmil.review.state import (
+    Annotation,
+    AnnotationKind,
+    Conclusion,
+    Decision,
+    Outline,
+    Place,
+    ReviewRegion,
+    ReviewState,
+    new_id,
+    outline,
+)
+
+__all__ = [
+    "QUPATH_CLASSES",
+    "UNCLASSIFIED",
+    "Annotation",
+    "AnnotationKind",
+    "Conclusion",
+    "Decision",
+    "Offer",
+    "Outline",
+    "PathClass",
+    "Place",
+    "ReviewRegion",
+    "ReviewState",
+    "Sitting",
+    "class_named",
+    "new_id",
+    "open_sitting",
+    "outline",
+    "with_class",
+]

@@ -1,0 +1,82 @@
+"""Where a slide's journals lie: beside it, or in the user's data folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+SUFFIX = ".hagmil-review"
+JOURNAL = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The journals of one slide.
+
+    Attributes
+    ----------
+    journal : Path
+        The one to write; its folder may not exist yet.
+    fallback : Path
+        Where to write when that fails: in the user's data folder.
+    found : Path or None
+        The one to read, written for the very bytes of this slide; `journal`, or a copy
+        elsewhere when `journal` does not exist.
+    earlier : tuple of Path
+        Journals written for this file when its content was another, latest first.
+    """
+
+    journal: Path
+    fallback: Path
+    found: Path | None
+    earlier: tuple[Path, ...]
+
+
+def shelf_of(slide: Path, fingerprint: str, *, user_folder: Path | None = None) -> Shelf:
+    """Look for the journals of a slide, and choose where to write.
+
+    Parameters
+    ----------
+    slide : Path
+        The slide's file or folder.
+    fingerprint : str
+        Of its content: a journal belongs to bytes, not to a name.
+    user_folder : Path, optional
+        Used where the slide's own folder cannot be written; by default the user's data.
+    """
+    slide = slide.resolve()
+    elsewhere = user_folder or user_data_path("napari-hagmil", appauthor=False) / "reviews"
+    beside = slide.with_name(slide.name + SUFFIX)
+    # The folder's name tells slides of one name apart, and says no more than needed.
+    own = elsewhere / (hashlib.sha256(str(slide).encode()).hexdigest()[:24] + SUFFIX)
+    folder = beside if _writable(beside) else own
+    name = fingerprint + JOURNAL
+    places = [folder / name, beside / name, own / name]
+    places += [one / name for one in _orphans(slide)]
+    places += sorted(elsewhere.glob(f"*{SUFFIX}/{name}")) if elsewhere.is_dir() else []
+    existing = {one: one.stat().st_mtime for one in places if one.is_file()}
+    # A folder that became read-only or writable since leaves two: the later one counts.
+    found = max(existing, key=existing.__getitem__) if existing else None
+    others = [p for f in (beside, own) for p in f.glob(f"*{JOURNAL}") if p.name != name]
+    earlier = sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)
+    return Shelf(folder / name, own / name, found, tuple(earlier))
+
+
+def _orphans(slide: Path) -> list[Path]:
+    """Review folders beside the slide whose own slide is gone: it may have been renamed."""
+    return [
+        folder
+        for folder in sorted(slide.parent.glob(f"*{SUFFIX}"))
+        if not folder.with_name(folder.name.removesuffix(SUFFIX)).exists()
+    ]
+
+
+def _writable(folder: Path) -> bool:
+    """Whether files can be made there, or the folder itself."""
+    if folder.is_dir():
+        return os.access(folder, os.W_OK | os.X_OK)
+    return os.access(folder.parent, os.W_OK | os.X_OK)

@@ -1,0 +1,162 @@
+"""The whole sitting at one slide as one value: what was found, decided, drawn and concluded.
+
+Places are (y, x) in level-0 px, pixel centres at integers. Outlines are tuples, so that two
+states can be compared and a state can never change under someone's hands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
+
+Place = tuple[float, float]
+"""(y, x), level-0 px, pixel centres at integers."""
+
+Outline = tuple[Place, ...]
+"""Corners of a line or ring; a ring is not closed: the last leads to the first."""
+
+Decision = Literal["unseen", "accepted", "rejected"]
+AnnotationKind = Literal["polygon", "freehand", "rectangle", "point", "ruler"]
+
+#: Fewest corners of each kind.
+FEWEST = {"polygon": 3, "freehand": 3, "rectangle": 4, "point": 1, "ruler": 2}
+
+
+def outline(points: ArrayLike) -> Outline:
+    """Corners (n, 2) as an outline."""
+    rows = np.asarray(points, dtype=np.float64).reshape(-1, 2).tolist()
+    return tuple((y, x) for y, x in rows)
+
+
+def new_id() -> str:
+    """Make up a name for a region or annotation that nothing else has."""
+    return uuid4().hex[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRegion:
+    """An attention region under review.
+
+    Attributes
+    ----------
+    id : str
+        Stays when the region is edited.
+    polygon : Outline
+        Its outer ring.
+    holes : tuple of Outline
+        Places inside that do not belong to it.
+    score : float or None
+        Mean percentile of attention, 0 to 100; None where people drew it.
+    depth : int or None
+        Depth of the cascade that found it, 0 = coarsest.
+    provenance : str
+        Where it comes from: "demo at 40×", "merged", "split", "redrawn".
+    decision : str
+        "unseen", "accepted" or "rejected".
+    path_class : str
+        Name of its class; empty while it has none.
+    comment : str
+        In the reader's words.
+    """
+
+    id: str
+    polygon: Outline
+    holes: tuple[Outline, ...] = ()
+    score: float | None = None
+    depth: int | None = None
+    provenance: str = ""
+    decision: Decision = "unseen"
+    path_class: str = ""
+    comment: str = ""
+
+    @property
+    def touched(self) -> bool:
+        """Whether the reader has said anything about it; what is touched is never replaced."""
+        return self.decision != "unseen" or bool(self.path_class or self.comment)
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """Something the reader drew.
+
+    Attributes
+    ----------
+    id : str
+        Stays when it is edited.
+    kind : str
+        "polygon", "freehand", "rectangle" (four corners), "point" (one) or "ruler" (two).
+    points : Outline
+        Its corners.
+    path_class : str
+        Name of its class; empty while it has none.
+    comment : str
+        In the reader's words.
+    """
+
+    id: str
+    kind: AnnotationKind
+    points: Outline
+    path_class: str = ""
+    comment: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has as many corners as its kind needs."""
+        return len(self.points) >= FEWEST[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What the reader says of the slide as a whole.
+
+    Attributes
+    ----------
+    path_class : str
+        For instance one of the model's classes; empty while there is no conclusion.
+    text : str
+        In the reader's words.
+    """
+
+    path_class: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewState:
+    """Everything that one sitting has come to.
+
+    Attributes
+    ----------
+    regions : tuple of ReviewRegion
+        Best first, as found.
+    annotations : tuple of Annotation
+        In the order they were drawn.
+    classes : tuple of PathClass
+        Names and colours on offer.
+    pins : tuple of Place
+        Branches to follow whatever their attention: `cascade.Steering.follow`.
+    vetoes : tuple of Outline
+        Places to leave out: `cascade.Steering.leave_out`.
+    tissue : tuple of Outline or None
+        Rings filled together by the even-odd rule, so that a ring in a ring is a hole; None:
+        the tissue that is found automatically.
+    mpp_override : float or None
+        µm per level-0 px as the reader corrected it; None: as the file says.
+    conclusion : Conclusion
+        What the slide is.
+    """
+
+    regions: tuple[ReviewRegion, ...] = ()
+    annotations: tuple[Annotation, ...] = ()
+    classes: tuple[PathClass, ...] = QUPATH_CLASSES
+    pins: tuple[Place, ...] = ()
+    vetoes: tuple[Outline, ...] = ()
+    tissue: tuple[Outline, ...] | None = None
+    mpp_override: float | None = None
+    conclusion: Conclusion = Conclusion()

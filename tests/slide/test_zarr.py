@@ -1,0 +1,296 @@
+"""OME-Zarr and Zarr: metadata, channels, addresses, damage and malice."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import zlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import made_slides as made
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+
+from napari_hagmil.errors import MissingExtraError, SlideFormatError, SlideReadError
+from napari_hagmil.slide import open_slide, slide_info
+from napari_hagmil.slide.location import local_path, url_of
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[np.ndarray]:
+    noise = np.random.default_rng(0).integers(100, 250, (600, 500, 3), np.uint8)
+    return made.halved(noise, (1, 2))
+
+
+@pytest.fixture
+def slide_zarr(pictures, tmp_path: Path) -> Path:
+    return made.write_zarr(tmp_path / "slide.zarr", pictures)
+
+
+# -- addresses ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://host/a/b.zarr", "https://host/a/b.zarr"),
+        ("s3://bucket/a.zarr", "s3://bucket/a.zarr"),
+        ("simplecache::s3://bucket/a", "simplecache::s3://bucket/a"),
+        ("memory://a.zarr", "memory://a.zarr"),
+        ("/data/a.zarr", None),
+        ("a.svs", None),
+        ("C:/slides/a.svs", None),
+        ("file:///data/a.zarr", None),
+    ],
+)
+def test_an_address_survives_a_path(text: str, url: str | None) -> None:
+    assert url_of(text) == url
+    assert url_of(Path(text)) == url
+
+
+def test_a_file_address_is_a_path() -> None:
+    assert local_path("file:///data/a.zarr") == Path("/data/a.zarr")
+    assert local_path(Path("file:///data/a.zarr")) == Path("/data/a.zarr")
+
+
+def test_a_slide_in_memory_is_read_by_its_address(pictures, slide_zarr: Path) -> None:
+    fsspec.filesystem("memory").put(str(slide_zarr), "/made/slide.zarr", recursive=True)
+    with open_slide("memory://made/slide.zarr") as far, open_slide(slide_zarr) as near:
+        assert far.fingerprint == near.fingerprint
+        assert far.name == "slide.zarr"
+        np.testing.assert_array_equal(
+            far.read(0, (33, 44), (500, 400)), pictures[0][33:533, 44:444]
+        )
+        assert slide_info(far)["backend_reason"] == "OME-Zarr 0.5 behind a URL"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing on stderr."""
+
+
+def test_a_slide_on_a_web_server_is_read_by_its_address(pictures, slide_zarr: Path) -> None:
+    pytest.importorskip("aiohttp", reason="the extra remote is not installed")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=slide_zarr.parent))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    try:
+        with open_slide(f"{address}/slide.zarr") as slide:
+            got = slide.read(1, (10, 20), (200, 150))
+            np.testing.assert_array_equal(got, pictures[1][10:210, 20:170])
+        with pytest.raises(SlideFormatError, match=r"gone\.zarr is no Zarr that can be read"):
+            open_slide(f"{address}/gone.zarr")
+    finally:
+        server.shutdown()
+        server.server_close()
+    with pytest.raises(SlideFormatError, match="is no Zarr that can be read"):
+        open_slide(f"{address}/slide.zarr")
+
+
+def test_an_address_whose_package_is_missing_names_it(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(MissingExtraError, match="run: pip install s3fs"):
+        open_slide("s3://bucket/slide.zarr")
+
+    def without_aiohttp(*_: object, **__: object) -> None:
+        raise ImportError("HTTPFileSystem requires aiohttp")
+
+    monkeypatch.setattr(fsspec, "url_to_fs", without_aiohttp)
+    with pytest.raises(MissingExtraError, match=r"pip install 'napari-hagmil\[remote\]'"):
+        open_slide("https://host/slide.zarr")
+
+
+def test_an_unknown_protocol_is_one_sentence() -> None:
+    with pytest.raises(SlideFormatError, match="cannot be reached"):
+        open_slide("gopher://host/slide.zarr")
+
+
+# -- metadata -----------------------------------------------------------------------------
+
+
+def image(axes: str, scale: list[float], unit: str = "micrometer", **more: object) -> dict:
+    kinds = {"t": "time", "c": "channel"}
+    stated = [{"name": a, "type": kinds.get(a, "space")} for a in axes]
+    for axis in stated:
+        if axis["type"] == "space":
+            axis["unit"] = unit
+    transforms = [{"type": "scale", "scale": scale}]
+    datasets = [{"path": "0", "coordinateTransformations": transforms}]
+    return {"multiscales": [{"axes": stated, "datasets": datasets}]} | more
+
+
+def write_one(path: Path, pixels: np.ndarray, metadata: dict, **options: object) -> Path:
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group.create_array("0", data=pixels, **options)
+    group.attrs["ome"] = {"version": "0.5"} | metadata
+    return path
+
+
+def test_fluorescence_channels_keep_their_names(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 60000, (1, 3, 2, 90, 80)).astype(np.uint16)
+    omero = {"channels": [{"label": n, "color": "0000FF"} for n in ("DAPI", "CD3", "CD8")]}
+    metadata = image("tczyx", [1, 1, 1, 0.25, 0.25], omero=omero)
+    with open_slide(write_one(tmp_path / "if.zarr", pixels, metadata)) as slide:
+        info = slide_info(slide)
+        assert info["channel_names"] == ["DAPI", "CD3", "CD8"]
+        assert not slide.is_brightfield
+        assert slide.mpp == 0.25
+        assert any("has 2 focal planes; the first is shown" in w for w in slide.warnings)
+        got = slide.read(0, (0, 0), (90, 80))
+        np.testing.assert_array_equal(got, np.moveaxis(pixels[0, :, 0], 0, -1))
+
+
+@pytest.mark.parametrize(
+    ("unit", "mpp"), [("micrometer", 0.5), ("nanometer", None), ("millimeter", None), ("", None)]
+)
+def test_the_pixel_size_has_a_unit_and_is_plausible(tmp_path, unit, mpp) -> None:
+    pixels = np.zeros((64, 64), np.uint8)
+    with open_slide(write_one(tmp_path / "a.zarr", pixels, image("yx", [0.5, 0.5], unit))) as slide:
+        assert slide.mpp == mpp
+
+
+def test_scales_of_levels_and_of_the_picture_multiply(tmp_path: Path) -> None:
+    metadata = image("yx", [0.5, 0.25], "micrometer")
+    whole = [{"type": "scale", "scale": [0.5, 2.0]}]
+    metadata["multiscales"][0]["coordinateTransformations"] = whole
+    with open_slide(
+        write_one(tmp_path / "a.zarr", np.zeros((64, 64), np.uint8), metadata)
+    ) as slide:
+        assert slide.reader.facts.pixel_sizes[0].mpp == (0.25, 0.5)
+        assert any("not square" in w for w in slide.warnings)
+
+
+def test_a_collection_opens_its_first_picture(pictures, tmp_path: Path) -> None:
+    root = zarr.open_group(tmp_path / "series.zarr", mode="w", zarr_format=2)
+    root.attrs["bioformats2raw.layout"] = 3
+    made.write_zarr(tmp_path / "series.zarr" / "0", pictures, "0.4")
+    with open_slide(tmp_path / "series.zarr") as slide:
+        np.testing.assert_array_equal(slide.read(0, (0, 0), (600, 500)), pictures[0])
+
+
+def test_a_plain_pyramid_is_told_from_its_shapes(pictures, tmp_path: Path) -> None:
+    group = zarr.open_group(tmp_path / "plain.zarr", mode="w")
+    for name, picture in zip(("full", "half"), pictures, strict=True):
+        group.create_array(name, data=picture, chunks=(128, 128, 3))
+    with open_slide(tmp_path / "plain.zarr") as slide:
+        assert slide.downsamples == ((1, 1), (2, 2))
+        np.testing.assert_array_equal(slide.read(1, (0, 0), (300, 250)), pictures[1])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        ({"multiscales": []}, "metadata is malformed"),
+        ({"multiscales": [{"axes": "yx"}]}, "metadata is malformed"),
+        ({"multiscales": [{"axes": [{"name": "q"}, {"name": "x"}], "datasets": [{"path": "0"}]}]},
+         "its axes are 'qx'"),
+        ({"multiscales": [{"axes": ["y", "x"], "datasets": [{"path": "7"}]}]}, "malformed"),
+        ({"plate": {}}, "is a plate of many pictures"),
+        ({"bioformats2raw.layout": 3}, "no picture 0"),
+    ],
+)  # fmt: skip
+def test_malformed_metadata_is_one_sentence(tmp_path: Path, metadata: dict, says: str) -> None:
+    path = write_one(tmp_path / "bad.zarr", np.zeros((64, 64), np.uint8), metadata)
+    with pytest.raises(SlideFormatError, match=says) as caught:
+        open_slide(path)
+    assert str(caught.value).startswith("bad.zarr")
+
+
+# -- absent, damaged, malicious -----------------------------------------------------------
+
+
+def test_an_absent_chunk_is_background_and_the_slide_says_so(pictures, slide_zarr: Path) -> None:
+    (slide_zarr / "0/c/0/1/0").unlink()
+    with open_slide(slide_zarr) as slide:
+        assert (slide.read(0, (256, 0), (256, 256)) == 255).all()
+        assert any("no pixels for 1 of 6 tiles of level 0" in w for w in slide.warnings)
+        np.testing.assert_array_equal(slide.read(0, (0, 0), (256, 256)), pictures[0][:256, :256])
+
+
+def test_a_chunk_that_is_cut_short_is_unread(pictures, slide_zarr: Path) -> None:
+    chunk = slide_zarr / "0/c/0/0/0"
+    chunk.write_bytes(chunk.read_bytes()[:-50])
+    with open_slide(slide_zarr) as slide, pytest.raises(SlideReadError, match="row 0, column 0"):
+        slide.read(0, (0, 0), (10, 10))
+
+
+def bomb(n_bytes: int, codec: str) -> bytes:
+    """A small chunk that decodes, or claims to decode, to far more."""
+    if codec == "zstd":
+        return bytes(numcodecs.Zstd().encode(bytes(n_bytes)))
+    if codec == "blosc":
+        return bytes(numcodecs.Blosc().encode(np.zeros(n_bytes, np.uint8)))
+    return zlib.compress(bytes(n_bytes), 9)
+
+
+@pytest.mark.parametrize("codec", ["zstd", "blosc", "zlib"])
+def test_a_chunk_that_swells_is_not_decoded(tmp_path: Path, codec: str) -> None:
+    compressor = {"zstd": numcodecs.Zstd(), "blosc": numcodecs.Blosc(), "zlib": numcodecs.Zlib()}
+    pixels = np.full((256, 256), 9, np.uint8)
+    zarr.create_array(
+        tmp_path / "a.zarr",
+        data=pixels,
+        chunks=(256, 256),
+        compressors=compressor[codec],
+        zarr_format=2,
+    )
+    (tmp_path / "a.zarr" / "0.0").write_bytes(bomb(200_000_000, codec))
+    with open_slide(tmp_path / "a.zarr") as slide, pytest.raises(SlideReadError, match="it swells"):
+        slide.read(0, (0, 0), (10, 10))
+
+
+def test_a_shard_of_swelling_chunks_is_not_decoded(tmp_path: Path) -> None:
+    pixels = np.full((256, 256), 9, np.uint8)
+    array = zarr.create_array(
+        tmp_path / "a.zarr",
+        data=pixels,
+        chunks=(128, 128),
+        shards=(256, 256),
+        compressors=[zarr.codecs.GzipCodec()],
+    )
+    shard = tmp_path / "a.zarr/c/0/0"
+    chunk = bomb(100_000_000, "zlib")
+    index = np.array([[0, len(chunk)], *[[2**64 - 1] * 2] * 3], np.uint64).tobytes()
+    crc = numcodecs.CRC32C(location="end").encode(index)[-4:]
+    shard.write_bytes(chunk + index + bytes(crc))
+    assert array.shards
+    with open_slide(tmp_path / "a.zarr") as slide, pytest.raises(SlideReadError, match="it swells"):
+        slide.read(0, (0, 0), (256, 256))
+
+
+@pytest.mark.parametrize(
+    ("key", "codec"),
+    [
+        ("compressor", {"id": "pickle", "protocol": 5}),
+        ("filters", [{"id": "pickle", "protocol": 5}]),
+        ("compressor", {"id": "lzma"}),
+    ],
+)
+def test_codecs_that_run_code_or_have_no_bound_are_refused(tmp_path, key, codec) -> None:
+    zarr.create_array(
+        tmp_path / "a.zarr", data=np.zeros((64, 64), np.uint8), chunks=(64, 64), zarr_format=2
+    )
+    document = tmp_path / "a.zarr/.zarray"
+    facts = json.loads(document.read_text()) | {key: codec}
+    document.write_text(json.dumps(facts))
+    with pytest.raises(SlideFormatError, match=r"pickle|codec lzma, which is not read"):
+        open_slide(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunks", "says"),
+    [([2**33, 64], [64, 64], "more than any slide"), ([10**6] * 2, [10**5] * 2, "declares tiles")],
+)
+def test_absurd_sizes_are_refused(tmp_path: Path, shape, chunks, says) -> None:
+    zarr.create_array(tmp_path / "a.zarr", data=np.zeros((64, 64), np.uint8), zarr_format=2)
+    document = tmp_path / "a.zarr/.zarray"
+    facts = json.loads(document.read_text()) | {"shape": shape, "chunks": chunks}
+    document.write_text(json.dumps(facts))
+    with pytest.raises(SlideFormatError, match=says):
+        open_slide(tmp_path / "a.zarr")
