@@ -117,6 +117,10 @@ def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: flo
             "edge_color": np.repeat(colors, 4, axis=0),
             "edge_width": 1.0,
             "units": ("um", "um"),
+            "features": {
+                "depth": np.repeat(outlines.depth, 4),
+                "status": np.repeat(outlines.status, 4),
+            },
             "metadata": {KEY: {"branches": True}},
         },
         "vectors",

@@ -37,6 +37,8 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         self._most = _MAX_BUDGET
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QSpinBox()
         self.price = QLabel()
+        self.price.setWordWrap(True)
+        self.slider.setMinimumWidth(40)
         self.price.setStyleSheet(f"color: {QUIET_COLOR};")
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -66,7 +68,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         self.spin.setRange(1, _MAX_BUDGET)
         self.spin.setValue(budget)
         self.spin.setKeyboardTracking(False)
-        self.spin.setFixedWidth(104)
+        self.spin.setFixedWidth(92)
         self._move_slider(budget)
         tip = (
             f"How many {label} patches, those with the highest attention, are opened into their "

@@ -20,11 +20,12 @@ from napari_hagmil.widgets.cascade_tab import CascadeTab
 from napari_hagmil.widgets.desk import Desk
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, bind
 from napari_hagmil.widgets.overlay import Overlay
-from napari_hagmil.widgets.pointer_panel import PointerPanel
 from napari_hagmil.widgets.regions_panel import RegionsPanel
 from napari_hagmil.widgets.slide_panel import SlidePanel
 from napari_hagmil.widgets.stage_layers import StageLayers
+from napari_hagmil.widgets.steer_tab import SteerTab
 from napari_hagmil.widgets.style import MAX_WIDTH, QUIET_COLOR, Page, text_label
+from napari_hagmil.widgets.why_tab import WhyTab
 from napari_hagmil.widgets.work import Background
 
 
@@ -46,8 +47,10 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         stages = StageLayers(napari_viewer, self.session)
         self.desk = Desk(napari_viewer, self.session, self.overlay, stages, self._work)
         self.slide_panel = SlidePanel()
-        self.pointer, self.regions = PointerPanel(), RegionsPanel()
-        self.cascade = CascadeTab(self.desk)
+        self.regions = RegionsPanel()
+        self.cascade, self.why = CascadeTab(self.desk), WhyTab(self.desk)
+        self.steer = SteerTab(self.desk)
+        self.pointer = self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
         self._region_index = -1
         self._run_when_open = False
@@ -106,6 +109,8 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.session.cancel()
         self._work.wait()
         self.cascade.close_work()
+        self.why.close_work()
+        self.steer.close_work()
         self.session.close()
         super().closeEvent(event)
 
@@ -115,10 +120,12 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.slide_panel,
             text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR),
         )
-        self.cascade.add(self.pointer, self.regions)
+        self.cascade.add(self.regions)
         self.tabs = QTabWidget()
         self.tabs.addTab(slide_page, "Slide")
         self.tabs.addTab(self.cascade, "Cascade")
+        self.tabs.addTab(self.why, "Why")
+        self.tabs.addTab(self.steer, "Steer")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.tabs)
@@ -132,6 +139,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.regions.find_asked.connect(self._draw_regions)
         self.regions.step_asked.connect(self._step)
         self.regions.export_asked.connect(self.export)
+        self.steer.run_asked.connect(self.run)
         self.session.state_changed.connect(self._show_state)
         self.session.slide_changed.connect(self._show_slide)
         self.session.started.connect(self._show_start)
@@ -147,6 +155,11 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             "overlay": stages.toggle_all,
             "branches": lambda: stages.toggle("branches"),
             "unseen": lambda: stages.toggle("unseen"),
+            "hold": self._hold,
+            "without": lambda: self.why.ask_without(0),
+            "follow": lambda: self.steer.follow_at(self.why.place),
+            "leave_out": lambda: self.steer.leave_out_at(self.why.place),
+            "second_look": self.steer.second_look,
         }
         return {HAGMIL_KEYS[name]: action for name, action in actions.items()}
 
@@ -238,5 +251,8 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.regions.say(f"Region {self._region_index + 1} of {n_regions}")
 
     def _on_pointer(self, viewer: Any, event: Any) -> None:
-        at = self.overlay.pixel_at(event.position)
-        self.pointer.show_facts(self.session.node_facts(*at) if at is not None else [])
+        self.why.point_at(self.overlay.pixel_at(event.position))
+
+    def _hold(self) -> None:
+        self.why.toggle_hold()
+        self.tabs.setCurrentWidget(self.why)

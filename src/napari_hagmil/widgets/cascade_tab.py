@@ -12,6 +12,7 @@ from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import shipped_bundles
 from napari_hagmil.cascade import SlideResult, Stage, called_class
 from napari_hagmil.geometry import magnification_label
+from napari_hagmil.review import Outline, ReviewState
 from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder_choices
 from napari_hagmil.widgets.depth_row import DepthSays
 from napari_hagmil.widgets.desk import Desk
@@ -43,6 +44,7 @@ class CascadeTab(Page):
         self.add(self.run_panel, self.findings)
         self._relay, self._last_tick, self._again = Relay(), 0.0, False
         self._choices = Background()
+        self._tissue: tuple[Outline, ...] | None = None
         self._rest = QTimer(self, singleShot=True, interval=_REST)
         self._rest.timeout.connect(self._follow_the_plan)
         self._connect_panels()
@@ -119,6 +121,7 @@ class CascadeTab(Page):
         session = self.session
         session.state_changed.connect(self.run_panel.set_state)
         session.slide_changed.connect(self._slide_changed)
+        session.review_changed.connect(self._review_changed)
         session.prepared.connect(self._show_prepared)
         session.started.connect(self._show_start)
         session.stage_found.connect(self._show_stage)
@@ -169,7 +172,16 @@ class CascadeTab(Page):
     def _slide_changed(self, slide: Any) -> None:
         self.findings.clear()
         self.desk.stages.clear()
+        self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
         self._show_cost()
+
+    def _review_changed(self, state: ReviewState, action: str) -> None:
+        """Wishes change the price; another tissue mask has to be laid out first."""
+        if state.tissue == self._tissue:
+            self._show_cost()
+            return
+        self._tissue = state.tissue
+        self.make_ready()
 
     def _show_prepared(self, problem: str) -> None:
         self._show_cost()

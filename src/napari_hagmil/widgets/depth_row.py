@@ -52,7 +52,7 @@ class ProbabilityBar(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.setFixedHeight(8)
-        self.setMinimumWidth(70)
+        self.setMinimumWidth(60)
         self.shares: tuple[float, ...] = ()
 
     def show_shares(self, shares: tuple[float, ...], classes: tuple[str, ...]) -> None:
@@ -120,6 +120,8 @@ class DepthRow(QWidget):  # type: ignore[misc]
 
     def _lay_out(self) -> None:
         self.counts.setTextFormat(Qt.TextFormat.RichText)
+        for label in (self.counts, self.verdict):
+            label.setWordWrap(True)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 2, 0, 2)
         grid.setVerticalSpacing(2)

@@ -188,7 +188,7 @@ class RunPanel(Section):
 
     def _add_run_controls(self) -> None:
         self.cost = text_label()
-        self.live = QCheckBox("Update the findings as I change the budget")
+        self.live = QCheckBox("Update as the budget changes")
         self.live.setToolTip("After a run: only branches that are new are read and encoded")
         self.live.setChecked(True)
         self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ class StageLayers:
         Whether a depth's attention is shown, while attention is.
     opacity, threshold : dict of int to float
         Of a depth's attention: 0 to 1, and the percentile below which it is left clear.
+    on_shown : callable
+        Told of `shown` whenever it may have changed.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -61,6 +64,7 @@ class StageLayers:
         self._attention: dict[int, Layer] = {}
         self._others: dict[str, Layer] = {}
         self._line_um = 0.0
+        self.on_shown: Callable[[dict[str, bool]], None] = lambda shown: None
         self._before_hiding: dict[str, bool] = {}
         self._stale: set[int] = set()
         self._soon = QTimer(singleShot=True, interval=_TOGETHER)
@@ -95,10 +99,11 @@ class StageLayers:
     def draw(self) -> None:
         """Draw all that is new, now: a hidden layer waits until it is shown."""
         self._soon.stop()
-        for depth in sorted(self._stale):
+        new = sorted(self._stale)
+        for depth in new:
             if self._missing(self._attention.get(depth)):
                 self._add_attention(depth)
-        if self._stale:
+        if new:
             self._draw_others()
         self._apply_visibility()
 
@@ -190,11 +195,13 @@ class StageLayers:
         data, meta, layer_kind = layer_tuple
         if layer_kind == "vectors":
             layer.data = data
+            layer.features = meta.get("features", {})
             layer.edge_color = meta["edge_color"]
         else:
             layer.data, layer.translate = data, meta["translate"]
 
     def _apply_visibility(self) -> None:
+        self.on_shown(self.shown)
         for depth, layer in self._attention.items():
             shown = self.shown["attention"] and self.depth_shown.get(depth, False)
             if shown and depth in self._stale:
