@@ -21,7 +21,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"napari-hagmil {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_demo, _view, _info, _phantom, _analyze, _encode, _models, _convert):
+    for add in (
+        _demo,
+        _view,
+        _info,
+        _pyramid,
+        _cache,
+        _phantom,
+        _analyze,
+        _encode,
+        _evaluate,
+        _models,
+        _convert,
+    ):
         add(verbs)
     return parser
 
@@ -58,7 +70,33 @@ def _view(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _info(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "info", "slides:info", "what a slide file holds")
     verb.add_argument("slide", type=Path)
+    verb.add_argument("--check", action="store_true", help="decode every tile; 1 if any cannot be")
     _add_mpp(verb)
+    _add_json(verb)
+
+
+def _pyramid(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "pyramid", "slides:pyramid", "write a slide anew with levels that can be zoomed into"
+    )
+    verb.add_argument("slide", type=Path)
+    verb.add_argument("out", type=Path, metavar="OUT.tiff|OUT.zarr")
+    _add_mpp(verb)
+    verb.add_argument(
+        "--compression",
+        choices=("jpeg", "deflate", "zstd"),
+        default="jpeg",
+        help="of a TIFF (default jpeg, the others lose nothing)",
+    )
+    verb.add_argument("--quality", type=int, default=90, help="of jpeg (default 90)")
+    _add_json(verb)
+
+
+def _cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "cache", "slides:cache", "what is kept of large slides without coarse levels"
+    )
+    verb.add_argument("--clear", action="store_true", help="remove it all")
     _add_json(verb)
 
 
@@ -135,6 +173,33 @@ def _add_import(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "evaluate",
+        "evaluate:evaluate",
+        "a model on a cohort with labels: tables and figures",
+    )
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--model", required=True, help="a bundle's name or path")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--store", type=Path, metavar="DIR", help="features, instead of slides")
+    verb.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="which slides (default test where the table names test slides, else all)",
+    )
+    verb.add_argument(
+        "--factors",
+        type=_factors,
+        metavar="F[,F…]",
+        help="multiples of the model's budget to run with (default 0.25,0.5,1,2,4 with --store)",
+    )
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    _add_mpp(verb)
+    _add_json(verb)
+
+
 def _models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "models", "models:models", "bundles and encoders that can be used here")
     _add_json(verb)
@@ -170,6 +235,16 @@ def _halving(text: str) -> tuple[float, ...]:
     halves = all(abs(a / b - 2) < 0.02 for a, b in pairwise(numbers) if b > 0)
     if not numbers or min(numbers) <= 0 or not halves:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,X/2,… in µm per pixel, as 1,0.5,0.25")
+    return numbers
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number < float("inf") for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not F,F,… with F above 0, as 0.5,1,2")
     return numbers
 
 
