@@ -51,6 +51,7 @@ class Rows:
         self.rows = rows
 
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(0, (n, 2) nodes) → (n, d)."""
         return self.rows[torch.from_numpy(nodes[:, 1])]
 
 
