@@ -278,6 +278,19 @@ def test_an_evaluation_again_without_outlines_leaves_no_old_picture(evaluated, c
     assert metrics["budgets"][0]["lesion_recall"] is None
 
 
+def test_slides_of_one_class_leave_the_auc_undefined_and_say_so(
+    evaluated, cohort, tmp_path, capsys
+):
+    table = tmp_path / "one.csv"
+    lines = (cohort / "cohort.csv").read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[-1]]))
+    words = ["--store", str(cohort / "store"), "--model", str(evaluated / "untrained.hagmil")]
+    assert main(["evaluate", str(table), *words, "--out", str(tmp_path / "out")]) == 0
+    assert "AUC not defined" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["auc"] == {"value": None, "low": None, "high": None}
+
+
 def test_a_failed_slide_gives_status_3_and_stands_in_the_report(
     evaluated, cohort, tmp_path, capsys
 ):

@@ -34,6 +34,7 @@ from napari_hagmil.bags.writing import (
 )
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
+from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid
@@ -138,7 +139,14 @@ def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKe
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,
+        precision=_precision(encoder),
     )
+
+
+def _precision(encoder: Encoder) -> str:
+    """What an encoder computes in, where it runs."""
+    reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
+    return str(reduced or torch.float32).removeprefix("torch.")
 
 
 def _laid_out(

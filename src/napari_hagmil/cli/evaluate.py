@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -152,7 +153,10 @@ def _line(event: SlideEvaluation | SlideFailure) -> str:
 
 def _describe(summary: Summary) -> str:
     auc, called = summary.auc, summary.called[-1]
+    area = "AUC not defined, as not every class has slides"
+    if not math.isnan(auc.value):
+        area = f"AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
     return (
-        f"{summary.slides} slides: AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-        f"accuracy {called.accuracy.value:.3f}, F1 {called.f1.value:.3f} ({called.rule})"
+        f"{summary.slides} slides: {area}, accuracy {called.accuracy.value:.3f}, "
+        f"F1 {called.f1.value:.3f} ({called.rule})"
     )
