@@ -245,8 +245,9 @@ def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
     config.check_encoder(mine.name, mine.n_features, mine.weights_sha256)
     for first in range(len(features.mpp)):
         shared = min(len(features.mpp) - first, config.n_depths)
+        whole = first == 0 or shared == config.n_depths
         stored = features.mpp[first : first + shared]
-        if np.allclose(stored, config.mpp[:shared], rtol=0.01):
+        if whole and np.allclose(stored, config.mpp[:shared], rtol=0.01):
             if features.patch_size == config.patch_size:
                 return first
             break
