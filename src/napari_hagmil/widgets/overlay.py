@@ -1,4 +1,4 @@
-"""Keeps the viewer's layers in step with the session."""
+"""The slide and its regions as layers, in step with the session."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from napari.layers import Layer
 
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.plugin.layers import (
-    ATTENTION_OPACITY,
     KEY,
     LayerTuple,
-    attention_layer,
-    branches_layer,
     regions_from_layer,
     regions_layer,
     slide_layer,
@@ -22,7 +19,7 @@ from napari_hagmil.plugin.layers import (
 from napari_hagmil.session import Session
 
 #: Width of outlines on the screen, px.
-_BRANCH_PX, _REGION_PX = 1.5, 2.0
+_REGION_PX = 2.0
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
@@ -41,12 +38,9 @@ class Overlay:
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer, self.session = viewer, session
-        self.opacity = ATTENTION_OPACITY
-        self.branches_visible = True
         self._slide: Layer | None = None
-        self._attention: dict[int, Layer] = {}
-        self._branches: Layer | None = None
         self._regions: Layer | None = None
+        self._drawn: list[np.ndarray] = []
         self._line_um = 0.0
         viewer.scene.camera.events.zoom.connect(self._keep_line_width)
 
@@ -79,27 +73,15 @@ class Overlay:
 
     def clear_findings(self) -> None:
         """Take the last run's layers away."""
-        for layer in (*self._attention.values(), self._branches, self._regions):
-            self._drop(layer)
-        self._attention, self._branches, self._regions = {}, None, None
-
-    def show_stage(self, depth: int) -> None:
-        """Show one more depth; it hides the coarser ones below it."""
-        stage, mpp = self.session.stages[depth], self._mpp
-        for layer in self._attention.values():
-            layer.visible = False
-        data = attention_layer(self.session.grids[depth], stage, mpp, opacity=self.opacity)
-        self._attention[depth] = self._add(data)
-        self._drop(self._branches)
-        self._branches = self._add(branches_layer(self.session.grids, self.session.stages, mpp))
-        self._branches.visible = self.branches_visible
-        self._keep_line_width(force=True)
+        self._drop(self._regions)
+        self._regions = None
 
     def show_regions(self, quantile: float) -> int:
         """Draw the attention regions anew; how many there are."""
         self._drop(self._regions)
         regions = self.session.regions(quantile=quantile)
         self._regions = self._add(regions_layer(regions, self._mpp))
+        self._drawn = [np.array(shape) for shape in self._regions.data]
         self._keep_line_width(force=True)
         return len(regions)
 
@@ -108,6 +90,19 @@ class Overlay:
         if self._regions is None or self._regions not in self.viewer.layers:
             return []
         return regions_from_layer(self._regions, self._mpp)
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether regions are drawn."""
+        return self._regions is not None and self._regions in self.viewer.layers
+
+    @property
+    def regions_edited(self) -> bool:
+        """Whether somebody has changed the regions since they were drawn."""
+        if self._regions is None or not self.has_regions:
+            return False
+        now = self._regions.data
+        return len(now) != len(self._drawn) or not all(map(np.array_equal, now, self._drawn))
 
     def go_to_region(self, index: int) -> None:
         """Centre one region at a magnification that shows it whole."""
@@ -121,23 +116,6 @@ class Overlay:
         whole = 0.4 * min(height / max(y1 - y0, 1.0), width / max(x1 - x0, 1.0))
         # No closer than one screen pixel per level-0 pixel: beyond it there is nothing to see.
         camera.zoom = min(whole, 1 / self._mpp)
-
-    def set_depth_visible(self, depth: int, visible: bool) -> None:
-        """Show or hide one depth's attention."""
-        if depth in self._attention:
-            self._attention[depth].visible = visible
-
-    def set_branches_visible(self, visible: bool) -> None:
-        """Show or hide the outlines."""
-        self.branches_visible = visible
-        if self._branches is not None:
-            self._branches.visible = visible
-
-    def set_opacity(self, opacity: float) -> None:
-        """Opacity of all attention layers, 0 to 1."""
-        self.opacity = opacity
-        for layer in self._attention.values():
-            layer.opacity = opacity
 
     def pixel_at(self, position: Any) -> tuple[float, float] | None:
         """Level-0 pixel (y, x) of a world position; None off the slide."""
@@ -155,10 +133,9 @@ class Overlay:
         if not force and 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         self._line_um = um_per_px
-        for layer, width in ((self._branches, _BRANCH_PX), (self._regions, _REGION_PX)):
-            if layer is not None and layer in self.viewer.layers:
-                layer.edge_width = width * um_per_px
-                layer.refresh(extent=False)
+        if self._regions is not None and self._regions in self.viewer.layers:
+            self._regions.edge_width = _REGION_PX * um_per_px
+            self._regions.refresh(extent=False)
 
     @property
     def _mpp(self) -> float:
