@@ -114,8 +114,16 @@ def _address(nodes: Nodes) -> NDArray[np.int64]:
 
 def z_order(nodes: Nodes) -> NDArray[np.intp]:
     """Indices that sort nodes along the Z-order (Morton) curve."""
+    return np.argsort(z_codes(nodes), kind="stable")
+
+
+def z_codes(nodes: Nodes) -> NDArray[np.uint64]:
+    """Place of every node on the Z-order curve of its depth: the bits of its address, interleaved.
+
+    The codes of the four children of a node with code z are 4z … 4z + 3.
+    """
     row, column = _spread(nodes[:, 0]), _spread(nodes[:, 1])
-    return np.argsort((row << np.uint64(1)) | column, kind="stable")
+    return (row << np.uint64(1)) | column
 
 
 def _spread(values: NDArray[np.int64]) -> NDArray[np.uint64]:

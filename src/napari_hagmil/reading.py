@@ -7,19 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress, LazyFeatures
+from napari_hagmil.bags import EncodingProgress, LazyFeatures, lay_out, lay_quadtree
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import CascadeConfig, Steering
-from napari_hagmil.depths import DepthPlan, plan_depths
+from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.errors import BundleError, NoTissueError, SlideReadError
+from napari_hagmil.errors import BundleError
 from napari_hagmil.models import CascadeModel, load_bundle
-from napari_hagmil.quadtree import Quadtree, build_quadtree
-from napari_hagmil.slide import Slide, require_brightfield
-from napari_hagmil.tissue import TissueMask, segment_tissue
-
-#: A slide of which more than this share cannot be decoded is refused.
-MAX_UNREAD = 0.5
+from napari_hagmil.quadtree import Quadtree
+from napari_hagmil.slide import Slide
+from napari_hagmil.tissue import TissueMask
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class Reading:
         NoTissueError
             When there is nothing to look at.
         """
-        quadtree = _lay_quadtree(self.slide, self.model, self.plan, tissue)
+        quadtree = lay_quadtree(self.slide, self.plan, self.model.config.patch_size, tissue)
         return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
 
 
@@ -137,34 +134,10 @@ def prepare(
     NoTissueError
         When there is nothing to look at.
     """
-    require_brightfield(slide)
-    plan = plan_depths(slide.require_mpp(), model.config.mpp, name=slide.name)
-    mask = segment_tissue(slide) if tissue is None else tissue
-    if mask.thresholds.get("unread", 0.0) > MAX_UNREAD:
-        raise SlideReadError(
-            f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
-            "copy or export the file again"
-        )
-    quadtree = _lay_quadtree(slide, model, plan, mask)
+    layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
+    plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree
     features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
     return Reading(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
-
-
-def _lay_quadtree(
-    slide: Slide, model: CascadeModel, plan: DepthPlan, tissue: TissueMask
-) -> Quadtree:
-    quadtree = build_quadtree(
-        tissue,
-        slide_shape=slide.shape,
-        patch_size=model.config.patch_size,
-        downsamples=plan.downsamples,
-    )
-    if not len(quadtree.nodes[0]):
-        raise NoTissueError(
-            f"{slide.name} shows no tissue at 8 µm per pixel; check the slide, or draw the tissue "
-            "and give it as GeoJSON"
-        )
-    return quadtree
 
 
 def encoder_device(encoder: Encoder) -> str:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
@@ -63,3 +64,33 @@ def test_real_slides_open_in_micrometres(napari_with_plugin, slides_dir, name):
     viewer = ViewerModel()
     (layer,) = viewer.open(str(slides_dir / name), plugin="napari-hagmil")
     assert layer.scale[0] == pytest.approx(0.5, rel=0.02)
+
+
+def test_channels_are_named_and_their_contrast_is_their_own(napari_with_plugin, tmp_path):
+    from napari_hagmil.slide import open_slide
+
+    dim = np.random.default_rng(0).integers(0, 300, (64, 64), np.uint16)
+    group = zarr.open_group(tmp_path / "if.zarr", mode="w")
+    group.create_array("0", data=np.stack([dim, dim * 20]))
+    axes = [{"name": "c", "type": "channel"}, *({"name": n, "type": "space"} for n in "yx")]
+    channels = [{"label": "DAPI", "color": "0000FF"}, {"label": "CD3", "color": "FF0000"}]
+    group.attrs["ome"] = {
+        "version": "0.5",
+        "multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}],
+        "omero": {"channels": channels},
+    }
+    viewer = ViewerModel()
+    layers = viewer.open(str(tmp_path / "if.zarr"), plugin="napari-hagmil")
+    assert [layer.name for layer in layers] == ["if.zarr · DAPI", "if.zarr · CD3"]
+    assert layers[0].contrast_limits[1] <= 300 < layers[1].contrast_limits[1]
+    with open_slide(tmp_path / "if.zarr") as slide:
+        assert not slide.is_brightfield
+
+
+def test_a_grey_slide_is_one_flat_layer(napari_with_plugin, tmp_path):
+    path = tmp_path / "grey.tif"
+    tifffile.imwrite(path, np.arange(64 * 64, dtype=np.uint16).reshape(64, 64), tile=(32, 32))
+    viewer = ViewerModel()
+    (layer,) = viewer.open(str(path), plugin="napari-hagmil")
+    assert layer.ndim == 2
+    assert layer.contrast_limits == pytest.approx([41, 4087], abs=1)

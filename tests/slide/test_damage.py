@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import struct
 import zlib
@@ -13,9 +14,19 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_hagmil.cli import main
 from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
-from napari_hagmil.slide import open_slide, read_patches, read_region, slide_info, tiff_guard
+from napari_hagmil.slide import (
+    check_slide,
+    open_slide,
+    read_patches,
+    read_region,
+    read_scaled,
+    slide_info,
+    tiff_guard,
+)
+from napari_hagmil.slide.hatching import hatch
 
 BROKEN = {
     "broken.svs": "broken.svs is neither TIFF, DICOM, PNG nor JPEG",
@@ -327,3 +338,92 @@ def test_random_damage_never_raises_anything_else(pyramid: Path, tmp_path: Path,
     with contextlib.suppress(HagmilError), open_slide(path) as slide:
         slide_info(slide)
         read_region(slide, Region(300, 300, 600, 600))
+
+
+# -- what is damaged, at every resolution ----------------------------------------------------
+
+
+def spoiled(path: Path, source: Path, level: int, index: int) -> Path:
+    """A copy whose one tile of one level is noise."""
+    shutil.copy(source, path)
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.series[0].levels[level].keyframe
+        offset, n_bytes = page.dataoffsets[index], page.databytecounts[index]
+    data = bytearray(path.read_bytes())
+    data[offset : offset + n_bytes] = np.random.default_rng(1).bytes(n_bytes)
+    path.write_bytes(data)
+    return path
+
+
+def is_hatched(pixels: np.ndarray) -> bool:
+    return set(np.unique(pixels)) == {64, 160}
+
+
+def test_hatching_is_no_grey_at_any_level_of_the_viewer(slides_dir, tmp_path) -> None:
+    path, (y, x) = damaged_svs(slides_dir, tmp_path, "zeros")
+    with open_slide(path) as slide:
+        coarse = slide.view_levels()[-1]
+        assert coarse.shape == (1484, 1110, 3)
+        tile = coarse[y // 2 : (y + 240) // 2, x // 2 : (x + 240) // 2]
+        assert is_hatched(tile)
+        assert not is_hatched(coarse[y // 2 - 60 : y // 2, x // 2 : x // 2 + 120])
+        picture = read_scaled(slide, Region(0, 0, 2967, 2220), (371, 278), mark_unreadable=True)
+        assert is_hatched(picture[y // 8 + 1 : (y + 240) // 8 - 1, x // 8 + 1 : (x + 240) // 8 - 1])
+
+
+def test_stripes_run_on_from_one_block_to_the_next() -> None:
+    whole = np.zeros((100, 100, 3), np.uint8)
+    hatch(whole, [(0, 0, 100, 100)])
+    part = np.zeros((40, 50, 3), np.uint8)
+    hatch(part, [(0, 0, 40, 50)], (33, 21))
+    np.testing.assert_array_equal(part, whole[33:73, 21:71])
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_hatching_shows_under_any_contrast(dtype) -> None:
+    pixels = np.full((32, 32, 1), 5, dtype)
+    hatch(pixels, [(0, 0, 32, 32)])
+    assert pixels.max() == (65535 if dtype == np.uint16 else 1)
+    assert pixels.min() == 0
+
+
+def test_what_a_coarse_level_has_lost_is_read_from_a_finer_one(pyramid, tmp_path) -> None:
+    path = spoiled(tmp_path / "coarse.tif", pyramid, 2, 0)
+    with open_slide(path) as slide, open_slide(pyramid) as whole:
+        region = Region(0, 0, 1032, 1032)
+        (_, got), *_ = read_patches(slide, [region], 256)
+        assert isinstance(got, np.ndarray)
+        expected = read_scaled(whole, region, (256, 256)).astype(int)
+        assert np.abs(got - expected).mean() < 2  # JPEG twice, not once
+        assert (2, 0, 0) in slide.unreadable
+
+
+def test_every_tile_has_a_status(pyramid, tmp_path) -> None:
+    path = spoiled(tmp_path / "one.tif", pyramid, 0, 5)
+    with open_slide(path) as slide:
+        assert slide.tile_status((0, 0, 5)) == "unseen"
+        counts = check_slide(slide, on_progress=(shares := []).append)
+        assert slide.tile_status((0, 0, 5)) == "unread"
+        assert slide.tile_status((1, 0, 0)) == "read"
+        assert [c["unread"] for c in counts] == [1, 0, 0]
+        assert [sum(c.values()) for c in counts] == [12 * 9, 6 * 5, 3 * 3]
+        assert shares[-1] == 1
+        assert list(slide.unreadable) == [(0, 0, 5)]
+
+
+def test_a_tile_that_is_absent_is_not_unread(slides_dir, tmp_path) -> None:
+    path, _ = damaged_svs(slides_dir, tmp_path, "count")
+    with open_slide(path) as slide:
+        assert check_slide(slide)[0] == {"read": 129, "absent": 1, "unread": 0}
+        assert slide.tile_status((0, 3, 4)) == "absent"
+
+
+def test_info_checks_a_slide_on_demand(pyramid, tmp_path, capsys) -> None:
+    path = spoiled(tmp_path / "one.tif", pyramid, 0, 5)
+    assert main(["info", str(pyramid), "--check"]) == 0
+    assert "tiles=108 read, 0 absent, 0 unread" in capsys.readouterr().out
+    assert main(["info", str(path), "--check", "--json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["levels"][0]["tiles"]["unread"] == 1
+    assert "one.tif has 1 tiles that cannot be decoded" in said.err
+    assert len(said.err.strip().splitlines()) == 1

@@ -1,5 +1,27 @@
 """Bags of features, and where they come from."""
 
+from napari_hagmil.bags.encode import EncodeConfig, EncodeEvent, encode_cohort
+from napari_hagmil.bags.importers import ImportConfig, import_cohort
+from napari_hagmil.bags.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
 from napari_hagmil.bags.sources import EncodingProgress, FeatureSource, LazyFeatures
+from napari_hagmil.bags.store import FeatureKey, FeatureStore, open_store, store_path
 
-__all__ = ["EncodingProgress", "FeatureSource", "LazyFeatures"]
+__all__ = [
+    "EncodeConfig",
+    "EncodeEvent",
+    "EncodingProgress",
+    "FeatureKey",
+    "FeatureSource",
+    "FeatureStore",
+    "FeatureTree",
+    "ImportConfig",
+    "Layout",
+    "LazyFeatures",
+    "encode_cohort",
+    "feature_tree",
+    "import_cohort",
+    "lay_out",
+    "lay_quadtree",
+    "open_store",
+    "store_path",
+]

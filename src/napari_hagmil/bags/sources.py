@@ -15,6 +15,9 @@ from napari_hagmil.encoders.protocol import Encoder
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.slide import Slide, read_patches
 
+Patch = NDArray[np.uint8]
+"""(patch_size, patch_size, 3) RGB."""
+
 
 class FeatureSource(Protocol):
     """Answers (depth, nodes) with features.
@@ -82,7 +85,6 @@ class LazyFeatures:
         self.patches_encoded = 0
         self.seconds = {"read": 0.0, "encode": 0.0}
         self._known: dict[tuple[int, int, int], torch.Tensor] = {}
-        self._unread = torch.full((encoder.n_features,), torch.nan)
 
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
         """(depth, (n, 2) nodes) → (n, n_features) float32, encoding what is new."""
@@ -106,23 +108,29 @@ class LazyFeatures:
 
     def _encode(self, depth: int, nodes: Nodes) -> None:
         started = time.perf_counter()
-        keys = [(depth, int(row), int(column)) for row, column in nodes]
-        pixels = self._read(depth, nodes)
+        pixels = read_nodes(self.slide, self.grids[depth], nodes, workers=self.workers)
         read = time.perf_counter()
-        self._known.update(dict.fromkeys(keys, self._unread))
-        readable = [key for key, patch in zip(keys, pixels, strict=True) if patch is not None]
-        if readable:
-            batch = np.stack([patch for patch in pixels if patch is not None])
-            self._known.update(zip(readable, self.encoder(batch), strict=True))
-        self.patches_encoded += len(readable)
+        keys = [(depth, int(row), int(column)) for row, column in nodes]
+        self._known.update(zip(keys, encode_pixels(self.encoder, pixels), strict=True))
+        self.patches_encoded += sum(patch is not None for patch in pixels)
         self.seconds["read"] += read - started
         self.seconds["encode"] += time.perf_counter() - read
 
-    def _read(self, depth: int, nodes: Nodes) -> list[NDArray[np.uint8] | None]:
-        grid = self.grids[depth]
-        regions = [grid.region(node) for node in nodes]
-        pixels: list[NDArray[np.uint8] | None] = [None] * len(regions)
-        for i, patch in read_patches(self.slide, regions, grid.patch_size, workers=self.workers):
-            if isinstance(patch, np.ndarray):
-                pixels[i] = patch
-        return pixels
+
+def read_nodes(slide: Slide, grid: PatchGrid, nodes: Nodes, *, workers: int) -> list[Patch | None]:
+    """Pixels of some nodes of a grid, in their order; None where they cannot be read."""
+    regions = [grid.region(node) for node in nodes]
+    pixels: list[Patch | None] = [None] * len(regions)
+    for i, patch in read_patches(slide, regions, grid.patch_size, workers=workers):
+        if isinstance(patch, np.ndarray):
+            pixels[i] = patch
+    return pixels
+
+
+def encode_pixels(encoder: Encoder, pixels: Sequence[Patch | None]) -> torch.Tensor:
+    """Features of patches, (n, n_features) float32; a row of NaN for each None."""
+    features = torch.full((len(pixels), encoder.n_features), torch.nan)
+    readable = [i for i, patch in enumerate(pixels) if patch is not None]
+    if readable:
+        features[readable] = encoder(np.stack([p for p in pixels if p is not None]))
+    return features

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 from napari_hagmil import __version__
@@ -20,7 +21,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"napari-hagmil {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_demo, _view, _info, _phantom, _analyze, _models, _convert):
+    for add in (_demo, _view, _info, _phantom, _analyze, _encode, _evaluate, _models, _convert):
         add(verbs)
     return parser
 
@@ -57,6 +58,7 @@ def _view(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _info(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "info", "slides:info", "what a slide file holds")
     verb.add_argument("slide", type=Path)
+    verb.add_argument("--check", action="store_true", help="decode every tile; 1 if any cannot be")
     _add_mpp(verb)
     _add_json(verb)
 
@@ -95,6 +97,72 @@ def _analyze(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     _add_json(verb)
 
 
+def _encode(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "encode",
+        "encode:encode",
+        "features of every depth of a cohort's slides, for training",
+    )
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--store", type=Path, required=True, metavar="DIR", help="where they go")
+    verb.add_argument("--encoder", metavar="NAME", help="default efficientnet-lite0")
+    verb.add_argument(
+        "--depths",
+        type=_halving,
+        metavar="X,X/2,…",
+        help="µm per pixel of each depth, coarse to fine (default 1,0.5,0.25)",
+    )
+    verb.add_argument("--patch-size", type=_positive, metavar="PX", help="default the encoder's")
+    verb.add_argument("--dtype", choices=("float32", "float16"), default="float32")
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    verb.add_argument("--workers", type=_positive, default=2, help="threads that read (default 2)")
+    verb.add_argument("--overwrite", action="store_true", help="replace features of another kind")
+    _add_mpp(verb)
+    _add_import(verb)
+    _add_json(verb)
+
+
+def _add_import(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "--import", dest="imported", choices=("clam", "trident", "official"), help="take features"
+    )
+    verb.add_argument(
+        "--features",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="where they are; with clam and trident once per depth, coarse to fine",
+    )
+
+
+def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "evaluate",
+        "evaluate:evaluate",
+        "a model on a cohort with labels: tables and figures",
+    )
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--model", required=True, help="a bundle's name or path")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--store", type=Path, metavar="DIR", help="features, instead of slides")
+    verb.add_argument(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="which slides (default test where the table names test slides, else all)",
+    )
+    verb.add_argument(
+        "--factors",
+        type=_factors,
+        metavar="F[,F…]",
+        help="multiples of the model's budget to run with (default 0.25,0.5,1,2,4 with --store)",
+    )
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    _add_mpp(verb)
+    _add_json(verb)
+
+
 def _models(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(verbs, "models", "models:models", "bundles and encoders that can be used here")
     _add_json(verb)
@@ -114,6 +182,33 @@ def _add_mpp(verb: argparse.ArgumentParser) -> None:
 
 def _add_json(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="answer in JSON on stdout")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _halving(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    halves = all(abs(a / b - 2) < 0.02 for a, b in pairwise(numbers) if b > 0)
+    if not numbers or min(numbers) <= 0 or not halves:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,X/2,… in µm per pixel, as 1,0.5,0.25")
+    return numbers
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or not all(0 < number < float("inf") for number in numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is not F,F,… with F above 0, as 0.5,1,2")
+    return numbers
 
 
 def _budget(text: str) -> tuple[int, ...]:

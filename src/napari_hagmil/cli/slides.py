@@ -10,19 +10,40 @@ from typing import Any
 
 from tqdm import tqdm
 
+from napari_hagmil.errors import SlideReadError
 from napari_hagmil.phantom import PhantomConfig, write_phantom
-from napari_hagmil.slide import open_slide, slide_info
+from napari_hagmil.slide import check_slide, open_slide, slide_info
 
 
 def info(arguments: argparse.Namespace) -> int:
     """Say what a slide file holds."""
     with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
         facts = slide_info(slide)
+        if arguments.check:
+            with _bar() as bar:
+                checked = check_slide(slide, on_progress=lambda share: _move(bar, share))
+            for level, counts in zip(facts["levels"], checked, strict=True):
+                level["tiles"] = counts
+        damaged = list(slide.unreadable.values())
     if arguments.json:
         print(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _print_facts(facts)
+    if damaged:
+        raise SlideReadError(
+            f"{facts['name']} has {len(damaged)} tiles that cannot be decoded, the first: "
+            f"{damaged[0]}"
+        )
     return 0
+
+
+def _bar() -> tqdm[Any]:
+    """A progress bar in percent, on terminals only."""
+    return tqdm(total=100, unit="%", disable=not sys.stderr.isatty())
+
+
+def _move(bar: tqdm[Any], share: float) -> None:
+    bar.update(100 * share - bar.n)
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
@@ -40,6 +61,8 @@ def _print_facts(facts: dict[str, Any]) -> None:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {name}" for name, number in value.items())
     if isinstance(value, list | tuple):
         return "×".join(_short(part) for part in value)
     return "none" if value is None else str(value)
@@ -51,10 +74,8 @@ def phantom(arguments: argparse.Namespace) -> int:
         seed=arguments.seed, size=arguments.size, lesions=arguments.lesions, mpp=arguments.mpp
     )
     started = time.perf_counter()
-    with tqdm(total=100, unit="%", disable=not sys.stderr.isatty()) as bar:
-        truth = write_phantom(
-            arguments.out, config, progress=lambda share: bar.update(100 * share - bar.n)
-        )
+    with _bar() as bar:
+        truth = write_phantom(arguments.out, config, progress=lambda share: _move(bar, share))
     seconds = time.perf_counter() - started
     answer = {
         "slide": str(arguments.out),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from napari.utils.colormaps.standardize_color import transform_color
+from numpy.typing import NDArray
 
 from napari_hagmil.attention import AttentionRegion, attention_map, branch_outlines
 from napari_hagmil.cascade import Stage
@@ -37,16 +38,19 @@ REGION_COLOR = "#ff2d95"
 
 
 def slide_layer(slide: Slide) -> LayerTuple:
-    """The slide as a multiscale image of lazy levels, its coarsest in memory."""
+    """The slide as a multiscale image of lazy levels, its coarsest in memory.
+
+    A slide of several channels becomes a layer per channel, named as the file names it.
+    """
     mpp = slide.mpp or 1.0
     unit = "um" if slide.mpp else "pixel"
     metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}
-    if slide.is_rgb:
-        look: dict[str, Any] = {"rgb": True}
-    else:
-        look = {"channel_axis": 2} if slide.n_channels > 1 else {"rgb": False}
+    levels = slide.view_levels()
+    look = {"rgb": True} if slide.is_rgb else _channels_look(slide, np.asarray(levels[-1]))
+    if not slide.is_rgb and slide.n_channels == 1:
+        levels = [level[..., 0] for level in levels]
     return (
-        slide.view_levels(),
+        levels,
         {
             "name": slide.name,
             "multiscale": True,
@@ -57,6 +61,25 @@ def slide_layer(slide: Slide) -> LayerTuple:
         },
         "image",
     )
+
+
+def _channels_look(slide: Slide, coarsest: NDArray[Any]) -> dict[str, Any]:
+    """Contrast from the coarsest level: most fluorescence uses a corner of its range."""
+    limits = [_contrast(coarsest[..., i]) for i in range(slide.n_channels)]
+    if slide.n_channels == 1:
+        return {"rgb": False, "contrast_limits": limits[0]}
+    stated = slide.reader.facts.channels
+    names = stated if len(stated) == slide.n_channels else range(1, slide.n_channels + 1)
+    return {
+        "channel_axis": 2,
+        "name": [f"{slide.name} · {name}" for name in names],
+        "contrast_limits": limits,
+    }
+
+
+def _contrast(values: NDArray[Any]) -> tuple[float, float]:
+    low, high = (float(v) for v in np.percentile(values, (1, 99.8)))
+    return (low, high) if high > low else (low, low + 1)
 
 
 def attention_layer(

@@ -13,11 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from shapely import Point
+
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.review.shapes import area_of, cut, joined, overlap, polygon_of, rings_of
 from napari_hagmil.review.state import (
     Annotation,
     Outline,
+    Place,
     ReviewRegion,
     ReviewState,
     new_id,
@@ -78,6 +81,32 @@ def found(state: ReviewState, regions: Sequence[Found], *, depth: int, provenanc
             fresh.append(made)
     ranked = sorted([*kept, *fresh], key=lambda one: -(101.0 if one.score is None else one.score))
     return {"regions": tuple(ranked)}
+
+
+def region_at(state: ReviewState, place: Place) -> str:
+    """Id of the smallest region that a place lies in; empty where there is none."""
+    inside = [one for one in state.regions if _holds(one, place)]
+    return min(inside, key=lambda one: area_of((one.polygon, one.holes))).id if inside else ""
+
+
+def _holds(region: ReviewRegion, place: Place) -> bool:
+    ys, xs = zip(*region.polygon, strict=True)
+    if not (min(ys) <= place[0] <= max(ys) and min(xs) <= place[1] <= max(xs)):
+        return False
+    return bool(polygon_of((region.polygon, region.holes)).covers(Point(place)))
+
+
+def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:
+    """A region and the one that lies nearest to it; fewer where there are no two."""
+    region = region_by_id(state, region_id)
+    if region is None:
+        return ()
+    here = polygon_of((region.polygon, ()))
+    others = [one for one in state.regions if one.id != region_id]
+    nearest = min(
+        others, key=lambda one: here.distance(polygon_of((one.polygon, ()))), default=None
+    )
+    return (region_id, nearest.id) if nearest else (region_id,)
 
 
 def merge(state: ReviewState, ids: Sequence[str]) -> tuple[Fields, str]:

@@ -1,5 +1,6 @@
 """Slides: open them, know them, read places of them. Never imports torch."""
 
+from napari_hagmil.slide.check import check_slide
 from napari_hagmil.slide.open import open_slide, open_spec, slide_info
 from napari_hagmil.slide.protocol import LevelGrid, PixelSize, SlideFacts, SlideReader, SlideSpec
 from napari_hagmil.slide.pyramid import Level, Slide
@@ -18,6 +19,7 @@ __all__ = [
     "SlideFacts",
     "SlideReader",
     "SlideSpec",
+    "check_slide",
     "open_slide",
     "open_spec",
     "read_patches",

@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import numpy as np
 
 from napari_hagmil.errors import SlideReadError
+from napari_hagmil.slide.hatching import Box
 from napari_hagmil.slide.protocol import Address, LevelGrid, Meter, Pixels, SlideReader
 
 #: Enough for a row of 256-px tiles of a slide 120,000 px wide. Twice as much would cost
 #: more in fresh memory than it saves in decoding.
 CACHE_BYTES = 96 * 2**20
+
+TileStatus = Literal["unseen", "read", "absent", "unread"]
+"""What became of a tile: absent, the file holds none; unread, it cannot be decoded."""
+
+TILE_STATUSES: tuple[TileStatus, ...] = get_args(TileStatus)
 
 
 class TileCache:
@@ -64,6 +71,8 @@ class Gatherer:
         Counts what is read from the file.
     unreadable : dict
         Damaged tiles met so far, with the sentence that says what is wrong.
+    statuses : dict
+        By level: a byte per tile, an index into `TILE_STATUSES`.
     """
 
     reader: SlideReader
@@ -71,9 +80,22 @@ class Gatherer:
     cache: TileCache = field(default_factory=TileCache)
     meter: Meter = field(default_factory=Meter)
     unreadable: dict[Address, str] = field(default_factory=dict)
+    statuses: dict[int, bytearray] = field(default_factory=dict)
+
+    def status(self, address: Address) -> TileStatus:
+        """What became of a tile so far."""
+        level, row, column = address
+        held = self.statuses.get(level)
+        columns = self.reader.facts.grids[level].n_tiles[1]
+        return TILE_STATUSES[held[row * columns + column]] if held else "unseen"
 
     def read(
-        self, level: int, top_left: tuple[int, int], shape: tuple[int, int], *, mark: bool = False
+        self,
+        level: int,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        *,
+        unread: list[Box] | None = None,
     ) -> Pixels:
         """Pixels of a rectangle, which may reach outside of the level.
 
@@ -83,8 +105,9 @@ class Gatherer:
             Level of the file.
         top_left, shape : tuple of int
             First row and column, and size, px of that level.
-        mark : bool
-            Draw damaged tiles as hatching instead of raising.
+        unread : list or None
+            Told where damaged tiles lie, px of the result; their pixels are background then.
+            None: they raise.
 
         Returns
         -------
@@ -93,7 +116,7 @@ class Gatherer:
         """
         facts = self.reader.facts
         grid = facts.grids[level]
-        if (whole := self._whole_tile(level, grid, top_left, shape, mark)) is not None:
+        if (whole := self._whole_tile(level, grid, top_left, shape)) is not None:
             return whole
         out = np.full((*shape, facts.n_channels), self.background, facts.dtype)
         rows, columns = (
@@ -104,9 +127,15 @@ class Gatherer:
             return out
         for row in range(rows[0] // grid.tile[0], -(-rows[1] // grid.tile[0])):
             for column in range(columns[0] // grid.tile[1], -(-columns[1] // grid.tile[1])):
-                tile = self._tile((level, row, column), mark)
+                corner = (row * grid.tile[0], column * grid.tile[1])
+                try:
+                    tile = self.tile((level, row, column))
+                except SlideReadError:
+                    if unread is None:
+                        raise
+                    unread.append(_box(corner, grid, top_left, shape))
+                    continue
                 if tile is not None:
-                    corner = (row * grid.tile[0], column * grid.tile[1])
                     _paste(out, top_left, tile, corner, (rows[1], columns[1]))
         return out
 
@@ -116,7 +145,6 @@ class Gatherer:
         grid: LevelGrid,
         top_left: tuple[int, int],
         shape: tuple[int, int],
-        mark: bool,
     ) -> Pixels | None:
         """Hand out a tile as it was decoded, when just that is asked for.
 
@@ -131,12 +159,24 @@ class Gatherer:
         address = level, top_left[0] // shape[0], top_left[1] // shape[1]
         if (held := self.cache.get(address)) is not None:
             return held.copy()
-        tile = self._tile(address, mark, keep=False)
+        if self.status(address) == "unread":
+            return None
+        try:
+            tile = self.tile(address, keep=False)
+        except SlideReadError:
+            return None  # whoever gathers knows what to do about it
         if tile is None or tile.shape[:2] != shape:
             return None
         return tile if tile.flags.writeable and tile.flags.c_contiguous else tile.copy()
 
-    def _tile(self, address: Address, mark: bool, *, keep: bool = True) -> Pixels | None:
+    def tile(self, address: Address, *, keep: bool = True) -> Pixels | None:
+        """Decode one tile, or take it from the cache, and note what became of it.
+
+        Raises
+        ------
+        SlideReadError
+            When it cannot be decoded.
+        """
         tile = self.cache.get(address) if keep else None
         if tile is not None:
             return tile
@@ -144,20 +184,32 @@ class Gatherer:
             tile = self.reader.read_tile(address, self.meter)
         except SlideReadError as error:
             self.unreadable[address] = str(error)
-            if not mark:
-                raise
-            return self._hatching(address[0])
+            self._note(address, "unread")
+            raise
+        self._note(address, "absent" if tile is None else "read")
         if tile is not None and keep:
             self.cache.put(address, tile)
         return tile
 
-    def _hatching(self, level: int) -> Pixels:
-        """Diagonal stripes, which no tissue and no glass looks like: *unread*."""
-        facts = self.reader.facts
-        rows, columns = facts.grids[level].tile
-        stripes = (np.add.outer(np.arange(rows), np.arange(columns)) // 8) % 2
-        values = np.where(stripes, 64, 160).astype(facts.dtype)
-        return np.repeat(values[..., None], facts.n_channels, axis=2)
+    def _note(self, address: Address, status: TileStatus) -> None:
+        level, row, column = address
+        rows, columns = self.reader.facts.grids[level].n_tiles
+        held = self.statuses.get(level)
+        if held is None:
+            held = self.statuses.setdefault(level, bytearray(rows * columns))
+        held[row * columns + column] = TILE_STATUSES.index(status)
+
+
+def _box(
+    corner: tuple[int, int], grid: LevelGrid, origin: tuple[int, int], shape: tuple[int, int]
+) -> Box:
+    """Where a tile lies in a result that begins at `origin`."""
+    starts = [max(c - o, 0) for c, o in zip(corner, origin, strict=True)]
+    ends = [
+        min(c + t, s, o + n) - o
+        for c, t, s, o, n in zip(corner, grid.tile, grid.shape, origin, shape, strict=True)
+    ]
+    return starts[0], starts[1], ends[0], ends[1]
 
 
 def _span(start: int, size: int, limit: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_hagmil.errors import MissingPixelSizeError
-from napari_hagmil.slide.gather import Gatherer
+from napari_hagmil.errors import MissingPixelSizeError, SlideReadError
+from napari_hagmil.slide.gather import Gatherer, TileStatus
+from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.pixel_size import choose_pixel_size, no_pixel_size
 from napari_hagmil.slide.protocol import Address, Pixels, SlideReader, SlideSpec
 from napari_hagmil.slide.view import LevelArray, ViewLevel, lazy_array, view_plan
@@ -231,7 +233,28 @@ class Slide:
         SlideReadError
             When a tile cannot be decoded.
         """
-        return self._gather.read(level, top_left, shape, mark=mark_unreadable)
+        if not mark_unreadable:
+            return self._gather.read(level, top_left, shape)
+        pixels, unread = self.read_around(level, top_left, shape)
+        hatch(pixels, unread, top_left)
+        return pixels
+
+    def read_around(
+        self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
+    ) -> tuple[Pixels, list[Box]]:
+        """Read as `read` does, around what is damaged: pixels, and the boxes that are unread."""
+        unread: list[Box] = []
+        return self._gather.read(level, top_left, shape, unread=unread), unread
+
+    def tile_status(self, address: Address) -> TileStatus:
+        """What became of a tile (level, row, column): unseen, read, absent or unread."""
+        return self._gather.status(address)
+
+    def check_tile(self, address: Address) -> TileStatus:
+        """Decode one tile, keep nothing of it, and say what became of it."""
+        with contextlib.suppress(SlideReadError):
+            self._gather.tile(address, keep=False)
+        return self._gather.status(address)
 
     def view_levels(self) -> Sequence[Any]:
         """Levels for a viewer, finest first, each at most twice as coarse as the one before.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ import numpy as np
 
 from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
+from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.protocol import Pixels
 from napari_hagmil.slide.pyramid import Slide
 from napari_hagmil.slide.resample import area_mean, blocks, resize
@@ -24,7 +26,8 @@ _RUN = 8
 def read_region(slide: Slide, region: Region, *, mpp: float | None = None) -> Pixels:
     """Read a rectangle of the slide; what lies outside of the slide is background.
 
-    It is read from the coarsest level that is fine enough, and averaged by area. Whole
+    It is read from the coarsest level that is fine enough (or, where that is damaged, from a
+    finer one), and averaged by area. Whole
     factors are exact means of that level's pixels; others err by at most half a pixel of it.
 
     Parameters
@@ -77,17 +80,41 @@ def read_scaled(
     -------
     (rows, columns, c) array
     """
-    level = slide.level_for(min(region.height / shape[0], region.width / shape[1]))
+    best = slide.level_for(min(region.height / shape[0], region.width / shape[1]))
+    if mark_unreadable:
+        unread: list[Box] = []
+        pixels = _read_level(slide, best, region, shape, unread)
+        hatch(pixels, unread)
+        return pixels
+    for level in range(best, 0, -1):
+        # What a coarse level has lost, the finer ones still hold.
+        with contextlib.suppress(SlideReadError):
+            return _read_level(slide, level, region, shape)
+    return _read_level(slide, 0, region, shape)
+
+
+def _read_level(
+    slide: Slide,
+    level: int,
+    region: Region,
+    shape: tuple[int, int],
+    unread: list[Box] | None = None,
+) -> Pixels:
+    """Read a rectangle from one level; `unread` takes the boxes of the result that are not."""
     downsample = slide.levels[level].downsample
     rows = _window(region.y, region.height, shape[0], downsample[0])
     columns = _window(region.x, region.width, shape[1], downsample[1])
+    scale = shape[0] / rows[1], shape[1] / columns[1]
 
     def read(y: slice, x: slice) -> Pixels:
-        corner, size = (
-            (rows[0] + y.start, columns[0] + x.start),
-            (y.stop - y.start, x.stop - x.start),
-        )
-        return slide.read(level, corner, size, mark_unreadable=mark_unreadable)
+        corner = rows[0] + y.start, columns[0] + x.start
+        size = y.stop - y.start, x.stop - x.start
+        if unread is None:
+            return slide.read(level, corner, size)
+        pixels, found = slide.read_around(level, corner, size)
+        moved = [(a + y.start, b + x.start, c + y.start, d + x.start) for a, b, c, d in found]
+        unread.extend(scaled(moved, *scale))
+        return pixels
 
     if rows[1] * columns[1] <= BLOCK_PIXELS:
         return resize(read(slice(0, rows[1]), slice(0, columns[1])), shape)

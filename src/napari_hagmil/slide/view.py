@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import dask.array as da
 import numpy as np
 
+from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.protocol import Pixels
 from napari_hagmil.slide.resample import area_mean, blocks
 
@@ -31,14 +32,9 @@ class _Source(Protocol):
     def dtype(self) -> np.dtype[Any]: ...
     @property
     def n_channels(self) -> int: ...
-    def read(
-        self,
-        level: int,
-        top_left: tuple[int, int],
-        shape: tuple[int, int],
-        *,
-        mark_unreadable: bool = False,
-    ) -> Pixels: ...
+    def read_around(
+        self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
+    ) -> tuple[Pixels, list[Box]]: ...
 
     @property
     def reader(self) -> Any: ...
@@ -128,10 +124,12 @@ class LevelArray:
             # Cut at the edge, so that the last pixels average what is there and no background.
             bottom = min((y + rows.stop) * f, self._source[0])
             right = min((x + columns.stop) * f, self._source[1])
-            source = self._slide.read(
-                self._view.level, (top, left), (bottom - top, right - left), mark_unreadable=True
+            source, unread = self._slide.read_around(
+                self._view.level, (top, left), (bottom - top, right - left)
             )
-            out[rows, columns] = area_mean(source, f)
+            block = area_mean(source, f)
+            hatch(block, scaled(unread, 1 / f, 1 / f), (y + rows.start, x + columns.start))
+            out[rows, columns] = block
         return out
 
 

@@ -1,0 +1,281 @@
+"""Features on disk: a zarr group per slide, read at random by memory mapping.
+
+Each depth is an array of rows in Z-order, in chunks of some hundred rows, uncompressed: features
+hardly compress, and a row can be mapped straight from its chunk's file. A chunk's file appears
+whole or not at all, so what is there is what has been encoded.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import zarr
+from numpy.typing import NDArray
+
+from napari_hagmil.errors import FeatureStoreError
+from napari_hagmil.models.config import EncoderFacts
+from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree, z_codes
+
+SCHEMA = "napari-hagmil/features/1"
+
+SUFFIX = ".zarr"
+
+DTypeName = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKey:
+    """What features are of, and what they were made with: another key, other features.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the slide's content; "" for imported features.
+    reader : str
+        The backend that decoded it, or whose features were imported: "tiff", "clam".
+    slide_mpp : float or None
+        µm per level-0 pixel.
+    encoder : EncoderFacts
+    patch_size : int
+        px.
+    mpp : tuple of float
+        µm per pixel asked for at each depth, coarse to fine.
+    dtype : str
+        "float32", or "float16" for half the space and three digits.
+    """
+
+    fingerprint: str
+    reader: str
+    slide_mpp: float | None
+    encoder: EncoderFacts
+    patch_size: int
+    mpp: tuple[float, ...]
+    dtype: DTypeName = "float32"
+
+
+class Named(Protocol):
+    """Something with a name, as `SlideRecord`."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+
+class FeatureStore:
+    """The stored features of one slide: a `FeatureSource`.
+
+    Pickles as its path, so that worker processes can have one.
+
+    Parameters
+    ----------
+    path : Path
+        ``STORE/NAME.zarr``.
+
+    Attributes
+    ----------
+    name : str
+        The slide's name in its cohort.
+    key : FeatureKey
+    grids : tuple of PatchGrid
+        One per depth that the slide can serve.
+    nodes : tuple of (n, 2) int64
+        Of each depth in Z-order: the tissue of depth 0, and all children below.
+    tissue : tuple of (n,) bool
+        Which of them hold tissue themselves.
+    n_unread : int
+        Rows of NaN: places that could not be decoded, or that were not among imported features.
+    is_placed : bool
+        Whether the nodes' addresses say where they lie on the slide; features imported without
+        coordinates have addresses that only tell who is whose child.
+
+    Raises
+    ------
+    FeatureStoreError
+        When it is missing, unfinished, damaged or of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name.removesuffix(SUFFIX)
+        facts = read_facts(path)
+        if not facts["complete"]:
+            raise FeatureStoreError(
+                f"the features of {self.name} are not complete; run encode again, it goes on where "
+                "it stopped"
+            )
+        self.key = key_of(facts)
+        self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
+        self.grids = tuple(
+            PatchGrid(self.key.patch_size, g["downsample"], tuple(g["shape"]))
+            for g in facts["grids"]
+        )
+        try:
+            group = zarr.open_group(path, mode="r")
+            depths = [group[f"depth{d}"] for d in range(len(self.grids))]
+            self.nodes: tuple[Nodes, ...] = tuple(depth["nodes"][:] for depth in depths)
+            self.tissue: tuple[NDArray[np.bool_], ...] = tuple(d["tissue"][:] for d in depths)
+        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            raise FeatureStoreError(
+                f"the features of {self.name} are damaged ({error!r}); delete {path} and encode "
+                "the slide again"
+            ) from error
+        self._codes = tuple(z_codes(nodes) for nodes in self.nodes)
+        self._chunk_rows = int(facts["chunk_rows"])
+
+    def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
+        return FeatureStore, (self.path,)
+
+    @property
+    def encoder(self) -> EncoderFacts:
+        """Whose features these are."""
+        return self.key.encoder
+
+    @property
+    def n_features(self) -> int:
+        """Length of a feature vector."""
+        return self.key.encoder.n_features
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch, px."""
+        return self.key.patch_size
+
+    @property
+    def mpp(self) -> tuple[float, ...]:
+        """µm per pixel asked for at each depth that is there, coarse to fine."""
+        return self.key.mpp[: len(self.grids)]
+
+    @property
+    def quadtree(self) -> Quadtree:
+        """Grids and tissue nodes, as a cascade takes them."""
+        tissue = (n[held] for n, held in zip(self.nodes, self.tissue, strict=True))
+        return Quadtree(self.grids, tuple(tissue))
+
+    def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(depth, (n, 2) nodes) → (n, n_features) float32; a row of NaN where nothing was read.
+
+        Raises
+        ------
+        FeatureStoreError
+            When a node is none of `nodes`, or a file is damaged.
+        """
+        rows = self.rows(depth, nodes)
+        features = np.empty((len(rows), self.n_features), dtype=np.float32)
+        for chunk in np.unique(rows // self._chunk_rows):
+            here = rows // self._chunk_rows == chunk
+            features[here] = self._chunk(depth, int(chunk))[rows[here] % self._chunk_rows]
+        return torch.from_numpy(features)
+
+    def rows(self, depth: int, nodes: Nodes) -> NDArray[np.int64]:
+        """Place of each node in `nodes[depth]`, (n,)."""
+        codes = self._codes[depth]
+        wanted = z_codes(np.asarray(nodes, dtype=np.int64).reshape(-1, 2))
+        rows = np.minimum(np.searchsorted(codes, wanted), max(len(codes) - 1, 0))
+        if len(wanted) and (not len(codes) or (codes[rows] != wanted).any()):
+            lost = nodes[int(np.argmax(codes[rows] != wanted))].tolist() if len(codes) else "any"
+            raise FeatureStoreError(
+                f"the features of {self.name} hold no node {lost} at depth {depth}; only what lies "
+                "below the tissue of depth 0 is stored"
+            )
+        return rows.astype(np.int64)
+
+    def _chunk(self, depth: int, index: int) -> NDArray[Any]:
+        path = chunk_path(self.path, depth, index)
+        shape = (self._chunk_rows, self.n_features)
+        try:
+            return np.memmap(path, dtype=f"<{_LETTERS[self.key.dtype]}", mode="r", shape=shape)
+        except (OSError, ValueError) as error:
+            raise FeatureStoreError(
+                f"the features of {self.name} are damaged: chunk {index} of depth {depth} is "
+                "missing or cut; run encode again, it makes what is not there"
+            ) from error
+
+
+_LETTERS: dict[DTypeName, str] = {"float32": "f4", "float16": "f2"}
+
+
+def open_store(store: str | Path, slide: Named | str) -> FeatureStore:
+    """Open the features of a slide.
+
+    Parameters
+    ----------
+    store : path
+        The folder that ``encode --store`` was given.
+    slide : SlideRecord or str
+        The slide, or its name.
+    """
+    return FeatureStore(store_path(store, slide))
+
+
+def store_path(store: str | Path, slide: Named | str) -> Path:
+    """Where the features of a slide are kept: ``STORE/NAME.zarr``."""
+    name = slide if isinstance(slide, str) else slide.name
+    return Path(store) / f"{name}{SUFFIX}"
+
+
+def chunk_path(path: Path, depth: int, index: int) -> Path:
+    """The file of one chunk of rows."""
+    return path / f"depth{depth}" / "features" / "c" / str(index) / "0"
+
+
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a store says of itself.
+
+    Raises
+    ------
+    FeatureStoreError
+        When there is none, or of another schema.
+    """
+    name = path.name.removesuffix(SUFFIX)
+    try:
+        facts = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+    except FileNotFoundError as error:
+        raise FeatureStoreError(
+            f"there are no features of {name} in {path.parent}; run encode with this --store"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FeatureStoreError(
+            f"the features of {name} cannot be read ({error!r}); encode the slide with --overwrite"
+        ) from error
+    if facts.get("schema") != SCHEMA:
+        raise FeatureStoreError(
+            f"the features of {name} have the schema {facts.get('schema')!r}, not {SCHEMA!r}; "
+            "encode the slide with --overwrite, or take the version that wrote them"
+        )
+    return dict(facts)
+
+
+def key_of(facts: dict[str, Any]) -> FeatureKey:
+    """The key among a store's facts."""
+    key = dict(facts["key"])
+    key["encoder"] = EncoderFacts(**key["encoder"])
+    key["mpp"] = tuple(key["mpp"])
+    return FeatureKey(**key)
+
+
+def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
+    """What differs between two keys, in words; "" where nothing does."""
+    said: Sequence[tuple[str, object, object]] = (
+        ("another slide", kept.fingerprint, wanted.fingerprint),
+        ("the reader", kept.reader, wanted.reader),
+        ("the pixel size", kept.slide_mpp, wanted.slide_mpp),
+        ("the encoder", asdict(kept.encoder), asdict(wanted.encoder)),
+        ("the patch size", kept.patch_size, wanted.patch_size),
+        ("the µm per pixel", list(kept.mpp), list(wanted.mpp)),
+        ("the type", kept.dtype, wanted.dtype),
+    )
+    for what, old, new in said:
+        if old != new:
+            return what if what == "another slide" else f"{what} {_short(old)}, not {_short(new)}"
+    return ""
+
+
+def _short(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value['name']} ({str(value['weights_sha256'])[:8]}, {value['n_features']})"
+    return str(value)

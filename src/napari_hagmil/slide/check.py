@@ -1,0 +1,53 @@
+"""Decode every tile of a slide once, to know what is damaged before anything relies on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice, product
+from math import prod
+
+from napari_hagmil.slide.protocol import Address
+from napari_hagmil.slide.pyramid import Slide
+
+#: Tiles between two reports.
+_BATCH = 256
+
+
+def check_slide(
+    slide: Slide, *, workers: int = 2, on_progress: Callable[[float], None] | None = None
+) -> tuple[dict[str, int], ...]:
+    """Decode every tile of every level.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide; `Slide.unreadable` names its damaged tiles afterwards.
+    workers : int
+        Threads that decode.
+    on_progress : callable, optional
+        Told the share that is done, 0 to 1; what it raises ends the work.
+
+    Returns
+    -------
+    tuple of dict
+        By level: how many tiles are "read", "absent" and "unread".
+    """
+    counts = [Counter({"read": 0, "absent": 0, "unread": 0}) for _ in slide.levels]
+    total = sum(prod(grid.n_tiles) for grid in slide.reader.facts.grids)
+    done, addresses = 0, _addresses(slide)
+    with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
+        while batch := list(islice(addresses, _BATCH)):
+            for address, status in zip(batch, pool.map(slide.check_tile, batch), strict=True):
+                counts[address[0]][status] += 1
+            done += len(batch)
+            if on_progress is not None:
+                on_progress(done / total)
+    return tuple(dict(count) for count in counts)
+
+
+def _addresses(slide: Slide) -> Iterator[Address]:
+    for level, grid in enumerate(slide.reader.facts.grids):
+        rows, columns = grid.n_tiles
+        yield from product((level,), range(rows), range(columns))

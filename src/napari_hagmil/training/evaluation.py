@@ -1,0 +1,244 @@
+"""A finished cascade on slides with labels: what it said, where it looked, what that cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.bags import FeatureSource, FeatureStore, feature_tree, open_store
+from napari_hagmil.cascade import CascadeConfig, Stage, called_class, iter_cascade
+from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.encoders import Encoder
+from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
+from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.quadtree import Quadtree
+from napari_hagmil.reading import prepare
+from napari_hagmil.slide import open_slide
+from napari_hagmil.training.localisation import Lesion, attention_auc, found
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A slide that a cascade can be run on.
+
+    Attributes
+    ----------
+    quadtree : Quadtree
+    features : FeatureSource
+    last_depth : int
+        The finest that slide and model have in common.
+    is_placed : bool
+        Whether nodes have places on the slide, to be compared with outlines.
+    """
+
+    quadtree: Quadtree
+    features: FeatureSource
+    last_depth: int
+    is_placed: bool = True
+
+
+Source = Callable[[SlideRecord], AbstractContextManager[Readable]]
+"""Where the slides of a cohort are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the cascade over a slide.
+
+    Attributes
+    ----------
+    factor : float
+        The budget as a multiple of the model's.
+    probabilities : tuple of (classes,)
+        One per depth reached; the last decides.
+    encoded : tuple of int
+        Patches looked at, by depth.
+    lesions : tuple of tuple of bool
+        For each depth, which lesions a patch of it met.
+    """
+
+    factor: float
+    probabilities: tuple[NDArray[np.float64], ...]
+    encoded: tuple[int, ...]
+    lesions: tuple[tuple[bool, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlideEvaluation:
+    """What a model made of one slide.
+
+    Attributes
+    ----------
+    record : SlideRecord
+    called : str
+        The class, by the model's thresholds.
+    runs : tuple of Run
+        One per factor of the budget.
+    tissue : tuple of int
+        Patches with tissue that a cascade can reach, by depth: what reading everything costs.
+    seconds : float
+        For the run with the model's own budget, with reading and encoding where it was done.
+    attention_auc : tuple of float
+        By depth, see `localisation.attention_auc`; empty without outlines.
+    note : str
+        What the user should know.
+    """
+
+    record: SlideRecord
+    called: str
+    runs: tuple[Run, ...]
+    tissue: tuple[int, ...]
+    seconds: float
+    attention_auc: tuple[float, ...] = ()
+    note: str = ""
+
+    @property
+    def own(self) -> Run:
+        """The run with the model's own budget."""
+        return next(run for run in self.runs if run.factor == 1)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of the deciding depth, (classes,)."""
+        return self.own.probabilities[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFailure:
+    """A slide that could not be evaluated, and why."""
+
+    record: SlideRecord
+    why: str
+
+
+def stored(store: Path, model: CascadeModel) -> Source:
+    """Slides as their features are kept in a store."""
+
+    @contextmanager
+    def read(record: SlideRecord) -> Iterator[Readable]:
+        features = open_store(store, record)
+        _require_fit(features, model)
+        last = min(len(features.grids), model.config.n_depths) - 1
+        yield Readable(features.quadtree, features, last, features.is_placed)
+
+    return read
+
+
+def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> Source:
+    """Slides read and encoded where the cascade looks; `mpp` where their files are silent."""
+
+    @contextmanager
+    def read(record: SlideRecord) -> Iterator[Readable]:
+        with open_slide(record.path, mpp=mpp) as slide:
+            reading = prepare(slide, model, encoder)
+            yield Readable(reading.quadtree, reading.features, reading.plan.last_depth)
+
+    return read
+
+
+def evaluate_cohort(
+    records: Sequence[SlideRecord],
+    model: CascadeModel,
+    source: Source,
+    *,
+    factors: Sequence[float] = (1.0,),
+) -> Iterator[SlideEvaluation | SlideFailure]:
+    """Run a cascade over slides; a slide that fails is told, and the rest goes on.
+
+    Parameters
+    ----------
+    records : sequence of SlideRecord
+    model : CascadeModel
+    source : Source
+        `stored` or `live`.
+    factors : sequence of float
+        Multiples of the model's budget to run with; 1 is always among them.
+    """
+    for record in records:
+        try:
+            yield evaluate_slide(record, model, source, factors=factors)
+        except (CancelledError, DeviceError):
+            raise
+        except (HagmilError, OSError, ValueError) as error:
+            yield SlideFailure(record, " ".join(str(error).split()))
+
+
+def evaluate_slide(
+    record: SlideRecord,
+    model: CascadeModel,
+    source: Source,
+    *,
+    factors: Sequence[float] = (1.0,),
+) -> SlideEvaluation:
+    """Run a cascade over one slide, with its own budget and with multiples of it."""
+    started = time.perf_counter()
+    with source(record) as readable:
+        stages = _stages(model, readable, 1.0)
+        seconds = time.perf_counter() - started
+        lesions = _lesions(record, readable)
+        runs = [_run(1.0, stages, readable, lesions)]
+        for factor in sorted(set(factors) - {1.0}):
+            other = _stages(model, readable, factor, known=stages)
+            runs.append(_run(factor, other, readable, lesions))
+    grids, config = readable.quadtree.grids, model.config
+    return SlideEvaluation(
+        record=record,
+        called=called_class(stages[-1].probabilities, config.classes, config.thresholds),
+        runs=tuple(sorted(runs, key=lambda run: run.factor)),
+        tissue=tuple(int(held.sum()) for held in feature_tree(readable.quadtree).tissue),
+        seconds=seconds,
+        attention_auc=tuple(attention_auc(s, grids[s.depth], lesions) for s in stages)
+        if lesions
+        else (),
+        note="" if readable.is_placed or record.truth is None else _UNPLACED,
+    )
+
+
+_UNPLACED = "Its features have no places, so that they cannot be compared with its outlines."
+
+
+def _stages(
+    model: CascadeModel, readable: Readable, factor: float, *, known: Sequence[Stage] = ()
+) -> list[Stage]:
+    budget = tuple(max(1, round(k * factor)) for k in model.config.budget)
+    config = CascadeConfig(budget, readable.last_depth, model.config.order)
+    return list(iter_cascade(model, readable.quadtree, readable.features, config, known=known))
+
+
+def _run(
+    factor: float, stages: Sequence[Stage], readable: Readable, lesions: Sequence[Lesion]
+) -> Run:
+    grids = readable.quadtree.grids
+    return Run(
+        factor,
+        tuple(stage.probabilities for stage in stages),
+        tuple(len(stage.nodes) for stage in stages),
+        tuple(found(lesions, grids[s.depth], s.nodes) for s in stages) if lesions else (),
+    )
+
+
+def _lesions(record: SlideRecord, readable: Readable) -> list[Lesion]:
+    if record.truth is None or not readable.is_placed:
+        return []
+    return list(read_rings(record.truth))
+
+
+def _require_fit(features: FeatureStore, model: CascadeModel) -> None:
+    """Raise unless stored features are what the model was trained on."""
+    config, mine = model.config, features.encoder
+    config.check_encoder(mine.name, mine.n_features, mine.weights_sha256)
+    shared = min(len(features.mpp), config.n_depths)
+    same = np.allclose(features.mpp[:shared], config.mpp[:shared], rtol=0.01)
+    if not same or features.patch_size != config.patch_size:
+        raise FeatureStoreError(
+            f"the features of {features.name} are of patches of {features.patch_size} px at "
+            f"{list(features.mpp)} µm per pixel, and model {config.name} reads {config.patch_size} "
+            f"px at {list(config.mpp)}; encode with the model's depths"
+        )
