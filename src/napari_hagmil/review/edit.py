@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from shapely import Point
 
 from napari_hagmil.errors import AnnotationError

@@ -9,22 +9,20 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import find_bundle, shipped_bundles
 from napari_hagmil.cascade import Stage
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export import write_geojson
-from napari_hagmil.geometry import magnification
 from napari_hagmil.models import load_bundle
 from napari_hagmil.plugin.sample_data import phantom_path
-from napari_hagmil.session import Session, sentence
+from napari_hagmil.session import sentence
 from napari_hagmil.slide import Slide, open_slide
 from napari_hagmil.widgets.findings_panel import FindingsPanel
 from napari_hagmil.widgets.overlay import Overlay
 from napari_hagmil.widgets.pointer_panel import PointerPanel
-from napari_hagmil.widgets.regions_panel import RegionsPanel
+from napari_hagmil.widgets.review_desk import review_desk_of
 from napari_hagmil.widgets.run_panel import RunPanel
 from napari_hagmil.widgets.slide_panel import SlidePanel
 from napari_hagmil.widgets.style import MAX_WIDTH, QUIET_COLOR, text_label
@@ -46,12 +44,13 @@ class CascadeDock(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.session = Session()
+        self.review = review_desk_of(napari_viewer)
+        self.session = self.review.session
         self.overlay = Overlay(napari_viewer, self.session)
         self.slide_panel, self.run_panel = SlidePanel(), RunPanel(list(shipped_bundles()))
-        self.findings, self.pointer, self.regions = FindingsPanel(), PointerPanel(), RegionsPanel()
+        self.findings, self.pointer = FindingsPanel(), PointerPanel()
+        self.review_button = QPushButton("Review the regions…")
         self._work, self._relay, self._last_tick = Background(), Relay(), 0.0
-        self._region_index = -1
         self._run_when_open = False
         self._lay_out()
         self._connect_panels()
@@ -88,24 +87,9 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             on_error=self.session.fail,
         )
 
-    def export(self, path: str | Path) -> None:
-        """Write the regions as they stand in the viewer."""
-        slide = self.session.slide
-        if slide is None or slide.mpp is None:
-            return
-        regions = self.overlay.regions()
-        deepest = self.session.grids[len(self.session.stages) - 1].downsample * slide.mpp
-        try:
-            write_geojson(
-                path,
-                regions,
-                fingerprint=slide.fingerprint,
-                magnification=magnification(deepest),
-            )
-        except HagmilError as error:
-            self.regions.say(sentence(error))
-        else:
-            self.regions.say(f"{len(regions)} regions written to {path}")
+    def open_review(self) -> None:
+        """Open the dock in which regions are decided, behind this one."""
+        self.viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL review", tabify=True)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Stop what runs and let go of the file."""
@@ -127,7 +111,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.run_panel,
             self.findings,
             self.pointer,
-            self.regions,
+            self.review_button,
             text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR),
         ):
             column.addWidget(panel)
@@ -153,9 +137,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.findings.visibility_changed.connect(self.overlay.set_depth_visible)
         self.findings.branches_changed.connect(self.overlay.set_branches_visible)
         self.findings.opacity_changed.connect(self.overlay.set_opacity)
-        self.regions.find_asked.connect(self._draw_regions)
-        self.regions.step_asked.connect(self._step)
-        self.regions.export_asked.connect(self.export)
+        self.review_button.clicked.connect(self.open_review)
         self._relay.sent.connect(self._show_progress)
 
     def _connect_session(self) -> None:
@@ -232,13 +214,10 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.slide_panel.show_slide(slide)
         self.findings.clear()
         self.overlay.show_slide()
-        self.regions.set_available(stages=False, regions=0)
-        self.regions.default_path = str(slide.path.with_suffix(".geojson"))
 
     def _clear_findings(self) -> None:
         self.findings.clear()
         self.overlay.clear_findings()
-        self.regions.set_available(stages=False, regions=0)
 
     def _take_stage(self, stage: Stage) -> None:
         self.session.add_stage(stage)
@@ -256,20 +235,6 @@ class CascadeDock(QWidget):  # type: ignore[misc]
     def _show_result(self, result: Any) -> None:
         if result is not None:
             self.findings.show_result(result)
-        if self.session.stages:
-            self._draw_regions(self.regions.quantile)
-
-    def _draw_regions(self, quantile: float) -> None:
-        self._region_index = -1
-        n_regions = self.overlay.show_regions(quantile)
-        self.regions.set_available(stages=True, regions=n_regions)
-
-    def _step(self, step: int) -> None:
-        n_regions = len(self.overlay.regions())
-        if n_regions:
-            self._region_index = max(self._region_index + step, -1) % n_regions
-            self.overlay.go_to_region(self._region_index)
-            self.regions.say(f"Region {self._region_index + 1} of {n_regions}")
 
     def _show_progress(self, progress: EncodingProgress) -> None:
         now = time.monotonic()

@@ -8,21 +8,18 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.plugin.layers import (
     ATTENTION_OPACITY,
     KEY,
     LayerTuple,
     attention_layer,
     branches_layer,
-    regions_from_layer,
-    regions_layer,
     slide_layer,
 )
 from napari_hagmil.session import Session
 
 #: Width of outlines on the screen, px.
-_BRANCH_PX, _REGION_PX = 1.5, 2.0
+_BRANCH_PX = 1.5
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
@@ -46,7 +43,6 @@ class Overlay:
         self._slide: Layer | None = None
         self._attention: dict[int, Layer] = {}
         self._branches: Layer | None = None
-        self._regions: Layer | None = None
         self._line_um = 0.0
         viewer.scene.camera.events.zoom.connect(self._keep_line_width)
 
@@ -79,9 +75,9 @@ class Overlay:
 
     def clear_findings(self) -> None:
         """Take the last run's layers away."""
-        for layer in (*self._attention.values(), self._branches, self._regions):
+        for layer in (*self._attention.values(), self._branches):
             self._drop(layer)
-        self._attention, self._branches, self._regions = {}, None, None
+        self._attention, self._branches = {}, None
 
     def show_stage(self, depth: int) -> None:
         """Show one more depth; it hides the coarser ones below it."""
@@ -94,33 +90,6 @@ class Overlay:
         self._branches = self._add(branches_layer(self.session.grids, self.session.stages, mpp))
         self._branches.visible = self.branches_visible
         self._keep_line_width(force=True)
-
-    def show_regions(self, quantile: float) -> int:
-        """Draw the attention regions anew; how many there are."""
-        self._drop(self._regions)
-        regions = self.session.regions(quantile=quantile)
-        self._regions = self._add(regions_layer(regions, self._mpp))
-        self._keep_line_width(force=True)
-        return len(regions)
-
-    def regions(self) -> list[AttentionRegion]:
-        """The regions as they stand in the viewer, edits included."""
-        if self._regions is None or self._regions not in self.viewer.layers:
-            return []
-        return regions_from_layer(self._regions, self._mpp)
-
-    def go_to_region(self, index: int) -> None:
-        """Centre one region at a magnification that shows it whole."""
-        regions = self.regions()
-        if not regions:
-            return
-        y0, x0, y1, x1 = (self._mpp * v for v in regions[index % len(regions)].bounds)
-        camera = self.viewer.scene.camera
-        camera.center = ((y0 + y1) / 2, (x0 + x1) / 2)
-        height, width = self.viewer.canvas.size
-        whole = 0.4 * min(height / max(y1 - y0, 1.0), width / max(x1 - x0, 1.0))
-        # No closer than one screen pixel per level-0 pixel: beyond it there is nothing to see.
-        camera.zoom = min(whole, 1 / self._mpp)
 
     def set_depth_visible(self, depth: int, visible: bool) -> None:
         """Show or hide one depth's attention."""
@@ -155,10 +124,9 @@ class Overlay:
         if not force and 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         self._line_um = um_per_px
-        for layer, width in ((self._branches, _BRANCH_PX), (self._regions, _REGION_PX)):
-            if layer is not None and layer in self.viewer.layers:
-                layer.edge_width = width * um_per_px
-                layer.refresh(extent=False)
+        if self._branches is not None and self._branches in self.viewer.layers:
+            self._branches.edge_width = _BRANCH_PX * um_per_px
+            self._branches.refresh(extent=False)
 
     @property
     def _mpp(self) -> float:
