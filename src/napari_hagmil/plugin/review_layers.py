@@ -44,7 +44,7 @@ _KIND_OF: dict[str, AnnotationKind] = {
 #: A corner that moved by less has not been moved, level-0 px.
 _STILL = 1e-3
 
-_TEXT = {"string": "{label}", "size": 10, "anchor": "upper_left", "color": "#101010"}
+_TEXT = {"string": "{label}", "size": 11, "anchor": "upper_left", "color": "#ff5a00"}
 
 
 def regions_layer(
@@ -203,6 +203,7 @@ def _common(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "ndim": 2,
+        "opacity": 1.0,
         "units": ("um", "um"),
         "metadata": {KEY: {"review": name}},
     }

@@ -248,7 +248,10 @@ class QueueTab(QWidget):  # type: ignore[misc]
 
     def _show_thumbnail(self, region_id: str, picture: QPixmap) -> None:
         if region_id in self._ids:
-            self.list.item(self._ids.index(region_id)).setIcon(QIcon(picture))
+            icon = QIcon(picture)
+            # Else Qt tints the picture of a row that is marked.
+            icon.addPixmap(picture, QIcon.Mode.Selected)
+            self.list.item(self._ids.index(region_id)).setIcon(icon)
 
     def _show_region(self, region: ReviewRegion | None) -> None:
         for widget in (self.accept, self.reject, self.path_class, self.comment):

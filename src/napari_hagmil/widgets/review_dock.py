@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_hagmil.review import Offer
@@ -23,6 +24,9 @@ from napari_hagmil.widgets.style import MAX_WIDTH, WARNING_COLOR, show_text, tex
 
 #: How often troubles of the journal are looked at, ms: they come from another thread.
 _LOOK = 500
+
+#: How long a sentence stays, ms.
+_STAY = 8000
 
 
 class ReviewDock(QWidget):  # type: ignore[misc]
@@ -52,12 +56,19 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._look.timeout.connect(self._show_trouble)
         self._look.start()
         self._sheet: CheatSheet | None = None
+        self._fade = QTimer(self, singleShot=True, interval=_STAY)
+        self._fade.timeout.connect(lambda: self._say(""))
+        # napari does not know this key; a shortcut of Qt leaves it to whoever types a text.
+        self._question = QShortcut(QKeySequence("?"), self)
+        self._question.setContext(Qt.ShortcutContext.WindowShortcut)
+        self._question.activated.connect(self.show_keys)
         self._show_state()
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Give the keys and the canvas back; the review itself goes on with the slide."""
         self._unbind()
         self._look.stop()
+        self._question.setEnabled(False)
         if self._on_click in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
             self.desk.changed.disconnect(self._show_state)
@@ -204,6 +215,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
 
     def _say(self, words: str) -> None:
         show_text(self.message, words)
+        self._fade.start()
 
     def _on_click(self, viewer: Any, event: Any) -> Any:
         """A click on a region takes it in hand; a drag moves the picture as ever."""

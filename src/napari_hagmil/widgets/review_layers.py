@@ -115,19 +115,17 @@ class ReviewLayers:
     def _replace(self, name: str, made: LayerTuple) -> None:
         """Draw a layer anew at its place in the list, as visible and as selected as it was."""
         data, meta, kind = made
-        old = self.layer(name)
-        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        old, layers = self.layer(name), self.viewer.layers
+        # What is drawn by itself takes nobody's selection away.
+        active = layers.selection.active
+        at = len(layers) if old is None else layers.index(old)
         if old is not None:
-            added.visible, added.opacity = old.visible, old.opacity
-            was_active = self.viewer.layers.selection.active == old
-            at = self.viewer.layers.index(old)
-            self.viewer.layers.remove(old)
-            self.viewer.layers.move(len(self.viewer.layers) - 1, at)
-            if was_active:
-                self.viewer.layers.selection.active = added
-        elif len(self.viewer.layers) > 1:
-            # What is drawn by itself takes nobody's selection away.
-            self.viewer.layers.selection.active = self.viewer.layers[0]
+            meta = {**meta, "visible": old.visible, "opacity": old.opacity}
+            layers.remove(old)
+        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        layers.move(len(layers) - 1, at)
+        if active is not None:
+            layers.selection.active = added if active is old or active == old else active
         added.events.data.connect(self._on_data)
         self._layers[name] = added
 
