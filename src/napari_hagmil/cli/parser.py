@@ -21,7 +21,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"napari-hagmil {__version__}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for add in (_demo, _view, _info, _phantom, _analyze, _encode, _evaluate, _models, _convert):
+    for add in (
+        _demo,
+        _view,
+        _info,
+        _pyramid,
+        _cache,
+        _phantom,
+        _analyze,
+        _encode,
+        _evaluate,
+        _models,
+        _convert,
+    ):
         add(verbs)
     return parser
 
@@ -60,6 +72,31 @@ def _info(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb.add_argument("slide", type=Path)
     verb.add_argument("--check", action="store_true", help="decode every tile; 1 if any cannot be")
     _add_mpp(verb)
+    _add_json(verb)
+
+
+def _pyramid(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "pyramid", "slides:pyramid", "write a slide anew with levels that can be zoomed into"
+    )
+    verb.add_argument("slide", type=Path)
+    verb.add_argument("out", type=Path, metavar="OUT.tiff|OUT.zarr")
+    _add_mpp(verb)
+    verb.add_argument(
+        "--compression",
+        choices=("jpeg", "deflate", "zstd"),
+        default="jpeg",
+        help="of a TIFF (default jpeg, the others lose nothing)",
+    )
+    verb.add_argument("--quality", type=int, default=90, help="of jpeg (default 90)")
+    _add_json(verb)
+
+
+def _cache(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "cache", "slides:cache", "what is kept of large slides without coarse levels"
+    )
+    verb.add_argument("--clear", action="store_true", help="remove it all")
     _add_json(verb)
 
 

@@ -1,4 +1,4 @@
-"""``info`` and ``phantom``."""
+"""``info``, ``pyramid``, ``cache`` and ``phantom``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from tqdm import tqdm
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.phantom import PhantomConfig, write_phantom
-from napari_hagmil.slide import check_slide, open_slide, slide_info
+from napari_hagmil.slide import (
+    TiffStyle,
+    cached_pyramids,
+    check_slide,
+    clear_cache,
+    make_pyramid,
+    open_slide,
+    slide_info,
+)
+from napari_hagmil.slide.pyramid_cache import cache_folder, limit_bytes
 
 
 def info(arguments: argparse.Namespace) -> int:
@@ -66,6 +75,49 @@ def _short(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "×".join(_short(part) for part in value)
     return "none" if value is None else str(value)
+
+
+def pyramid(arguments: argparse.Namespace) -> int:
+    """Write a slide anew as a pyramid."""
+    style = TiffStyle(arguments.compression, arguments.quality)
+    started = time.perf_counter()
+    with _bar() as bar:
+        shapes = make_pyramid(
+            arguments.slide,
+            arguments.out,
+            mpp=arguments.mpp,
+            style=style,
+            on_progress=lambda share: _move(bar, share),
+        )
+    seconds = round(time.perf_counter() - started, 2)
+    if arguments.json:
+        levels = [list(shape) for shape in shapes]
+        print(json.dumps({"slide": str(arguments.out), "levels": levels, "seconds": seconds}))
+    else:
+        print(f"{arguments.out}: {len(shapes)} levels, {_short(shapes[0])} px, {seconds:.1f} s")
+    return 0
+
+
+def cache(arguments: argparse.Namespace) -> int:
+    """Say what the cache of coarse levels holds, or empty it."""
+    freed = clear_cache() if arguments.clear else 0
+    held = cached_pyramids()
+    answer = {
+        "folder": str(cache_folder()),
+        "pyramids": len(held),
+        "bytes": sum(size for _, size in held),
+        "limit_bytes": int(limit_bytes()),
+        "freed_bytes": freed,
+    }
+    if arguments.json:
+        print(json.dumps(answer))
+    else:
+        print(
+            f"{answer['folder']}: coarse levels of {answer['pyramids']} slides, "
+            f"{sum(size for _, size in held) / 1e9:.2f} of {limit_bytes() / 1e9:.3g} GB"
+            + (f"; {freed / 1e9:.2f} GB freed" if arguments.clear else "")
+        )
+    return 0
 
 
 def phantom(arguments: argparse.Namespace) -> int:

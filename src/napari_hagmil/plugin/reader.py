@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from napari.utils import progress
 
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.plugin.layers import LayerTuple, slide_layer
@@ -33,4 +36,20 @@ def get_reader(path: str | list[str]) -> Reader | None:
 def read_slides(path: str | list[str]) -> list[LayerTuple]:
     """Layers of one or more slides."""
     paths = path if isinstance(path, list) else [path]
-    return [slide_layer(open_slide(one)) for one in paths]
+    return [_slide_layer(one) for one in paths]
+
+
+def _slide_layer(path: str) -> LayerTuple:
+    """The layer of a slide, with napari's progress bar while its coarse levels are made."""
+    slide = open_slide(path)
+    bars: list[Any] = []
+
+    def show(share: float) -> None:
+        if not bars:
+            bars.append(progress(total=100, desc=f"Coarse levels of {slide.name}"))
+        bars[0].update(int(100 * share) - bars[0].n)
+
+    slide.view_levels(on_progress=show)
+    for bar in bars:
+        bar.close()
+    return slide_layer(slide)

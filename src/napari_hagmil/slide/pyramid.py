@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,11 +16,14 @@ from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.pixel_size import choose_pixel_size, no_pixel_size
 from napari_hagmil.slide.protocol import Address, Pixels, SlideReader, SlideSpec
-from napari_hagmil.slide.view import LevelArray, ViewLevel, lazy_array, view_plan
+from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, lazy_array, view_plan
 
 #: A level may be this much coarser than asked for and still count as fine enough:
 #: files round the sizes of their levels.
 DOWNSAMPLE_TOLERANCE = 1e-3
+
+#: From this step on, a mean of level 0 costs a viewer too many tiles to be made on the fly.
+_FAR = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,18 +259,37 @@ class Slide:
             self._gather.tile(address, keep=False)
         return self._gather.status(address)
 
-    def view_levels(self) -> Sequence[Any]:
+    def view_levels(self, *, on_progress: Callable[[float], None] | None = None) -> Sequence[Any]:
         """Levels for a viewer, finest first, each at most twice as coarse as the one before.
 
         Levels that the file lacks are area means of the next finer one of the file. The
         last is an array in memory of at most 2048 px on its long side (a viewer reads it
         whole, on its main thread); the others are dask arrays in chunks of 1024 px. The
         first call reads the last level: make it in a worker. Damaged tiles are hatched.
+
+        The means of a large slide of one level are made once and kept on disk
+        (`pyramid_cache`); `on_progress` is told the share that is done while they are, and
+        what it raises ends the work.
         """
         if self._view is None:
-            arrays = [LevelArray(self, level) for level in self._view_plan]
+            kept = self._kept_levels(on_progress)
+            arrays = [LevelArray(self, level, kept) for level in self._view_plan]
             self._view = [*(lazy_array(a) for a in arrays[:-1]), arrays[-1].whole()]
         return list(self._view)
+
+    def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:
+        """Means of level 0 from the disk cache, where making them anew would take long."""
+        factors = [v.factor for v in self._view_plan if v.level == 0 and v.factor > 1]
+        if not factors or factors[-1] < _FAR:
+            return None
+        from napari_hagmil.slide import pyramid_cache  # which needs this module
+
+        if self.shape[0] * self.shape[1] < pyramid_cache.WORTH_PIXELS:
+            return None
+        kept = pyramid_cache.open_cached(self, factors, on_progress)
+        if kept is not None:
+            weakref.finalize(self, kept.close)
+        return kept
 
     def _downsample(self, level: int) -> tuple[float, float]:
         shape = self.reader.facts.grids[level].shape

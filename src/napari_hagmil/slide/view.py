@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import dask.array as da
 import numpy as np
 
+from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.protocol import Pixels
 from napari_hagmil.slide.resample import area_mean, blocks
@@ -38,6 +40,14 @@ class _Source(Protocol):
 
     @property
     def reader(self) -> Any: ...
+
+
+class KeptLevels(Protocol):
+    """Means of level 0 that were made before, by 2, by 4 and so on."""
+
+    def read(  # noqa: D102
+        self, index: int, top_left: tuple[int, int], shape: tuple[int, int]
+    ) -> Pixels: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,9 @@ class LevelArray:
 
     ndim = 3
 
-    def __init__(self, slide: _Source, view: ViewLevel) -> None:
+    def __init__(self, slide: _Source, view: ViewLevel, kept: KeptLevels | None = None) -> None:
         self._slide, self._view = slide, view
+        self._kept = kept if view.level == 0 and view.factor > 1 else None
         rows, columns = slide.reader.facts.grids[view.level].shape
         self._source = (rows, columns)
         f = view.factor
@@ -118,6 +129,9 @@ class LevelArray:
 
     def _read(self, y: int, x: int, height: int, width: int) -> Pixels:
         f = self._view.factor
+        if self._kept is not None:
+            with contextlib.suppress(SlideReadError):  # the slide itself has it still
+                return self._kept.read(f.bit_length() - 2, (y, x), (height, width))
         out = np.empty((height, width, self.shape[2]), self.dtype)
         for rows, columns in blocks((height, width), max(1, BLOCK_PIXELS // f**2)):
             top, left = (y + rows.start) * f, (x + columns.start) * f
