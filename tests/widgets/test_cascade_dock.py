@@ -23,7 +23,14 @@ def dock(viewer, scratch_bundle, wait_until):
     made.close()
 
 
+def pages(widget):
+    tabs = widget.window().findChild(CascadeDock).tabs
+    return [tabs.widget(i) for i in range(tabs.count())]
+
+
 def click(button):
+    page = next(p for p in pages(button) if p.isAncestorOf(button))
+    page.window().findChild(CascadeDock).tabs.setCurrentWidget(page)
     QTest.mouseClick(button, Qt.MouseButton.LeftButton)
 
 
@@ -69,7 +76,7 @@ def test_clicking_run_brings_a_layer_per_depth_the_branches_and_the_regions(
     assert all([str(u) for u in layer.units] == ["micrometer"] * 2 for layer in viewer.layers)
     assert [layer.visible for layer in viewer.layers] == [True, False, False, True, True, True]
     assert "at 40×" in dock.findings.prediction.text()
-    assert "patches encoded of" in dock.findings.cost.text()
+    assert "patches looked at of" in dock.findings.cost.text()
 
 
 def test_the_canvas_shows_the_attention_over_the_slide(dock, viewer, phantom, wait_until):
@@ -142,8 +149,8 @@ def test_the_pointer_is_answered_with_raw_attention_and_rank(dock, viewer, phant
 
     for callback in viewer.mouse_move_callbacks:
         callback(viewer, Event)
-    assert f"raw {facts.attention:.3g}" in dock.pointer.label.text()
-    assert f"rank 1/{facts.n_nodes}" in dock.pointer.label.text()
+    assert f"<td>{facts.attention:.3g}</td>" in dock.pointer.label.text()
+    assert f"<td>1/{facts.n_nodes}" in dock.pointer.label.text()
     assert {f.status for f in dock.session.node_facts(1.0, 1.0)} == {"not visited"}
 
 
@@ -155,7 +162,7 @@ def test_a_broken_file_is_one_sentence_and_the_open_slide_stays(
     broken.write_bytes(phantom.read_bytes()[:700])
     dock.open(broken)
     wait_until(lambda: not dock._work.busy)
-    assert "broken.svs" in dock.run_panel.error.text()
+    assert "broken.svs" in dock.slide_panel.error.text()
     assert dock.session.slide.name == "phantom.tiff"
     assert dock.run_panel.run_button.isEnabled()
 
@@ -223,12 +230,13 @@ def test_a_broken_bundle_is_one_sentence(dock, scratch_bundle, tmp_path):
     shutil.copytree(scratch_bundle, copy)
     (copy / "config.json").write_text("{}")
     dock.run_panel.add_model(str(copy))
-    assert dock.run_panel.error.text()
+    assert dock.run_panel.missing.text()
+    assert dock.session.model_name == str(scratch_bundle)
 
 
 def test_the_dock_fits_a_small_window(dock, viewer, phantom, wait_until):
     open_slide(dock, phantom, wait_until)
     run(dock, wait_until)
     assert dock.width() <= 420
-    content = dock.run_panel.parentWidget()
-    assert content.minimumSizeHint().width() <= dock.width()
+    for page in pages(dock.run_panel):
+        assert page.content.minimumSizeHint().width() <= page.viewport().width()

@@ -7,7 +7,9 @@ exported without it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_hagmil.cascade.compare import DepthChange, compare
 from napari_hagmil.cascade.forecast import DepthForecast, Plan, forecast
+from napari_hagmil.cascade.pruned import SecondLook
 from napari_hagmil.cascade.result import (
     CascadeResult,
     Cost,
@@ -24,16 +26,19 @@ from napari_hagmil.cascade.steering import Steering, load_steering
 from napari_hagmil.cascade.trace import NodeFacts, StageIndex
 
 if TYPE_CHECKING:
-    from napari_hagmil.cascade.run import CascadeConfig, is_same_bag, iter_cascade, look
+    from napari_hagmil.cascade.ask import second_look, without_branch
+    from napari_hagmil.cascade.run import CascadeConfig, iter_cascade
 
 __all__ = [
     "CascadeConfig",
     "CascadeResult",
     "Cost",
+    "DepthChange",
     "DepthForecast",
     "ModelFacts",
     "NodeFacts",
     "Plan",
+    "SecondLook",
     "Settings",
     "SlideFacts",
     "SlideResult",
@@ -41,17 +46,25 @@ __all__ = [
     "StageIndex",
     "Steering",
     "called_class",
+    "compare",
     "forecast",
-    "is_same_bag",
     "iter_cascade",
     "load_steering",
-    "look",
     "node_statuses",
+    "second_look",
     "select_top",
+    "without_branch",
 ]
+
+_NEEDS_TORCH = {
+    "CascadeConfig": "run",
+    "iter_cascade": "run",
+    "second_look": "ask",
+    "without_branch": "ask",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("CascadeConfig", "is_same_bag", "iter_cascade", "look"):
-        return getattr(import_module("napari_hagmil.cascade.run"), name)
+    if name in _NEEDS_TORCH:
+        return getattr(import_module(f"napari_hagmil.cascade.{_NEEDS_TORCH[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

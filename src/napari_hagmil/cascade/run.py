@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -85,21 +85,16 @@ def iter_cascade(
         vetoed = config.steering.vetoed(quadtree.grids[depth], nodes)
         asked = nodes[~vetoed]
         before = known[depth] if depth < len(known) else None
-        if before is not None and is_same_bag(before, asked):
-            seen, unread = before.nodes, before.unread
-            logits, attention = before.logits, before.attention
-        else:
-            bag, unread, seen = _readable(features(depth, asked), asked)
-            logits, attention = look(model.stages[depth], bag, depth)
+        if before is None or not is_same_bag(before, asked):
+            before = look_at(model, features, depth, asked)
+        seen, attention = before.nodes, before.attention
         chosen = np.empty(0, dtype=np.intp)
         pinned = config.steering.pinned(quadtree.grids[depth], seen)
         if depth < config.last_depth:
             chosen = select_followed(attention, config.budget[depth], pinned)
         followed = np.zeros(len(seen), dtype=bool)
         followed[chosen] = True
-        yield Stage(
-            depth, seen, attention, logits, followed, pinned & followed, unread, nodes[vetoed]
-        )
+        yield replace(before, followed=followed, pinned=pinned & followed, vetoed=nodes[vetoed])
         nodes = children(_ordered(seen[chosen], config.order))
 
 
@@ -110,6 +105,14 @@ def is_same_bag(stage: Stage, asked: Nodes) -> bool:
     return bool(np.array_equal(asked[~is_among(asked, stage.unread)], stage.nodes))
 
 
+def look_at(model: StageModels, features: FeatureSource, depth: int, nodes: Nodes) -> Stage:
+    """Look at any bag of one depth; nothing of it is followed."""
+    bag, unread, seen = _readable(features(depth, nodes), nodes)
+    logits, attention = _look(model.stages[depth], bag, depth)
+    nothing = np.zeros(len(seen), dtype=bool)
+    return Stage(depth, seen, attention, logits, nothing, nothing, unread)
+
+
 def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nodes]:
     """Split off the nodes whose features are NaN: (bag, unread nodes, nodes in the bag)."""
     read = ~torch.isnan(bag).any(1)
@@ -117,16 +120,9 @@ def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nod
     return bag[read], nodes[~mask], nodes[mask]
 
 
-def look(
+def _look(
     stage_model: torch.nn.Module, bag: torch.Tensor, depth: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Logits (classes,) and attention (n,) of one bag of features, (n, d).
-
-    Raises
-    ------
-    SlideReadError
-        When the bag is empty.
-    """
     if not len(bag):
         raise SlideReadError(
             f"depth {depth} of the cascade has nothing to look at: every place was unreadable or "

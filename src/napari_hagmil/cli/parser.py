@@ -190,6 +190,11 @@ def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="which slides (default test where the table names test slides, else all)",
     )
     verb.add_argument(
+        "--youden",
+        action="store_true",
+        help="also call by the threshold that the table's validation slides choose",
+    )
+    verb.add_argument(
         "--factors",
         type=_factors,
         metavar="F[,F…]",

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from napari.utils.colormaps import Colormap
 from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
 from napari_hagmil.attention import attention_map, branch_outlines
 from napari_hagmil.cascade import Stage
 from napari_hagmil.geometry import magnification_label, overlay_placement
-from napari_hagmil.quadtree import PatchGrid
+from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
 
 LayerTuple = tuple[Any, dict[str, Any], str]
@@ -30,10 +31,13 @@ ATTENTION_COLORMAP = "cividis"
 #: Strong enough to see from afar, clear enough to see the nuclei under it.
 ATTENTION_OPACITY = 0.4
 
-#: Outline of a branch by depth: light to strong, over pink and over violet.
-BRANCH_COLORS = ("#00e5ff", "#7cff4f", "#ffd400", "#ff8c1a", "#ff4fd8")
+#: Outline of a branch by depth: light, over pink and over violet, and told apart by
+#: colour-blind people; a finer depth lies inside a coarser one anyway.
+BRANCH_COLORS = ("#00e5ff", "#ffe14d", "#ffffff", "#ff8c1a", "#b3ff66")
 CUT_COLOR = "#5b647099"
-UNREAD_COLOR = "#ff2222"
+UNREAD_COLOR = "#ff5c1a"
+#: A dark veil over what was never seen at high power: what was seen stands out.
+UNSEEN_COLOR, UNSEEN_OPACITY = (0.02, 0.03, 0.08, 1.0), 0.55
 
 
 def slide_layer(slide: Slide) -> LayerTuple:
@@ -117,7 +121,7 @@ def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: flo
     shapes take seconds, and nobody edits an outline by accident.
     """
     # The attention of the finest depth already shows which leaves were looked at.
-    outlines = branch_outlines(grids, stages).only("followed", "pinned", "cut", "unread")
+    outlines = branch_outlines(grids, stages).only("followed", "pinned", "cut")
     corners = outlines.rectangles * mpp
     segments = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
     color_of = {
@@ -146,6 +150,65 @@ def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: flo
 
 
 def _branch_color(depth: int, status: str) -> str:
-    if status == "cut":
-        return CUT_COLOR
-    return UNREAD_COLOR if status == "unread" else BRANCH_COLORS[depth % len(BRANCH_COLORS)]
+    return CUT_COLOR if status == "cut" else BRANCH_COLORS[depth % len(BRANCH_COLORS)]
+
+
+def unread_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float) -> LayerTuple:
+    """A cross over every place that the file could not give."""
+    corners = branch_outlines(grids, stages).only("unread").rectangles * mpp
+    top_left, top_right, bottom_right, bottom_left = corners.transpose(1, 0, 2)
+    segments = np.concatenate(
+        [
+            np.stack([top_left, bottom_right - top_left], axis=1),
+            np.stack([top_right, bottom_left - top_right], axis=1),
+        ]
+    )
+    return (
+        segments,
+        {
+            "name": "Unread",
+            "ndim": 2,
+            "vector_style": "line",
+            "edge_color": np.tile(transform_color(UNREAD_COLOR), (len(segments), 1)),
+            "edge_width": 1.0,
+            "units": ("um", "um"),
+            "metadata": {KEY: {"unread": True}},
+        },
+        "vectors",
+    )
+
+
+def unseen_layer(grid: PatchGrid, tissue: Nodes, stage: Stage | None, mpp: float) -> LayerTuple:
+    """A veil over the tissue that the last depth has not looked at.
+
+    Parameters
+    ----------
+    grid : PatchGrid
+        Of the last depth.
+    tissue : (n, 2) int64
+        All its nodes with tissue.
+    stage : Stage or None
+        What it looked at; None: nothing yet.
+    mpp : float
+        µm per level-0 pixel.
+    """
+    unseen = tissue if stage is None else tissue[~is_among(tissue, stage.nodes)]
+    veil = attention_map(grid, unseen, np.ones(len(unseen)), crop=False)
+    scale, translate = overlay_placement(veil.downsample, mpp, veil.origin)
+    return (
+        veil.values,
+        {
+            "name": "Never seen at high power",
+            "scale": scale,
+            "translate": translate,
+            "units": ("um", "um"),
+            "rgb": False,
+            "colormap": Colormap([UNSEEN_COLOR, UNSEEN_COLOR], name="unseen"),
+            "contrast_limits": (0.0, 1.0),
+            "interpolation2d": "nearest",
+            "blending": "translucent",
+            "opacity": UNSEEN_OPACITY,
+            "metadata": {KEY: {"unseen": True}},
+        },
+        "image",
+    )

@@ -1,7 +1,7 @@
 """The state of one sitting at one slide.
 
 The widgets show it and send wishes. Signals are emitted by the thread that calls, which for
-all but `run` and `make_ready` must be the main one.
+all but `run`, `make_ready` and `make_reading` must be the main one.
 """
 
 from __future__ import annotations
@@ -11,25 +11,27 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+import numpy as np
 from psygnal import Signal
 
 from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
 from napari_hagmil.bags import EncodingProgress
-from napari_hagmil.cascade import NodeFacts, SlideResult, Stage, StageIndex
-from napari_hagmil.encoders import Encoder
+from napari_hagmil.cascade import (
+    DepthChange,
+    NodeFacts,
+    SlideResult,
+    Stage,
+    StageIndex,
+    Steering,
+    compare,
+)
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import (
-    Options,
-    Reading,
-    load_model,
-    prepare,
-    read_stages,
-    summarize,
-)
+from napari_hagmil.pipeline import Options, Reading, read_stages, summarize
 from napari_hagmil.quadtree import PatchGrid
-from napari_hagmil.review import Sitting, open_sitting
+from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
+from napari_hagmil.session.ready import Readiness, reading_key
 from napari_hagmil.session.words import sentence
 from napari_hagmil.slide import Slide
 
@@ -71,6 +73,7 @@ class Session:
     stage_found = Signal(object)
     finished = Signal(object)
     failed = Signal(str)
+    review_changed = Signal(object, str)
 
     def __init__(self) -> None:
         self.slide: Slide | None = None
@@ -84,10 +87,7 @@ class Session:
         self.seconds: list[float] = []
         self.before: tuple[Stage, ...] = ()
         self.result: SlideResult | None = None
-        self.reading: Reading | None = None
-        self._reading_key: tuple[object, ...] = ()
-        self._networks: tuple[CascadeModel, Encoder] | None = None
-        self._networks_key: tuple[str, str] = ("", "")
+        self._ready = Readiness()
         self._known: list[Stage] = []
         self._index: list[StageIndex] = []
         self._known_key: tuple[object, ...] = ()
@@ -103,10 +103,12 @@ class Session:
     def adopt(self, slide: Slide) -> None:
         """Make an open slide the one that is read; the one before is closed."""
         before, self.slide = self.slide, slide
-        self.result, self.reading = None, None
+        self.result = None
+        self._ready.forget()
         self._forget()
         self._leave()
         self.sitting = open_sitting(slide.path, slide.fingerprint)
+        self.sitting.changed.connect(self._pass_on)
         if before is not None and before is not slide:
             before.close()
         self.slide_changed.emit(slide)
@@ -119,6 +121,9 @@ class Session:
         if self.slide is not None:
             self.slide.close()
             self.slide = None
+
+    def _pass_on(self, state: ReviewState, action: str) -> None:
+        self.review_changed.emit(state, action)
 
     def _leave(self) -> None:
         """Let go of the review; what was decided is on disk."""
@@ -137,13 +142,31 @@ class Session:
 
     def options(self) -> Options:
         """What the next run would be asked."""
-        return Options(budget=self.budget, device=self.device, last_depth=self.last_depth)
+        return Options(
+            budget=self.budget,
+            device=self.device,
+            steering=self.steering,
+            last_depth=self.last_depth,
+        )
+
+    @property
+    def steering(self) -> Steering:
+        """What the reader of the slide wants followed and left out."""
+        if self.sitting is None:
+            return Steering()
+        state = self.sitting.state
+        return Steering(state.pins, tuple(np.array(ring) for ring in state.vetoes))
+
+    @property
+    def changes(self) -> tuple[DepthChange, ...]:
+        """What the last run has changed against the complete one before it."""
+        return compare(self.before, self.stages)
 
     def cost(self) -> RunCost | None:
         """What the next run would cost; None before `make_ready` has found the tissue."""
-        if self.reading is None or self._reading_key != self._key():
+        if self.reading is None or self._ready.key != self._key():
             return None
-        known = self._known if self._known_key == self._reading_key else []
+        known = self._known if self._known_key == self._ready.key else []
         return run_cost(self.reading, self.options(), known)
 
     def make_ready(self) -> str:
@@ -156,7 +179,7 @@ class Session:
         """
         try:
             if self.slide is not None:
-                time_a_trial(self._prepared(self.slide))
+                time_a_trial(self.make_reading(self.slide))
         except HagmilError as error:
             return sentence(error)
         return ""
@@ -189,7 +212,7 @@ class Session:
         """
         if self.slide is None:
             raise HagmilError("the cascade needs an open slide, and none is open; open one")
-        reading = self._prepared(self.slide)
+        reading = self.make_reading(self.slide)
 
         def tick(progress: EncodingProgress) -> None:
             if self._cancel.is_set():
@@ -219,6 +242,11 @@ class Session:
             )
         self.set_state("done" if complete else "cancelled")
         self.finished.emit(self.result)
+
+    @property
+    def reading(self) -> Reading | None:
+        """The slide under the model, once it is ready to be read."""
+        return self._ready.reading
 
     @property
     def mpp(self) -> float:
@@ -251,8 +279,7 @@ class Session:
 
     def _key(self) -> tuple[object, ...]:
         """What features and attention depend on."""
-        slide = self.slide
-        return (slide and slide.fingerprint, slide and slide.mpp, self.model_name, self.device)
+        return reading_key(self.slide, self.model_name, self.device)
 
     def _forget(self) -> None:
         self.stages, self.seconds, self.before, self._known = [], [], (), []
@@ -263,13 +290,7 @@ class Session:
         last = stage.depth == len(grids) - 1
         return StageIndex(stage, grids[stage.depth], self.mpp, last=last)
 
-    def _prepared(self, slide: Slide) -> Reading:
-        key = self._key()
-        if self.reading is None or key != self._reading_key:
-            networks_key = (self.model_name, self.device)
-            if self._networks is None or self._networks_key != networks_key:
-                self._networks = load_model(self.model_name, device=self.device)
-                self._networks_key = networks_key
-            reading = prepare(slide, *self._networks)
-            self.reading, self._reading_key = reading, key
-        return self.reading
+    def make_reading(self, slide: Slide) -> Reading:
+        """Load the model and find the tissue, unless that is done; for a worker's thread."""
+        rings = self.sitting.state.tissue if self.sitting else None
+        return self._ready.make(slide, self.model_name, self.device, rings)

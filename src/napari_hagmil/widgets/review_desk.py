@@ -67,7 +67,6 @@ class ReviewDesk:
         self.layers = ReviewLayers(viewer, self._take_edit)
         self.tools = ReviewTools(self)
         session.slide_changed.connect(self._sit_down)
-        session.finished.connect(self._take_findings)
         if session.slide is not None:
             self._sit_down(session.slide)
 
@@ -211,7 +210,9 @@ class ReviewDesk:
         seen = self.session.regions(quantile=1 - share / 100)
         at = magnification_label(self.session.grids[depth].downsample * slide.mpp)
         whence = f"{self.session.model_name} at {at}"
-        self.change("find regions", **edit.found(self.state, seen, depth=depth, provenance=whence))
+        fields = edit.found(self.state, seen, depth=depth, provenance=whence)
+        # Budgets that are tried one after the other are one step.
+        self.change("find regions", coalesce="find regions", **fields)
 
     def say(self, words: str) -> None:
         """Tell the reader of the slide something."""
@@ -234,9 +235,6 @@ class ReviewDesk:
             self.layers.path_class = self.path_class
             self.layers.show(self.state, self.mpp, self.current)
         self.changed.emit()
-
-    def _take_findings(self, result: Any) -> None:
-        self.find()
 
     def _take_edit(self, what: str, members: Any) -> None:
         self.change(_EDITED[what], **{what: members})

@@ -1,4 +1,4 @@
-"""Choose model, device and budget; run the cascade, watch it, stop it."""
+"""Choose model, device and budget, see the price; run the cascade, watch it, stop it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -18,12 +19,21 @@ from qtpy.QtWidgets import (
 
 from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import SUFFIX
-from napari_hagmil.encoders import DEVICES
+from napari_hagmil.encoders import DEVICES, ENCODERS
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
+from napari_hagmil.models import BundleConfig
+from napari_hagmil.session import Choice, RunCost
+from napari_hagmil.widgets.budget_row import BudgetRow
+from napari_hagmil.widgets.style import (
+    ERROR_COLOR,
+    QUIET_COLOR,
+    Section,
+    duration,
+    show_text,
+    text_label,
+)
 
 _OTHER = "Other bundle…"
-_MAX_BUDGET = 100_000
 
 
 class RunPanel(Section):
@@ -35,65 +45,104 @@ class RunPanel(Section):
         The buttons.
     model_chosen : str
         A bundle's name or path.
+    plan_changed
+        Another budget, last depth or device is wanted.
     """
 
     run_asked = Signal()
     cancel_asked = Signal()
     model_chosen = Signal(str)
+    plan_changed = Signal()
 
     def __init__(self, models: Sequence[str]) -> None:
         super().__init__("Cascade")
-        self.model = QComboBox()
+        self.model, self.encoder, self.device = QComboBox(), QComboBox(), QComboBox()
         for name in models:
             self.model.addItem(name, name)
         self.model.addItem(_OTHER, None)
-        self.device = QComboBox()
+        self.encoder.addItems(list(ENCODERS))
+        self.encoder.setToolTip("Features fit only the model that was trained on them")
         self.device.addItems(DEVICES)
+        self.down_to = QComboBox()
         self.form = QFormLayout()
-        self.form.addRow("Model", self.model)
-        self.form.addRow("Device", self.device)
+        self.form.setVerticalSpacing(4)
+        for label, box in (
+            ("Model", self.model),
+            ("Encoder", self.encoder),
+            ("Device", self.device),
+            ("Go down to", self.down_to),
+        ):
+            box.setMinimumWidth(10)
+            self.form.addRow(label, box)
         self.body.addLayout(self.form)
+        self.missing = text_label(color=ERROR_COLOR, selectable=True)
         self.intended_use = text_label(color=QUIET_COLOR)
-        self.add(self.intended_use)
-        self.budgets: list[QSpinBox] = []
-        self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.run_button, 2)
-        buttons.addWidget(self.cancel_button, 1)
-        self.body.addLayout(buttons)
-        self.progress = QProgressBar()
-        self.progress.hide()
-        self.error = text_label(color=ERROR_COLOR, selectable=True)
-        self.add(self.progress, self.error)
+        self.add(self.missing, self.intended_use)
+        self.rows: list[BudgetRow] = []
+        self.budget_form = QFormLayout()
+        self.budget_form.setVerticalSpacing(4)
+        self.body.addLayout(self.budget_form)
+        self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
         self.cancel_button.clicked.connect(self.cancel_asked)
         self.model.activated.connect(self._choose_model)
+        self.device.currentTextChanged.connect(lambda _: self.plan_changed.emit())
+        self.down_to.activated.connect(lambda _: self.plan_changed.emit())
+        self._encoders: dict[str, str] = {}
         self.set_state("empty")
 
-    def show_budget(self, mpp: Sequence[float], budget: Sequence[int]) -> None:
-        """One number per depth but the last: how many nodes are opened."""
-        for spin in self.budgets:
-            self.form.removeRow(spin)
-        self.budgets = []
-        for depth_mpp, k in zip(mpp, budget, strict=False):
-            spin = QSpinBox()
-            spin.setRange(1, _MAX_BUDGET)
-            spin.setValue(int(k))
-            label = magnification_label(depth_mpp)
-            spin.setToolTip(
-                f"How many {label} patches, those with the highest attention, are opened into "
-                "their four children"
-            )
-            self.form.addRow(f"Follow at {label}", spin)
-            self.budgets.append(spin)
+    @property
+    def budgets(self) -> list[QSpinBox]:
+        """The boxes with the numbers, coarse to fine; the last depth has none."""
+        return [row.spin for row in self.rows[:-1]]
 
-    def show_intended_use(self, text: str) -> None:
-        """What the chosen model is for, in the words of its bundle."""
-        show_text(self.intended_use, text)
+    def show_model(self, config: BundleConfig) -> None:
+        """Offer a budget for each depth of a model, its own as the start."""
+        for row in self.rows:
+            self.budget_form.removeRow(row)
+        self.rows = []
+        self.down_to.clear()
+        for depth, mpp in enumerate(config.mpp):
+            label = magnification_label(mpp)
+            budget = config.budget[depth] if depth < len(config.budget) else None
+            row = BudgetRow(label, budget)
+            row.changed.connect(self.plan_changed)
+            self.budget_form.addRow(f"Follow at {label}" if budget else label, row)
+            self.rows.append(row)
+            self.down_to.addItem(label)
+        self.down_to.setCurrentIndex(len(config.mpp) - 1)
+        self.encoder.setCurrentText(config.encoder.name)
+        self._mark_encoders(config.encoder.name)
+        show_text(self.intended_use, config.intended_use)
+
+    def show_missing(self, sentence: str) -> None:
+        """Say why the chosen model cannot be used here; nothing when it can."""
+        show_text(self.missing, sentence)
+
+    def mark_choices(self, encoders: Sequence[Choice], devices: Sequence[Choice]) -> None:
+        """Grey out what cannot be used here, with the reason as its tooltip."""
+        self._encoders = {choice.name: choice.missing for choice in encoders}
+        self._mark_encoders(self.encoder.currentText())
+        for choice in devices:
+            _mark(self.device, choice.name, choice.missing)
+
+    def show_cost(self, cost: RunCost | None, n_nodes: Sequence[int]) -> None:
+        """The price of the next run, per depth and in all."""
+        for depth, row in enumerate(self.rows):
+            known = cost is not None and depth < len(cost.depths)
+            row.show_price(cost.depths[depth] if cost is not None and known else None)
+            if depth < len(n_nodes):
+                row.set_most(n_nodes[depth])
+        show_text(self.cost, "" if cost is None else _priced(cost))
 
     def chosen_budget(self) -> tuple[int, ...] | None:
         """The numbers in the boxes; None where there are none."""
         return tuple(spin.value() for spin in self.budgets) or None
+
+    def chosen_depth(self) -> int | None:
+        """Where the run is to end; None: as deep as it goes."""
+        index = self.down_to.currentIndex()
+        return None if index < 0 or index == self.down_to.count() - 1 else index
 
     def set_state(self, state: str) -> None:
         """Enable what makes sense now."""
@@ -102,7 +151,7 @@ class RunPanel(Section):
         self.run_button.setText("Run again" if state in ("done", "cancelled") else "Run cascade")
         self.cancel_button.setEnabled(state == "running")
         self.progress.setVisible(running)
-        for widget in (self.model, self.device, *self.budgets):
+        for widget in (self.model, self.device, self.encoder):
             widget.setEnabled(not running)
         if running:
             self.show_error("")
@@ -137,6 +186,28 @@ class RunPanel(Section):
         self.model.setCurrentIndex(0)
         self.model_chosen.emit(path)
 
+    def _add_run_controls(self) -> None:
+        self.cost = text_label()
+        self.live = QCheckBox("Update as the budget changes")
+        self.live.setToolTip("After a run: only branches that are new are read and encoded")
+        self.live.setChecked(True)
+        self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        self.add(self.cost)
+        self.body.addLayout(buttons)
+        self.progress = QProgressBar()
+        self.progress.hide()
+        self.error = text_label(color=ERROR_COLOR, selectable=True)
+        self.add(self.progress, self.error, self.live)
+
+    def _mark_encoders(self, wanted: str) -> None:
+        for name in ENCODERS:
+            unfit = f"The model was trained on features of {wanted}, and cannot use these"
+            reason = self._encoders.get(name, "") or ("" if name == wanted else unfit)
+            _mark(self.encoder, name, reason)
+
     def _choose_model(self) -> None:
         if self.model.currentData() is not None:
             self.model_chosen.emit(self.chosen_model())
@@ -146,3 +217,21 @@ class RunPanel(Section):
             self.add_model(path)
         else:
             self.model.setCurrentIndex(0)
+
+
+def _mark(box: QComboBox, name: str, missing: str) -> None:
+    """Enable an entry, or grey it out with the reason as its tooltip."""
+    item = box.model().item(box.findText(name))
+    if item is not None:
+        item.setEnabled(not missing)
+        item.setToolTip(missing)
+
+
+def _priced(cost: RunCost) -> str:
+    if not cost.new:
+        return "The next run encodes nothing new."
+    upto = "" if cost.exact else "up to "
+    text = f"The next run encodes {upto}{cost.new:,} new patches"
+    return text + (
+        "." if cost.seconds is None else f", {upto or 'about '}{duration(cost.seconds)}."
+    )

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from napari_hagmil.geometry import PLAUSIBLE_MPP, magnification_label
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.style import (
+    ERROR_COLOR,
     QUIET_COLOR,
     WARNING_COLOR,
     Section,
@@ -54,13 +55,14 @@ class SlidePanel(Section):
         self.name = text_label("No slide is open.", selectable=True)
         self.facts = text_label(color=QUIET_COLOR)
         self.warning = text_label(color=WARNING_COLOR)
+        self.error = text_label(color=ERROR_COLOR, selectable=True)
         self._folder = str(Path.home())
         buttons = QHBoxLayout()
         buttons.addWidget(self.open_button)
         buttons.addWidget(self.phantom_button)
         self.body.addLayout(buttons)
         self.mpp_row = self._make_mpp_row()
-        self.add(self.name, self.facts, self.warning, self.mpp_row)
+        self.add(self.error, self.name, self.facts, self.warning, self.mpp_row)
         self.open_button.clicked.connect(self._ask_path)
         self.phantom_button.clicked.connect(self.phantom_asked)
 
@@ -78,9 +80,14 @@ class SlidePanel(Section):
         show_text(self.warning, "\n".join(slide.warnings))
         self.mpp_row.setVisible(slide.mpp is None)
 
+    def show_error(self, sentence: str) -> None:
+        """Say why a slide could not be opened."""
+        show_text(self.error, sentence)
+
     def show_busy(self, what: str) -> None:
         """Say what is being opened."""
         show_text(self.name, what)
+        show_text(self.error, "")
         show_text(self.facts, "")
         show_text(self.warning, "")
         self.mpp_row.hide()

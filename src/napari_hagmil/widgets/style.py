@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 #: Neither dock grows wider than this, px.
 MAX_WIDTH = 420
@@ -29,6 +29,26 @@ class Section(QFrame):  # type: ignore[misc]
         """Put widgets below each other."""
         for widget in widgets:
             self.body.addWidget(widget)
+
+
+class Page(QScrollArea):  # type: ignore[misc]
+    """A tab of a dock: panels below each other, scrolled where the window is too small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.content = QWidget()
+        self.column = QVBoxLayout(self.content)
+        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.addStretch(1)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(self.content)
+
+    def add(self, *panels: QWidget) -> None:
+        """Put panels below those that are there."""
+        for panel in panels:
+            self.column.insertWidget(self.column.count() - 1, panel)
 
 
 def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> QLabel:
@@ -62,3 +82,12 @@ def percent(share: float) -> str:
 def millimetres(height: int, width: int, mpp: float) -> str:
     """Size of a slide: ``"4.1 × 3.0 mm"``, width first as people say it."""
     return f"{width * mpp / 1000:.1f} × {height * mpp / 1000:.1f} mm"
+
+
+def duration(seconds: float) -> str:
+    """A length of time for people: ``"3 s"``, ``"2 min"``, ``"1.5 h"``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

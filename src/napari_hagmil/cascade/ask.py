@@ -1,0 +1,74 @@
+"""Questions to the model after a run: without a branch, and with branches that were cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade.pruned import SecondLook, extended_bag, judge, sample_cut
+from napari_hagmil.cascade.result import Stage
+from napari_hagmil.cascade.run import StageModels, look_at
+from napari_hagmil.cascade.trace import within_branch
+
+
+def without_branch(
+    model: StageModels,
+    features: FeatureSource,
+    stages: Sequence[Stage],
+    branch: tuple[int, tuple[int, int]],
+) -> list[NDArray[np.float64] | None]:
+    """Class probabilities of every stage when one branch is taken out of its bag.
+
+    No other branch takes its place: the budget is not spent anew. None where the bag would
+    be empty.
+
+    Parameters
+    ----------
+    model, features, stages
+        Of the run.
+    branch : (depth, (row, column))
+        The node that the branch starts with; it and all below it are taken out.
+    """
+    found: list[NDArray[np.float64] | None] = []
+    for stage in stages:
+        inside = within_branch(stage.nodes, stage.depth, branch)
+        if not inside.any():
+            found.append(stage.probabilities)
+        elif inside.all():
+            found.append(None)
+        else:
+            rest = look_at(model, features, stage.depth, stage.nodes[~inside])
+            found.append(rest.probabilities)
+    return found
+
+
+def second_look(
+    model: StageModels,
+    features: FeatureSource,
+    stages: Sequence[Stage],
+    sample: tuple[int, int, int],
+) -> SecondLook | None:
+    """Open some of the branches that a stage cut, and judge what they hide.
+
+    Parameters
+    ----------
+    model, features, stages
+        Of the run; it must have reached the depth below.
+    sample : (depth, n, seed)
+        The stage that cut them, how many to draw, and the seed of the draw.
+
+    Returns
+    -------
+    SecondLook or None
+        None where nothing was cut.
+    """
+    depth, n, seed = sample
+    drawn = sample_cut(stages[depth], n, np.random.default_rng(seed))
+    if not len(drawn):
+        return None
+    nodes = extended_bag(stages[depth + 1], drawn)
+    seen = look_at(model, features, depth + 1, nodes)
+    return judge(stages[depth], stages[depth + 1], drawn, seen)

@@ -1,0 +1,68 @@
+"""Networks, tissue and quadtree, kept as long as they fit what is asked for."""
+
+from __future__ import annotations
+
+from napari_hagmil.encoders import Encoder
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.pipeline import Reading, load_model, prepare
+from napari_hagmil.review import Outline
+from napari_hagmil.session.tissue import drawn_tissue
+from napari_hagmil.slide import Slide
+from napari_hagmil.tissue import segment_tissue
+
+#: What features and attention depend on: fingerprint, mpp, model, device.
+Key = tuple[object, ...]
+
+
+class Readiness:
+    """The reading of the slide in hand, made when it is first needed.
+
+    Attributes
+    ----------
+    reading : Reading or None
+        The last one made.
+    key : tuple
+        What it was made for.
+    """
+
+    def __init__(self) -> None:
+        self.reading: Reading | None = None
+        self.key: Key = ()
+        self._rings: tuple[Outline, ...] | None = None
+        self._networks: tuple[CascadeModel, Encoder] | None = None
+        self._named: tuple[str, str] = ("", "")
+
+    def forget(self) -> None:
+        """Let the reading go; the networks stay for the next slide."""
+        self.reading, self.key, self._rings = None, (), None
+
+    def make(
+        self, slide: Slide, model: str, device: str, rings: tuple[Outline, ...] | None
+    ) -> Reading:
+        """Load the networks and find the tissue, unless that is done; for a worker's thread.
+
+        Parameters
+        ----------
+        slide : Slide
+            What is read.
+        model, device : str
+            Names.
+        rings : tuple of Outline, optional
+            The tissue as it was drawn.
+        """
+        key = reading_key(slide, model, device)
+        if self._networks is None or self._named != (model, device):
+            self._networks, self._named = load_model(model, device=device), (model, device)
+        if self.reading is None or key != self.key:
+            drawn = None if rings is None else drawn_tissue(slide, rings)
+            self.reading, self.key = prepare(slide, *self._networks, tissue=drawn), key
+        elif rings != self._rings:
+            tissue = segment_tissue(slide) if rings is None else drawn_tissue(slide, rings)
+            self.reading = self.reading.with_tissue(tissue)
+        self._rings = rings
+        return self.reading
+
+
+def reading_key(slide: Slide | None, model: str, device: str) -> Key:
+    """What features and attention depend on."""
+    return (slide and slide.fingerprint, slide and slide.mpp, model, device)

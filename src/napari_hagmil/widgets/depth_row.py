@@ -1,0 +1,161 @@
+"""One depth of the findings: what it says, and how its attention is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qtpy.QtCore import QRectF, Qt, Signal
+from qtpy.QtGui import QColor, QPainter
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
+
+from napari_hagmil.cascade import Stage
+from napari_hagmil.plugin.layers import ATTENTION_OPACITY, BRANCH_COLORS
+from napari_hagmil.widgets.style import QUIET_COLOR, duration, percent
+
+#: Okabe and Ito's colours, which colour-blind people can tell apart; readable on dark grey.
+CLASS_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
+
+
+@dataclass(frozen=True)
+class DepthSays:
+    """What a row shows.
+
+    Attributes
+    ----------
+    label : str
+        The magnification.
+    stage : Stage
+        What was found.
+    seconds : float
+        What it took.
+    classes : tuple of str
+        In the order of the probabilities.
+    called : str
+        The class that the probabilities amount to.
+    """
+
+    label: str
+    stage: Stage
+    seconds: float
+    classes: tuple[str, ...]
+    called: str
+
+    @property
+    def verdict(self) -> str:
+        """The called class and its probability."""
+        return f"{self.called} {percent(self.stage.probabilities[self.classes.index(self.called)])}"
+
+
+class ProbabilityBar(QWidget):  # type: ignore[misc]
+    """Class probabilities as one bar, in colours that everybody can tell apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFixedHeight(8)
+        self.setMinimumWidth(60)
+        self.shares: tuple[float, ...] = ()
+
+    def show_shares(self, shares: tuple[float, ...], classes: tuple[str, ...]) -> None:
+        """Draw one piece per class."""
+        self.shares = shares
+        self.setToolTip(
+            "\n".join(f"{name} {percent(p)}" for name, p in zip(classes, shares, strict=True))
+        )
+        self.update()
+
+    def paintEvent(self, event: object) -> None:  # noqa: N802
+        """Paint the pieces side by side."""
+        painter, left = QPainter(self), 0.0
+        for i, share in enumerate(self.shares):
+            width = share * self.width()
+            color = QColor(CLASS_COLORS[i % len(CLASS_COLORS)])
+            painter.fillRect(QRectF(left, 0, width, self.height()), color)
+            left += width
+        painter.end()
+
+
+class DepthRow(QWidget):  # type: ignore[misc]
+    """Numbers, class probabilities, and the sliders of one depth.
+
+    Signals
+    -------
+    shown : bool
+        Its attention is to be shown or hidden.
+    opacity_changed, threshold_changed : float
+        0 to 1, and the percentile below which the slide is left clear.
+    """
+
+    shown = Signal(bool)
+    opacity_changed = Signal(float)
+    threshold_changed = Signal(float)
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.box, self.counts, self.verdict = QCheckBox(), QLabel(), QLabel()
+        self.bar = ProbabilityBar()
+        self.opacity = _slider(100, round(100 * ATTENTION_OPACITY), "Opacity of the attention")
+        self.threshold = _slider(99, 0, "Leave the slide clear below this percentile of attention")
+        self.above = QLabel("all")
+        self._color = BRANCH_COLORS[depth % len(BRANCH_COLORS)]
+        self._lay_out()
+        self.box.setChecked(True)
+        self.box.toggled.connect(self.shown)
+        self.opacity.valueChanged.connect(lambda v: self.opacity_changed.emit(v / 100))
+        self.threshold.valueChanged.connect(self._threshold_moved)
+
+    def tell(self, says: DepthSays) -> None:
+        """Show what was found."""
+        stage, followed = says.stage, int(says.stage.followed.sum())
+        self.box.setText(says.label)
+        self.box.setToolTip(f"Show the attention at {says.label}")
+        handed_on = (
+            f' · <span style="color:{self._color}">{followed:,} followed</span>' if followed else ""
+        )
+        unread = f" · {len(stage.unread):,} unread" if len(stage.unread) else ""
+        self.counts.setText(
+            f"{len(stage.nodes):,} looked at{handed_on}{unread} · {duration(says.seconds)}"
+        )
+        self.verdict.setText(says.verdict)
+        self.bar.show_shares(tuple(map(float, stage.probabilities)), says.classes)
+
+    def _lay_out(self) -> None:
+        self.counts.setTextFormat(Qt.TextFormat.RichText)
+        for label in (self.counts, self.verdict):
+            label.setWordWrap(True)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 2, 0, 2)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(self.box, 0, 0)
+        grid.addWidget(self.counts, 0, 1)
+        grid.addWidget(self.bar, 1, 0)
+        grid.addWidget(self.verdict, 1, 1)
+        says = QHBoxLayout()
+        for widget, stretch in (
+            (_quiet("Opacity"), 0),
+            (self.opacity, 2),
+            (_quiet("from"), 0),
+            (self.threshold, 2),
+            (self.above, 0),
+        ):
+            says.addWidget(widget, stretch)
+        grid.addLayout(says, 2, 0, 1, 2)
+        grid.setColumnStretch(1, 1)
+
+    def _threshold_moved(self, value: int) -> None:
+        self.above.setText(f"{value} %" if value else "all")
+        self.threshold_changed.emit(float(value))
+
+
+def _slider(most: int, value: int, tip: str) -> QSlider:
+    slider = QSlider(Qt.Orientation.Horizontal)
+    slider.setRange(0, most)
+    slider.setValue(value)
+    slider.setToolTip(tip)
+    slider.setMinimumWidth(40)
+    return slider
+
+
+def _quiet(text: str) -> QLabel:
+    label = QLabel(text)
+    label.setStyleSheet(f"color: {QUIET_COLOR};")
+    return label

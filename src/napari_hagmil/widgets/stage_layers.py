@@ -1,0 +1,241 @@
+"""What the cascade found, as layers: attention per depth, branches, what was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+from qtpy.QtCore import QTimer
+
+from napari_hagmil.plugin.layers import (
+    ATTENTION_OPACITY,
+    LayerTuple,
+    attention_layer,
+    branches_layer,
+    unread_layer,
+    unseen_layer,
+)
+from napari_hagmil.session import Session
+
+#: Width of outlines on the screen, px.
+_LINE_PX = 1.5
+
+#: Outlines are restyled when their width on the screen is off by more than this factor.
+_WIDTH_SLACK = 1.3
+
+#: Milliseconds within which stages that come together are drawn together.
+_TOGETHER = 15
+
+#: What can be shown and hidden, in the order it is drawn.
+KINDS = ("attention", "unseen", "branches", "unread")
+
+
+class StageLayers:
+    """Layers of the stages; those that exist are changed in place, which is quicker.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where layers are added.
+    session : Session
+        What is shown.
+
+    Attributes
+    ----------
+    shown : dict of str to bool
+        Whether each of `KINDS` is shown.
+    depth_shown : dict of int to bool
+        Whether a depth's attention is shown, while attention is.
+    opacity, threshold : dict of int to float
+        Of a depth's attention: 0 to 1, and the percentile below which it is left clear.
+    on_shown : callable
+        Told of `shown` whenever it may have changed.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session) -> None:
+        self.viewer, self.session = viewer, session
+        self.shown = {"attention": True, "unseen": False, "branches": True, "unread": True}
+        self.depth_shown: dict[int, bool] = {}
+        self.opacity: dict[int, float] = {}
+        self.threshold: dict[int, float] = {}
+        self._attention: dict[int, Layer] = {}
+        self._others: dict[str, Layer] = {}
+        self._line_um = 0.0
+        self.on_shown: Callable[[dict[str, bool]], None] = lambda shown: None
+        self._before_hiding: dict[str, bool] = {}
+        self._stale: set[int] = set()
+        self._soon = QTimer(singleShot=True, interval=_TOGETHER)
+        self._soon.timeout.connect(self.draw)
+        viewer.scene.camera.events.zoom.connect(self._keep_line_width)
+
+    def close(self) -> None:
+        """Let go of the viewer; its layers stay."""
+        self._soon.stop()
+        self.viewer.scene.camera.events.zoom.disconnect(self._keep_line_width)
+
+    def clear(self) -> None:
+        """Take all of it away."""
+        self._soon.stop()
+        self.keep_depths(0)
+        for kind in tuple(self._others):
+            self._drop(self._others.pop(kind))
+        self.depth_shown = {}
+
+    def keep_depths(self, n: int) -> None:
+        """Take away what an earlier run has left of deeper depths."""
+        for depth in [d for d in self._attention if d >= n]:
+            self._drop(self._attention.pop(depth))
+            self.depth_shown.pop(depth, None)
+        self._stale = {d for d in self._stale if d < n}
+
+    def show_stage(self, depth: int) -> None:
+        """Show what is new of a depth, soon; the first time, it hides the coarser ones."""
+        self._stale.add(depth)
+        self._soon.start()
+
+    def draw(self) -> None:
+        """Draw all that is new, now: a hidden layer waits until it is shown."""
+        self._soon.stop()
+        new = sorted(self._stale)
+        for depth in new:
+            if self._missing(self._attention.get(depth)):
+                self._add_attention(depth)
+        if new:
+            self._draw_others()
+        self._apply_visibility()
+
+    def set_depth_shown(self, depth: int, *, shown: bool) -> None:
+        """Show or hide one depth's attention."""
+        self.depth_shown[depth] = shown
+        self._apply_visibility()
+
+    def set_shown(self, kind: str, *, shown: bool) -> None:
+        """Show or hide one of `KINDS`."""
+        self.shown[kind] = shown
+        if shown and kind in ("unseen", "unread") and kind not in self._others:
+            self._draw_others()
+        self._apply_visibility()
+
+    def toggle(self, kind: str) -> None:
+        """Show one of `KINDS` that is hidden, hide one that is shown."""
+        self.set_shown(kind, shown=not self.shown[kind])
+
+    def toggle_all(self) -> None:
+        """Hide everything that lies on the slide, or show again what was hidden so."""
+        if any(self.shown.values()):
+            self._before_hiding = dict(self.shown)
+            self.shown = dict.fromkeys(self.shown, False)
+        else:
+            self.shown = self._before_hiding or dict.fromkeys(self.shown, True)
+        self._apply_visibility()
+
+    def set_opacity(self, depth: int, opacity: float) -> None:
+        """Opacity of a depth's attention, 0 to 1."""
+        self.opacity[depth] = opacity
+        if depth in self._attention:
+            self._attention[depth].opacity = opacity
+
+    def set_threshold(self, depth: int, percentile: float) -> None:
+        """Leave a depth's attention clear below a percentile."""
+        self.threshold[depth] = percentile
+        if depth in self._attention:
+            self._stale.add(depth)
+            self._apply_visibility()
+
+    def _add_attention(self, depth: int) -> None:
+        for coarser in self._attention:
+            self.depth_shown[coarser] = False
+        self.depth_shown[depth] = True
+        self._attention[depth] = layer = self._add(self._attention_tuple(depth))
+        self._stale.discard(depth)
+        above = [i for i, one in enumerate(self.viewer.layers) if one in self._others.values()]
+        if above:
+            self.viewer.layers.move(self.viewer.layers.index(layer), min(above))
+
+    def _attention_tuple(self, depth: int) -> LayerTuple:
+        session = self.session
+        opacity = self.opacity.get(depth, ATTENTION_OPACITY)
+        values, meta, kind = attention_layer(
+            session.grids[depth], session.stages[depth], session.mpp, opacity=opacity
+        )
+        with np.errstate(invalid="ignore"):
+            values = np.where(values >= self.threshold.get(depth, 0.0), values, np.nan)
+        return values, meta, kind
+
+    def _draw_attention(self, depth: int) -> None:
+        values, meta, _ = self._attention_tuple(depth)
+        layer = self._attention[depth]
+        layer.data, layer.translate = values, meta["translate"]
+        self._stale.discard(depth)
+
+    def _draw_others(self) -> None:
+        session, made = self.session, {}
+        quadtree = session.reading.quadtree if session.reading else None
+        made["branches"] = branches_layer(session.grids, session.stages, session.mpp)
+        if quadtree is not None and self.shown["unseen"]:
+            last = len(session.grids) - 1
+            stage = session.stages[last] if last < len(session.stages) else None
+            made["unseen"] = unseen_layer(
+                session.grids[last], quadtree.nodes[last], stage, session.mpp
+            )
+        if any(len(stage.unread) for stage in session.stages):
+            made["unread"] = unread_layer(session.grids, session.stages, session.mpp)
+        for kind, layer_tuple in made.items():
+            self._replace(kind, layer_tuple)
+        self._keep_line_width(force=True)
+
+    def _replace(self, kind: str, layer_tuple: LayerTuple) -> None:
+        layer: Any = self._others.get(kind)
+        if self._missing(layer):
+            self._others[kind] = self._add(layer_tuple)
+            return
+        data, meta, layer_kind = layer_tuple
+        if layer_kind == "vectors":
+            layer.data = data
+            layer.features = meta.get("features", {})
+            layer.edge_color = meta["edge_color"]
+        else:
+            layer.data, layer.translate = data, meta["translate"]
+
+    def _apply_visibility(self) -> None:
+        self.on_shown(self.shown)
+        for depth, layer in self._attention.items():
+            shown = self.shown["attention"] and self.depth_shown.get(depth, False)
+            if shown and depth in self._stale:
+                self._draw_attention(depth)
+            _show(layer, shown)
+        for kind, layer in self._others.items():
+            _show(layer, self.shown[kind])
+
+    def _keep_line_width(self, event: Any = None, *, force: bool = False) -> None:
+        """Outlines are as thin at 40× as in the overview: napari's widths are in µm."""
+        um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
+        drift = um_per_px / self._line_um if self._line_um else np.inf
+        if not force and 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
+            return
+        self._line_um = um_per_px
+        for kind in ("branches", "unread"):
+            layer: Any = self._others.get(kind)
+            if not self._missing(layer):
+                layer.edge_width = _LINE_PX * um_per_px
+                layer.refresh(extent=False)
+
+    def _missing(self, layer: Layer | None) -> bool:
+        # The user may have deleted it.
+        return layer is None or layer not in self.viewer.layers
+
+    def _add(self, layer_tuple: LayerTuple) -> Layer:
+        data, meta, kind = layer_tuple
+        return getattr(self.viewer, f"add_{kind}")(data, **meta)
+
+    def _drop(self, layer: Layer) -> None:
+        if layer in self.viewer.layers:
+            self.viewer.layers.remove(layer)
+
+
+def _show(layer: Layer, visible: bool) -> None:
+    if layer.visible != visible:
+        layer.visible = visible

@@ -1,0 +1,131 @@
+"""The session without Qt: state in, state out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from napari_hagmil.errors import CancelledError
+from napari_hagmil.review import ReviewState
+from napari_hagmil.session import Session
+from napari_hagmil.session.tissue import mask_of, outlines_of
+from napari_hagmil.session.wishes import (
+    clear_steering,
+    correct_mpp,
+    encloses,
+    follow,
+    leave_out,
+    set_tissue,
+    steered,
+)
+from napari_hagmil.slide import open_slide
+from napari_hagmil.tissue import TissueMask
+
+
+@pytest.fixture
+def session(phantom, scratch_bundle, tmp_path):
+    path = tmp_path / "phantom.tiff"
+    path.write_bytes(phantom.read_bytes())
+    made = Session()
+    made.model_name = str(scratch_bundle)
+    made.budget = (3, 4)
+    made.adopt(open_slide(path))
+    yield made
+    made.close()
+
+
+def run(session):
+    session.begin()
+    for stage in session.run(lambda progress: None):
+        session.add_stage(stage)
+    session.finish(complete=True)
+
+
+def test_the_price_is_known_when_the_tissue_is_and_zero_after_the_run(session):
+    assert session.cost() is None
+    assert session.make_ready() == ""
+    assert session.cost().new > 0
+    run(session)
+    assert (session.cost().new, session.cost().exact) == (0, True)
+    session.budget = (5, 4)
+    assert session.cost().depths[1].new == 8
+
+
+def test_another_budget_keeps_what_is_known_and_the_result_before(session):
+    run(session)
+    first = tuple(session.stages)
+    session.budget = (4, 4)
+    run(session)
+    assert session.before == first
+    assert session.stages[0].attention is first[0].attention
+    assert len(session.changes[0].opened) == 1
+
+
+def test_wishes_go_through_the_review_and_are_undone_there(session):
+    run(session)
+    place = tuple((session.stages[0].nodes[0] + 0.5) * session.grids[0].stride)
+    follow(session, place)
+    leave_out(session, place)
+    assert session.steering.follow == (place,)
+    assert encloses(session.sitting.state.vetoes[0], place)
+    assert steered(session.sitting.state) == "1 branch to follow and 1 place to leave out."
+    leave_out(session, place)
+    follow(session, place)
+    assert (session.steering.follow, session.steering.leave_out) == ((), ())
+    session.sitting.undo()
+    assert session.steering.follow == (place,)
+    clear_steering(session)
+    assert session.sitting.undo_name == "steer no longer"
+
+
+def test_before_the_first_run_there_is_no_branch_to_steer(session):
+    assert follow(session, (10.0, 10.0)) == ""
+    assert session.sitting.state == ReviewState()
+
+
+def test_edited_tissue_is_what_the_next_run_looks_at(session):
+    session.make_ready()
+    before, features = session.reading.quadtree.nodes[0], session.reading.features
+    half = session.reading.tissue.values.copy()
+    half[:, : half.shape[1] // 2] = False
+    set_tissue(session, TissueMask(half, session.reading.tissue.downsample))
+    session.make_ready()
+    assert session.reading.features is features
+    assert 0 < len(session.reading.quadtree.nodes[0]) < len(before)
+    session.sitting.undo()
+    session.make_ready()
+    assert np.array_equal(session.reading.quadtree.nodes[0], before)
+
+
+def test_a_slide_whose_tissue_was_wiped_away_says_so(session):
+    set_tissue(session, TissueMask(np.zeros((4, 4), bool), 32.0))
+    assert "no tissue" in session.make_ready()
+
+
+def test_a_corrected_pixel_size_is_in_the_review(session):
+    correct_mpp(session, 0.5)
+    assert session.sitting.state.mpp_override == 0.5
+
+
+def test_a_cancelled_run_keeps_the_depths_that_are_complete(session):
+    session.begin()
+    stages = session.run(lambda progress: None)
+    session.add_stage(next(stages))
+    session.cancel()
+    with pytest.raises(CancelledError):
+        next(stages)
+    session.finish(complete=False)
+    assert (session.state, len(session.stages)) == ("cancelled", 1)
+    assert session.result.state == "cancelled"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 8.0, 31.7]))
+def test_outlines_of_a_mask_enclose_that_mask(seed, downsample):
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((6, 7)) < 0.5
+    values = np.kron(coarse, np.ones((5, 5), bool))
+    shape = tuple(int(n * downsample) for n in values.shape)
+    again = mask_of(outlines_of(TissueMask(values, downsample)), shape, downsample)
+    assert again.values.shape == values.shape
+    assert (again.values != values).mean() < 0.02

@@ -1,0 +1,122 @@
+"""The price of a run, and changing the budget after one, through the real dock."""
+
+import pytest
+from test_cascade_dock import click, dock, names, open_slide, run
+
+pytestmark = pytest.mark.window
+__all__ = ["dock"]
+
+
+@pytest.fixture
+def ready(dock, phantom, wait_until):
+    open_slide(dock, phantom, wait_until)
+    return dock
+
+
+def settled(dock):
+    return not dock._work.busy and not dock.cascade._rest.isActive()
+
+
+def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, wait_until):
+    cost = ready.session.cost()
+    assert cost.depths[0].exact
+    assert not cost.exact
+    assert f"up to {cost.new:,} new patches" in ready.run_panel.cost.text()
+    assert cost.seconds > 0
+    before = ready.session.reading.features.patches_encoded
+    run(ready, wait_until)
+    spent = ready.session.reading.features.patches_encoded - before
+    assert 0 < spent <= cost.new
+    assert ready.run_panel.cost.text() == "The next run encodes nothing new."
+
+
+def test_a_smaller_budget_updates_the_findings_and_encodes_nothing(ready, viewer, wait_until):
+    run(ready, wait_until)
+    layer, encoded = viewer.layers["Attention 20×"], ready.session.reading.features.patches_encoded
+    ready.run_panel.budgets[0].setValue(3)
+    assert "nothing new" in ready.run_panel.cost.text() or "up to" in ready.run_panel.cost.text()
+    wait_until(lambda: settled(ready))
+    assert [len(stage.nodes) for stage in ready.session.stages][:2] == [
+        len(ready.session.reading.quadtree.nodes[0]), 12,
+    ]  # fmt: skip
+    assert viewer.layers["Attention 20×"] is layer
+    assert ready.session.reading.features.patches_encoded - encoded < 24
+    assert ready.session.before
+
+
+def test_moving_the_slider_moves_the_number_and_back(ready):
+    row = ready.run_panel.rows[0]
+    row.spin.setValue(1)
+    assert row.slider.value() == 0
+    row.slider.setValue(row.slider.maximum())
+    assert row.spin.value() == len(ready.session.reading.quadtree.nodes[0])
+
+
+def test_without_live_update_the_findings_wait_for_the_button(ready, wait_until):
+    run(ready, wait_until)
+    ready.run_panel.live.setChecked(False)
+    ready.run_panel.budgets[0].setValue(2)
+    wait_until(lambda: settled(ready))
+    assert len(ready.session.stages[1].nodes) == 16
+
+
+def test_a_run_can_end_at_a_coarser_depth_and_go_on_later(ready, viewer, wait_until):
+    ready.run_panel.live.setChecked(False)
+    ready.run_panel.down_to.setCurrentIndex(1)
+    ready.run_panel.down_to.activated.emit(1)
+    run(ready, wait_until)
+    assert [stage.depth for stage in ready.session.stages] == [0, 1]
+    assert not ready.session.stages[1].followed.any()
+    assert "at 20×" in ready.findings.prediction.text()
+    encoded = ready.session.reading.features.patches_encoded
+    ready.run_panel.down_to.setCurrentIndex(2)
+    ready.run_panel.down_to.activated.emit(2)
+    assert ready.session.cost().new == 24
+    run(ready, wait_until)
+    assert ready.session.reading.features.patches_encoded - encoded == 24
+    assert "Attention 40×" in names(viewer)
+
+
+def test_each_depth_has_its_own_visibility_opacity_and_threshold(ready, viewer, wait_until):
+    run(ready, wait_until)
+    row, layer = ready.findings.rows[0], viewer.layers["Attention 10×"]
+    assert not layer.visible
+    row.box.setChecked(True)
+    assert layer.visible
+    row.opacity.setValue(80)
+    assert layer.opacity == pytest.approx(0.8)
+    shown = (layer.data == layer.data).sum()
+    row.threshold.setValue(90)
+    assert 0 < (layer.data == layer.data).sum() < shown
+    assert viewer.layers["Attention 40×"].opacity != pytest.approx(0.8)
+
+
+def test_keys_hide_and_show_the_overlays_and_run(ready, viewer, wait_until):
+    press = {str(key): function for key, function in viewer.keymap.items()}
+    press["Q"](viewer)
+    assert ready.session.state == "running"
+    wait_until(lambda: settled(ready))
+    shown = [layer.visible for layer in viewer.layers]
+    press["H"](viewer)
+    assert [layer.name for layer in viewer.layers if layer.visible] == [
+        "phantom.tiff", "Attention regions",
+    ]  # fmt: skip
+    press["H"](viewer)
+    assert [layer.visible for layer in viewer.layers] == shown
+    press["Shift+U"](viewer)
+    assert viewer.layers["Never seen at high power"].visible
+
+
+def test_an_encoder_that_does_not_fit_is_greyed_out_with_the_reason(ready, wait_until):
+    wait_until(lambda: not ready.cascade._choices.busy)
+    box = ready.run_panel.encoder
+    item = box.model().item(box.findText("resnet50-layer3"))
+    assert not item.isEnabled()
+    assert item.toolTip()
+    assert box.currentText() == "efficientnet-lite0"
+
+
+def test_the_keys_go_with_the_dock(ready, viewer):
+    click(ready.run_panel.cancel_button)
+    ready.close()
+    assert not viewer.keymap
