@@ -9,6 +9,7 @@
     ├── NoTissueError (ValueError)         nothing to look at
     ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
     ├── CohortError (ValueError)           a cohort's table does not say what it should
+    ├── ProtocolError (ValueError)         a training protocol does not say what it should
     ├── FeatureStoreError (ValueError)     stored features are missing, unfinished or of others
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
@@ -72,6 +73,10 @@ class CohortError(HagmilError, ValueError):
         if len(self.problems) > self.shown:
             some.append(f"and {len(self.problems) - self.shown} more")
         super().__init__(f"{subject}: {'; '.join(some)}")
+
+
+class ProtocolError(HagmilError, ValueError):
+    """A training protocol does not say what it should."""
 
 
 class FeatureStoreError(HagmilError, ValueError):

@@ -42,7 +42,7 @@ def read_stages(
     """
     spent = reading.features.seconds
     stages = iter_cascade(
-        reading.model, reading.quadtree, reading.features, reading.config(options), known=known
+        reading.model, reading.quadtree, reading.source, reading.config(options), known=known
     )
     while True:
         started, waited = time.perf_counter(), sum(spent.values())

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress, LazyFeatures, lay_out, lay_quadtree
+from napari_hagmil.bags import (
+    EncodingProgress,
+    FeatureSource,
+    LazyFeatures,
+    in_context,
+    lay_out,
+    lay_quadtree,
+)
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import CascadeConfig, Steering
 from napari_hagmil.depths import DepthPlan
@@ -63,6 +70,11 @@ class Reading:
     features: LazyFeatures
     device: str
     model_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def source(self) -> FeatureSource:
+        """The features as the model wants them: alone, or with their ancestors'."""
+        return in_context(self.features, self.model.config.context)
 
     def config(self, options: Options) -> CascadeConfig:
         """The cascade's configuration for these options, on this slide."""

@@ -153,6 +153,16 @@ def test_features_of_another_kind_are_refused_and_left(record, full, change, say
     assert contents(full) == before
 
 
+def test_a_run_on_a_device_of_another_precision_is_refused(record, full, monkeypatch):
+    """Half a slide in bfloat16 and half in float32 would be neither."""
+    from napari_hagmil.bags import encode as module
+
+    monkeypatch.setattr(module, "autocast_dtype", lambda device: torch.float64)
+    (event,) = encode([record], full)
+    assert "have the precision" in event.message
+    assert "not float64" in event.message
+
+
 def test_features_of_another_kind_are_replaced_when_asked_for(record, tmp_path):
     encode([record], tmp_path)
     encode([record], tmp_path, config=replace(CONFIG, mpp=(1.0,), overwrite=True))

@@ -78,6 +78,16 @@ def test_a_table_made_on_windows_finds_its_slides(folder):
     assert cohort.records[0].path == folder / "slides" / "a.tiff"
 
 
+def test_a_slide_may_lie_at_a_url(folder):
+    from napari_hagmil.slide.location import url_of
+
+    url = "https://host/images/remote.ome.zarr"
+    text = f"slide,label,patient\nslides/a.tiff,normal,p1\n{url},tumor,p2\n"
+    record = read_cohort(written(folder, text)).records[1]
+    assert url_of(record.path) == url
+    assert record.name == "remote.ome"
+
+
 def test_all_problems_are_named_at_once(folder):
     found = problems(
         folder,

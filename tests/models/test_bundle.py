@@ -162,7 +162,7 @@ CONFIG_FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c.update(budget=[4, 0]), "budget of 2 positive numbers"),
     (lambda c: c.update(classes=["a", "b", "c"]), "names 3 classes where its stages give"),
     (lambda c: c.update(classes=["a", "a"]), "at least two classes with different names"),
-    (lambda c: c["encoder"].update(n_features=7), "encoder 'an-encoder' gives 7"),
+    (lambda c: c["encoder"].update(n_features=7), "encoder 'an-encoder' gives .7"),
     (lambda c: c["stages"][0].update(widths=[9, 8]), "multiples of heads=2"),
     (lambda c: c["stages"][0].update(attention="flash"), "known attention"),
     (lambda c: c["stages"][0].update(widths=[2**28, 8]), "shape"),

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -253,6 +254,44 @@ def test_a_webp_that_is_larger_than_its_tile_is_not_decoded(tmp_path: Path) -> N
             metadata=None,
         )
         assert "it holds 300×200 pixels where 64×64 fit" in refusal(path)
+
+
+@pytest.mark.parametrize(("code", "name"), [(50002, "JPEG XL"), (34887, "LERC"), (22610, "XR")])
+def test_decoders_without_a_bound_are_not_asked(tmp_path: Path, code: int, name: str) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        iter([bytes(500)]),
+        shape=(64, 64, 3),
+        dtype=np.uint8,
+        tile=(64, 64),
+        compression=code,
+        photometric="rgb",
+        metadata=None,
+    )
+    assert f"{name}, which is not decoded here" in refusal(path)
+
+
+@pytest.mark.parametrize("code", [8, 50000, 34925])
+def test_a_stream_that_swells_beyond_its_tile_stays_small(tmp_path: Path, code: int) -> None:
+    encode = {8: zlib.compress, 50000: imagecodecs.zstd_encode, 34925: imagecodecs.lzma_encode}
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(
+        path,
+        iter([encode[code](bytes(100_000_000))]),
+        shape=(64, 64, 3),
+        dtype=np.uint8,
+        tile=(64, 64),
+        compression=code,
+        photometric="rgb",
+        metadata=None,
+    )
+    tracemalloc.start()
+    with open_slide(path) as slide, contextlib.suppress(SlideReadError):
+        slide.read(0, (0, 0), (64, 64))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_chain_of_pages_that_loops_is_refused(tiny: Path) -> None:

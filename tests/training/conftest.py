@@ -1,10 +1,15 @@
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "scripts"))
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Bags this small are slower with more, and much slower on a busy machine."""
+    """Tiny tensors: threads would only wait for each other, here and on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

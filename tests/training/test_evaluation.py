@@ -42,6 +42,7 @@ from napari_hagmil.training.evaluation import (
 )
 from napari_hagmil.training.figures import froc_png, reliability_png, roc_png
 from napari_hagmil.training.localisation import meeting
+from napari_hagmil.training.metrics import youden_threshold
 from napari_hagmil.training.summary import BudgetPoint, summarise
 
 ENCODER = EncoderFacts("fake", "abc", 2)
@@ -155,15 +156,15 @@ def test_the_figures_are_those_of_the_slides(cohort, model):
             records(cohort), model, stored(cohort / "store", model), factors=(0.5, 1, 2)
         )
     )
-    summary = summarise(found, ("normal", "tumor"), has_thresholds=True, rounds=50)
+    summary = summarise(
+        found, ("normal", "tumor"), thresholds={"strict": {"tumor": 0.999}}, rounds=50
+    )
     assert (summary.slides, summary.patients) == (12, 6)
     assert summary.auc == (1, 1, 1)
     assert summary.depth_auc == (1, 1)
-    assert [called.rule for called in summary.called] == [
-        "most probable",
-        "thresholds of the model",
-    ]
-    assert summary.called[1].confusion.tolist() == [[6, 0], [0, 6]]
+    assert [called.rule for called in summary.called] == ["most probable", "strict"]
+    assert summary.called[0].confusion.tolist() == [[6, 0], [0, 6]]
+    assert summary.called[1].confusion.tolist() == [[6, 0], [6, 0]]
     assert [p.lesion_recall for p in summary.budgets] == pytest.approx([1 / 3, 2 / 3, 1])
     assert [p.encoded for p in summary.budgets] == [40, 44, 52]
     assert (summary.lesions, summary.slides_with_outlines) == (18, 6)
@@ -277,6 +278,19 @@ def test_an_evaluation_again_without_outlines_leaves_no_old_picture(evaluated, c
     assert metrics["budgets"][0]["lesion_recall"] is None
 
 
+def test_slides_of_one_class_leave_the_auc_undefined_and_say_so(
+    evaluated, cohort, tmp_path, capsys
+):
+    table = tmp_path / "one.csv"
+    lines = (cohort / "cohort.csv").read_text().splitlines()
+    table.write_text("\n".join([lines[0], lines[-1]]))
+    words = ["--store", str(cohort / "store"), "--model", str(evaluated / "untrained.hagmil")]
+    assert main(["evaluate", str(table), *words, "--out", str(tmp_path / "out")]) == 0
+    assert "AUC not defined" in capsys.readouterr().out
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["auc"] == {"value": None, "low": None, "high": None}
+
+
 def test_a_failed_slide_gives_status_3_and_stands_in_the_report(
     evaluated, cohort, tmp_path, capsys
 ):
@@ -288,9 +302,35 @@ def test_a_failed_slide_gives_status_3_and_stands_in_the_report(
     assert "Not evaluated: 1 slides" in (tmp_path / "out" / "report.md").read_text()
 
 
+def test_the_threshold_is_chosen_on_validation_slides_alone(evaluated, cohort, tmp_path):
+    table = tmp_path / "cohort.csv"
+    text = (cohort / "cohort.csv").read_text()
+    table.write_text(text.replace(",p1,test", ",p1,val").replace(",p2,test", ",p2,val"))
+    words = ["--store", str(cohort / "store"), "--model", str(evaluated / "untrained.hagmil")]
+    out = tmp_path / "out"
+    assert main(["evaluate", str(table), *words, "--out", str(out), "--youden"]) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["slides"] == 6
+    assert [c["rule"] for c in metrics["called"]] == [
+        "most probable",
+        "Youden, chosen on validation",
+    ]
+    val = tmp_path / "val"
+    assert main(["evaluate", str(table), *words, "--out", str(val), "--split", "val"]) == 0
+    chosen = metrics["thresholds"]["Youden, chosen on validation"]["tumor"]
+    scores = {label: [] for label in ("normal", "tumor")}
+    with (val / "predictions.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            scores[row["label"]].append(float(row["p_tumor"]))
+    wanted = youden_threshold([0] * 2 + [1] * 2, scores["normal"] + scores["tumor"])
+    assert chosen == pytest.approx(wanted, abs=1e-5)
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        (["--youden", "--split", "all"], "would choose it for themselves"),
+        (["--youden"], "no slide of the split 'val'"),
         (["--split", "val"], "no slide of the split 'val'"),
         (["--model", "nowhere"], "neither a bundle on disk"),
         (["--model", "demo"], "cannot use 'fake'"),

@@ -1,16 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from puzzles import MARK, N_FEATURES, SMALL, marked_bags
 
 from napari_hagmil.models import IntegratedAttentionTransformer, LossConfig
+from napari_hagmil.models.baselines import BASELINES, make_baseline
 from napari_hagmil.training import (
     Bag,
     Standardiser,
     TrainConfig,
     auc,
     fit_stage,
-    fold_into,
     joined,
     predict,
     start_unmixed,
@@ -81,12 +83,31 @@ def test_a_stage_cannot_be_trained_without_validation():
         next(train_stage(new_stage(), marked_bags(2, seed=1), [], FAST))
 
 
-def test_folding_the_standardisation_changes_no_output():
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, pooling="class_token")])
+def test_absorbing_the_standardisation_changes_no_output_of_a_stage(config):
     bags = [b.features for b in marked_bags(10, seed=4)]
-    standardiser, linear = Standardiser.fit(bags), torch.nn.Linear(N_FEATURES, 5)
-    expected = linear(standardiser(bags[0]))
-    fold_into(linear, standardiser)
-    torch.testing.assert_close(linear(bags[0]), expected, rtol=1e-4, atol=1e-5)
+    stage = IntegratedAttentionTransformer(config).eval()
+    standardiser = Standardiser.fit(bags)
+    expected = stage(standardiser(bags[0])).logits
+    stage.absorb(standardiser.mean, standardiser.scale)
+    torch.testing.assert_close(stage(bags[0]).logits, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_absorbing_the_standardisation_changes_no_output_of_a_baseline(name):
+    bags = [b.features for b in marked_bags(10, seed=4)]
+    options = {"bias": True} if name.startswith("dtfd") else {}
+    model = make_baseline(name, N_FEATURES, 2, **options).eval()
+    standardiser = Standardiser.fit(bags)
+    expected = model(standardiser(bags[0])).logits
+    model.absorb(standardiser.mean, standardiser.scale)
+    torch.testing.assert_close(model(bags[0]).logits, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_model_without_a_bias_says_that_it_cannot_absorb_a_mean():
+    ones = torch.ones(N_FEATURES)
+    with pytest.raises(ValueError, match="bias=True"):
+        make_baseline("dtfd_afs", N_FEATURES, 2).absorb(ones, ones)
 
 
 def test_a_constant_feature_is_not_divided_by_zero():

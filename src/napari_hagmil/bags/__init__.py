@@ -1,5 +1,6 @@
 """Bags of features, and where they come from."""
 
+from napari_hagmil.bags.context import FromDepth, in_context
 from napari_hagmil.bags.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.bags.importers import ImportConfig, import_cohort
 from napari_hagmil.bags.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
@@ -14,12 +15,14 @@ __all__ = [
     "FeatureSource",
     "FeatureStore",
     "FeatureTree",
+    "FromDepth",
     "ImportConfig",
     "Layout",
     "LazyFeatures",
     "encode_cohort",
     "feature_tree",
     "import_cohort",
+    "in_context",
     "lay_out",
     "lay_quadtree",
     "open_store",

@@ -34,6 +34,7 @@ from napari_hagmil.bags.writing import (
 )
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
+from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid
@@ -41,6 +42,9 @@ from napari_hagmil.slide import Slide, open_slide
 
 #: µm per pixel of the depths: 10×, 20×, 40×.
 DEFAULT_MPP = (1.0, 0.5, 0.25)
+
+#: Patches encoded between two signs of life. A chunk is kept when it is whole.
+_BATCH = 128
 
 Job = tuple[int, int, Nodes]
 """Depth, chunk and nodes."""
@@ -84,11 +88,11 @@ class EncodeEvent:
     Attributes
     ----------
     kind : str
-        "laid out": its work is known; "encoded": a chunk was kept; "done"; "failed".
+        "laid out": its work is known; "encoded": some patches were; "done"; "failed".
     name : str
         The slide's name in its cohort.
     done, total : int
-        Patches kept, and patches there are.
+        Patches encoded, and patches there are.
     unread : int
         Patches that could not be decoded; known when done.
     message : str
@@ -135,7 +139,14 @@ def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKe
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,
+        precision=_precision(encoder),
     )
+
+
+def _precision(encoder: Encoder) -> str:
+    """What an encoder computes in, where it runs."""
+    reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
+    return str(reduced or torch.float32).removeprefix("torch.")
 
 
 def _laid_out(
@@ -197,10 +208,13 @@ def _encoded(
         if jobs:
             with open_slide(record.path, mpp=config.slide_mpp) as slide:
                 grids = _grids(path)
-                for job, features in _features(slide, grids, jobs, encoder, config.workers):
-                    write_chunk(path, job[0], job[1], features)
-                    done += len(job[2])
-                    yield EncodeEvent("encoded", record.name, done, total)
+                for job, pixels in _pixels(slide, grids, jobs, config.workers):
+                    features = []
+                    for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
+                        features.append(encode_pixels(encoder, part))
+                        done += len(part)
+                        yield EncodeEvent("encoded", record.name, done, total)
+                    write_chunk(path, job[0], job[1], torch.cat(features))
         if jobs or not read_facts(path)["complete"]:
             finish_store(path)
         unread = FeatureStore(path).n_unread
@@ -218,14 +232,10 @@ def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:
     return EncodeEvent("failed", record.name, message=text)
 
 
-def _features(
-    slide: Slide,
-    grids: Sequence[PatchGrid],
-    jobs: Sequence[Job],
-    encoder: Encoder,
-    workers: int,
-) -> Iterator[tuple[Job, torch.Tensor]]:
-    """Features of each job in turn; the next one's pixels are read meanwhile."""
+def _pixels(
+    slide: Slide, grids: Sequence[PatchGrid], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, list[Patch | None]]]:
+    """Pixels of each job in turn; the next one's are read while one is worked on."""
 
     def read(job: Job) -> list[Patch | None]:
         return read_nodes(slide, grids[job[0]], job[2], workers=workers)
@@ -236,7 +246,7 @@ def _features(
             pixels = ahead.result()
             if following is not None:
                 ahead = pool.submit(read, following)
-            yield job, encode_pixels(encoder, pixels)
+            yield job, pixels
 
 
 def _grids(path: Path) -> list[PatchGrid]:

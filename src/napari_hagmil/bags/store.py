@@ -48,6 +48,8 @@ class FeatureKey:
         µm per pixel asked for at each depth, coarse to fine.
     dtype : str
         "float32", or "float16" for half the space and three digits.
+    precision : str
+        What the encoder computed in, "float32" or "bfloat16": it follows from the device.
     """
 
     fingerprint: str
@@ -57,6 +59,7 @@ class FeatureKey:
     patch_size: int
     mpp: tuple[float, ...]
     dtype: DTypeName = "float32"
+    precision: str = "float32"
 
 
 class Named(Protocol):
@@ -268,6 +271,7 @@ def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
         ("the patch size", kept.patch_size, wanted.patch_size),
         ("the µm per pixel", list(kept.mpp), list(wanted.mpp)),
         ("the type", kept.dtype, wanted.dtype),
+        ("the precision", kept.precision, wanted.precision),
     )
     for what, old, new in said:
         if old != new:

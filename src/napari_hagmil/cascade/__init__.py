@@ -21,7 +21,7 @@ from napari_hagmil.cascade.result import (
     called_class,
     node_statuses,
 )
-from napari_hagmil.cascade.select import select_top
+from napari_hagmil.cascade.select import Choose, at_random, by_attention, by_value, select_top
 from napari_hagmil.cascade.steering import Steering, load_steering
 from napari_hagmil.cascade.trace import NodeFacts, StageIndex
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CascadeConfig",
     "CascadeResult",
+    "Choose",
     "Cost",
     "DepthChange",
     "DepthForecast",
@@ -45,6 +46,9 @@ __all__ = [
     "Stage",
     "StageIndex",
     "Steering",
+    "at_random",
+    "by_attention",
+    "by_value",
     "called_class",
     "compare",
     "forecast",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.bags import FeatureSource
 from napari_hagmil.cascade.result import Stage
-from napari_hagmil.cascade.select import select_followed
+from napari_hagmil.cascade.select import Choose, by_attention, with_pinned
 from napari_hagmil.cascade.steering import Steering
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.quadtree import Nodes, Quadtree, children, is_among, z_order
@@ -42,12 +42,15 @@ class CascadeConfig:
         descending attention of their parents, as the official code lists them.
     steering : Steering
         What the reader of the slide adds.
+    choose : callable
+        How the budget is spent: on the highest attention, but for controls.
     """
 
     budget: tuple[int, ...]
     last_depth: int = -1
     order: Literal["quadtree", "attention"] = "quadtree"
     steering: Steering = field(default_factory=Steering)
+    choose: Choose = by_attention
 
     def __post_init__(self) -> None:
         if self.last_depth < 0:
@@ -91,7 +94,8 @@ def iter_cascade(
         chosen = np.empty(0, dtype=np.intp)
         pinned = config.steering.pinned(quadtree.grids[depth], seen)
         if depth < config.last_depth:
-            chosen = select_followed(attention, config.budget[depth], pinned)
+            top = config.choose(depth, seen, attention, config.budget[depth])
+            chosen = with_pinned(attention, top, pinned)
         followed = np.zeros(len(seen), dtype=bool)
         followed[chosen] = True
         yield replace(before, followed=followed, pinned=pinned & followed, vetoed=nodes[vetoed])

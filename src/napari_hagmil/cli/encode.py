@@ -111,6 +111,7 @@ class _Report:
         """Show one event."""
         if event.kind == "laid out":
             self._remaining[event.name] = event.total - event.done
+            self.bar.set_description("finding tissue")
             self._started = time.perf_counter()  # the last slide to be laid out sets the clock
             self._add_work(event.total - event.done)
             if event.message:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tqdm import tqdm
 
@@ -30,7 +31,7 @@ from napari_hagmil.training.evaluation_files import (
     metrics_document,
     write_evaluation,
 )
-from napari_hagmil.training.summary import Summary, summarise
+from napari_hagmil.training.summary import Summary, summarise, youden_on
 
 #: Multiples of the model's budget: all of them where features are at hand, its own where every
 #: further patch would have to be read.
@@ -54,13 +55,20 @@ def evaluate(arguments: argparse.Namespace) -> int:
     split = arguments.split or _default_split(cohort)
     records = _chosen(cohort, split, arguments.cohort.name)
     require_writable(arguments.out)
+    thresholds = _thresholds(arguments, cohort, ready, split)
     slides, failures = _run(records, ready, quiet=arguments.json)
     if not slides:
         raise CohortError("no slide could be evaluated", [failures[0].why])
-    summary = summarise(slides, classes, has_thresholds=bool(ready.model.config.thresholds))
-    source = "slides" if arguments.store is None else "store"
+    summary = summarise(slides, classes, thresholds=thresholds)
     evaluation = Evaluation(
-        ready.model, arguments.cohort.name, split, source, slides, failures, summary
+        model=ready.model,
+        cohort=arguments.cohort.name,
+        split=split,
+        source="slides" if arguments.store is None else "store",
+        slides=slides,
+        failures=failures,
+        summary=summary,
+        thresholds=thresholds,
     )
     write_evaluation(evaluation, arguments.out)
     if arguments.json:
@@ -78,6 +86,25 @@ def _ready(arguments: argparse.Namespace) -> _Ready:
     device = resolve_device(arguments.device)
     model = load_bundle(find_bundle(arguments.model), device=device)
     return _Ready(model, stored(arguments.store, model), arguments.factors or _FACTORS_STORED)
+
+
+def _thresholds(
+    arguments: argparse.Namespace, cohort: Cohort, ready: _Ready, split: str
+) -> dict[str, dict[str, float]]:
+    """The rules by which classes are called, beside the most probable."""
+    config, rules = ready.model.config, {}
+    if config.thresholds:
+        rules["thresholds of the model"] = config.thresholds
+    if arguments.youden:
+        if split not in ("train", "test"):
+            raise CohortError(
+                "no threshold can be chosen",
+                [f"slides of the split {split!r} would choose it for themselves; take test"],
+            )
+        chosen = _chosen(cohort, "val", arguments.cohort.name)
+        slides, _ = _run(chosen, replace(ready, factors=(1.0,)), quiet=arguments.json)
+        rules["Youden, chosen on validation"] = youden_on(slides, config.classes)
+    return rules
 
 
 def _default_split(cohort: Cohort) -> str:
@@ -126,7 +153,10 @@ def _line(event: SlideEvaluation | SlideFailure) -> str:
 
 def _describe(summary: Summary) -> str:
     auc, called = summary.auc, summary.called[-1]
+    area = "AUC not defined, as not every class has slides"
+    if not math.isnan(auc.value):
+        area = f"AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
     return (
-        f"{summary.slides} slides: AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f}), "
-        f"accuracy {called.accuracy.value:.3f}, F1 {called.f1.value:.3f} ({called.rule})"
+        f"{summary.slides} slides: {area}, accuracy {called.accuracy.value:.3f}, "
+        f"F1 {called.f1.value:.3f} ({called.rule})"
     )

@@ -30,6 +30,8 @@ def build_parser() -> argparse.ArgumentParser:
         _phantom,
         _analyze,
         _encode,
+        _train,
+        _protocol,
         _evaluate,
         _models,
         _convert,
@@ -173,6 +175,36 @@ def _add_import(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs, "train", "training:train", "train a cascade on stored features, every split and seed"
+    )
+    _add_training(verb)
+    verb.add_argument("--method", help="of the configuration's methods, the one to train")
+
+
+def _protocol(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        verbs,
+        "protocol",
+        "training:protocol",
+        "train and test every method of a protocol, and write the paper's tables",
+    )
+    _add_training(verb)
+
+
+def _add_training(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--store", type=Path, required=True, metavar="DIR", help="what encode wrote")
+    verb.add_argument("--out", type=Path, required=True, metavar="DIR")
+    verb.add_argument("--config", type=Path, metavar="FILE.toml", help="default: the paper's")
+    verb.add_argument(
+        "--threads", type=_positive, default=1, help="of torch; more change sums in the last digit"
+    )
+    verb.add_argument("--tensorboard", action="store_true", help="write event files too")
+    _add_json(verb)
+
+
 def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(
         verbs,
@@ -188,6 +220,11 @@ def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "--split",
         choices=("train", "val", "test", "all"),
         help="which slides (default test where the table names test slides, else all)",
+    )
+    verb.add_argument(
+        "--youden",
+        action="store_true",
+        help="also call by the threshold that the table's validation slides choose",
     )
     verb.add_argument(
         "--factors",

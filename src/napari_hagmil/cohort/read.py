@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
 from napari_hagmil.errors import CohortError
+from napari_hagmil.slide.location import url_of
 
 REQUIRED = ("slide", "label", "patient")
 OPTIONAL = ("split", "name", "truth")
@@ -41,9 +42,10 @@ def read_cohort(
 ) -> Cohort:
     """Read a table of slides.
 
-    Columns: `slide` (path, relative to the table), `label`, `patient`, and optionally `split`
-    (train, val, test), `name` and `truth` (GeoJSON of lesions, relative to the table). Commas,
-    semicolons or tabs; with or without a byte-order mark. Other columns are left out, and noted.
+    Columns: `slide` (path, relative to the table, or URL), `label`, `patient`, and optionally
+    `split` (train, val, test), `name` and `truth` (GeoJSON of lesions, relative to the table).
+    Commas, semicolons or tabs; with or without a byte-order mark. Other columns are left out, and
+    noted.
 
     Parameters
     ----------
@@ -167,7 +169,9 @@ def _record(row: Row, folder: Path) -> SlideRecord:
 
 
 def _located(folder: Path, cell: str) -> Path:
-    """A path of the table; one written on Windows is read elsewhere, too."""
+    """A path of the table; one written on Windows is read elsewhere, too, and a URL stays one."""
+    if url_of(cell) is not None:
+        return Path(cell)
     path = folder / cell
     if "\\" in cell and not path.exists():
         path = folder / cell.replace("\\", "/")
@@ -176,7 +180,8 @@ def _located(folder: Path, cell: str) -> Path:
 
 def _file_problems(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:
     for record, line in zip(records, lines, strict=True):
-        if record.path.name and not record.path.exists():
+        is_local = record.path.name and url_of(record.path) is None
+        if is_local and not record.path.exists():
             yield f"line {line}: the slide {record.path} does not exist"
         if record.truth is not None and not record.truth.is_file():
             yield f"line {line}: the truth {record.truth} does not exist"

@@ -8,11 +8,13 @@ from napari_hagmil.models.iat import BlockOutput, IATConfig, IntegratedAttention
 from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
 from napari_hagmil.models.losses import LossConfig
 from napari_hagmil.models.nystrom import NystromAttention
+from napari_hagmil.models.stage import BaselineConfig, StageConfig, build_stage
 
 __all__ = [
     "BagLoss",
     "BagModel",
     "BagOutput",
+    "BaselineConfig",
     "BlockOutput",
     "BundleConfig",
     "CascadeModel",
@@ -22,6 +24,8 @@ __all__ = [
     "LossConfig",
     "NystromAttention",
     "OfficialFacts",
+    "StageConfig",
+    "build_stage",
     "bundle_sha256",
     "convert_official",
     "load_bundle",

@@ -1,4 +1,4 @@
-"""A cascade: one integrated attention transformer per depth."""
+"""A cascade: one bag model per depth, in the paper an integrated attention transformer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import cast
 from torch import nn
 
 from napari_hagmil.models.config import BundleConfig
-from napari_hagmil.models.iat import IntegratedAttentionTransformer
+from napari_hagmil.models.interface import BagModel
+from napari_hagmil.models.stage import build_stage
 
 
 class CascadeModel(nn.Module):
@@ -21,8 +22,8 @@ class CascadeModel(nn.Module):
 
     Attributes
     ----------
-    stages : nn.ModuleList of IntegratedAttentionTransformer
-        0 = coarsest.
+    stages : nn.ModuleList of BagModel
+        0 = coarsest; integrated attention transformers unless the config says otherwise.
     sha256 : str
         Of the weights file it was loaded from, or last saved to; "" before.
     """
@@ -31,8 +32,8 @@ class CascadeModel(nn.Module):
         super().__init__()
         self.config = config
         self.sha256 = ""
-        self.stages = nn.ModuleList(IntegratedAttentionTransformer(c) for c in config.stages)
+        self.stages = nn.ModuleList(build_stage(stage) for stage in config.stages)
 
-    def stage(self, depth: int) -> IntegratedAttentionTransformer:
+    def stage(self, depth: int) -> BagModel:
         """Return the model of one depth, typed."""
-        return cast(IntegratedAttentionTransformer, self.stages[depth])
+        return cast(BagModel, self.stages[depth])

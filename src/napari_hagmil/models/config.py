@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from napari_hagmil.errors import BundleError
-from napari_hagmil.models.iat import IATConfig
+from napari_hagmil.models.stage import StageConfig
 
 BagOrder = Literal["quadtree", "attention"]
+Context = Literal["none", "ancestors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,16 @@ class BundleConfig:
         µm per pixel of each depth, coarse to fine; each half of the one before.
     classes : tuple of str
         In the order of the logits.
-    stages : tuple of IATConfig
+    stages : tuple of IATConfig or BaselineConfig
         One per depth, coarse to fine.
     budget : tuple of int
         k of every depth but the finest.
     order : "quadtree" or "attention"
         Of a bag: Z-order of the nodes, or the children in descending attention of their parents
         (as the official code has it).
+    context : "none" or "ancestors"
+        What an instance knows besides itself: with "ancestors", its features are followed by
+        those of its parent, its grandparent and so on.
     thresholds : dict of str to float
         Class name → probability from which the class is called; empty: the most probable one.
     training : dict
@@ -63,9 +67,10 @@ class BundleConfig:
     patch_size: int
     mpp: tuple[float, ...]
     classes: tuple[str, ...]
-    stages: tuple[IATConfig, ...]
+    stages: tuple[StageConfig, ...]
     budget: tuple[int, ...]
     order: BagOrder = "quadtree"
+    context: Context = "none"
     thresholds: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
@@ -81,6 +86,10 @@ class BundleConfig:
     def n_depths(self) -> int:
         """Number of depths, coarse to fine."""
         return len(self.stages)
+
+    def n_inputs(self, depth: int) -> int:
+        """Features that the model of a depth sees: its own, and its ancestors' if it has them."""
+        return self.encoder.n_features * (depth + 1 if self.context == "ancestors" else 1)
 
     def check_encoder(self, name: str, n_features: int, weights_sha256: str | None = None) -> None:
         """Raise a `BundleError` unless this encoder is the one the model was trained with."""
@@ -123,10 +132,15 @@ class BundleConfig:
                 self.order in ("quadtree", "attention"),
                 f"needs the order 'quadtree' or 'attention', not {self.order!r}",
             ),
+            (
+                self.context in ("none", "ancestors"),
+                f"needs the context 'none' or 'ancestors', not {self.context!r}",
+            ),
         ]
 
     def _class_rules(self) -> list[tuple[bool, str]]:
-        classes, n_features = list(self.classes), self.encoder.n_features
+        classes = list(self.classes)
+        expected = [self.n_inputs(depth) for depth in range(len(self.stages))]
         inputs = [stage.n_features for stage in self.stages]
         outputs = [stage.n_classes for stage in self.stages]
         return [
@@ -139,9 +153,9 @@ class BundleConfig:
                 f"names {len(classes)} classes where its stages give {outputs}; they must agree",
             ),
             (
-                all(n == n_features for n in inputs),
+                inputs == expected,
                 f"has stages for {inputs} features where its encoder {self.encoder.name!r} gives "
-                f"{n_features}; they must agree",
+                f"{expected}; they must agree",
             ),
             (
                 set(self.thresholds) <= set(classes),

@@ -10,6 +10,7 @@ from typing import Any
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
+from napari_hagmil.models.stage import BaselineConfig, StageConfig
 
 SCHEMA = "napari-hagmil/bundle/1"
 
@@ -47,12 +48,13 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
         raise BundleError(f"{source} does not fit: {error}") from error
 
 
-def _stage(content: object, index: int, source: str) -> IATConfig:
+def _stage(content: object, index: int, source: str) -> StageConfig:
     prefix = f"stages[{index}]."
     if not isinstance(content, dict):
         raise BundleError(f"{source} needs {prefix[:-1]} to be an object, not {content!r}")
-    _check_types(content, IATConfig, source, prefix)
-    return IATConfig(**content)
+    kind = BaselineConfig if "model" in content else IATConfig
+    _check_types(content, kind, source, prefix)
+    return kind(**content)
 
 
 def _check_types(content: Mapping[str, Any], kind: type, source: str, prefix: str) -> None:
@@ -102,11 +104,12 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "AttentionKind": ("text", _is_text),
     "Pooling": ("text", _is_text),
     "BagOrder": ("text", _is_text),
+    "Context": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
     "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
     "tuple[str, ...]": ("a list of texts", _list_of(_is_text)),
-    "tuple[IATConfig, ...]": ("a list of objects", _list_of(lambda v: isinstance(v, dict))),
+    "tuple[StageConfig, ...]": ("a list of objects", _list_of(lambda v: isinstance(v, dict))),
     "dict[str, float]": (
         "an object of numbers",
         lambda v: isinstance(v, dict) and all(map(_is_number, v.values())),

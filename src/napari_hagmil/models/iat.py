@@ -236,6 +236,13 @@ class IntegratedAttentionTransformer(BagModel):
         attention = outputs[-1].scores.softmax(0)
         return BagOutput(self.head(embedding), attention, embedding), tuple(outputs)
 
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """Absorb a standardisation, see `BagModel.absorb`; a class token moves with the bag."""
+        super().absorb(mean, scale)
+        if self.class_token is not None:
+            with torch.no_grad():
+                self.class_token.mul_(scale).add_(mean)
+
     def loss(self, features: Tensor, label: int, config: LossConfig | None = None) -> BagLoss:
         """Cross-entropy of the bag plus the instance loss on the last block, HAG-MIL Eq. 13–15."""
         config = config or self.default_loss

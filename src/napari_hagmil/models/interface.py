@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from napari_hagmil.models.losses import LossConfig, bag_cross_entropy
@@ -84,6 +85,31 @@ class BagModel(nn.Module, ABC):
         output = self(features)
         bag = bag_cross_entropy(output.logits, label, config.label_smoothing)
         return BagLoss(config.bag_weight * bag, bag, bag.new_zeros(()), output)
+
+    def input_layer(self) -> nn.Linear:
+        """Return the layer that sees the features: the first Linear of the model."""
+        return next(module for module in self.modules() if isinstance(module, nn.Linear))
+
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """Let a model that learned on (x − mean) / scale give the same for raw x, in place.
+
+        W (x − μ) / σ + b = (W / σ) x + (b − (W / σ) μ).
+
+        Parameters
+        ----------
+        mean, scale : (n_features,)
+        """
+        layer = self.input_layer()
+        if layer.bias is None:
+            raise ValueError(
+                f"{type(self).__name__} has no bias in its first layer to absorb a mean; make it "
+                "with bias=True, or train it on raw features"
+            )
+        with torch.no_grad():
+            weight = layer.weight.double() / scale.double().to(layer.weight.device)
+            shift = weight @ mean.double().to(layer.weight.device)
+            layer.weight.copy_(weight)
+            layer.bias.copy_(layer.bias.double() - shift)
 
     def check_bag(self, features: Tensor) -> None:
         """Raise a ValueError unless `features` is a bag for this model."""

@@ -1,25 +1,32 @@
-"""Training: one stage on its bags, and a whole cascade, coarse to fine."""
+"""Training: one stage on its bags, a whole cascade, and every method of a protocol."""
 
 from napari_hagmil.training.bags import Bag, joined, standardised
 from napari_hagmil.training.cascade import (
     CascadeTraining,
     Progress,
     Selection,
-    TrainingSlide,
     fit_stage,
     next_nodes,
     train_cascade,
 )
+from napari_hagmil.training.checkpoint import Checkpoint
+from napari_hagmil.training.guide import Guide, guide_from
+from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import Epoch, TrainConfig, predict, train_stage
 from napari_hagmil.training.metrics import Interval, accuracy, auc, bootstrap, youden_threshold
-from napari_hagmil.training.standardise import Standardiser, fold_into
+from napari_hagmil.training.slides import CohortSlide, KeptFeatures, TrainingSlide
+from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.start import start_unmixed
 
 __all__ = [
     "Bag",
     "CascadeTraining",
+    "Checkpoint",
+    "CohortSlide",
     "Epoch",
+    "Guide",
     "Interval",
+    "KeptFeatures",
     "Progress",
     "Selection",
     "Standardiser",
@@ -29,13 +36,14 @@ __all__ = [
     "auc",
     "bootstrap",
     "fit_stage",
-    "fold_into",
+    "guide_from",
     "joined",
     "next_nodes",
     "predict",
     "standardised",
     "start_unmixed",
     "train_cascade",
+    "train_jointly",
     "train_stage",
     "youden_threshold",
 ]

@@ -21,10 +21,13 @@ class Bag:
     features : (n, d) float32
     label : int
         Class of the slide.
+    guide : (n,) float32, optional
+        Attention that a teacher would have, with the sum 1: see `training.guide`.
     """
 
     features: Tensor
     label: int
+    guide: Tensor | None = None
 
 
 def standardised(bags: Sequence[Bag], standardiser: Standardiser) -> list[Bag]:
@@ -37,7 +40,12 @@ def joined(bag: Bag, others: Sequence[Bag], rng: np.random.Generator) -> Bag:
 
     Where one class means that nothing else was found (normal), a bag of it can be added to
     any other without changing that one's label: more slides, and larger ones, for nothing.
+    A guide points at none of what was added.
     """
     other = others[int(rng.integers(len(others)))]
-    pair = (bag.features, other.features)
-    return replace(bag, features=torch.cat(pair if rng.random() < 0.5 else pair[::-1]))
+    after = rng.random() < 0.5
+    pairs = [(bag.features, other.features)]
+    if bag.guide is not None:
+        pairs.append((bag.guide, bag.guide.new_zeros(len(other.features))))
+    features, *guide = [torch.cat(pair if after else pair[::-1]) for pair in pairs]
+    return replace(bag, features=features, guide=guide[0] if guide else None)

@@ -1,4 +1,4 @@
-"""Training of a cascade, coarse to fine, from slide labels only.
+"""Training of a cascade stage by stage, coarse to fine, from slide labels only.
 
 A stage is trained on the nodes that the finished stages before it hand on, then frozen: one
 optimiser per depth, no gradient across depths. Features are asked for along followed branches
@@ -9,43 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.bags import FeatureSource
 from napari_hagmil.cascade import select_top
-from napari_hagmil.models import CascadeModel, IntegratedAttentionTransformer
-from napari_hagmil.models.iat import AttentionBlock
+from napari_hagmil.models import BagModel, CascadeModel
 from napari_hagmil.quadtree import Nodes, children, z_order
 from napari_hagmil.training.bags import Bag, standardised
+from napari_hagmil.training.checkpoint import Checkpoint
+from napari_hagmil.training.guide import Guide
 from napari_hagmil.training.loop import Epoch, TrainConfig, train_stage
-from napari_hagmil.training.standardise import Standardiser, fold_into
+from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.standardise import Standardiser
 
 T = TypeVar("T")
 
-Requests = Sequence[tuple["TrainingSlide", Nodes]]
-
-
-@dataclass(frozen=True)
-class TrainingSlide:
-    """A slide to learn from.
-
-    Attributes
-    ----------
-    name : str
-    label : int
-    nodes : (n, 2) int64
-        The tissue nodes of depth 0, in Z-order.
-    features : FeatureSource
-    """
-
-    name: str
-    label: int
-    nodes: Nodes
-    features: FeatureSource
+Requests = Sequence[tuple[TrainingSlide, Nodes]]
 
 
 @dataclass(frozen=True)
@@ -90,12 +73,28 @@ class CascadeTraining:
     prefetch : callable
         Told of a depth and all (slide, nodes) that will be asked for there, before the first
         is: the place to encode many slides at once.
+    guide : Guide, optional
+        Where a teacher looks, for the training slides.
+    standardise : bool
+        Learn on features of mean 0 and deviation 1; the finished model takes raw ones.
+    checkpoints : (Path, str), optional
+        Folder of the run's checkpoints, and the key of the run.
     """
 
     stages: tuple[TrainConfig, ...]
     selection: Selection
     limits: tuple[tuple[int, int], ...] = ()
     prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
+    guide: Guide | None = None
+    standardise: bool = True
+    checkpoints: tuple[Path, str] | None = None
+
+    def checkpoint(self, depth: int) -> Checkpoint | None:
+        """The checkpoint of one depth."""
+        if self.checkpoints is None:
+            return None
+        folder, key = self.checkpoints
+        return Checkpoint(folder / f"depth-{depth}.pt", f"{key} depth {depth}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def train_cascade(
 ) -> Iterator[Progress]:
     """Train the stages of a cascade in place, one after the other.
 
-    Each stage learns on standardised features; the standardisation is folded into its first
+    Each stage learns on standardised features; the standardisation is absorbed by its first
     layer when it is done, so that the finished model takes raw ones.
 
     Yields
@@ -130,9 +129,16 @@ def train_cascade(
             pair for some in zip(sides, nodes, strict=True) for pair in zip(*some, strict=True)
         ]
         config.prefetch(depth, requests)
-        bags = [_bags(side, depth, some) for side, some in zip(sides, nodes, strict=True)]
-        for epoch in fit_stage(model.stage(depth), bags[0], bags[1], config.stages[depth]):
-            yield Progress(depth, epoch)
+        bags, nodes = _bags(sides, depth, nodes, config.guide)
+        epochs = fit_stage(
+            model.stage(depth),
+            bags[0],
+            bags[1],
+            config.stages[depth],
+            standardise=config.standardise,
+            checkpoint=config.checkpoint(depth),
+        )
+        yield from (Progress(depth, epoch) for epoch in epochs)
         if depth < model.config.n_depths - 1:
             nodes = _opened(model.stage(depth), depth, bags, nodes, config.selection)
 
@@ -146,7 +152,7 @@ def _limited(
 
 
 def _opened(
-    stage: IntegratedAttentionTransformer,
+    stage: BagModel,
     depth: int,
     bags: Sequence[Sequence[Bag]],
     nodes: Sequence[Sequence[Nodes]],
@@ -161,21 +167,32 @@ def _opened(
 
 
 def fit_stage(
-    stage: IntegratedAttentionTransformer,
+    stage: BagModel,
     training: Sequence[Bag],
     validation: Sequence[Bag],
     config: TrainConfig,
+    *,
+    standardise: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Epoch]:
-    """Train one stage on standardised features, and leave it ready for raw ones."""
+    """Train one stage, on standardised features unless told otherwise; it ends up taking raw ones.
+
+    Yields
+    ------
+    Epoch
+        As `train_stage` does.
+    """
+    if not standardise:
+        yield from train_stage(stage, training, validation, config, checkpoint)
+        return
     standardiser = Standardiser.fit(bag.features for bag in training)
-    yield from train_stage(
-        stage, standardised(training, standardiser), standardised(validation, standardiser), config
-    )
-    fold_into(_first_linear(stage), standardiser)
+    sides = (standardised(training, standardiser), standardised(validation, standardiser))
+    yield from train_stage(stage, *sides, config, checkpoint)
+    stage.absorb(standardiser.mean, standardiser.scale)
 
 
 def next_nodes(
-    stage: IntegratedAttentionTransformer,
+    stage: BagModel,
     depth: int,
     bags: Sequence[Bag],
     nodes: Sequence[Nodes],
@@ -201,11 +218,22 @@ def _chosen(
     return np.concatenate([top, rng.permutation(rest)[: selection.random[depth]]])
 
 
-def _bags(slides: Sequence[TrainingSlide], depth: int, nodes: Sequence[Nodes]) -> list[Bag]:
-    return [Bag(s.features(depth, n), s.label) for s, n in zip(slides, nodes, strict=True)]
-
-
-def _first_linear(stage: IntegratedAttentionTransformer) -> torch.nn.Linear:
-    """The layer that sees the features."""
-    block = cast(AttentionBlock, stage.blocks[0])
-    return cast(torch.nn.Linear, block.project[0])
+def _bags(
+    sides: Sequence[Sequence[TrainingSlide]],
+    depth: int,
+    nodes: Sequence[Sequence[Nodes]],
+    guide: Guide | None,
+) -> tuple[list[list[Bag]], list[Sequence[Nodes]]]:
+    """Bags of both sides, those of the training slides with their guide, and the nodes read."""
+    pairs = [
+        [slide.bag(depth, some) for slide, some in zip(side, places, strict=True)]
+        for side, places in zip(sides, nodes, strict=True)
+    ]
+    bags = [[bag for bag, _ in side] for side in pairs]
+    read: list[Sequence[Nodes]] = [[some for _, some in side] for side in pairs]
+    if guide is not None:
+        bags[0] = [
+            replace(bag, guide=guide(slide, depth, some))
+            for bag, slide, some in zip(bags[0], sides[0], read[0], strict=True)
+        ]
+    return bags, read

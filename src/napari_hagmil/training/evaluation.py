@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.bags import FeatureSource, FeatureStore, feature_tree, open_store
+from napari_hagmil.bags import (
+    FeatureSource,
+    FeatureStore,
+    FromDepth,
+    feature_tree,
+    in_context,
+    open_store,
+)
 from napari_hagmil.cascade import CascadeConfig, Stage, called_class, iter_cascade
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
@@ -124,9 +131,11 @@ def stored(store: Path, model: CascadeModel) -> Source:
     @contextmanager
     def read(record: SlideRecord) -> Iterator[Readable]:
         features = open_store(store, record)
-        _require_fit(features, model)
-        last = min(len(features.grids), model.config.n_depths) - 1
-        yield Readable(features.quadtree, features, last, features.is_placed)
+        first = _first_depth(features, model)
+        tree = Quadtree(features.quadtree.grids[first:], features.quadtree.nodes[first:])
+        source = in_context(FromDepth(features, first), model.config.context)
+        last = min(tree.n_depths, model.config.n_depths) - 1
+        yield Readable(tree, source, last, features.is_placed)
 
     return read
 
@@ -138,7 +147,7 @@ def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> 
     def read(record: SlideRecord) -> Iterator[Readable]:
         with open_slide(record.path, mpp=mpp) as slide:
             reading = prepare(slide, model, encoder)
-            yield Readable(reading.quadtree, reading.features, reading.plan.last_depth)
+            yield Readable(reading.quadtree, reading.source, reading.plan.last_depth)
 
     return read
 
@@ -230,15 +239,20 @@ def _lesions(record: SlideRecord, readable: Readable) -> list[Lesion]:
     return list(read_rings(record.truth))
 
 
-def _require_fit(features: FeatureStore, model: CascadeModel) -> None:
-    """Raise unless stored features are what the model was trained on."""
+def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
+    """The stored depth that is the model's first; raises unless they are of one kind."""
     config, mine = model.config, features.encoder
     config.check_encoder(mine.name, mine.n_features, mine.weights_sha256)
-    shared = min(len(features.mpp), config.n_depths)
-    same = np.allclose(features.mpp[:shared], config.mpp[:shared], rtol=0.01)
-    if not same or features.patch_size != config.patch_size:
-        raise FeatureStoreError(
-            f"the features of {features.name} are of patches of {features.patch_size} px at "
-            f"{list(features.mpp)} µm per pixel, and model {config.name} reads {config.patch_size} "
-            f"px at {list(config.mpp)}; encode with the model's depths"
-        )
+    for first in range(len(features.mpp)):
+        shared = min(len(features.mpp) - first, config.n_depths)
+        whole = first == 0 or shared == config.n_depths
+        stored = features.mpp[first : first + shared]
+        if whole and np.allclose(stored, config.mpp[:shared], rtol=0.01):
+            if features.patch_size == config.patch_size:
+                return first
+            break
+    raise FeatureStoreError(
+        f"the features of {features.name} are of patches of {features.patch_size} px at "
+        f"{list(features.mpp)} µm per pixel, and model {config.name} reads {config.patch_size} "
+        f"px at {list(config.mpp)}; encode with the model's depths"
+    )

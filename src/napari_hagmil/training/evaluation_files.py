@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ class Evaluation:
         "store", or "slides".
     slides, failures : sequences
     summary : Summary
+    thresholds : mapping
+        As `summarise` took them.
     """
 
     model: CascadeModel
@@ -48,6 +50,7 @@ class Evaluation:
     slides: Sequence[SlideEvaluation]
     failures: Sequence[SlideFailure]
     summary: Summary
+    thresholds: Mapping[str, Mapping[str, float]]
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
@@ -88,11 +91,11 @@ def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
             "sha256": model.sha256,
             "encoder": model.config.encoder.name,
             "budget": list(model.config.budget),
-            "thresholds": dict(model.config.thresholds),
         },
         "cohort": evaluation.cohort,
         "split": evaluation.split,
         "source": evaluation.source,
+        "thresholds": {rule: dict(limits) for rule, limits in evaluation.thresholds.items()},
         **_plain(evaluation.summary),
         "failed": [{"slide": f.record.name, "why": f.why} for f in evaluation.failures],
         "versions": versions(),

@@ -40,7 +40,10 @@ def roc_png(classes: Sequence[str], labels: Labels, probabilities: Probabilities
             label=f"{classes[c]}: AUC {areas[c]:.3f}",
         )
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.legend(loc="lower right", frameon=False)
+    if np.isnan(areas[list(shown)]).all():
+        axes.text(0.5, 0.25, "not defined: all slides are of one class", ha="center")
+    else:
+        axes.legend(loc="lower right", frameon=False)
     return _png(figure)
 
 
@@ -68,25 +71,28 @@ def reliability_png(table: Calibration) -> bytes:
 
 def froc_png(budgets: Sequence[BudgetPoint], tissue: float) -> bytes:
     """Lesions met, and AUC, against patches encoded, over budgets of the cascade."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     figure, axes = _figure("Patches encoded per slide", "Share of lesions met, AUC")
     encoded = [point.encoded for point in budgets]
-    series = {
-        "lesions met at the deciding depth": [point.lesion_recall for point in budgets],
-        "AUC": [point.auc for point in budgets],
-    }
-    for colour, (label, values) in zip(COLOURS, series.items(), strict=False):
-        axes.plot(encoded, values, "o-", color=colour, linewidth=2, label=label)
-    for point in budgets:
+    recall = [point.lesion_recall for point in budgets]
+    line: dict[str, Any] = {"linewidth": 2, "markersize": 7}
+    axes.plot(encoded, recall, "o-", color=COLOURS[0], label="lesions met", **line)
+    # Dashed and hollow: where both are perfect, both are seen.
+    areas = [point.auc for point in budgets]
+    axes.plot(encoded, areas, "o--", color=COLOURS[1], markerfacecolor="none", label="AUC", **line)
+    for x in dict.fromkeys(encoded):
+        here = [point for point in budgets if point.encoded == x]
+        label = f"{', '.join(f'{point.factor:g}' for point in here)} × k"
         axes.annotate(
-            f"{point.factor:g} × k",
-            (point.encoded, point.lesion_recall),
-            (6, -11),
-            textcoords="offset points",
-            fontsize=8,
+            label, (x, here[0].lesion_recall), (4, -14), textcoords="offset points", fontsize=8
         )
     axes.axvline(tissue, color=_GREY, linewidth=1, linestyle=":", label="all tissue, all depths")
     axes.set(xscale="log", ylim=(0, 1.02))
+    axes.margins(x=0.1)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
     _legend_above(axes)
     return _png(figure)
 

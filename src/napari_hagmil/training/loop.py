@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 
 from napari_hagmil.models import BagModel, LossConfig
 from napari_hagmil.training.bags import Bag, joined
+from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.metrics import auc
+from napari_hagmil.training.state import RunState
+from napari_hagmil.training.step import Stepper, bag_loss
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class TrainConfig:
         The class that means that nothing else was found, if there is one.
     join : float
         Chance that a bag is joined with a bag of `background`, see `joined`.
+    guidance : float
+        Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
     seed : int
         Of the order of the bags, their variations and the dropout.
     """
@@ -55,11 +61,11 @@ class TrainConfig:
     feature_dropout: float = 0.0
     background: int | None = None
     join: float = 0.0
+    guidance: float = 0.0
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(NamedTuple):
     """What one pass over the training bags brought.
 
     Attributes
@@ -84,12 +90,17 @@ class Epoch:
 
 
 def train_stage(
-    model: BagModel, training: Sequence[Bag], validation: Sequence[Bag], config: TrainConfig
+    model: BagModel,
+    training: Sequence[Bag],
+    validation: Sequence[Bag],
+    config: TrainConfig,
+    checkpoint: Checkpoint | None = None,
 ) -> Iterator[Epoch]:
     """Train a model in place; it is left in eval mode with the weights of its best epoch.
 
     The same holds when the caller stops iterating (and closes the iterator) early. The global
-    torch generator is seeded and put back, so that a seed gives the same weights each time.
+    torch generator is seeded and put back, so that a seed gives the same weights each time. With
+    a checkpoint, a run that was killed goes on; epochs that are over are told again.
 
     Yields
     ------
@@ -101,27 +112,21 @@ def train_stage(
             f"training needs bags on both sides, got {len(training)} to learn from and "
             f"{len(validation)} to validate with; give some of each"
         )
-    rng = np.random.default_rng(config.seed)
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
-    best, waited, weights = float("inf"), 0, _copy(model)
+    run = RunState.start([model], [_stepper(model, config)], config.seed, checkpoint)
     try:
-        for number in range(1, config.epochs + 1):
+        yield from (Epoch(*row[1:]) for row in run.history)
+        while run.number < config.epochs and run.waited < config.patience:
             started = time.perf_counter()
-            train_loss = _pass(model, training, optimiser, config, rng)
-            val_loss, val_auc = _validate(model, validation, config.loss)
-            is_best = val_loss < best
-            if is_best:
-                best, waited, weights = val_loss, 0, _copy(model)
-            waited += not is_best
+            train_loss = _pass(model, training, run.steppers[0], config, run.rng)
+            val_loss, val_auc = validate(model, validation, config.loss)
+            is_best = run.end_epoch(val_loss)
             seconds = time.perf_counter() - started
-            yield Epoch(number, train_loss, val_loss, val_auc, is_best, seconds)
-            if waited >= config.patience:
-                return
+            epoch = Epoch(run.number, train_loss, val_loss, val_auc, is_best, seconds)
+            run.record([(0, *epoch)])
+            yield epoch
+        run.finish()
     finally:
-        model.load_state_dict(weights)
-        model.eval()
+        run.take_best()
 
 
 def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
@@ -132,10 +137,27 @@ def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
     return np.asarray(torch.stack(rows).cpu().numpy())
 
 
+def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
+    """Mean loss, and AUC of the last class against all others."""
+    model.eval()
+    losses, scores, labels = [], [], []
+    with torch.inference_mode():
+        for bag in validation:
+            result = model.loss(bag.features, bag.label, loss)
+            losses.append(float(result.total))
+            scores.append(float(result.output.logits.softmax(-1)[-1]))
+            labels.append(int(bag.label == model.n_classes - 1))
+    return float(np.mean(losses)), auc(labels, scores)
+
+
+def _stepper(model: BagModel, config: TrainConfig) -> Stepper:
+    return Stepper.make(model, config.learning_rate, config.weight_decay, config.clip)
+
+
 def _pass(
     model: BagModel,
     training: Sequence[Bag],
-    optimiser: torch.optim.Optimizer,
+    stepper: Stepper,
     config: TrainConfig,
     rng: np.random.Generator,
 ) -> float:
@@ -148,13 +170,11 @@ def _pass(
         order = rng.permutation(len(training))
         for step, index in enumerate(order, start=1):
             bag = _varied(training[index], background, config, rng)
-            loss = model.loss(bag.features, bag.label, config.loss).total
+            loss, _ = bag_loss(model, bag, config.loss, config.guidance)
             (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
             if step % config.accumulate == 0 or step == len(order):
-                torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip)
-                optimiser.step()
-                optimiser.zero_grad(set_to_none=True)
+                stepper.step()
     return total / len(training)
 
 
@@ -168,20 +188,3 @@ def _varied(
         mask = torch.rand(bag.features.shape[1], device=bag.features.device) < keep
         bag = replace(bag, features=bag.features * mask / keep)
     return bag
-
-
-def _validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
-    """Mean loss, and AUC of the last class against all others."""
-    model.eval()
-    losses, scores, labels = [], [], []
-    with torch.inference_mode():
-        for bag in validation:
-            result = model.loss(bag.features, bag.label, loss)
-            losses.append(float(result.total))
-            scores.append(float(result.output.logits.softmax(-1)[-1]))
-            labels.append(int(bag.label == model.n_classes - 1))
-    return float(np.mean(losses)), auc(labels, scores)
-
-
-def _copy(model: BagModel) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

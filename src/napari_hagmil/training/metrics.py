@@ -51,6 +51,14 @@ def accuracy(labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> fl
     return float(((s >= threshold) == (y == 1)).mean())
 
 
+def f1(labels: ArrayLike, scores: ArrayLike, threshold: float = 0.5) -> float:
+    """Harmonic mean of precision and recall of the positives; 0 where none is found."""
+    y, s = _checked(labels, scores)
+    called = s >= threshold
+    both = int((called & (y == 1)).sum())
+    return 2 * both / max(int(called.sum() + (y == 1).sum()), 1)
+
+
 def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     """The threshold that maximises sensitivity + specificity − 1 (Youden 1950).
 

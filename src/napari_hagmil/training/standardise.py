@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,3 @@ class Standardiser:
     def __call__(self, features: Tensor) -> Tensor:
         """(n, d) → (n, d)."""
         return (features - self.mean) / self.scale
-
-
-def fold_into(linear: nn.Linear, standardiser: Standardiser) -> None:
-    """Let a layer that learned on standardised features give the same for raw ones.
-
-    W (x − μ) / σ + b = (W / σ) x + (b − (W / σ) μ), in place.
-    """
-    with torch.no_grad():
-        weight = linear.weight.double() / standardiser.scale.double().to(linear.weight.device)
-        shift = weight @ standardiser.mean.double().to(linear.weight.device)
-        linear.weight.copy_(weight)
-        linear.bias.copy_(linear.bias.double() - shift)

@@ -7,18 +7,21 @@ from typing import cast
 import torch
 from torch import nn
 
-from napari_hagmil.models import IntegratedAttentionTransformer
+from napari_hagmil.models import BagModel, IntegratedAttentionTransformer
 from napari_hagmil.models.iat import AttentionBlock
 
 
-def start_unmixed(stage: IntegratedAttentionTransformer) -> None:
+def start_unmixed(stage: BagModel) -> None:
     """Let self-attention begin at nothing, in place: each instance starts as itself alone.
 
     Mixed from the start, any instance can tell the class of the slide, and a small model
     learns to pool whatever it likes: slides are classified perfectly while attention points
     anywhere, or away from the lesion. A cascade lives on where attention points. (Zero
-    initialisation of a residual branch: Bachlechner et al., *ReZero*, UAI 2021.)
+    initialisation of a residual branch: Bachlechner et al., *ReZero*, UAI 2021.) A model without
+    self-attention stays as it is.
     """
+    if not isinstance(stage, IntegratedAttentionTransformer):
+        return
     with torch.no_grad():
         for block in stage.blocks:
             project = cast(nn.Linear, cast(AttentionBlock, block).attention.to_out[0])

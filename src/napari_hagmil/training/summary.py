@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil.cascade import called_class
+from napari_hagmil.errors import CohortError
 from napari_hagmil.training.calibration import Calibration, calibration
 from napari_hagmil.training.classification import (
     bootstrap_groups,
@@ -18,7 +21,7 @@ from napari_hagmil.training.classification import (
     macro_f1,
 )
 from napari_hagmil.training.evaluation import SlideEvaluation
-from napari_hagmil.training.metrics import Interval
+from napari_hagmil.training.metrics import Interval, youden_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Called:
     Attributes
     ----------
     rule : str
-        How a class is called: "most probable", or "thresholds of the model".
+        How a class is called: "most probable", or what the thresholds are called.
     accuracy, f1 : Interval
         F1 is the mean over classes.
     class_f1 : (classes,)
@@ -80,7 +83,7 @@ class Summary:
     depth_auc : tuple of float
         If each depth had to decide, coarse to fine; over the slides that reach it.
     called : tuple of Called
-        By the most probable class, and by the model's thresholds where it has any.
+        By the most probable class first, then by thresholds where there are any.
     calibration : Calibration
     budgets : tuple of BudgetPoint
         In ascending order of the factor.
@@ -116,11 +119,22 @@ def summarise(
     slides: Sequence[SlideEvaluation],
     classes: Sequence[str],
     *,
-    has_thresholds: bool,
+    thresholds: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     seed: int = 0,
     rounds: int = 2000,
 ) -> Summary:
-    """Figures of an evaluation, with intervals over patients."""
+    """Figures of an evaluation, with intervals over patients.
+
+    Parameters
+    ----------
+    slides : sequence of SlideEvaluation
+    classes : sequence of str
+    thresholds : mapping
+        Further rules by which classes are called, beside the most probable: what a rule is called
+        → its thresholds, see `called_class`. None may come from these very slides.
+    seed, rounds : int
+        Of the bootstrap.
+    """
     y = labels_of(slides, classes)
     p = np.stack([slide.probabilities for slide in slides])
     patients = [slide.record.patient for slide in slides]
@@ -128,11 +142,10 @@ def summarise(
     def interval(metric: Callable[[NDArray[np.intp]], float]) -> Interval:
         return bootstrap_groups(metric, patients, seed=seed, rounds=rounds)
 
-    most = p.argmax(axis=1)
-    rules = [_called("most probable", y, most, len(classes), interval)]
-    if has_thresholds:
-        by_rule = np.array([list(classes).index(slide.called) for slide in slides])
-        rules.append(_called("thresholds of the model", y, by_rule, len(classes), interval))
+    rules = [_called("most probable", y, p.argmax(axis=1), len(classes), interval)]
+    for rule, limits in thresholds.items():
+        by_rule = np.array([list(classes).index(called_class(row, classes, limits)) for row in p])
+        rules.append(_called(rule, y, by_rule, len(classes), interval))
     outlined = [slide for slide in slides if slide.own.lesions]
     return Summary(
         classes=tuple(classes),
@@ -151,6 +164,24 @@ def summarise(
         lesion_recall=_by_depth(outlined, lambda s, d: list(s.own.lesions[d])),
         attention_auc=_by_depth(outlined, lambda s, d: [s.attention_auc[d]]),
     )
+
+
+def youden_on(validation: Sequence[SlideEvaluation], classes: Sequence[str]) -> dict[str, float]:
+    """The threshold of the last of two classes that validation slides choose.
+
+    Raises
+    ------
+    CohortError
+        Unless there are two classes, and slides of both.
+    """
+    y = labels_of(validation, classes)
+    if len(classes) != 2 or len(set(y.tolist())) != 2:
+        raise CohortError(
+            "no threshold can be chosen",
+            [f"two classes with validation slides of both are needed, of {', '.join(classes)}"],
+        )
+    scores = np.array([slide.probabilities[1] for slide in validation])
+    return {classes[1]: youden_threshold(y, scores)}
 
 
 def labels_of(slides: Sequence[SlideEvaluation], classes: Sequence[str]) -> NDArray[np.int64]:

@@ -57,13 +57,14 @@ class DTFD(BagModel):
         hidden: int = 512,
         gate_dim: int = 128,
         n_groups: int = 4,
+        bias: bool = False,
     ) -> None:
         super().__init__(n_features, n_classes)
         if distillation not in ("afs", "maxs", "maxmins"):
             raise ValueError(f"DTFD distils by 'afs', 'maxs' or 'maxmins', not {distillation!r}")
         self.distillation: Distillation = distillation
         self.n_groups = n_groups
-        self.embed = embedding(n_features, [hidden], bias=False)
+        self.embed = embedding(n_features, [hidden], bias=bias)
         self.scores = AttentionScores(hidden, gate_dim)
         self.head = nn.Linear(hidden, n_classes)
         self.tier2_scores = AttentionScores(hidden, gate_dim)

@@ -1,0 +1,122 @@
+"""Protocols written down: TOML → `Protocol`, every unknown or unfitting entry refused by name."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from napari_hagmil.errors import ProtocolError
+from napari_hagmil.models import LossConfig
+from napari_hagmil.models.ablations import ABLATIONS
+from napari_hagmil.models.baselines import BASELINES
+from napari_hagmil.models.config import Context
+from napari_hagmil.training.loop import TrainConfig
+from napari_hagmil.training.methods import Method, Schedule
+from napari_hagmil.training.protocol import Protocol, slug
+
+SCHEMES = ("holdout", "three-way", "k-fold")
+
+_CHOICES = {"schedule": get_args(Schedule), "context": get_args(Context), "scheme": SCHEMES}
+
+_TRAINING = {f.name for f in fields(TrainConfig)} - {"loss"}
+_LOSS = {f.name for f in fields(LossConfig)}
+_METHOD = {f.name for f in fields(Method)} - {"training"}
+
+
+def load_protocol(path: str | Path) -> Protocol:
+    """Read a protocol.
+
+    ``[protocol]`` has scheme, repeats, folds, seed and sweep; ``[defaults]`` what all methods
+    share; every ``[[method]]`` its name and what is its own: the fields of `Method`, `TrainConfig`
+    and `LossConfig`.
+
+    Raises
+    ------
+    ProtocolError
+        When the file is no TOML, or an entry is unknown or unfitting.
+    """
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProtocolError(f"{path.name} cannot be read as TOML: {error}") from error
+    _refuse_unknown(path.name, content, {"protocol", "defaults", "method"})
+    about, shared = content.get("protocol", {}), content.get("defaults", {})
+    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
+    try:
+        methods = [_method(path.name, {**shared, **entry}) for entry in content.get("method", [])]
+        sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
+        protocol = Protocol(tuple(methods) or paper_methods(), sweep, **about)
+    except (TypeError, ValueError) as error:
+        raise ProtocolError(f"{path.name} has an entry that does not fit: {error}") from error
+    _check(path.name, protocol)
+    return protocol
+
+
+def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
+    """HAG-MIL, all baselines of the paper, and its ablations, each as its paper trains it."""
+    hagmil = Method(
+        "HAG-MIL", budget=budget, training=TrainConfig(loss=LossConfig(label_smoothing=0.1))
+    )
+    baselines = [_baseline(name) for name in BASELINES]
+    ablations = [
+        replace(
+            hagmil,
+            name=f"HAG-MIL, {name.replace('_', ' ')}",
+            options={"pooling": pooling, "gated": gated},
+            group="ablation",
+        )
+        for name, (pooling, gated) in ABLATIONS.items()
+    ]
+    return (hagmil, *baselines, *ablations)
+
+
+def _baseline(name: str) -> Method:
+    loss = BASELINES[name](8, 2).default_loss
+    return Method(name, model=name, training=TrainConfig(learning_rate=2e-4, loss=loss))
+
+
+def _method(source: str, entry: Mapping[str, Any]) -> Method:
+    _refuse_unknown(source, entry, _METHOD | _TRAINING | _LOSS)
+    for name in entry.keys() & _CHOICES.keys():
+        if entry[name] not in _CHOICES[name]:
+            raise ProtocolError(
+                f"{source} has {name} = {entry[name]!r}; choose one of {', '.join(_CHOICES[name])}"
+            )
+    model = entry.get("model", "iat")
+    if model != "iat" and model not in BASELINES:
+        raise ProtocolError(
+            f"{source} names the model {model!r}; choose iat or one of {', '.join(BASELINES)}"
+        )
+    if "name" not in entry:
+        raise ProtocolError(f"{source} has a method without a name; give it one, for the tables")
+    loss = LossConfig() if model == "iat" else BASELINES[model](8, 2).default_loss
+    loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
+    training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
+    own: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k in _METHOD
+    }
+    return Method(**own, training=training)
+
+
+def _check(source: str, protocol: Protocol) -> None:
+    folders = [slug(method.name) for method in protocol.methods]
+    twice = sorted({name for name in folders if folders.count(name) > 1})
+    if twice:
+        raise ProtocolError(f"{source} has two methods named {twice[0]!r}; give each its own name")
+    if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
+        raise ProtocolError(
+            f"{source} asks for scheme {protocol.scheme!r}, {protocol.repeats} repeats and "
+            f"{protocol.folds} folds; a scheme is one of {', '.join(SCHEMES)}, the rest positive"
+        )
+
+
+def _refuse_unknown(source: str, entry: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(entry.keys() - known)
+    if unknown:
+        raise ProtocolError(
+            f"{source} has the unknown entry {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )

@@ -1,0 +1,80 @@
+"""Guidance: a teacher that has seen everything tells the stages where to look.
+
+From slide labels alone a coarse depth can learn only what is visible there, and hands on the
+wrong branches when that decides nothing. The features of all depths are at hand in training,
+though: a teacher reads all finest instances with their ancestors' features, and its attention,
+added up over the descendants of a node, says how much of the evidence lies below it. Each stage
+is trained on the label and towards that attention; reading a slide needs no teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_hagmil.models import BagModel
+from napari_hagmil.quadtree import Nodes
+from napari_hagmil.training.slides import TrainingSlide
+
+
+@dataclass(frozen=True)
+class Guide:
+    """The attention of a teacher on the finest nodes of some slides.
+
+    Attributes
+    ----------
+    attention : mapping of str to (nodes (n, 2), attention (n,))
+        By the slide's name.
+    finest : int
+        Depth of those nodes.
+    """
+
+    attention: Mapping[str, tuple[Nodes, NDArray[np.float64]]]
+    finest: int
+
+    def __call__(self, slide: TrainingSlide, depth: int, nodes: Nodes) -> Tensor | None:
+        """The attention below each node, (n,) with the sum 1; None where the guide is silent.
+
+        It is silent on slides that it does not know, and where none of the nodes leads on.
+        """
+        if slide.name not in self.attention or not len(nodes):
+            return None
+        finest, attention = self.attention[slide.name]
+        above = finest >> (self.finest - depth)
+        width = int(max(above.max(), nodes.max())) + 1
+        known, place = np.unique(above @ (width, 1), return_inverse=True)
+        sums = np.append(np.bincount(place, attention), 0.0)
+        wanted = nodes @ (width, 1)
+        at = np.searchsorted(known, wanted)
+        found = known[np.minimum(at, len(known) - 1)] == wanted
+        below = sums[np.where(found, at, len(known))]
+        if below.sum() < 1e-6:
+            return None
+        return torch.from_numpy((below / below.sum()).astype(np.float32))
+
+
+def guide_from(
+    teacher: BagModel,
+    slides: Sequence[TrainingSlide],
+    nodes: Sequence[Nodes],
+    finest: int,
+    background: int | None = None,
+) -> Guide:
+    """Ask a teacher about the finest nodes of every slide, `nodes` for each.
+
+    Slides of the class `background` are left out: where nothing is found, no place is better to
+    look at than another.
+    """
+    found = {}
+    with torch.inference_mode():
+        for slide, some in zip(slides, nodes, strict=True):
+            if slide.label != background:
+                bag, read = slide.bag(finest, some)
+                attention = teacher(bag.features).attention.double().cpu().numpy()
+                found[slide.name] = (read, attention)
+    return Guide(found, finest)

@@ -1,0 +1,166 @@
+"""The paper's schedule: all depths learn together, slide by slide.
+
+On every slide each depth takes a step of its own optimiser, and hands the nodes that its
+attention chose on to the next, as it is at that moment; no gradient crosses depths. Training ends
+after some epochs without a lower validation loss of the finest depth (HAG-MIL, Xiong et al.,
+IJCAI 2023, section 4).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from napari_hagmil.cascade import select_top
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.quadtree import Nodes, children, z_order
+from napari_hagmil.training.cascade import CascadeTraining, Progress
+from napari_hagmil.training.loop import Epoch
+from napari_hagmil.training.metrics import auc
+from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.standardise import Standardiser
+from napari_hagmil.training.state import Row, RunState
+from napari_hagmil.training.step import Stepper, bag_loss
+
+#: Nodes per slide below which features are looked at to standardise them.
+SAMPLED = 16
+
+
+def train_jointly(
+    model: CascadeModel,
+    training: Sequence[TrainingSlide],
+    validation: Sequence[TrainingSlide],
+    config: CascadeTraining,
+) -> Iterator[Progress]:
+    """Train all stages of a cascade in place, at once.
+
+    Epochs, patience and seed are those of the finest stage's config; `selection.budget` is the k
+    of training, the model's own budget that of validation.
+
+    Yields
+    ------
+    Progress
+        One per depth after every epoch; the best epoch is that of the finest depth.
+    """
+    scales = _standardisers(model, training, config)
+    last = config.stages[-1]
+    stages = [model.stage(depth) for depth in range(model.config.n_depths)]
+    steppers = [
+        Stepper.make(stage, how.learning_rate, how.weight_decay, how.clip)
+        for stage, how in zip(stages, config.stages, strict=True)
+    ]
+    run = RunState.start(stages, steppers, last.seed, config.checkpoint(len(stages) - 1))
+    try:
+        yield from (Progress(row[0], Epoch(*row[1:])) for row in run.history)
+        while run.number < last.epochs and run.waited < last.patience:
+            started = time.perf_counter()
+            train_losses = _pass(model, training, config, scales, run)
+            checks = _validate(model, validation, config, scales)
+            is_best = run.end_epoch(checks[-1][0])
+            seconds = time.perf_counter() - started
+            rows: list[Row] = [
+                (depth, run.number, loss, *check, is_best, seconds)
+                for depth, (loss, check) in enumerate(zip(train_losses, checks, strict=True))
+            ]
+            run.record(rows)
+            yield from (Progress(row[0], Epoch(*row[1:])) for row in rows)
+        run.finish()
+    finally:
+        run.take_best()
+        for stage, scale in zip(stages, scales, strict=True):
+            if scale is not None:
+                stage.absorb(scale.mean, scale.scale)
+
+
+def _pass(
+    model: CascadeModel,
+    slides: Sequence[TrainingSlide],
+    config: CascadeTraining,
+    scales: Sequence[Standardiser | None],
+    run: RunState,
+) -> list[float]:
+    """Every slide once, in random order; the mean loss of each depth."""
+    model.train()
+    totals = np.zeros(model.config.n_depths)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(run.rng.integers(2**31)))
+        for index in run.rng.permutation(len(slides)):
+            totals += _step(model, slides[index], config, scales, run)
+    return [float(total) for total in totals / len(slides)]
+
+
+def _step(
+    model: CascadeModel,
+    slide: TrainingSlide,
+    config: CascadeTraining,
+    scales: Sequence[Standardiser | None],
+    run: RunState,
+) -> list[float]:
+    """One step of every depth on one slide, coarse to fine; their losses."""
+    nodes, losses = slide.nodes, []
+    for depth, how in enumerate(config.stages):
+        bag, nodes = slide.bag(depth, nodes)
+        scale = scales[depth]
+        if scale is not None:
+            bag = replace(bag, features=scale(bag.features))
+        loss, output = bag_loss(model.stage(depth), bag, how.loss)
+        loss.backward()  # type: ignore[no-untyped-call]
+        run.steppers[depth].step()
+        losses.append(loss.item())
+        if depth < len(config.stages) - 1:
+            attention = output.attention.detach().cpu().numpy()
+            nodes = _below(nodes, attention, config.selection.budget[depth])
+    return losses
+
+
+def _validate(
+    model: CascadeModel,
+    slides: Sequence[TrainingSlide],
+    config: CascadeTraining,
+    scales: Sequence[Standardiser | None],
+) -> list[tuple[float, float]]:
+    """Mean loss and AUC of the last class, at each depth, read as in use."""
+    model.eval()
+    n_depths = model.config.n_depths
+    losses, scores = np.zeros((len(slides), n_depths)), np.zeros((len(slides), n_depths))
+    with torch.inference_mode():
+        for i, slide in enumerate(slides):
+            nodes = slide.nodes
+            for depth, how in enumerate(config.stages):
+                bag, nodes = slide.bag(depth, nodes)
+                scale = scales[depth]
+                features = bag.features if scale is None else scale(bag.features)
+                result = model.stage(depth).loss(features, bag.label, how.loss)
+                losses[i, depth] = float(result.total)
+                scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
+                if depth < n_depths - 1:
+                    attention = result.output.attention.cpu().numpy()
+                    nodes = _below(nodes, attention, model.config.budget[depth])
+    labels = [int(slide.label == len(model.config.classes) - 1) for slide in slides]
+    return [(float(losses[:, d].mean()), auc(labels, scores[:, d])) for d in range(n_depths)]
+
+
+def _below(nodes: Nodes, attention: np.ndarray, budget: int) -> Nodes:
+    chosen = nodes[select_top(attention, budget)]
+    return children(chosen[z_order(chosen)])
+
+
+def _standardisers(
+    model: CascadeModel, slides: Sequence[TrainingSlide], config: CascadeTraining
+) -> list[Standardiser | None]:
+    """One per depth, from some branches of every slide; None where raw features are wanted."""
+    n_depths = model.config.n_depths
+    if not config.standardise:
+        return [None] * n_depths
+    rng = np.random.default_rng(config.stages[-1].seed)
+    nodes = [slide.nodes[np.sort(rng.permutation(len(slide.nodes))[:SAMPLED])] for slide in slides]
+    scales: list[Standardiser | None] = []
+    for depth in range(n_depths):
+        bags = [slide.bag(depth, some)[0] for slide, some in zip(slides, nodes, strict=True)]
+        scales.append(Standardiser.fit(bag.features for bag in bags))
+        nodes = [children(some) for some in nodes]
+    return scales

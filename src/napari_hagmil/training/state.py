@@ -1,0 +1,128 @@
+"""A training run between two epochs: all that the next one depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_hagmil.training.checkpoint import Checkpoint, State
+from napari_hagmil.training.step import Stepper
+
+Row = tuple[int, int, float, float, float, bool, float]
+"""Depth, then the fields of an `Epoch`."""
+
+
+@dataclass
+class RunState:
+    """Models, optimisers, random numbers, the best weights so far, and the epochs told.
+
+    Attributes
+    ----------
+    models : sequence of nn.Module
+    steppers : sequence of Stepper
+        One per model.
+    rng : numpy generator
+        All randomness comes from it.
+    number, waited : int
+        Epochs that are over; epochs since the best one.
+    best : float
+        Lowest validation loss.
+    weights : list of state dicts
+        Of the best epoch.
+    history : list of rows
+    """
+
+    models: Sequence[nn.Module]
+    steppers: Sequence[Stepper]
+    rng: np.random.Generator
+    weights: list[dict[str, torch.Tensor]]
+    checkpoint: Checkpoint | None = None
+    number: int = 0
+    waited: int = 0
+    best: float = float("inf")
+    history: list[Row] = field(default_factory=list)
+
+    @classmethod
+    def start(
+        cls,
+        models: Sequence[nn.Module],
+        steppers: Sequence[Stepper],
+        seed: int,
+        checkpoint: Checkpoint | None,
+    ) -> RunState:
+        """At the beginning, or where the checkpoint stands."""
+        rng = np.random.default_rng(seed)
+        run = cls(models, steppers, rng, [_copy(model) for model in models], checkpoint)
+        state = checkpoint.load() if checkpoint else None
+        if state is not None:
+            run._restore(state)
+        return run
+
+    def end_epoch(self, val_loss: float) -> bool:
+        """Count an epoch; True, and its weights are kept, when it is the best so far."""
+        self.number += 1
+        is_best = val_loss < self.best
+        self.waited = 0 if is_best else self.waited + 1
+        if is_best:
+            self.best, self.weights = val_loss, [_copy(model) for model in self.models]
+        return is_best
+
+    def record(self, rows: Sequence[Row]) -> None:
+        """Put an epoch on record, and the run on disk if it is time."""
+        self.history += rows
+        if self.checkpoint is not None:
+            self.checkpoint.save(self._state)
+
+    def finish(self) -> None:
+        """Put the ended run on disk."""
+        if self.checkpoint is not None:
+            self.checkpoint.save(self._state, now=True)
+
+    def take_best(self) -> None:
+        """Give the models the weights of the best epoch, in eval mode."""
+        for model, weights in zip(self.models, self.weights, strict=True):
+            model.load_state_dict(weights)
+            model.eval()
+
+    def _state(self) -> State:
+        return {
+            "models": [_copy(model) for model in self.models],
+            "optimisers": [stepper.optimiser.state_dict() for stepper in self.steppers],
+            "rng": _plain(self.rng.bit_generator.state),
+            "weights": self.weights,
+            "counts": [self.number, self.waited],
+            "best": self.best,
+            "history": [list(row) for row in self.history],
+        }
+
+    def _restore(self, state: State) -> None:
+        for model, weights in zip(self.models, state["models"], strict=True):
+            model.load_state_dict(weights)
+        for stepper, optimiser in zip(self.steppers, state["optimisers"], strict=True):
+            stepper.optimiser.load_state_dict(optimiser)
+        self.rng.bit_generator.state = _numbers(state["rng"])
+        self.weights, self.best = state["weights"], state["best"]
+        self.number, self.waited = state["counts"]
+        self.history = [tuple(row) for row in state["history"]]
+
+
+def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _plain(state: Any) -> Any:
+    """128-bit integers as text, since a checkpoint holds none."""
+    if isinstance(state, dict):
+        return {key: _plain(value) for key, value in state.items()}
+    return str(state) if isinstance(state, int) else state
+
+
+def _numbers(state: Any) -> Any:
+    if isinstance(state, dict):
+        return {key: _numbers(value) for key, value in state.items()}
+    return int(state) if str(state).isdigit() else state

@@ -1,0 +1,52 @@
+"""The loss of one bag, and one step of the optimiser."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from napari_hagmil.models import BagModel, BagOutput, LossConfig
+from napari_hagmil.training.bags import Bag
+
+
+@dataclass(frozen=True, slots=True)
+class Stepper:
+    """Adam over one model, with a bound on the norm of its gradient."""
+
+    parameters: list[nn.Parameter]
+    optimiser: torch.optim.Adam
+    clip: float
+
+    @classmethod
+    def make(
+        cls, model: nn.Module, learning_rate: float, weight_decay: float, clip: float
+    ) -> Stepper:
+        """Adam with its usual moments; fused, which spares small models most of a step's time."""
+        parameters = list(model.parameters())
+        optimiser = torch.optim.Adam(
+            parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
+        )
+        return cls(parameters, optimiser, clip)
+
+    def step(self) -> None:
+        """Take the step that the gradients ask for, and forget them."""
+        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+
+
+def bag_loss(
+    model: BagModel, bag: Bag, loss: LossConfig, guidance: float = 0.0
+) -> tuple[Tensor, BagOutput]:
+    """Return the training loss of a bag with its guidance, and the output it came from.
+
+    Guidance is the cross-entropy −Σ gᵢ log aᵢ between the guide and the attention, the
+    distillation of Hinton et al. (2015) applied to where a model looks.
+    """
+    result = model.loss(bag.features, bag.label, loss)
+    if bag.guide is None or not guidance:
+        return result.total, result.output
+    attention = result.output.attention.clamp_min(1e-12).log()
+    return result.total - guidance * (bag.guide @ attention), result.output

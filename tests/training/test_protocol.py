@@ -1,0 +1,202 @@
+"""Protocols: written down, carried out, put into tables; and through the front door."""
+
+import csv
+import json
+
+import pytest
+import torch
+from puzzle_slides import FACTS, World, puzzles
+
+from napari_hagmil.cli import main
+from napari_hagmil.cohort import Split
+from napari_hagmil.errors import BundleError, ProtocolError
+from napari_hagmil.models import load_bundle
+from napari_hagmil.models.baselines import BASELINES
+from napari_hagmil.training import TrainConfig
+from napari_hagmil.training.config import load_protocol, paper_methods
+from napari_hagmil.training.methods import Method, build
+from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out
+from napari_hagmil.training.tables import as_markdown, summarise, write_tables
+
+PROTOCOL = """
+[protocol]
+scheme = "holdout"
+repeats = 2
+sweep = [[1, 1], [2, 2]]
+
+[defaults]
+epochs = 2
+learning_rate = 1e-2
+instance_loss = "none"
+
+[[method]]
+name = "HAG-MIL"
+budget = [2, 2]
+options = { widths = [16], heads = 2, instance_dim = 8, gate_dim = 8, attention = "exact" }
+
+[[method]]
+name = "mean pooling"
+model = "mean_pooling"
+options = { hidden = 8 }
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    def write(text):
+        path = tmp_path / "protocol.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(written):
+    protocol = load_protocol(written(PROTOCOL))
+    assert [method.name for method in protocol.methods] == ["HAG-MIL", "mean pooling"]
+    assert protocol.sweep == ((1, 1), (2, 2))
+    assert protocol.repeats == 2
+    hagmil, pooling = protocol.methods
+    assert hagmil.budget == (2, 2)
+    assert hagmil.training.epochs == pooling.training.epochs == 2
+    assert hagmil.training.loss.instance_loss == "none"
+    assert pooling.on(3) == (2,)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[protocol", "cannot be read as TOML"),
+        ("[protocols]\n", "'protocols'"),
+        ("[[method]]\nname = 'a'\nlearnig_rate = 1.0\n", "'learnig_rate'"),
+        ("[[method]]\nmodel = 'iat'\n", "without a name"),
+        ("[[method]]\nname = 'a'\nmodel = 'vit'\n", "'vit'"),
+        ("[[method]]\nname = 'a'\nschedule = 'fast'\n", "'fast'"),
+        ("[[method]]\nname = 'A b'\n[[method]]\nname = 'a-b'\n", "two methods"),
+        ("[protocol]\nscheme = 'thirds'\n", "'thirds'"),
+        ("[protocol]\nrepeats = 0\n", "0 repeats"),
+    ],
+)
+def test_what_does_not_fit_in_a_protocol_is_named(written, text, says):
+    with pytest.raises(ProtocolError, match=says):
+        load_protocol(written(text))
+
+
+def test_without_methods_a_protocol_is_the_papers(written):
+    names = [method.name for method in load_protocol(written("[protocol]\n")).methods]
+    assert names == [method.name for method in paper_methods()]
+    assert names[0] == "HAG-MIL"
+    assert set(BASELINES) < set(names)
+    assert sum(name.startswith("HAG-MIL, ") for name in names) == 4
+
+
+@pytest.mark.parametrize("method", paper_methods(), ids=lambda method: method.name)
+def test_every_method_of_the_paper_can_be_made_for_three_depths(method):
+    with torch.device("meta"):
+        model = build(method, FACTS, 0)
+    depths = 3 if method.model == "iat" else 1
+    assert model.config.n_depths == depths
+    assert model.config.mpp == FACTS.mpp[-depths:]
+
+
+def test_depths_that_the_features_lack_are_refused():
+    with pytest.raises(BundleError, match="choose among 0 … 2"):
+        build(Method("deep", depths=(2, 3), budget=(1,)), FACTS, 0)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_every_baseline_trains_reads_and_comes_back_as_a_bundle(name, tmp_path):
+    method = load_method(name)
+    slides = [puzzle.slide for puzzle in puzzles(6, 3, World.draw(0))]
+    run = Run(method, Split((0, 1), (2, 3), (4, 5)), 0, tmp_path)
+    record = list(carry_out(run, slides, FACTS))[-1]
+    assert isinstance(record, RunRecord)
+    model = load_bundle(tmp_path / "model.hagmil")
+    assert model.config.stages[0].model == name
+    assert model.config.training["test"]["patches"] == record.figures["patches"]
+    again = list(carry_out(run, slides, FACTS))
+    assert again == [record]  # on record already: nothing is trained
+
+
+def load_method(name):
+    width = "widths" if name.endswith("ab_mil") else "hidden"
+    options = {width: [16] if width == "widths" else 16}
+    return Method(name, model=name, options=options, depths=(0,), training=TrainConfig(epochs=1))
+
+
+def test_tables_give_mean_and_deviation_and_the_best_in_bold(tmp_path):
+    protocol = Protocol((Method("one"), Method("two")))
+    records = [
+        RunRecord("one", "a", {"auc": 0.8, "patches": 10.0}),
+        RunRecord("one", "b", {"auc": 0.9, "patches": 12.0}),
+        RunRecord("two", "a", {"auc": 0.7, "patches": 1000.0}),
+    ]
+    text = as_markdown(summarise(protocol, records))
+    assert "| one | **0.850 ± 0.071** | 11 | 2 |" in text
+    assert "| two | 0.700 ± 0.000 | 1,000 | 1 |" in text
+    write_tables(tmp_path, protocol, records)
+    rows = list(csv.DictReader((tmp_path / "tables.csv").read_text().splitlines()))
+    assert float(rows[0]["auc_sd"]) == pytest.approx(0.0707, abs=1e-4)
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """A table of 24 slides of 12 patients, and their imported features in a store."""
+    lines, generator = ["slide,label,patient"], torch.Generator().manual_seed(0)
+    folders = ("level_2", "level_1_corresponding", "level_0_corresponding")
+    for folder in folders:
+        (tmp_path / f"feats_{folder}" / "pt_files").mkdir(parents=True)
+    for i in range(24):
+        label = i // 2 % 2
+        lines.append(f"s{i}.svs,{('normal', 'tumor')[label]},p{i // 2}")
+        for depth, folder in enumerate(folders):
+            features = torch.randn(6 * 4**depth, 8, generator=generator)
+            features[:1, 0] += 6.0 * label
+            torch.save(features, tmp_path / f"feats_{folder}" / "pt_files" / f"s{i}.pt")
+    table = tmp_path / "cohort.csv"
+    table.write_text("\n".join(lines) + "\n")
+    words = [
+        "--import",
+        "official",
+        "--features",
+        str(tmp_path),
+        "--store",
+        str(tmp_path / "store"),
+    ]
+    assert main(["encode", str(table), *words]) == 0
+    return table
+
+
+def test_from_stored_features_to_tables_and_a_bundle_that_evaluate_takes(cohort, written, capsys):
+    folder = cohort.parent
+    store, out = ["--store", str(folder / "store")], ["--out", str(folder / "out")]
+    config = ["--config", str(written(PROTOCOL))]
+    assert main(["protocol", str(cohort), *store, *out, *config]) == 0
+    said = capsys.readouterr().out
+    assert "Table 1: methods" in said
+    assert "HAG-MIL, seed-1: AUC" in said
+    for name in ("tables.md", "tables.csv", "sweep.csv", "sweep.png"):
+        assert (folder / "out" / name).stat().st_size > 100
+    run = folder / "out" / "runs" / "hag-mil" / "seed-0"
+    names = {path.name for path in run.iterdir()}
+    assert names == {"curves.png", "epochs.csv", "model.hagmil", "predictions.csv", "run.json"}
+    for name in ("hag-mil", "mean-pooling"):
+        bundle = folder / "out" / "runs" / name / "seed-0" / "model.hagmil"
+        assert load_bundle(bundle).config.encoder.name == "resnet50-layer3"
+
+
+def test_train_trains_one_method_and_writes_events_when_asked(cohort, written, capsys):
+    folder = cohort.parent
+    words = ["--store", str(folder / "store"), "--out", str(folder / "out"), "--json"]
+    words += ["--config", str(written(PROTOCOL)), "--method", "mean pooling", "--tensorboard"]
+    assert main(["train", str(cohort), *words]) == 0
+    records = json.loads(capsys.readouterr().out)
+    assert [record["method"] for record in records] == ["mean pooling"] * 2
+    assert list(folder.rglob("events.out.tfevents.*"))
+
+
+def test_a_method_that_is_not_there_is_one_line(cohort, written, capsys):
+    words = ["--store", str(cohort.parent / "store"), "--out", str(cohort.parent / "out")]
+    words += ["--config", str(written(PROTOCOL)), "--method", "vit"]
+    assert main(["train", str(cohort), *words]) == 1
+    assert "choose one of HAG-MIL, mean pooling" in capsys.readouterr().err
