@@ -8,11 +8,18 @@ from napari_hagmil.cascade import Stage
 from napari_hagmil.plugin.layers import (
     attention_layer,
     branches_layer,
-    regions_from_layer,
-    regions_layer,
     slide_layer,
 )
+from napari_hagmil.plugin.review_layers import (
+    annotations_in,
+    annotations_layer,
+    points_layer,
+    regions_in,
+    regions_layer,
+)
 from napari_hagmil.quadtree import PatchGrid
+from napari_hagmil.review import QUPATH_CLASSES, Annotation, ReviewRegion, ReviewState, outline
+from napari_hagmil.review.edit import found
 from napari_hagmil.slide import open_slide
 
 MPP = 0.25
@@ -70,14 +77,20 @@ def test_all_layers_are_in_micrometres(phantom):
     grid = PatchGrid(16, 4.0, (4, 4))
     stages = [stage([(0, 0), (1, 1)], [0.2, 0.8], followed=[1])]
     amap = attention_map(grid, stages[0].nodes, stages[0].attention)
-    regions = find_regions(amap, mpp=MPP, quantile=0.6)
+    seen = found(ReviewState(), find_regions(amap, mpp=MPP, quantile=0.6), depth=0, provenance="")
+    drawn = (
+        Annotation("a", "ruler", ((0.0, 0.0), (8.0, 8.0))),
+        Annotation("b", "point", ((4.0, 4.0),)),
+    )
     viewer = ViewerModel()
     with open_slide(phantom) as slide:
         for data, meta, kind in (
             slide_layer(slide),
             attention_layer(grid, stages[0], MPP),
             branches_layer((grid, PatchGrid(16, 2.0, (8, 8))), stages, MPP),
-            regions_layer(regions, MPP),
+            regions_layer(seen["regions"], MPP),
+            annotations_layer(drawn, QUPATH_CLASSES, MPP),
+            points_layer(drawn, QUPATH_CLASSES, MPP),
         ):
             layer = getattr(viewer, f"add_{kind}")(data, **meta)
             assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
@@ -109,23 +122,49 @@ def test_leaves_have_no_outline_their_attention_shows_them():
     assert len(data) == 0
 
 
+REGIONS = (
+    ReviewRegion("a", outline([(1.5, 2.5), (1.5, 40), (30, 40), (30, 2.5)]), score=90.0),
+    ReviewRegion("b", outline([(50, 50), (50, 80), (90, 60)]), path_class="Tumor", comment="x"),
+)
+
+
 def test_regions_survive_the_way_through_the_editable_layer():
-    grid = PatchGrid(16, 1.0, (8, 8))
-    amap = attention_map(grid, np.array([(1, 1), (1, 2), (5, 5)]), np.array([0.5, 0.4, 0.1]))
-    regions = find_regions(amap, mpp=MPP, quantile=0.5)
-    back = regions_from_layer(make(regions_layer(regions, MPP)), MPP)
-    for before, after in zip(regions, back, strict=True):
-        assert np.allclose(before.polygon, after.polygon, atol=1e-3)
-        assert after.area_um2 == pytest.approx(before.area_um2, rel=1e-4)
-        assert after.score == before.score
+    layer = make(regions_layer(REGIONS, MPP))
+    assert regions_in(layer, REGIONS, MPP) == REGIONS
 
 
-def test_a_shape_drawn_by_hand_is_exported_without_a_score():
-    layer = make(regions_layer([], MPP))
+def test_a_moved_corner_and_a_deleted_and_a_new_region_are_read_back():
+    layer = make(regions_layer(REGIONS, MPP))
+    corners = [np.array(shape) for shape in layer.data]
+    corners[1][0] = (10.0, 10.0)
+    layer.data = corners
+    layer.features = {"id": ["a", "b"], "label": ["", ""]}
+    moved = regions_in(layer, REGIONS, MPP)
+    assert moved[0] == REGIONS[0]
+    assert moved[1].polygon[0] == pytest.approx((40.0, 40.0))
+    assert (moved[1].path_class, moved[1].provenance) == ("Tumor", "redrawn")
+    layer.selected_data = {0}
+    layer.remove_selected()
     layer.add_polygons(np.array([(0, 0), (0, 10), (10, 10), (10, 0)], float))
-    (region,) = regions_from_layer(layer, MPP)
-    assert region.area_um2 == pytest.approx(100)
-    assert np.isnan(region.score)
+    kept, drawn = regions_in(layer, REGIONS, MPP)
+    assert kept.id == "b"
+    assert (drawn.provenance, drawn.score, drawn.decision) == ("drawn", None, "unseen")
+    assert drawn.id not in ("a", "b")
+
+
+def test_annotations_survive_the_way_through_their_layers():
+    drawn = (
+        Annotation("a", "rectangle", outline([(0, 0), (0, 9), (9, 9), (9, 0)]), "Tumor"),
+        Annotation("b", "ruler", outline([(0, 0), (30, 40)])),
+        Annotation("c", "point", outline([(5, 6)]), "Stroma"),
+        Annotation("d", "freehand", outline([(0, 0), (0, 9), (9, 9)])),
+    )
+    shapes = make(annotations_layer(drawn, QUPATH_CLASSES, MPP))
+    points = make(points_layer(drawn, QUPATH_CLASSES, MPP))
+    found_again = (*annotations_in(shapes, drawn, MPP), *annotations_in(points, drawn, MPP))
+    assert sorted(found_again, key=lambda one: one.id) == list(drawn)
+    assert shapes.features["label"].tolist()[1] == "12.5 µm"
+    assert tuple(shapes.edge_color[0][:3]) == pytest.approx((200 / 255, 0, 0), abs=1e-3)
 
 
 def test_the_coarsest_level_of_a_slide_is_in_memory_and_small(phantom):

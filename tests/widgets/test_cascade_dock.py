@@ -1,6 +1,5 @@
 """The dock through real clicks in a real window."""
 
-import json
 import shutil
 
 import numpy as np
@@ -9,7 +8,6 @@ import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
-from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.widgets.cascade_dock import CascadeDock
 
 pytestmark = pytest.mark.window
@@ -54,7 +52,6 @@ def names(viewer):
 def test_before_a_slide_is_open_there_is_nothing_to_run(dock):
     assert not dock.run_panel.run_button.isEnabled()
     assert not dock.run_panel.cancel_button.isEnabled()
-    assert not dock.regions.export_button.isEnabled()
     assert dock.slide_panel.name.text() == "No slide is open."
 
 
@@ -155,47 +152,6 @@ def test_the_pointer_is_answered_with_raw_attention_and_rank(dock, viewer, phant
     assert f"<td>{facts.attention:.3g}</td>" in dock.pointer.label.text()
     assert f"<td>1/{facts.n_nodes}" in dock.pointer.label.text()
     assert {f.status for f in dock.session.node_facts(1.0, 1.0)} == {"not visited"}
-
-
-def test_edited_regions_are_exported_as_they_stand(dock, viewer, phantom, tmp_path, wait_until):
-    open_slide(dock, phantom, wait_until)
-    run(dock, wait_until)
-    layer = viewer.layers["Attention regions"]
-    drawn = np.array([(10, 20), (10, 60), (50, 60), (50, 20)], float)
-    layer.add_polygons(drawn)
-    out = tmp_path / "regions.geojson"
-    dock.export(out)
-    features = json.loads(out.read_text())["features"]
-    assert len(features) == len(layer.data)
-    rings = [np.array(f["geometry"]["coordinates"][0]) for f in features]
-    wanted = to_file_xy(drawn / 0.25)
-    assert any(
-        {tuple(np.round(p, 3)) for p in ring} == {tuple(np.round(p, 3)) for p in wanted}
-        for ring in rings
-    )
-    assert str(out) in dock.regions.message.text()
-
-
-def test_stepping_through_regions_centres_them(dock, viewer, phantom, wait_until):
-    open_slide(dock, phantom, wait_until)
-    run(dock, wait_until)
-    click(dock.regions.next_button)
-    (region, *_) = dock.overlay.regions()
-    y0, x0, y1, x1 = region.bounds
-    assert viewer.scene.camera.center[-2:] == pytest.approx((0.125 * (y0 + y1), 0.125 * (x0 + x1)))
-
-
-def test_an_unwritable_place_is_one_sentence_and_the_window_lives(
-    dock, phantom, tmp_path, wait_until
-):
-    open_slide(dock, phantom, wait_until)
-    run(dock, wait_until)
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    dock.export(blocked / "regions.geojson")
-    assert dock.regions.message.text()
-    assert "cannot be written" in dock.regions.message.text()
-    assert dock.run_panel.run_button.isEnabled()
 
 
 def test_a_broken_file_is_one_sentence_and_the_open_slide_stays(

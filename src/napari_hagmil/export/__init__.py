@@ -8,11 +8,13 @@ from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import overview_picture, write_overview
 from napari_hagmil.export.report import write_report
 from napari_hagmil.export.result_json import write_result
+from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.export.tables import nodes_table, write_nodes
 from napari_hagmil.review.classes import PathClass
 
 __all__ = [
     "PathClass",
+    "ReviewWish",
     "Thumbnail",
     "nodes_table",
     "overview_picture",
@@ -27,4 +29,5 @@ __all__ = [
     "write_overview",
     "write_report",
     "write_result",
+    "write_review",
 ]

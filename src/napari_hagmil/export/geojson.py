@@ -78,7 +78,7 @@ def region_feature(
     measurements: dict[str, float] | None = None,
 ) -> dict[str, Any]:
     """One region as a QuPath annotation; `measurements` are added to score and area."""
-    rings = [_closed_ring(region.polygon), *(_closed_ring(h, hole=True) for h in region.holes)]
+    rings = [closed_ring(region.polygon), *(closed_ring(h, hole=True) for h in region.holes)]
     measured = {
         "Attention score (percentile)": region.score,
         "Area µm^2": region.area_um2,
@@ -93,7 +93,7 @@ def region_feature(
             "objectType": "annotation",
             "name": name,
             "classification": {"name": path_class.name, "color": list(path_class.color)},
-            "measurements": {key: _number(value) for key, value in measured.items()},
+            "measurements": {key: json_number(value) for key, value in measured.items()},
         },
     }
 
@@ -106,7 +106,7 @@ def write_features(path: str | Path, features: Sequence[dict[str, Any]]) -> None
         draft.write_text(text + "\n", encoding="utf-8")
 
 
-def _closed_ring(polygon: NDArray[np.float64], *, hole: bool = False) -> list[list[float]]:
+def closed_ring(polygon: NDArray[np.float64], *, hole: bool = False) -> list[list[float]]:
     """Close a ring, as (x, y); outer ones counterclockwise, holes clockwise (RFC 7946)."""
     if (signed_area(polygon) < 0) != hole:
         polygon = polygon[::-1]
@@ -114,7 +114,7 @@ def _closed_ring(polygon: NDArray[np.float64], *, hole: bool = False) -> list[li
     return [*points, points[0]]
 
 
-def _number(value: float) -> float | str:
+def json_number(value: float) -> float | str:
     """QuPath's measurements: JSON has no NaN and no infinity, so they are strings."""
     if math.isnan(value):
         return "NaN"

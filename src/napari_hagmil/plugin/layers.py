@@ -14,7 +14,7 @@ from napari.utils.colormaps import Colormap
 from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 
-from napari_hagmil.attention import AttentionRegion, attention_map, branch_outlines
+from napari_hagmil.attention import attention_map, branch_outlines
 from napari_hagmil.cascade import Stage
 from napari_hagmil.geometry import magnification_label, overlay_placement
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
@@ -38,7 +38,6 @@ CUT_COLOR = "#5b647099"
 UNREAD_COLOR = "#ff5c1a"
 #: A dark veil over what was never seen at high power: what was seen stands out.
 UNSEEN_COLOR, UNSEEN_OPACITY = (0.02, 0.03, 0.08, 1.0), 0.55
-REGION_COLOR = "#ff2d95"
 
 
 def slide_layer(slide: Slide) -> LayerTuple:
@@ -213,42 +212,3 @@ def unseen_layer(grid: PatchGrid, tissue: Nodes, stage: Stage | None, mpp: float
         },
         "image",
     )
-
-
-def regions_layer(regions: Sequence[AttentionRegion], mpp: float) -> LayerTuple:
-    """Attention regions as polygons that people can edit."""
-    return (
-        [region.polygon * mpp for region in regions],
-        {
-            "name": "Attention regions",
-            "shape_type": "polygon",
-            "edge_color": REGION_COLOR,
-            "edge_width": 6.0,
-            "face_color": "transparent",
-            "units": ("um", "um"),
-            "ndim": 2,
-            "features": {
-                "score": np.array([region.score for region in regions], dtype=np.float64),
-                "area_um2": np.array([region.area_um2 for region in regions], dtype=np.float64),
-            },
-            "metadata": {KEY: {"regions": True}},
-        },
-        "shapes",
-    )
-
-
-def regions_from_layer(layer: Any, mpp: float) -> list[AttentionRegion]:
-    """Regions as they stand in a Shapes layer, edits included; polygons drawn by hand too.
-
-    Areas are those of the shapes as they are now. The score is the one that the region was
-    found with; NaN for shapes that people have added.
-    """
-    scores = layer.features.get("score")
-    regions = []
-    for i, shape in enumerate(layer.data):
-        polygon = np.asarray(shape, dtype=np.float64)[:, -2:] / mpp
-        y, x = polygon.T
-        area = 0.5 * abs(np.dot(y, np.roll(x, 1)) - np.dot(x, np.roll(y, 1))) * mpp**2
-        score = float(scores.iloc[i]) if scores is not None else float("nan")
-        regions.append(AttentionRegion(polygon, score, float(area)))
-    return regions

@@ -9,19 +9,15 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from napari_hagmil.errors import HagmilError
-from napari_hagmil.export import write_geojson
-from napari_hagmil.geometry import magnification
-from napari_hagmil.session import Session, sentence
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.camera import PRESETS
 from napari_hagmil.widgets.cascade_tab import CascadeTab
 from napari_hagmil.widgets.desk import Desk
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, bind
 from napari_hagmil.widgets.overlay import Overlay
-from napari_hagmil.widgets.regions_panel import RegionsPanel
+from napari_hagmil.widgets.review_desk import review_desk_of
 from napari_hagmil.widgets.slide_tab import SlideTab
 from napari_hagmil.widgets.stage_layers import StageLayers
 from napari_hagmil.widgets.steer_tab import SteerTab
@@ -44,20 +40,21 @@ class CascadeDock(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.session = Session()
+        self.review = review_desk_of(napari_viewer)
+        self.session = self.review.session
         self.overlay = Overlay(napari_viewer, self.session)
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session)
         self.desk = Desk(napari_viewer, self.session, self.overlay, stages, self._work)
-        self.regions, self.slide = RegionsPanel(), SlideTab(self.desk)
+        self.slide = SlideTab(self.desk)
+        self.review_button = QPushButton("Review the regions…")
         self.cascade, self.why = CascadeTab(self.desk), WhyTab(self.desk)
         self.steer = SteerTab(self.desk)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
-        self._region_index = -1
         # Polygons take long to draw: they follow when the budget has come to rest.
         self._rest = QTimer(self, singleShot=True, interval=400)
-        self._rest.timeout.connect(self._renew_regions)
+        self._rest.timeout.connect(self.review.find)
         self._lay_out()
         self._connect()
         self._unbind = bind(napari_viewer, self._key_actions())
@@ -89,24 +86,9 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         """Run the cascade on the open slide."""
         self.cascade.run()
 
-    def export(self, path: str | Path) -> None:
-        """Write the regions as they stand in the viewer."""
-        slide = self.session.slide
-        if slide is None or slide.mpp is None:
-            return
-        regions = self.overlay.regions()
-        deepest = self.session.grids[len(self.session.stages) - 1].downsample * slide.mpp
-        try:
-            write_geojson(
-                path,
-                regions,
-                fingerprint=slide.fingerprint,
-                magnification=magnification(deepest),
-            )
-        except HagmilError as error:
-            self.regions.say(sentence(error))
-        else:
-            self.regions.say(f"{len(regions)} regions written to {path}")
+    def open_review(self) -> None:
+        """Open the dock in which regions are decided, behind this one."""
+        self.viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL review", tabify=True)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Stop what runs and let go of the file."""
@@ -115,7 +97,6 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.viewer.layers.events.inserted.disconnect(self._adopt_from_viewer)
             self._unbind()
             self.slide.close_work()
-            self.overlay.close()
             self.desk.stages.close()
         self._rest.stop()
         self.session.cancel()
@@ -127,7 +108,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         super().closeEvent(event)
 
     def _lay_out(self) -> None:
-        self.cascade.add(self.regions)
+        self.cascade.add(self.review_button)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.slide, "Slide")
         self.tabs.addTab(self.cascade, "Cascade")
@@ -142,12 +123,9 @@ class CascadeDock(QWidget):  # type: ignore[misc]
 
     def _connect(self) -> None:
         self.slide.opened.connect(self._after_opening)
-        self.regions.find_asked.connect(self._draw_regions)
-        self.regions.step_asked.connect(self._step)
-        self.regions.export_asked.connect(self.export)
+        self.review_button.clicked.connect(self.open_review)
         self.steer.run_asked.connect(self.run)
         self.session.slide_changed.connect(self._show_slide)
-        self.session.started.connect(self._show_start)
         self.session.finished.connect(self._show_result)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
         self.viewer.layers.events.inserted.connect(self._adopt_from_viewer)
@@ -186,36 +164,12 @@ class CascadeDock(QWidget):  # type: ignore[misc]
 
     def _show_slide(self, slide: Slide) -> None:
         self.overlay.show_slide()
-        self.regions.set_available(stages=False, regions=0)
-        self.regions.default_path = str(slide.path.with_suffix(".geojson"))
-
-    def _show_start(self, afresh: bool) -> None:
-        if afresh:
-            self.overlay.clear_findings()
-            self.regions.set_available(stages=False, regions=0)
 
     def _show_result(self, result: Any) -> None:
-        if not self.overlay.has_regions:
-            self._renew_regions()
+        if not self.review.state.regions:
+            self.review.find()
         else:
             self._rest.start()
-
-    def _renew_regions(self) -> None:
-        """Draw the regions of the newest findings, unless somebody has edited the last ones."""
-        if self.session.stages and not self.overlay.regions_edited:
-            self._draw_regions(self.regions.quantile)
-
-    def _draw_regions(self, quantile: float) -> None:
-        self._region_index = -1
-        n_regions = self.overlay.show_regions(quantile)
-        self.regions.set_available(stages=True, regions=n_regions)
-
-    def _step(self, step: int) -> None:
-        n_regions = len(self.overlay.regions())
-        if n_regions:
-            self._region_index = max(self._region_index + step, -1) % n_regions
-            self.overlay.go_to_region(self._region_index)
-            self.regions.say(f"Region {self._region_index + 1} of {n_regions}")
 
     def _on_pointer(self, viewer: Any, event: Any) -> None:
         self.why.point_at(self.overlay.pixel_at(event.position))

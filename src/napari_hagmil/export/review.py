@@ -1,0 +1,243 @@
+"""What a review comes to, as files: GeoJSON for QuPath, a table, XML for ASAP."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from xml.etree import ElementTree as Xml
+
+import numpy as np
+
+from napari_hagmil.export.atomic import replacing
+from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
+from napari_hagmil.geometry import to_file_xy
+from napari_hagmil.review import Annotation, Outline, PathClass, ReviewRegion, ReviewState
+from napari_hagmil.review.classes import class_named
+from napari_hagmil.review.measure import annotation_measure, region_area_um2
+
+Format = Literal["geojson", "csv", "asap"]
+
+#: Ends of the files' names.
+ENDINGS: dict[Format, str] = {"geojson": ".geojson", "csv": ".csv", "asap": ".xml"}
+
+_COLUMNS = (
+    "id", "kind", "decision", "class", "score", "area_um2", "length_um", "centre_x", "centre_y",
+    "provenance", "comment",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewWish:
+    """What is to be handed over.
+
+    Attributes
+    ----------
+    regions, annotations : bool
+        Attention regions, and what people drew.
+    accepted_only : bool
+        Leave out regions that were rejected or not decided.
+    classes : tuple of str or None
+        Only these, "" is without a class; None all.
+    formats : tuple of str
+        "geojson", "csv", "asap".
+    """
+
+    regions: bool = True
+    annotations: bool = True
+    accepted_only: bool = True
+    classes: tuple[str, ...] | None = None
+    formats: tuple[Format, ...] = ("geojson",)
+
+    def chosen(self, state: ReviewState) -> tuple[list[ReviewRegion], list[Annotation]]:
+        """The regions and annotations that pass."""
+
+        def passes(name: str) -> bool:
+            return self.classes is None or name in self.classes
+
+        regions = [
+            one
+            for one in state.regions
+            if passes(one.path_class) and (one.decision == "accepted" or not self.accepted_only)
+        ]
+        drawn = [one for one in state.annotations if passes(one.path_class)]
+        return (regions if self.regions else []), (drawn if self.annotations else [])
+
+
+def write_review(
+    path: str | Path, state: ReviewState, wish: ReviewWish, *, mpp: float
+) -> list[Path]:
+    """Write the review in every format that is wished for.
+
+    Parameters
+    ----------
+    path : path
+        Without ending, or with any: each format puts its own. Files are replaced whole.
+    state : ReviewState
+        Level-0 px.
+    wish : ReviewWish
+        What, and in which formats.
+    mpp : float
+        µm per level-0 px.
+
+    Returns
+    -------
+    list of Path
+        In the order of the formats.
+
+    Raises
+    ------
+    OutputError
+        When a file cannot be written.
+    """
+    writers = {"geojson": _write_geojson, "csv": _write_csv, "asap": _write_asap}
+    written = []
+    for name in wish.formats:
+        target = Path(path).with_suffix(ENDINGS[name])
+        writers[name](target, state, wish, mpp)
+        written.append(target)
+    return written
+
+
+def _write_geojson(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
+    regions, drawn = wish.chosen(state)
+    features = [
+        _feature(
+            one.id,
+            {
+                "type": "Polygon",
+                "coordinates": [
+                    closed_ring(np.asarray(one.polygon)),
+                    *(closed_ring(np.asarray(hole), hole=True) for hole in one.holes),
+                ],
+            },
+            class_named(state.classes, one.path_class) if one.path_class else REGION,
+            {
+                "Attention score (percentile)": np.nan if one.score is None else one.score,
+                "Area µm^2": region_area_um2(one, mpp),
+            },
+            {"decision": one.decision, "provenance": one.provenance, "comment": one.comment},
+        )
+        for one in regions
+    ]
+    for one in drawn:
+        path_class = class_named(state.classes, one.path_class) if one.path_class else None
+        unit = "Length µm" if one.kind == "ruler" else "Area µm^2"
+        size = {} if one.kind == "point" else {unit: annotation_measure(one, mpp)}
+        said = {"kind": one.kind, "comment": one.comment}
+        features.append(_feature(one.id, _geometry(one), path_class, size, said))
+    write_features(path, features)
+
+
+def _feature(
+    feature_id: str,
+    geometry: dict[str, Any],
+    path_class: PathClass | None,
+    measures: dict[str, float],
+    said: dict[str, str],
+) -> dict[str, Any]:
+    """One QuPath annotation; a classification needs a name and a colour, else QuPath throws."""
+    properties: dict[str, Any] = {
+        "objectType": "annotation",
+        "measurements": {key: json_number(value) for key, value in measures.items()},
+        "metadata": {key: value for key, value in said.items() if value},
+    }
+    if path_class is not None:
+        color = list(path_class.color)
+        properties["classification"] = {"name": path_class.name, "color": color}
+    return {
+        "type": "Feature",
+        # QuPath wants a UUID: the id, filled up, stays the same with every export.
+        "id": f"{feature_id[:8]:0<8}-{feature_id[8:12]:0<4}-4000-8000-000000000000",
+        "geometry": geometry,
+        "properties": properties,
+    }
+
+
+def _geometry(annotation: Annotation) -> dict[str, Any]:
+    if annotation.kind == "point":
+        return {"type": "Point", "coordinates": _xy(annotation.points)[0]}
+    if annotation.kind == "ruler":
+        return {"type": "LineString", "coordinates": _xy(annotation.points)}
+    return {"type": "Polygon", "coordinates": [closed_ring(np.asarray(annotation.points))]}
+
+
+def _write_csv(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
+    regions, drawn = wish.chosen(state)
+    rows: list[list[Any]] = [
+        [
+            one.id, "region", one.decision, one.path_class,
+            "" if one.score is None else one.score, region_area_um2(one, mpp), "",
+            *_centre(one.polygon), one.provenance, one.comment,
+        ]
+        for one in regions
+    ]  # fmt: skip
+    for one in drawn:
+        size = annotation_measure(one, mpp)
+        sizes = ["", size] if one.kind == "ruler" else ["" if one.kind == "point" else size, ""]
+        place = _centre(one.points)
+        rows.append([one.id, one.kind, "", one.path_class, "", *sizes, *place, "", one.comment])
+    if state.conclusion.path_class or state.conclusion.text:
+        said = state.conclusion
+        rows.append(["", "conclusion", "", said.path_class, *[""] * 6, said.text])
+    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.writer(file)
+        table.writerow(_COLUMNS)
+        table.writerows(rows)
+
+
+def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
+    """ASAP knows neither holes nor rulers; a group that is not declared makes it drop the file."""
+    regions, drawn = wish.chosen(state)
+    members: list[tuple[str, str, Outline, PathClass]] = [
+        ("Polygon", f"Region {i}", one.polygon, _class_or_region(state, one.path_class))
+        for i, one in enumerate(regions)
+    ]
+    for i, one in enumerate(drawn):
+        if one.kind != "ruler":
+            kind = "Dot" if one.kind == "point" else "Polygon"
+            path_class = _class_or_region(state, one.path_class)
+            members.append((kind, f"Annotation {i}", one.points, path_class))
+    root = Xml.Element("ASAP_Annotations")
+    annotations, groups = (
+        Xml.SubElement(root, "Annotations"),
+        Xml.SubElement(root, "AnnotationGroups"),
+    )
+    for kind, name, points, path_class in members:
+        facts = {"Name": name, "Type": kind, "PartOfGroup": path_class.name}
+        made = Xml.SubElement(annotations, "Annotation", {**facts, "Color": _hex(path_class)})
+        _put_coordinates(made, points)
+    for path_class in {one[3].name: one[3] for one in members}.values():
+        facts = {"Name": path_class.name, "PartOfGroup": "None", "Color": _hex(path_class)}
+        Xml.SubElement(Xml.SubElement(groups, "Group", facts), "Attributes")
+    Xml.indent(root)
+    with replacing(path) as draft:
+        Xml.ElementTree(root).write(draft, encoding="utf-8", xml_declaration=True)
+
+
+def _put_coordinates(annotation: Xml.Element, points: Outline) -> None:
+    place = Xml.SubElement(annotation, "Coordinates")
+    for order, (x, y) in enumerate(_xy(points)):
+        Xml.SubElement(place, "Coordinate", {"Order": str(order), "X": f"{x}", "Y": f"{y}"})
+
+
+def _class_or_region(state: ReviewState, name: str) -> PathClass:
+    return class_named(state.classes, name) if name else REGION
+
+
+def _centre(points: Outline) -> list[float]:
+    """(x, y) of the middle of the bounding box, in the frame of the file."""
+    corners = np.asarray(points)
+    middle: list[float] = to_file_xy((corners.min(axis=0) + corners.max(axis=0)) / 2).tolist()
+    return middle
+
+
+def _xy(points: Sequence[tuple[float, float]]) -> list[list[float]]:
+    listed: list[list[float]] = to_file_xy(np.asarray(points)).tolist()
+    return listed
+
+
+def _hex(path_class: PathClass) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*path_class.color)

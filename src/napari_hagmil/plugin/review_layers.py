@@ -1,0 +1,209 @@
+"""The review in napari: regions by decision, annotations by class, and edits read back; in µm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from napari_hagmil.plugin.layers import KEY, LayerTuple
+from napari_hagmil.review import (
+    UNCLASSIFIED,
+    Annotation,
+    AnnotationKind,
+    Outline,
+    PathClass,
+    ReviewRegion,
+    class_named,
+    new_id,
+    outline,
+)
+from napari_hagmil.review.measure import measure_label
+
+REGIONS, ANNOTATIONS, POINTS = "Attention regions", "Annotations", "Annotation points"
+
+#: Of Okabe and Ito's colours, told apart by everyone and none of H&E; the width says it too.
+DECISION_COLORS = {"unseen": "#e69f00", "accepted": "#56b4e9", "rejected": "#a0a0a0"}
+_DECISION_PX = {"unseen": 2.5, "accepted": 2.5, "rejected": 1.2}
+_CURRENT_PX = 5.0
+ANNOTATION_PX = 2.5
+_POINT_PX = 12.0
+
+#: How napari calls our kinds, and the other way round.
+_SHAPE_OF = {"polygon": "polygon", "freehand": "polygon", "rectangle": "rectangle", "ruler": "line"}
+_KIND_OF: dict[str, AnnotationKind] = {
+    "polygon": "polygon",
+    "rectangle": "rectangle",
+    "ellipse": "rectangle",
+    "line": "ruler",
+    "path": "freehand",
+}
+
+#: A corner that moved by less has not been moved, level-0 px.
+_STILL = 1e-3
+
+_TEXT = {"string": "{label}", "size": 11, "anchor": "upper_left", "color": "#ff5a00"}
+
+
+def regions_layer(
+    regions: Sequence[ReviewRegion], mpp: float, *, current: str = "", um_per_px: float = 1.0
+) -> LayerTuple:
+    """Regions as polygons: colour and width say the decision, the widest is the current one."""
+    look = region_look(regions, current=current, um_per_px=um_per_px)
+    return (
+        [np.asarray(one.polygon) * mpp for one in regions],
+        {
+            **_common(REGIONS),
+            "shape_type": "polygon",
+            "face_color": "transparent",
+            "text": dict(_TEXT),
+            "features": region_features(regions),
+            **look,
+        },
+        "shapes",
+    )
+
+
+def region_features(regions: Sequence[ReviewRegion]) -> dict[str, list[Any]]:
+    """What stands beside each region: its class, where it has one."""
+    return {
+        "id": [one.id for one in regions],
+        "label": [one.path_class if one.decision != "rejected" else "" for one in regions],
+    }
+
+
+def region_look(
+    regions: Sequence[ReviewRegion], *, current: str = "", um_per_px: float = 1.0
+) -> dict[str, Any]:
+    """Colours and widths; `um_per_px` is µm per pixel of the screen."""
+    widths = [_CURRENT_PX if one.id == current else _DECISION_PX[one.decision] for one in regions]
+    return {
+        "edge_color": [DECISION_COLORS[one.decision] for one in regions] or "#e69f00",
+        "edge_width": [width * um_per_px for width in widths] or 1.0,
+    }
+
+
+def annotations_layer(
+    annotations: Sequence[Annotation],
+    classes: tuple[PathClass, ...],
+    mpp: float,
+    *,
+    um_per_px: float = 1.0,
+) -> LayerTuple:
+    """All annotations but points, in the colours of their classes, with their measures."""
+    drawn = shapes_of(annotations)
+    return (
+        [np.asarray(one.points) * mpp for one in drawn],
+        {
+            **_common(ANNOTATIONS),
+            "shape_type": [_SHAPE_OF[one.kind] for one in drawn] or "polygon",
+            "face_color": "transparent",
+            "edge_width": ANNOTATION_PX * um_per_px,
+            "edge_color": annotation_colors(drawn, classes),
+            "text": dict(_TEXT),
+            "features": annotation_features(drawn, mpp),
+        },
+        "shapes",
+    )
+
+
+def points_layer(
+    annotations: Sequence[Annotation], classes: tuple[PathClass, ...], mpp: float
+) -> LayerTuple:
+    """Points that people set, of one size on the screen."""
+    points = points_of(annotations)
+    return (
+        np.array([one.points[0] for one in points]).reshape(-1, 2) * mpp,
+        {
+            **_common(POINTS),
+            "face_color": annotation_colors(points, classes),
+            "border_color": "white",
+            "size": _POINT_PX,
+            "canvas_size_limits": (_POINT_PX, _POINT_PX),
+            "features": annotation_features(points, mpp),
+        },
+        "points",
+    )
+
+
+def annotation_features(annotations: Sequence[Annotation], mpp: float) -> dict[str, list[Any]]:
+    """Id and label of each annotation: its class and its measure."""
+    labels = [f"{one.path_class} {measure_label(one, mpp)}".strip() for one in annotations]
+    return {"id": [one.id for one in annotations], "label": labels}
+
+
+def annotation_colors(annotations: Sequence[Annotation], classes: tuple[PathClass, ...]) -> Any:
+    """Colour of each annotation's class, (n, 4); a single one where there is none."""
+    if not annotations:
+        return np.array([[*UNCLASSIFIED.color, 255]]) / 255
+    rows = [class_named(classes, one.path_class).color for one in annotations]
+    return np.array([[*row, 255] for row in rows]) / 255
+
+
+def shapes_of(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Annotations that a Shapes layer shows."""
+    return [one for one in annotations if one.kind != "point"]
+
+
+def points_of(annotations: Sequence[Annotation]) -> list[Annotation]:
+    """Annotations that a Points layer shows."""
+    return [one for one in annotations if one.kind == "point"]
+
+
+def regions_in(layer: Any, before: Sequence[ReviewRegion], mpp: float) -> tuple[ReviewRegion, ...]:
+    """Regions as they stand in the layer: moved, deleted, and drawn there by hand."""
+    known = {one.id: one for one in before}
+    found: list[ReviewRegion] = []
+    for name, _, points in _rows(layer, mpp):
+        region = known.pop(name, None)
+        if region is None:
+            found.append(ReviewRegion(new_id(), points, provenance="drawn"))
+        elif _same(region.polygon, points):
+            found.append(region)
+        else:
+            found.append(replace(region, polygon=points, provenance="redrawn"))
+    return tuple(found)
+
+
+def annotations_in(
+    layer: Any, before: Sequence[Annotation], mpp: float, *, path_class: str = ""
+) -> tuple[Annotation, ...]:
+    """Annotations as they stand in a layer; new ones get the class that is being drawn in."""
+    known = {one.id: one for one in before}
+    found: list[Annotation] = []
+    for name, kind, points in _rows(layer, mpp):
+        one = known.pop(name, None)
+        if one is None:
+            found.append(Annotation(new_id(), kind, points, path_class))
+        else:
+            found.append(one if _same(one.points, points) else replace(one, points=points))
+    return tuple(found)
+
+
+def _rows(layer: Any, mpp: float) -> list[tuple[str, AnnotationKind, Outline]]:
+    names = [str(name) for name in layer.features["id"]] if "id" in layer.features else []
+    kinds = getattr(layer, "shape_type", None)
+    rows = []
+    for i, data in enumerate(layer.data):
+        points = np.atleast_2d(np.asarray(data, dtype=np.float64))[:, -2:] / mpp
+        kind = "point" if kinds is None else _KIND_OF[kinds[i]]
+        rows.append((names[i] if i < len(names) else "", kind, outline(points)))
+    return rows
+
+
+def _same(one: Outline, other: Outline) -> bool:
+    return len(one) == len(other) and bool(
+        np.allclose(np.asarray(one), np.asarray(other), atol=_STILL, rtol=0)
+    )
+
+
+def _common(name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "ndim": 2,
+        "opacity": 1.0,
+        "units": ("um", "um"),
+        "metadata": {KEY: {"review": name}},
+    }

@@ -1,0 +1,41 @@
+"""Lengths in µm and areas in mm², as people read them."""
+
+from __future__ import annotations
+
+from napari_hagmil.review.shapes import area_of, length_of
+from napari_hagmil.review.state import Annotation, ReviewRegion
+
+
+def region_area_um2(region: ReviewRegion, mpp: float) -> float:
+    """Area without the holes, µm²; `mpp` is µm per level-0 px."""
+    return area_of((region.polygon, region.holes)) * mpp**2
+
+
+def annotation_measure(annotation: Annotation, mpp: float) -> float:
+    """µm of a ruler, µm² of an area, 0 for a point."""
+    if annotation.kind == "ruler":
+        return length_of(annotation.points) * mpp
+    return 0.0 if annotation.kind == "point" else area_of((annotation.points, ())) * mpp**2
+
+
+def measure_label(annotation: Annotation, mpp: float) -> str:
+    """What stands beside an annotation: ``"412 µm"``, ``"0.083 mm²"``; nothing for a point."""
+    value = annotation_measure(annotation, mpp)
+    if annotation.kind == "point":
+        return ""
+    return length_label(value) if annotation.kind == "ruler" else area_label(value)
+
+
+def length_label(um: float) -> str:
+    """A length: ``"8.4 µm"``, ``"412 µm"``, ``"2.31 mm"``."""
+    if um >= 1000:
+        return f"{um / 1000:.2f} mm"
+    return f"{um:.1f} µm" if um < 100 else f"{um:.0f} µm"
+
+
+def area_label(um2: float) -> str:
+    """An area: ``"412 µm²"``, ``"0.083 mm²"``, ``"12.4 mm²"``."""
+    mm2 = um2 / 1e6
+    if mm2 < 0.001:
+        return f"{um2:.0f} µm²"
+    return f"{mm2:.3f} mm²" if mm2 < 1 else f"{mm2:.2f} mm²"

@@ -1,0 +1,116 @@
+"""Outlines as geometry: areas, unions, cuts. The only module of the review that needs shapely."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import hypot
+
+import numpy as np
+from shapely import LineString, Point, Polygon, make_valid
+from shapely.geometry.base import BaseGeometry
+from shapely.ops import split, unary_union
+
+from napari_hagmil.errors import AnnotationError
+from napari_hagmil.review.state import Outline, outline
+
+Rings = tuple[Outline, tuple[Outline, ...]]
+"""Outer ring, holes."""
+
+#: Share of its own size by which a gap is overreached when regions that are apart are joined.
+_REACH = 1.02
+
+
+def polygon_of(rings: Rings) -> Polygon:
+    """A valid polygon, the largest part where the outline crosses itself.
+
+    Raises
+    ------
+    AnnotationError
+        When it encloses nothing.
+    """
+    outer, holes = rings
+    found = Polygon(outer, holes) if len(outer) >= 3 else Polygon()
+    best = found if found.is_valid else _largest(make_valid(found))
+    if best.area <= 0:
+        raise AnnotationError(
+            f"an outline must enclose something, got {len(outer)} corners without an area; "
+            "draw it again"
+        )
+    return best
+
+
+def rings_of(polygon: Polygon) -> Rings:
+    """Outer ring and holes, none closed."""
+    holes = tuple(outline(np.asarray(ring.coords)[:-1]) for ring in polygon.interiors)
+    return outline(np.asarray(polygon.exterior.coords)[:-1]), holes
+
+
+def area_of(rings: Rings) -> float:
+    """Area without the holes, level-0 px²; 0 where nothing is enclosed."""
+    try:
+        return float(polygon_of(rings).area)
+    except AnnotationError:
+        return 0.0
+
+
+def length_of(line: Outline) -> float:
+    """Length of an open line, level-0 px."""
+    return sum(hypot(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(line))
+
+
+def overlap(one: Rings, other: Rings) -> float:
+    """Intersection over union, 0 to 1."""
+    a, b = polygon_of(one), polygon_of(other)
+    union = a.union(b).area
+    return float(a.intersection(b).area / union) if union else 0.0
+
+
+def joined(parts: Sequence[Rings]) -> Rings:
+    """One polygon over all parts; gaps between parts are closed where they are narrowest."""
+    whole = unary_union([polygon_of(part) for part in parts])
+    pieces = _pieces(whole)
+    while len(pieces) > 1:
+        gap = min(pieces[0].distance(other) for other in pieces[1:])
+        # Grown and shrunk by half the gap: what lies between two parts fills up, no more.
+        reach = max(gap, 1.0) / 2 * _REACH
+        whole = whole.union(whole.buffer(reach, join_style="mitre").buffer(-reach + 1e-6))
+        pieces = _pieces(whole.buffer(1e-3, join_style="mitre"))
+    return rings_of(pieces[0])
+
+
+def cut(rings: Rings, line: Outline) -> list[Rings]:
+    """The parts of a polygon on both sides of a line, largest first.
+
+    Ends of the line that lie inside are led on straight, until they are out.
+
+    Raises
+    ------
+    AnnotationError
+        When the line does not divide it.
+    """
+    polygon = polygon_of(rings)
+    if len(line) < 2 or length_of(line) == 0:
+        raise AnnotationError("a region is split along a line of two points or more; draw one")
+    size = hypot(*(polygon.bounds[2] - polygon.bounds[0], polygon.bounds[3] - polygon.bounds[1]))
+    points = [np.asarray(place) for place in line]
+    for end, beside in ((0, 1), (-1, -2)):
+        if polygon.contains(Point(points[end])):
+            way = points[end] - points[beside]
+            points[end] = points[end] + way / max(np.linalg.norm(way), 1e-9) * size
+    parts = _pieces(split(polygon, LineString(points)))
+    if len(parts) < 2:
+        raise AnnotationError(
+            "the line must cross the region from one side to the other, and leaves it whole; "
+            "draw it across"
+        )
+    return [rings_of(part) for part in sorted(parts, key=lambda part: -part.area)]
+
+
+def _pieces(shape: BaseGeometry) -> list[Polygon]:
+    found = getattr(shape, "geoms", [shape])
+    return [one for one in found if isinstance(one, Polygon) and one.area > 0]
+
+
+def _largest(shape: BaseGeometry) -> Polygon:
+    return max(_pieces(shape), key=lambda one: one.area, default=Polygon())

@@ -1,0 +1,36 @@
+"""Keys of the review; its table must share no key with that of the other dock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from napari_hagmil.widgets.keys import KeyAction
+
+REVIEW_KEYS: Mapping[str, KeyAction] = {
+    "next": KeyAction("N", "Go to the next region", "Review"),
+    "previous": KeyAction("Shift-N", "Go to the previous region", "Review"),
+    "accept": KeyAction("K", "Keep: accept the region, go on", "Review"),
+    "reject": KeyAction("J", "Reject the region, go on", "Review"),
+    "put_back": KeyAction("Shift-J", "Put the region back: no decision", "Review"),
+    "centre": KeyAction("Shift-K", "Centre the region", "Review"),
+    "comment": KeyAction("Shift-C", "Comment on the region", "Review"),
+    "merge": KeyAction("Shift-M", "Merge marked regions, or with the nearest", "Edit"),
+    "split": KeyAction("Shift-S", "Split the region along a line", "Edit"),
+    "redraw": KeyAction("Shift-R", "Redraw the region", "Edit"),
+    "remove": KeyAction("Shift-D", "Remove the region", "Edit"),
+    "undo": KeyAction("Control-Z", "Undo", "Edit"),
+    "redo": KeyAction("Control-Shift-Z", "Redo", "Edit"),
+    "polygon": KeyAction("Shift-O", "Draw a polygon", "Draw"),
+    "freehand": KeyAction("Shift-F", "Draw freehand", "Draw"),
+    "rectangle": KeyAction("Shift-B", "Draw a rectangle (box)", "Draw"),
+    "point": KeyAction("Shift-X", "Set points", "Draw"),
+    "ruler": KeyAction("Shift-E", "Measure with a ruler", "Draw"),
+    "side_by_side": KeyAction("Shift-Y", "Slide and overlays side by side", "View"),
+    "cheat_sheet": KeyAction("F1", "Show or hide these keys", "View"),
+}
+
+#: Classes by number, in the order of the list: Control-1 is the first, Control-0 none.
+CLASS_KEYS: Mapping[int, KeyAction] = {
+    number: KeyAction(f"Control-{number}", f"Class {number}, none for 0", "Class")
+    for number in range(10)
+}

@@ -1,0 +1,180 @@
+"""Keeps the review's layers in step with its state, and tells what people edit in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Layer
+
+from napari_hagmil.plugin import review_layers as look
+from napari_hagmil.plugin.layers import KEY, LayerTuple
+from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
+
+#: Outlines are restyled when their width on the screen is off by more than this factor.
+_WIDTH_SLACK = 1.3
+
+_EDITS = ("added", "changed", "removed")
+
+Edited = Callable[[str, Any], None]
+"""Told what was done ("regions" or "annotations") and the new members."""
+
+
+class ReviewLayers:
+    """Regions, annotations and points of one review in one viewer.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        What others put there is left alone.
+    on_edit : callable
+        Told what people changed with napari's own tools.
+    """
+
+    def __init__(self, viewer: ViewerModel, on_edit: Edited) -> None:
+        self.viewer, self.on_edit = viewer, on_edit
+        self.path_class = ""
+        self._layers: dict[str, Layer] = {}
+        self._state, self._mpp, self._current = ReviewState(), 1.0, ""
+        self._own = False
+        self._um_per_px = 1.0
+        viewer.scene.camera.events.zoom.connect(self._keep_width)
+
+    def close(self) -> None:
+        """Let go of the viewer; its layers stay."""
+        self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
+        for layer in self._layers.values():
+            layer.events.data.disconnect(self._on_data)
+
+    def clear(self) -> None:
+        """Take the layers away."""
+        with self._ours():
+            for layer in self._layers.values():
+                if layer in self.viewer.layers:
+                    self.viewer.layers.remove(layer)
+        self._layers = {}
+        self._state = ReviewState()
+
+    def show(self, state: ReviewState, mpp: float, current: str) -> None:
+        """Draw a state; outlines that stay where they are only change their look."""
+        self._um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
+        with self._ours():
+            self._show_regions(state.regions, mpp, current)
+            self._show_annotations(state.annotations, state.classes, mpp)
+        self._state, self._mpp, self._current = state, mpp, current
+
+    def layer(self, name: str) -> Layer | None:
+        """One of the layers, while it is in the viewer."""
+        found = self._layers.get(name)
+        return found if found is not None and found in self.viewer.layers else None
+
+    def set_visible(self, visible: bool) -> None:
+        """Show or hide all that the review draws."""
+        for layer in self._layers.values():
+            layer.visible = visible
+
+    def _show_regions(self, regions: tuple[ReviewRegion, ...], mpp: float, current: str) -> None:
+        layer = self.layer(look.REGIONS)
+        if not regions and layer is None:
+            return
+        if layer is None or not self._drawn_there(
+            layer, look.regions_in(layer, regions, mpp), regions
+        ):
+            made = look.regions_layer(regions, mpp, current=current, um_per_px=self._um_per_px)
+            self._replace(look.REGIONS, made)
+        elif regions != self._state.regions or current != self._current:
+            self._restyle_regions(layer, regions, current)
+
+    def _restyle_regions(
+        self, layer: Layer, regions: tuple[ReviewRegion, ...], current: str
+    ) -> None:
+        style = look.region_look(regions, current=current, um_per_px=self._um_per_px)
+        if regions:
+            layer.edge_color = style["edge_color"]
+            layer.edge_width = style["edge_width"]
+        layer.features = look.region_features(regions)
+        layer.refresh(extent=False)
+
+    def _show_annotations(
+        self, annotations: tuple[Annotation, ...], classes: tuple[PathClass, ...], mpp: float
+    ) -> None:
+        if (annotations, classes) == (self._state.annotations, self._state.classes) and (
+            self._layers.keys() >= {look.ANNOTATIONS} or not annotations
+        ):
+            return
+        shapes, points = look.shapes_of(annotations), look.points_of(annotations)
+        if shapes or self.layer(look.ANNOTATIONS) is not None:
+            made = look.annotations_layer(shapes, classes, mpp, um_per_px=self._um_per_px)
+            self._replace(look.ANNOTATIONS, made)
+        if points or self.layer(look.POINTS) is not None:
+            self._replace(look.POINTS, look.points_layer(points, classes, mpp))
+
+    def _replace(self, name: str, made: LayerTuple) -> None:
+        """Draw a layer anew at its place in the list, as visible and as selected as it was."""
+        data, meta, kind = made
+        old, layers = self.layer(name), self.viewer.layers
+        # What is drawn by itself takes nobody's selection away.
+        active = layers.selection.active
+        at = len(layers) if old is None else layers.index(old)
+        if old is not None:
+            meta = {**meta, "visible": old.visible, "opacity": old.opacity}
+            layers.remove(old)
+        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        layers.move(len(layers) - 1, at)
+        if active is not None:
+            layers.selection.active = added if active is old or active == old else active
+        added.events.data.connect(self._on_data)
+        self._layers[name] = added
+
+    def _drawn_there(self, layer: Layer, read: Any, wanted: Any) -> bool:
+        return len(read) == len(wanted) and all(
+            a.id == b.id and (a is b or a == b) for a, b in zip(read, wanted, strict=True)
+        )
+
+    def _on_data(self, event: Any) -> None:
+        action = str(getattr(event, "action", ""))
+        if self._own or not action.endswith(_EDITS):
+            return
+        if event.source == self.layer(look.REGIONS):
+            self.on_edit("regions", look.regions_in(event.source, self._state.regions, self._mpp))
+            return
+        found: list[Annotation] = []
+        for name in (look.ANNOTATIONS, look.POINTS):
+            layer = self.layer(name)
+            if layer is not None:
+                read = look.annotations_in(
+                    layer, self._state.annotations, self._mpp, path_class=self.path_class
+                )
+                found.extend(read)
+        order = {one.id: i for i, one in enumerate(self._state.annotations)}
+        found.sort(key=lambda one: order.get(one.id, len(order)))
+        self.on_edit("annotations", tuple(found))
+
+    def _keep_width(self, event: Any = None) -> None:
+        """Outlines are as thin at 40× as in the overview: napari's widths are in µm."""
+        um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
+        drift = um_per_px / self._um_per_px
+        if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
+            return
+        for layer in map(self.layer, (look.REGIONS, look.ANNOTATIONS)):
+            if layer is not None and len(layer.data):
+                layer.edge_width = (np.asarray(layer.edge_width) * drift).tolist()
+                layer.refresh(extent=False)
+        self._um_per_px = um_per_px
+
+    @contextmanager
+    def _ours(self) -> Any:
+        """What happens in here is our doing, not an edit."""
+        self._own, before = True, self._own
+        try:
+            yield
+        finally:
+            self._own = before
+
+
+def is_review_layer(layer: Layer) -> bool:
+    """Whether the review drew it."""
+    return "review" in layer.metadata.get(KEY, {})
