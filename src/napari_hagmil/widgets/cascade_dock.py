@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,21 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
-from napari_hagmil.plugin.sample_data import phantom_path
-from napari_hagmil.session import sentence
-from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide import Slide
+from napari_hagmil.widgets.camera import PRESETS
 from napari_hagmil.widgets.cascade_tab import CascadeTab
 from napari_hagmil.widgets.desk import Desk
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, bind
 from napari_hagmil.widgets.overlay import Overlay
 from napari_hagmil.widgets.review_desk import review_desk_of
-from napari_hagmil.widgets.slide_panel import SlidePanel
+from napari_hagmil.widgets.slide_tab import SlideTab
 from napari_hagmil.widgets.stage_layers import StageLayers
 from napari_hagmil.widgets.steer_tab import SteerTab
-from napari_hagmil.widgets.style import MAX_WIDTH, QUIET_COLOR, Page, text_label
+from napari_hagmil.widgets.style import MAX_WIDTH
 from napari_hagmil.widgets.why_tab import WhyTab
 from napari_hagmil.widgets.work import Background
+
+_PRESET_KEYS = ("at_1.25x", "at_2.5x", "at_5x", "at_10x", "at_20x", "at_40x")
 
 
 class CascadeDock(QWidget):  # type: ignore[misc]
@@ -44,13 +46,12 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session)
         self.desk = Desk(napari_viewer, self.session, self.overlay, stages, self._work)
-        self.slide_panel = SlidePanel()
+        self.slide = SlideTab(self.desk)
         self.review_button = QPushButton("Review the regions…")
         self.cascade, self.why = CascadeTab(self.desk), WhyTab(self.desk)
         self.steer = SteerTab(self.desk)
-        self.pointer = self.why.pointer
+        self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
-        self._run_when_open = False
         # Polygons take long to draw: they follow when the budget has come to rest.
         self._rest = QTimer(self, singleShot=True, interval=400)
         self._rest.timeout.connect(self.review.find)
@@ -63,13 +64,23 @@ class CascadeDock(QWidget):  # type: ignore[misc]
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
         """Open a slide in the background; with `run`, start the cascade when it is there."""
-        self._run_when_open = run
-        self._start_opening(f"Opening {Path(path).name}…", lambda: Path(path), mpp)
+        self.slide.open(path, mpp=mpp, run=run)
 
     def open_phantom(self, *, run: bool = False) -> None:
         """Open the built-in phantom, made on first use."""
-        self._run_when_open = run
-        self._start_opening("Making the phantom slide (once)…", phantom_path, None)
+        self.slide.open_phantom(run=run)
+
+    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
+        """Take files that are dragged over the dock."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:  # noqa: N802
+        """Open the first file that was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.open(paths[0])
 
     def run(self) -> None:
         """Run the cascade on the open slide."""
@@ -85,6 +96,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
             self.viewer.layers.events.inserted.disconnect(self._adopt_from_viewer)
             self._unbind()
+            self.slide.close_work()
             self.desk.stages.close()
         self._rest.stop()
         self.session.cancel()
@@ -96,30 +108,23 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         super().closeEvent(event)
 
     def _lay_out(self) -> None:
-        slide_page = Page()
-        slide_page.add(
-            self.slide_panel,
-            text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR),
-        )
         self.cascade.add(self.review_button)
         self.tabs = QTabWidget()
-        self.tabs.addTab(slide_page, "Slide")
+        self.tabs.addTab(self.slide, "Slide")
         self.tabs.addTab(self.cascade, "Cascade")
         self.tabs.addTab(self.why, "Why")
         self.tabs.addTab(self.steer, "Steer")
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self.tabs)
+        self.setAcceptDrops(True)
         self.setMinimumWidth(360)
         self.setMaximumWidth(MAX_WIDTH)
 
     def _connect(self) -> None:
-        self.slide_panel.open_asked.connect(self.open)
-        self.slide_panel.phantom_asked.connect(self.open_phantom)
-        self.slide_panel.mpp_given.connect(self._set_mpp)
+        self.slide.opened.connect(self._after_opening)
         self.review_button.clicked.connect(self.open_review)
         self.steer.run_asked.connect(self.run)
-        self.session.state_changed.connect(self._show_state)
         self.session.slide_changed.connect(self._show_slide)
         self.session.finished.connect(self._show_result)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
@@ -127,7 +132,8 @@ class CascadeDock(QWidget):  # type: ignore[misc]
 
     def _key_actions(self) -> dict[Any, Any]:
         stages = self.desk.stages
-        actions = {
+        actions: dict[str, Callable[[], object]] = {
+            "overview": self.viewer.reset_view,
             "run": self.run,
             "cancel": self.session.cancel,
             "overlay": stages.toggle_all,
@@ -139,47 +145,16 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             "leave_out": lambda: self.steer.leave_out_at(self.why.place),
             "second_look": self.steer.second_look,
         }
+        for name, preset in zip(_PRESET_KEYS, PRESETS, strict=True):
+            actions[name] = partial(self.slide.look_at, preset)
         return {HAGMIL_KEYS[name]: action for name, action in actions.items()}
 
-    def _start_opening(self, what: str, find: Any, mpp: float | None) -> None:
-        if self._work.busy:
-            return
-        self.slide_panel.show_busy(what)
-        self.session.set_state("opening")
-
-        def work() -> Iterator[Slide]:
-            slide = open_slide(find(), mpp=mpp)
-            # Reads the coarsest level, which napari would otherwise read on the GUI thread.
-            slide.view_levels()
-            yield slide
-
-        self._work.start(
-            work,
-            on_item=self.session.adopt,
-            on_done=self._after_opening,
-            on_cancelled=self._opening_stopped,
-            on_error=self._opening_failed,
-        )
-
-    def _after_opening(self) -> None:
-        if self._run_when_open:
-            self._run_when_open = False
+    def _after_opening(self, run: bool) -> None:
+        if run:
             self.tabs.setCurrentWidget(self.cascade)
             self.run()
         else:
             self.cascade.make_ready()
-
-    def _opening_stopped(self) -> None:
-        self.session.set_state("ready" if self.session.slide else "empty")
-
-    def _opening_failed(self, error: BaseException) -> None:
-        if self.session.slide is None:
-            self.slide_panel.show_busy("No slide is open.")
-            self.session.set_state("empty")
-        else:
-            self.slide_panel.show_slide(self.session.slide)
-            self.session.set_state("ready")
-        self.slide_panel.show_error(sentence(error))
 
     def _adopt_from_viewer(self, event: Any = None) -> None:
         """Take over a slide that was opened by File ▸ Open or Open Sample."""
@@ -187,15 +162,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         if path is not None and self.session.slide is None and not self._work.busy:
             self.open(path)
 
-    def _set_mpp(self, mpp: float) -> None:
-        if self.session.slide is not None:
-            self.open(self.session.slide.path, mpp=mpp)
-
-    def _show_state(self, state: str) -> None:
-        self.slide_panel.set_enabled(state not in ("opening", "running"))
-
     def _show_slide(self, slide: Slide) -> None:
-        self.slide_panel.show_slide(slide)
         self.overlay.show_slide()
 
     def _show_result(self, result: Any) -> None:

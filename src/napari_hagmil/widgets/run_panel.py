@@ -57,38 +57,16 @@ class RunPanel(Section):
     def __init__(self, models: Sequence[str]) -> None:
         super().__init__("Cascade")
         self.model, self.encoder, self.device = QComboBox(), QComboBox(), QComboBox()
-        for name in models:
-            self.model.addItem(name, name)
-        self.model.addItem(_OTHER, None)
-        self.encoder.addItems(list(ENCODERS))
-        self.encoder.setToolTip("Features fit only the model that was trained on them")
-        self.device.addItems(DEVICES)
         self.down_to = QComboBox()
-        self.form = QFormLayout()
-        self.form.setVerticalSpacing(4)
-        for label, box in (
-            ("Model", self.model),
-            ("Encoder", self.encoder),
-            ("Device", self.device),
-            ("Go down to", self.down_to),
-        ):
-            box.setMinimumWidth(10)
-            self.form.addRow(label, box)
-        self.body.addLayout(self.form)
-        self.missing = text_label(color=ERROR_COLOR, selectable=True)
-        self.intended_use = text_label(color=QUIET_COLOR)
-        self.add(self.missing, self.intended_use)
         self.rows: list[BudgetRow] = []
-        self.budget_form = QFormLayout()
-        self.budget_form.setVerticalSpacing(4)
-        self.body.addLayout(self.budget_form)
+        self._encoders: dict[str, str] = {}
+        self._add_choices(models)
         self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
         self.cancel_button.clicked.connect(self.cancel_asked)
         self.model.activated.connect(self._choose_model)
         self.device.currentTextChanged.connect(lambda _: self.plan_changed.emit())
         self.down_to.activated.connect(lambda _: self.plan_changed.emit())
-        self._encoders: dict[str, str] = {}
         self.set_state("empty")
 
     @property
@@ -185,6 +163,31 @@ class RunPanel(Section):
         self.model.setItemData(0, path, Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(0)
         self.model_chosen.emit(path)
+
+    def _add_choices(self, models: Sequence[str]) -> None:
+        for name in models:
+            self.model.addItem(name, name)
+        self.model.addItem(_OTHER, None)
+        self.encoder.addItems(list(ENCODERS))
+        self.encoder.setToolTip("Features fit only the model that was trained on them")
+        self.device.addItems(DEVICES)
+        self.form = QFormLayout()
+        self.form.setVerticalSpacing(4)
+        for label, box in (
+            ("Model", self.model),
+            ("Encoder", self.encoder),
+            ("Device", self.device),
+            ("Go down to", self.down_to),
+        ):
+            box.setMinimumWidth(10)
+            self.form.addRow(label, box)
+        self.body.addLayout(self.form)
+        self.missing = text_label(color=ERROR_COLOR, selectable=True)
+        self.intended_use = text_label(color=QUIET_COLOR)
+        self.add(self.missing, self.intended_use)
+        self.budget_form = QFormLayout()
+        self.budget_form.setVerticalSpacing(4)
+        self.body.addLayout(self.budget_form)
 
     def _add_run_controls(self) -> None:
         self.cost = text_label()

@@ -1,7 +1,8 @@
-"""Open a slide, see what it is, say its pixel size where the file does not."""
+"""Open a slide, see what it is, and correct its pixel size."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -10,12 +11,13 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
     QLabel,
+    QMenu,
     QPushButton,
     QWidget,
 )
 
 from napari_hagmil.geometry import PLAUSIBLE_MPP, magnification_label
-from napari_hagmil.slide import Slide
+from napari_hagmil.slide import Slide, slide_info
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
@@ -26,7 +28,10 @@ from napari_hagmil.widgets.style import (
     text_label,
 )
 
-_SUFFIXES = ("svs", "tif", "tiff", "ndpi", "scn", "bif", "qptiff", "dcm", "jpg", "jpeg", "png")
+_SUFFIXES = (
+    *("svs", "tif", "tiff", "ndpi", "scn", "bif", "qptiff", "mrxs", "vms", "czi"),
+    *("dcm", "jpg", "jpeg", "png"),
+)
 _FILTER = f"Slides ({' '.join(f'*.{suffix}' for suffix in _SUFFIXES)});;All files (*)"
 
 
@@ -39,18 +44,24 @@ class SlidePanel(Section):
         A path to open.
     phantom_asked
         The built-in phantom is wanted.
-    mpp_given : float
-        µm per level-0 pixel.
+    forget_asked
+        The list of recent slides is to be forgotten.
+    mpp_given : object
+        µm per level-0 pixel; None: what the file says.
     """
 
     open_asked = Signal(str)
     phantom_asked = Signal()
-    mpp_given = Signal(float)
+    forget_asked = Signal()
+    mpp_given = Signal(object)
 
     def __init__(self) -> None:
         super().__init__("Slide")
         self.open_button = QPushButton("Open slide…")
-        self.phantom_button = QPushButton("Try the phantom")
+        self.recent_button = QPushButton("Recent")
+        self.recent = QMenu(self.recent_button)
+        self.recent_button.setMenu(self.recent)
+        self.phantom_button = QPushButton("Phantom")
         self.phantom_button.setToolTip("A synthetic H&E slide with planted tumour, made here")
         self.name = text_label("No slide is open.", selectable=True)
         self.facts = text_label(color=QUIET_COLOR)
@@ -58,27 +69,32 @@ class SlidePanel(Section):
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self._folder = str(Path.home())
         buttons = QHBoxLayout()
-        buttons.addWidget(self.open_button)
-        buttons.addWidget(self.phantom_button)
+        for button in (self.open_button, self.recent_button, self.phantom_button):
+            buttons.addWidget(button)
         self.body.addLayout(buttons)
         self.mpp_row = self._make_mpp_row()
         self.add(self.error, self.name, self.facts, self.warning, self.mpp_row)
         self.open_button.clicked.connect(self._ask_path)
         self.phantom_button.clicked.connect(self.phantom_asked)
+        self.show_recent(())
 
-    def show_slide(self, slide: Slide) -> None:
+    def show_slide(self, slide: Slide, *, corrected: bool = False) -> None:
         """Say what is open; ask for the pixel size when there is none."""
         show_text(self.name, slide.name)
         height, width = slide.shape
         facts = f"{width:,} × {height:,} px"
         if slide.mpp is not None:
+            source = "you" if corrected else slide.mpp_source
             facts += (
                 f" · {millimetres(height, width, slide.mpp)}\n{slide.mpp:.4g} µm/px "
-                f"({magnification_label(slide.mpp)}), from: {slide.mpp_source}"
+                f"({magnification_label(slide.mpp)}), from: {source}"
             )
-        show_text(self.facts, facts)
+            self.mpp_input.setValue(slide.mpp)
+        show_text(self.facts, f"{facts}\n{_scanner(slide)}")
         show_text(self.warning, "\n".join(slide.warnings))
-        self.mpp_row.setVisible(slide.mpp is None)
+        self.mpp_row.show()
+        self.reset_button.setVisible(corrected)
+        self.mpp_button.setText("Correct" if slide.mpp is not None else "Use")
 
     def show_error(self, sentence: str) -> None:
         """Say why a slide could not be opened."""
@@ -87,15 +103,27 @@ class SlidePanel(Section):
     def show_busy(self, what: str) -> None:
         """Say what is being opened."""
         show_text(self.name, what)
-        show_text(self.error, "")
-        show_text(self.facts, "")
-        show_text(self.warning, "")
+        for label in (self.error, self.facts, self.warning):
+            show_text(label, "")
         self.mpp_row.hide()
+
+    def show_recent(self, paths: Sequence[Path]) -> None:
+        """Offer slides that were opened before, the last first."""
+        self.recent.clear()
+        for path in paths:
+            action = self.recent.addAction(path.name)
+            action.setToolTip(str(path))
+            action.triggered.connect(lambda _=False, path=path: self.open_asked.emit(str(path)))
+        if paths:
+            self.recent.addSeparator()
+            self.recent.addAction("Forget these").triggered.connect(self.forget_asked)
+        self.recent_button.setEnabled(bool(paths))
 
     def set_enabled(self, enabled: bool) -> None:
         """Allow opening another slide, or not while work is under way."""
         for button in (self.open_button, self.phantom_button):
             button.setEnabled(enabled)
+        self.recent_button.setEnabled(enabled and not self.recent.isEmpty())
 
     def _make_mpp_row(self) -> QWidget:
         row = QWidget()
@@ -106,11 +134,19 @@ class SlidePanel(Section):
         self.mpp_input.setDecimals(4)
         self.mpp_input.setSingleStep(0.05)
         self.mpp_input.setValue(0.25)
-        self.mpp_button = QPushButton("Use")
-        layout.addWidget(QLabel("µm per pixel"))
-        layout.addWidget(self.mpp_input, 1)
-        layout.addWidget(self.mpp_button)
+        self.mpp_input.setFixedWidth(110)
+        self.mpp_button, self.reset_button = QPushButton("Use"), QPushButton("As the file")
+        for widget in (
+            QLabel("µm per pixel"),
+            self.mpp_input,
+            self.mpp_button,
+            self.reset_button,
+        ):
+            layout.addWidget(widget)
+        layout.addStretch(1)
         self.mpp_button.clicked.connect(lambda: self.mpp_given.emit(self.mpp_input.value()))
+        self.reset_button.clicked.connect(lambda: self.mpp_given.emit(None))
+        self.reset_button.hide()
         row.hide()
         return row
 
@@ -119,3 +155,16 @@ class SlidePanel(Section):
         if path:
             self._folder = str(Path(path).parent)
             self.open_asked.emit(path)
+
+
+def _scanner(slide: Slide) -> str:
+    """What the file says of its making; nothing of this can name a patient."""
+    info = slide_info(slide)
+    parts = [str(info["vendor"])] if info["vendor"] != "unknown" else []
+    if info["objective"]:
+        parts.append(f"objective {info['objective']:g}×")
+    n_levels = len(info["levels"])
+    parts.append(f"{n_levels} level{'s' if n_levels > 1 else ''}, {info['compression']}")
+    if info["associated_images"]:
+        parts.append(f"not shown: {', '.join(info['associated_images'])}")
+    return " · ".join(parts)

@@ -61,6 +61,7 @@ class SteerTab(Page):
             on_rings=lambda rings: self._wish(lambda: draw_left_out(self.session, rings)),
         )
         self._make_wishes()
+        self._make_changes()
         self._make_second_look()
         self._seed = 0
         session = desk.session
@@ -123,16 +124,19 @@ class SteerTab(Page):
         section.body.addLayout(first)
         section.add(self.summary, self.error)
         section.body.addLayout(second)
+        self.add(section)
+        self.pin_button.clicked.connect(self.layers.set_pins)
+        self.draw_button.clicked.connect(self.layers.draw_place)
+        self.clear_button.clicked.connect(lambda: self._wish(lambda: clear_steering(self.session)))
+        self.run_button.clicked.connect(self.run_asked)
+
+    def _make_changes(self) -> None:
         self.changes = QLabel()
         self.changes.setWordWrap(True)
         self.changed_section = Section("What the last run changed")
         self.changed_section.add(self.changes)
         self.changed_section.hide()
-        self.add(section, self.changed_section)
-        self.pin_button.clicked.connect(self.layers.set_pins)
-        self.draw_button.clicked.connect(self.layers.draw_place)
-        self.clear_button.clicked.connect(lambda: self._wish(lambda: clear_steering(self.session)))
-        self.run_button.clicked.connect(self.run_asked)
+        self.add(self.changed_section)
 
     def _make_second_look(self) -> None:
         section = Section("Second look")

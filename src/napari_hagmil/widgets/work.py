@@ -26,6 +26,7 @@ class Background:
 
     def __init__(self) -> None:
         self._worker: Any = None
+        self._closed = False
 
     @property
     def busy(self) -> bool:
@@ -51,11 +52,13 @@ class Background:
         def take(item: Any) -> None:
             if isinstance(item, BaseException):
                 ending.append(item)
-            else:
+            elif not self._closed:
                 on_item(item)
 
         def settle() -> None:
             self._worker = None
+            if self._closed:
+                return
             if not ending:
                 on_done()
             elif isinstance(ending[0], CancelledError):
@@ -70,7 +73,11 @@ class Background:
         )
 
     def wait(self, milliseconds: int = 10_000) -> None:
-        """Block until the work has ended; for closing."""
+        """Block until the work has ended; for closing.
+
+        From then on nothing is told: what is still on its way would meet widgets that are gone.
+        """
+        self._closed = True
         if self._worker is not None:
             self._worker.await_workers(milliseconds)
 

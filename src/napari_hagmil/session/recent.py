@@ -1,0 +1,52 @@
+"""Slides that were opened last, in the user's own folder and nowhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from napari_hagmil.errors import OutputError
+from napari_hagmil.export.atomic import replacing
+
+#: How many are kept.
+KEPT = 10
+
+
+class RecentSlides:
+    """A list of paths, the last opened first.
+
+    Parameters
+    ----------
+    file : Path, optional
+        Where it is kept; by default in the user's state folder.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file or user_state_path("napari-hagmil", appauthor=False) / "recent.json"
+
+    def paths(self) -> list[Path]:
+        """Those that are still there; nothing when the list cannot be read."""
+        try:
+            listed = json.loads(self._file.read_text(encoding="utf-8"))
+            return [Path(path) for path in listed if Path(path).exists()]
+        except (OSError, ValueError, TypeError):
+            return []
+
+    def add(self, path: Path) -> None:
+        """Put a slide first."""
+        path = path.resolve()
+        self._write([path, *(one for one in self.paths() if one != path)][:KEPT])
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self._write([])
+
+    def _write(self, paths: list[Path]) -> None:
+        try:
+            with replacing(self._file) as draft:
+                draft.write_text(json.dumps([str(path) for path in paths]), encoding="utf-8")
+        except OutputError:
+            # A list for convenience: where it cannot be kept, a slide must open all the same.
+            return

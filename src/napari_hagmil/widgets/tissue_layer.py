@@ -1,0 +1,111 @@
+"""The tissue mask as a layer that is painted, kept in step with the review both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QTimer
+
+from napari_hagmil.geometry import overlay_placement
+from napari_hagmil.plugin.layers import KEY
+from napari_hagmil.tissue import TissueMask
+
+#: Milliseconds after the last stroke that the mask is taken.
+_REST = 300
+
+_COLOR = (0.34, 0.71, 0.91, 1.0)
+
+
+class TissueLayer:
+    """Shows a mask, and hands on what is painted.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layer is added.
+    on_edit : callable
+        Told of the edited `TissueMask`.
+    """
+
+    def __init__(self, viewer: ViewerModel, on_edit: Callable[[TissueMask], None]) -> None:
+        self.viewer, self._on_edit = viewer, on_edit
+        self._layer: Any = None
+        self._mask: TissueMask | None = None
+        self._rest = QTimer(singleShot=True, interval=_REST)
+        self._rest.timeout.connect(self._hand_on)
+
+    @property
+    def visible(self) -> bool:
+        """Whether the mask is shown."""
+        return bool(self._there() and self._layer.visible)
+
+    def show(self, mask: TissueMask, mpp: float) -> None:
+        """Show a mask; a layer that is there is changed in place."""
+        values = mask.values.astype(np.uint8)
+        self._mask = mask
+        if self._there() and self._layer.data.shape == values.shape:
+            if not np.array_equal(self._layer.data, values):
+                self._layer.data = values
+            self._layer.visible = True
+            return
+        self.clear()
+        self._mask = mask
+        scale, translate = overlay_placement(mask.downsample, mpp)
+        self._layer = self.viewer.add_labels(
+            values,
+            name="Tissue",
+            scale=scale,
+            translate=translate,
+            units=("um", "um"),
+            opacity=0.9,
+            colormap=DirectLabelColormap(color_dict={1: _COLOR, None: (0, 0, 0, 0)}),
+            metadata={KEY: {"tissue": True}},
+        )
+        # An outline: a filled mask would dye the stain that it is judged by.
+        self._layer.contour = 1
+        self._layer.brush_size = 12
+        self._layer.events.paint.connect(self._edited)
+        self._layer.events.labels_update.connect(self._edited)
+
+    def hide(self) -> None:
+        """Hide the mask."""
+        if self._there():
+            self._layer.visible = False
+
+    def take_tool(self, tool: str) -> None:
+        """Put a tool in the reader's hand: "paint", "erase" or "polygon"."""
+        if self._there():
+            self.viewer.layers.selection.active = self._layer
+            self._layer.selected_label = 1
+            self._layer.mode = tool
+
+    def clear(self) -> None:
+        """Take the layer away."""
+        self._rest.stop()
+        if self._there():
+            self.viewer.layers.remove(self._layer)
+        self._layer, self._mask = None, None
+
+    def close(self) -> None:
+        """Hand on what waits."""
+        if self._rest.isActive():
+            self._rest.stop()
+            self._hand_on()
+
+    def _edited(self, event: Any) -> None:
+        self._rest.start()
+
+    def _hand_on(self) -> None:
+        if self._mask is None or not self._there():
+            return
+        values = np.asarray(self._layer.data) > 0
+        if not np.array_equal(values, self._mask.values):
+            self._mask = TissueMask(values, self._mask.downsample)
+            self._on_edit(self._mask)
+
+    def _there(self) -> bool:
+        return self._layer is not None and self._layer in self.viewer.layers

@@ -1,0 +1,160 @@
+"""The tab Slide: the overview, the magnification, the pixel size, the tissue, recent slides."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from test_cascade_dock import click, dock, names, open_slide, run
+from test_why_and_steer import press
+
+from napari_hagmil.session.recent import RecentSlides
+from napari_hagmil.widgets.camera import view_rectangle
+
+pytestmark = pytest.mark.window
+__all__ = ["dock"]
+
+
+@pytest.fixture
+def opened(dock, phantom, tmp_path, wait_until):
+    open_slide(dock, shutil.copy(phantom, tmp_path), wait_until)
+    wait_until(lambda: not dock._work.busy)
+    return dock
+
+
+@pytest.mark.parametrize(("key", "times"), [("Alt+1", 1.25), ("Alt+4", 10), ("Alt+6", 40)])
+def test_a_key_sets_the_magnification_and_the_screen_shows_it(opened, viewer, qapp, key, times):
+    press(viewer, key)
+    assert viewer.scene.camera.zoom == pytest.approx(times / 10)
+    opened.slide.show_view()
+    assert opened.slide.view_panel.magnification.currentText() == f"{times:g}×"
+
+
+def test_a_magnification_can_be_typed_and_nonsense_changes_nothing(opened, viewer):
+    box = opened.slide.view_panel.magnification
+    box.lineEdit().setText("7,5x")
+    box.lineEdit().editingFinished.emit()
+    assert viewer.scene.camera.zoom == pytest.approx(0.75)
+    box.lineEdit().setText("near")
+    box.lineEdit().editingFinished.emit()
+    assert viewer.scene.camera.zoom == pytest.approx(0.75)
+
+
+def test_beyond_the_scan_the_dock_says_that_it_is_enlarged(opened, viewer):
+    viewer.scene.camera.zoom = 12
+    opened.slide.show_view()
+    assert "beyond the scan (40×)" in opened.slide.view_panel.note.text()
+
+
+def test_a_click_on_the_overview_goes_there_and_a_drag_takes_the_view_along(opened, viewer):
+    press(viewer, "Alt+4")
+    opened.slide.show_view()
+    navigator = opened.slide.view_panel.navigator
+    middle = QPoint(navigator.width() // 2, navigator.height() // 2)
+    QTest.mouseClick(navigator, Qt.MouseButton.LeftButton, pos=middle)
+    assert viewer.scene.camera.center[-2:] == pytest.approx((512, 512), abs=8)
+    opened.slide.show_view()
+    y0, x0, y1, x1 = view_rectangle(viewer, 0.25)
+    assert navigator.view == pytest.approx((y0, x0, y1, x1))
+    QTest.mousePress(navigator, Qt.MouseButton.LeftButton, pos=middle + QPoint(3, 0))
+    assert viewer.scene.camera.center[-1] == pytest.approx(512, abs=8)
+    QTest.mouseRelease(navigator, Qt.MouseButton.LeftButton, pos=middle)
+    before = viewer.scene.camera.center[-2]
+    QTest.keyClick(navigator, Qt.Key.Key_Down)
+    assert viewer.scene.camera.center[-2] > before
+
+
+def test_the_overview_is_tinted_by_the_attention(opened, wait_until):
+    navigator = opened.slide.view_panel.navigator
+    plain = navigator._shown
+    run(opened, wait_until)
+    assert (navigator._shown != plain).any(-1).mean() > 0.2
+
+
+def test_a_corrected_pixel_size_is_used_undone_and_there_next_day(opened, wait_until):
+    panel, path = opened.slide_panel, opened.session.slide.path
+    panel.mpp_input.setValue(0.3)
+    click(panel.mpp_button)
+    wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.3)
+    open_slide(opened, path, wait_until)
+    wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.3)
+    assert "from: you" in panel.facts.text()
+    opened.session.sitting.undo()
+    wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.25)
+    assert "TIFF resolution" in panel.facts.text()
+
+
+def test_painted_tissue_changes_the_price_and_undo_brings_the_mask_back(opened, viewer, wait_until):
+    panel = opened.slide.tissue_panel
+    click(panel.buttons["erase"])
+    layer = viewer.layers["Tissue"]
+    assert layer.mode == "erase"
+    before, price = layer.data.copy(), opened.session.cost().depths[0].nodes
+    layer.brush_size = 60
+    layer.paint((64, 64), 0)
+    wait_until(lambda: opened.session.sitting.state.tissue is not None)
+    wait_until(lambda: not opened._work.busy)
+    assert "as you drew it" in panel.facts.text()
+    assert opened.session.cost().depths[0].nodes < price
+    opened.session.sitting.undo()
+    wait_until(lambda: not opened._work.busy and "by its stain" in panel.facts.text())
+    assert np.array_equal(viewer.layers["Tissue"].data, before)
+
+
+def test_tissue_is_imported_from_geojson_and_a_bad_file_is_one_sentence(
+    opened, tmp_path, wait_until
+):
+    ring = [[0, 0], [2048, 0], [2048, 4096], [0, 4096], [0, 0]]
+    path = tmp_path / "tissue.geojson"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    opened.slide.import_tissue(path)
+    wait_until(lambda: not opened._work.busy)
+    values = opened.session.reading.tissue.values
+    assert values[:, : values.shape[1] // 2].all()
+    assert not values[:, values.shape[1] // 2 :].any()
+    path.write_text("no")
+    opened.slide.import_tissue(path)
+    assert "tissue.geojson" in opened.slide.tissue_panel.error.text()
+
+
+def test_a_slide_that_is_dropped_on_the_dock_is_opened(dock, viewer, phantom, wait_until):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(phantom))])
+    event = QDropEvent(
+        QPointF(5, 5), Qt.DropAction.CopyAction, data, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    dock.dropEvent(event)
+    wait_until(lambda: dock.session.slide is not None and not dock._work.busy)
+    assert names(viewer) == ["phantom.tiff"]
+
+
+def test_the_last_slides_are_offered_and_can_be_forgotten(opened):
+    menu = opened.slide_panel.recent
+    assert menu.actions()[0].text() == "phantom.tiff"
+    menu.actions()[-1].trigger()
+    assert menu.isEmpty()
+
+
+def test_a_broken_list_of_recent_slides_is_an_empty_one(tmp_path):
+    file = tmp_path / "recent.json"
+    recent = RecentSlides(file)
+    for name in ("a", "b", "a"):
+        (tmp_path / name).touch()
+        recent.add(tmp_path / name)
+    assert [path.name for path in recent.paths()] == ["a", "b"]
+    (tmp_path / "b").unlink()
+    assert [path.name for path in recent.paths()] == ["a"]
+    file.write_text("{")
+    assert recent.paths() == []
+
+
+def test_what_the_dock_tells_of_a_slide_names_no_patient(dock, slides_dir, tmp_path, wait_until):
+    open_slide(dock, shutil.copy(slides_dir / "CMU-1-Small-Region.svs", tmp_path), wait_until)
+    facts = dock.slide_panel.facts.text()
+    assert "Aperio" in facts
+    assert "not shown: " in facts
+    assert "label" in facts

@@ -1,0 +1,58 @@
+"""Fixtures of tests through a real window."""
+
+import os
+import shutil
+import time
+
+import pytest
+from qtpy.QtWidgets import QApplication
+
+
+@pytest.fixture
+def viewer(qapp, monkeypatch, tmp_path):
+    """A real napari window; needs a display, Xvfb will do."""
+    if not os.environ.get("DISPLAY"):
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail("window tests need a display; run them under xvfb-run")
+        pytest.skip("window tests need a display; run them under xvfb-run")
+    import napari
+
+    # Lists of recent slides and the like stay out of the user's folders.
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    made = napari.Viewer(show=True)
+    made.window._qt_window.resize(1280, 800)
+    yield made
+    made.close()
+    QApplication.processEvents()
+
+
+@pytest.fixture
+def wait_until(qapp):
+    """Let the window live until something is true."""
+
+    def wait(condition, seconds=120):
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until, "it did not come about in time"
+            qapp.processEvents()
+            time.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture(autouse=True)
+def own_data_folder(monkeypatch, tmp_path):
+    """Reviews of slides in read-only places go here, and not to the user's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def phantom(phantom, tmp_path):
+    """The phantom in a folder of its own: what one test decides is not the next one's."""
+    path = tmp_path / "slides" / phantom.name
+    path.parent.mkdir()
+    try:
+        os.link(phantom, path)
+    except OSError:
+        shutil.copy(phantom, path)
+    return path
