@@ -46,8 +46,23 @@ def main() -> None:
     viewer.reset_view()
     save(viewer, out / "small-window.png")
     save(viewer, out / "dock.png", widget=dock)
+    for name in ("slide", "cascade", "why", "steer"):
+        dock.tabs.setCurrentWidget(getattr(dock, name))
+        save(viewer, out / f"tab-{name}.png", widget=dock)
+    review(viewer, dock, out)
     dock.close()
     viewer.close()
+
+
+def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
+    """The sitting: the first region in hand, then one accepted and the next one."""
+    dock.open_review()  # type: ignore[attr-defined]
+    resize(viewer, "large")
+    press = {str(key): function for key, function in viewer.keymap.items()}
+    press["N"](viewer)
+    save(viewer, out / "review.png")
+    press["K"](viewer)
+    save(viewer, out / "review-next.png")
 
 
 def followed_lesion(dock: object) -> np.ndarray:

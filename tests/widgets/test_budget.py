@@ -98,9 +98,7 @@ def test_keys_hide_and_show_the_overlays_and_run(ready, viewer, wait_until):
     wait_until(lambda: settled(ready))
     shown = [layer.visible for layer in viewer.layers]
     press["H"](viewer)
-    assert [layer.name for layer in viewer.layers if layer.visible] == [
-        "phantom.tiff", "Attention regions",
-    ]  # fmt: skip
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["phantom.tiff"]
     press["H"](viewer)
     assert [layer.visible for layer in viewer.layers] == shown
     press["Shift+U"](viewer)

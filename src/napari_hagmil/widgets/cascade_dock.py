@@ -130,13 +130,19 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
         self.viewer.layers.events.inserted.connect(self._adopt_from_viewer)
 
+    def _toggle_overlays(self) -> None:
+        """Bare glass, or everything that lies on it: findings and the review's outlines alike."""
+        stages = self.desk.stages
+        stages.toggle_all()
+        self.review.layers.set_visible(any(stages.shown.values()))
+
     def _key_actions(self) -> dict[Any, Any]:
         stages = self.desk.stages
         actions: dict[str, Callable[[], object]] = {
             "overview": self.viewer.reset_view,
             "run": self.run,
             "cancel": self.session.cancel,
-            "overlay": stages.toggle_all,
+            "overlay": self._toggle_overlays,
             "branches": lambda: stages.toggle("branches"),
             "unseen": lambda: stages.toggle("unseen"),
             "hold": self._hold,
