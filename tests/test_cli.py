@@ -127,6 +127,28 @@ def test_a_slide_without_pixel_size_wants_mpp(slides_dir, scratch_bundle, tmp_pa
     assert (result["slide"]["mpp"], result["slide"]["mpp_source"]) == (0.5, "given")
 
 
+@pytest.mark.parametrize(
+    ("name", "stated"),
+    [("CMU-1-wrong-mpp.jpeg.tiff", "0.00499 µm"), ("openslide-python-boxes.tiff", "352.8 µm")],
+)
+def test_an_implausible_pixel_size_is_questioned_and_wants_mpp(
+    slides_dir, scratch_bundle, tmp_path, capsys, name, stated
+):
+    slide, out = str(slides_dir / name), tmp_path / "out"
+    assert main(["info", slide, "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["mpp"], facts["mpp_source"]) == (None, "none")
+    assert main(["analyze", slide, "--out", str(out), "--model", str(scratch_bundle)]) == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    for sentence in (line, *facts["warnings"]):
+        assert f"{name} states a pixel size of {stated} (TIFF resolution)" in sentence
+        assert "on the command line --mpp" in sentence
+    assert not out.exists()
+    assert main(["info", slide, "--json", "--mpp", "0.499"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["mpp"], facts["mpp_source"], facts["warnings"]) == (0.499, "given", [])
+
+
 def test_a_budget_tissue_and_steering_are_obeyed(phantom, scratch_bundle, tmp_path, capsys):
     tissue = tmp_path / "tissue.geojson"
     ring = [[900, 900], [3100, 900], [3100, 3100], [900, 3100], [900, 900]]

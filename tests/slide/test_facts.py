@@ -87,7 +87,9 @@ def test_every_real_slide_is_described(slides_dir: Path, name: str) -> None:
     assert (info["mpp_source"], info["objective"]) == (source, objective)
     assert (info["vendor"], info["compression"]) == (vendor, compression)
     if mpp is None:
-        assert "give mpp= (µm per pixel of level 0)" in " ".join(info["warnings"])
+        assert "give mpp= (on the command line --mpp) in µm per pixel of level 0" in " ".join(
+            info["warnings"]
+        )
     assert str(slides_dir) not in json.dumps(info)
 
 

@@ -17,6 +17,9 @@ from napari_hagmil.slide.protocol import SlideFacts
 #: Above this share two statements of the same pixel size contradict each other.
 DISAGREEMENT = 0.2
 
+#: The remedy, for Python and for the command line: the same sentence is shown in both.
+_ASK = "give mpp= (on the command line --mpp) in µm per pixel of level 0"
+
 
 @dataclass(frozen=True, slots=True)
 class ChosenPixelSize:
@@ -58,15 +61,12 @@ def choose_pixel_size(name: str, facts: SlideFacts, given: float | None = None) 
     if given is None:
         return stated
     if not (math.isfinite(given) and given > 0):
-        raise MissingPixelSizeError(
-            f"{name} needs a positive pixel size, got mpp={given}; "
-            "give mpp= in µm per pixel of level 0"
-        )
+        raise MissingPixelSizeError(f"{name} needs a positive pixel size, got mpp={given}; " + _ASK)
     warnings = []
     if not is_plausible_mpp(given):
         warnings.append(
             f"{name} is read with the given pixel size {given:.4g} µm/px, "
-            f"outside the usual {_range()}; check mpp="
+            f"outside the usual {_range()}; check mpp= (on the command line --mpp)"
         )
     if stated.mpp is not None and abs(given / stated.mpp - 1) > DISAGREEMENT:
         warnings.append(
@@ -101,20 +101,20 @@ def _from_objective(name: str, objective: float | None) -> ChosenPixelSize:
         return ChosenPixelSize(None, "none", (_implausible(name, mpp, "objective power"),))
     warning = (
         f"{name} has no pixel size; {mpp:.4g} µm/px is guessed from the {objective:g}× objective, "
-        "give mpp= if that is wrong"
+        "give mpp= (on the command line --mpp) if that is wrong"
     )
     return ChosenPixelSize(mpp, "objective power", (warning,))
 
 
 def no_pixel_size(name: str) -> str:
     """Return the sentence that asks for a pixel size."""
-    return f"{name} has no pixel size; give mpp= (µm per pixel of level 0)"
+    return f"{name} has no pixel size; {_ASK}"
 
 
 def _implausible(name: str, mpp: float, source: str) -> str:
     return (
         f"{name} states a pixel size of {mpp:.4g} µm ({source}), outside the plausible "
-        f"{_range()}, so it is not used; give mpp= (µm per pixel of level 0)"
+        f"{_range()}, so it is not used; {_ASK}"
     )
 
 
