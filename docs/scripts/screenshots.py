@@ -48,6 +48,8 @@ def main() -> None:
     save(viewer, out / "dock.png", widget=dock)
     for name in ("slide", "cascade", "why", "steer"):
         dock.tabs.setCurrentWidget(getattr(dock, name))
+        point_at(viewer, dock, lesion)
+        settle(3)  # the pictures of a place are read beside the window
         save(viewer, out / f"tab-{name}.png", widget=dock)
     review(viewer, dock, out)
     dock.close()

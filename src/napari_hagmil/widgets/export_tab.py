@@ -37,6 +37,15 @@ class ExportTab(QWidget):  # type: ignore[misc]
     def __init__(self, desk: ReviewDesk) -> None:
         super().__init__()
         self.desk = desk
+        self._lay_out()
+        for box in (self.regions, self.accepted_only, self.annotations, *self.formats.values()):
+            box.toggled.connect(self._count)
+        self.classes.itemChanged.connect(self._count)
+        self.button.clicked.connect(self._ask)
+        desk.changed.connect(self.show_state)
+        self.show_state()
+
+    def _lay_out(self) -> None:
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(4)
@@ -45,7 +54,6 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.annotations = QCheckBox("Own annotations", checked=True)
         self.classes = QListWidget()
         self.classes.setMinimumHeight(110)
-        self.classes.itemChanged.connect(self._count)
         self.formats = {
             name: QCheckBox(label, checked=name == "geojson") for name, label in _FORMATS.items()
         }
@@ -61,11 +69,6 @@ class ExportTab(QWidget):  # type: ignore[misc]
         ):  # fmt: skip
             column.addWidget(widget)
         column.addStretch(1)
-        for box in (self.regions, self.accepted_only, self.annotations, *self.formats.values()):
-            box.toggled.connect(self._count)
-        self.button.clicked.connect(self._ask)
-        desk.changed.connect(self.show_state)
-        self.show_state()
 
     def show_state(self) -> None:
         """Show what the desk holds."""

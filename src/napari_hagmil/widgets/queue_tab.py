@@ -94,6 +94,12 @@ class QueueTab(QWidget):  # type: ignore[misc]
             button.toggled.connect(self._filter)
             self.decisions[decision] = button
             grid.addWidget(button, 0, i)
+        for i, row in enumerate(self._make_limits(), start=1):
+            grid.addLayout(row, i, 0, 1, 3)
+        return grid
+
+    def _make_limits(self) -> tuple[QHBoxLayout, QHBoxLayout]:
+        """Least score and area; class and order."""
         self.score = QSpinBox(minimum=0, maximum=100, prefix="Score ≥ ")
         self.area = QDoubleSpinBox(
             minimum=0, maximum=999, decimals=3, singleStep=0.01, prefix="≥ ", suffix=" mm²"
@@ -102,18 +108,15 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.order = QComboBox()
         for label, order in _ORDERS.items():
             self.order.addItem(label, order)
-        row = QHBoxLayout()
+        limits, kinds = QHBoxLayout(), QHBoxLayout()
         for widget in (self.score, self.area):
             widget.valueChanged.connect(self._filter)
-            row.addWidget(widget, 1)
-        grid.addLayout(row, 1, 0, 1, 3)
-        row = QHBoxLayout()
-        row.addWidget(self.class_filter, 1)
-        row.addWidget(self.order, 1)
+            limits.addWidget(widget, 1)
+        kinds.addWidget(self.class_filter, 1)
+        kinds.addWidget(self.order, 1)
         self.class_filter.picked.connect(self._filter)
         self.order.activated.connect(self._filter)
-        grid.addLayout(row, 2, 0, 1, 3)
-        return grid
+        return limits, kinds
 
     def _make_list(self) -> QWidget:
         holder = QWidget()

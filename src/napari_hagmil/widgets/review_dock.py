@@ -101,18 +101,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self.banner_button = QPushButton()
         self.banner_button.hide()
         self.banner_button.clicked.connect(self._answer_banner)
-        self.undo, self.redo = QPushButton("↶ Undo"), QPushButton("↷ Redo")
-        self.undo.clicked.connect(self.desk.undo)
-        self.redo.clicked.connect(self.desk.redo)
-        self.both = QPushButton("Side by side", checkable=True)
-        self.both.setToolTip("The bare slide beside it, moving along (Shift-Y)")
-        self.both.clicked.connect(self._toggle_both)
-        self.keys = QPushButton("Keys")
-        self.keys.setToolTip("Show all keys (F1 or ?)")
-        self.keys.clicked.connect(self.show_keys)
-        row = QHBoxLayout()
-        for button, stretch in ((self.undo, 2), (self.redo, 2), (self.both, 2), (self.keys, 1)):
-            row.addWidget(button, stretch)
+        row = self._make_buttons()
         self.tabs = QTabWidget()
         titles = ("Regions", "Draw", "Conclude", "Export")
         for tab, title in zip(self._tabs(), titles, strict=True):
@@ -125,6 +114,21 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         column.addWidget(self.message)
         self.setMinimumWidth(340)
         self.setMaximumWidth(MAX_WIDTH)
+
+    def _make_buttons(self) -> QHBoxLayout:
+        self.undo, self.redo = QPushButton("↶ Undo"), QPushButton("↷ Redo")
+        self.undo.clicked.connect(self.desk.undo)
+        self.redo.clicked.connect(self.desk.redo)
+        self.both = QPushButton("Side by side", checkable=True)
+        self.both.setToolTip("The bare slide beside it, moving along (Shift-Y)")
+        self.both.clicked.connect(self._toggle_both)
+        self.keys = QPushButton("Keys")
+        self.keys.setToolTip("Show all keys (F1 or ?)")
+        self.keys.clicked.connect(self.show_keys)
+        row = QHBoxLayout()
+        for button, stretch in ((self.undo, 2), (self.redo, 2), (self.both, 2), (self.keys, 1)):
+            row.addWidget(button, stretch)
+        return row
 
     def _key_actions(self) -> dict[KeyAction, Callable[[], object]]:
         desk = self.desk
