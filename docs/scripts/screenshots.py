@@ -9,6 +9,7 @@ the overview, a followed lesion at 10× and 40×, and the dock on a small screen
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "images")
     out = arguments.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
+    slide = phantom_path()
+    shutil.rmtree(slide.with_name(f"{slide.name}.hagmil-review"), ignore_errors=True)
     viewer = napari.Viewer(title="HAG-MIL · research use only")
     _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL")
     resize(viewer, "large")

@@ -5,16 +5,24 @@ import re
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_hagmil.plugin.review_layers import ANNOTATIONS, DECISION_COLORS, POINTS, REGIONS
-from napari_hagmil.review import Annotation, ReviewRegion, open_sitting, outline
+from napari_hagmil.review import (
+    Annotation,
+    ReviewRegion,
+    ReviewState,
+    open_sitting,
+    outline,
+)
 from napari_hagmil.slide import open_slide
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
 from napari_hagmil.widgets.review_dock import ReviewDock
 from napari_hagmil.widgets.review_keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.review_layers import ReviewLayers
 
 pytestmark = pytest.mark.window
 
@@ -170,6 +178,17 @@ def test_what_was_decided_is_there_on_the_next_day(dock, phantom, press):
     assert again.undo() == "comment"
     assert again.state.regions[1].comment == ""
     again.close()
+
+
+def test_a_review_that_was_reopened_lies_above_the_slide_that_is_drawn_after_it():
+    viewer = ViewerModel()
+    layers = ReviewLayers(viewer, lambda *edit: None)
+    regions = (ReviewRegion("a", outline(box(100, 100))),)
+    layers.show(ReviewState(regions=regions), 0.25, "")
+    viewer.add_image(np.zeros((64, 64)), name="slide")
+    viewer.add_image(np.zeros((64, 64)), name="Attention 10×")
+    assert [layer.name for layer in viewer.layers] == ["slide", "Attention 10×", REGIONS]
+    layers.close()
 
 
 def test_merge_split_and_redraw_with_keys_and_the_pointer(dock, viewer, press, pointer):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Image, Layer
 
 from napari_hagmil.plugin import review_layers as look
 from napari_hagmil.plugin.layers import KEY, LayerTuple
@@ -42,12 +42,22 @@ class ReviewLayers:
         self._own = False
         self._um_per_px = 1.0
         viewer.scene.camera.events.zoom.connect(self._keep_width)
+        viewer.layers.events.inserted.connect(self._stay_on_top)
 
     def close(self) -> None:
         """Let go of the viewer; its layers stay."""
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
+        self.viewer.layers.events.inserted.disconnect(self._stay_on_top)
         for layer in self._layers.values():
             layer.events.data.disconnect(self._on_data)
+
+    def _stay_on_top(self, event: Any) -> None:
+        """A review that was reopened is drawn before its slide is, and must not lie under it."""
+        if isinstance(event.value, Image):
+            layers = self.viewer.layers
+            for layer in self._layers.values():
+                if layer in layers:
+                    layers.move(layers.index(layer), len(layers))
 
     def clear(self) -> None:
         """Take the layers away."""
