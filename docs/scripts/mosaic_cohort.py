@@ -125,8 +125,10 @@ def write_truth(path: Path, cells: NDArray[np.bool_]) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
-def write_cohort(source: Path, out: Path, seed: int, scale: float) -> None:
-    """Write all slides, their truths and cohort.csv."""
+def write_cohort(
+    source: Path, out: Path, seed: int, scale: float, first: dict[str, int] | None = None
+) -> None:
+    """Write all slides, their truths, and cohort.csv, which names the `first` of each part."""
     out.mkdir(parents=True, exist_ok=True)
     rng, rows = np.random.default_rng(seed), []
     for part, patches in pools(source, seed).items():
@@ -137,7 +139,8 @@ def write_cohort(source: Path, out: Path, seed: int, scale: float) -> None:
             if tumour:
                 write_truth(out / f"{name}.geojson", cells)
             truth = f"{name}.geojson" if tumour else ""
-            rows.append((f"{name}.tiff", "tumor" if tumour else "normal", name, part, truth))
+            if first is None or i < first[part]:
+                rows.append((f"{name}.tiff", "tumor" if tumour else "normal", name, part, truth))
     with (out / "cohort.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("slide", "label", "patient", "split", "truth"))
@@ -150,8 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the slides")
+    parser.add_argument("--first", type=int, nargs=3, help="slides of each part in the table")
     args = parser.parse_args(arguments)
-    write_cohort(args.data / "idc_patches.npz", args.out, args.seed, args.scale)
+    first = dict(zip(PARTS, args.first, strict=True)) if args.first else None
+    write_cohort(args.data / "idc_patches.npz", args.out, args.seed, args.scale, first)
 
 
 if __name__ == "__main__":

@@ -183,6 +183,9 @@ def test_from_stored_features_to_tables_and_a_bundle_that_evaluate_takes(cohort,
     for name in ("hag-mil", "mean-pooling"):
         bundle = folder / "out" / "runs" / name / "seed-0" / "model.hagmil"
         assert load_bundle(bundle).config.encoder.name == "resnet50-layer3"
+        measured = ["--out", str(folder / name), "--split", "all", "--json", "--factors", "1"]
+        assert main(["evaluate", str(cohort), "--model", str(bundle), *store, *measured]) == 0
+        assert (folder / name / "metrics.json").exists()
 
 
 def test_train_trains_one_method_and_writes_events_when_asked(cohort, written, capsys):

@@ -14,7 +14,7 @@ from napari_hagmil.training.guide import Guide, guide_from
 from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import Epoch, TrainConfig, predict, train_stage
 from napari_hagmil.training.metrics import Interval, accuracy, auc, bootstrap, youden_threshold
-from napari_hagmil.training.slides import CohortSlide, KeptFeatures, TrainingSlide
+from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.start import start_unmixed
 
@@ -26,7 +26,6 @@ __all__ = [
     "Epoch",
     "Guide",
     "Interval",
-    "KeptFeatures",
     "Progress",
     "Selection",
     "Standardiser",

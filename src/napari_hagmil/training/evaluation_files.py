@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export.atomic import drafting, move, remove
+from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.export.result_json import versions
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.training.evaluation import SlideEvaluation, SlideFailure
@@ -126,21 +126,14 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
         + [sum(s.own.encoded), sum(s.tissue), f"{s.seconds:.3f}"]
         for s in evaluation.slides
     ]
-    _write_csv(
+    write_csv(
         folder / "predictions.csv", [*header, "patches_encoded", "patches_tissue", "seconds"], rows
     )
     confusion = evaluation.summary.called[-1].confusion
     lines = [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)]
-    _write_csv(folder / "confusion.csv", ["label \\ called", *classes], lines)
+    write_csv(folder / "confusion.csv", ["label \\ called", *classes], lines)
     points = [asdict(point) for point in evaluation.summary.budgets]
-    _write_csv(folder / "budgets.csv", list(points[0]), [list(p.values()) for p in points])
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_csv(folder / "budgets.csv", list(points[0]), [list(p.values()) for p in points])
 
 
 def _write_figures(evaluation: Evaluation, folder: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from napari_hagmil.export.atomic import replacing
+from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.training.cascade import Progress
 from napari_hagmil.training.reading import Readings
 from napari_hagmil.training.slides import CohortSlide
@@ -18,7 +18,7 @@ def write_epochs(path: Path, epochs: Sequence[Progress]) -> None:
     """One row per epoch and depth; depth −1 is a teacher's."""
     header = ("depth", "epoch", "train_loss", "val_loss", "val_auc", "best", "seconds")
     rows = [(progress.depth, *progress.epoch) for progress in epochs]
-    _write(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def write_predictions(
@@ -32,7 +32,7 @@ def write_predictions(
             slides, readings.decisive, readings.patches, strict=True
         )
     ]
-    _write(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def write_curves(path: Path, title: str, epochs: Sequence[Progress]) -> None:
@@ -54,10 +54,3 @@ def write_curves(path: Path, title: str, epochs: Sequence[Progress]) -> None:
         axes.legend(frameon=False, fontsize=8)
     with replacing(path) as draft:
         figure.savefig(draft, format="png", dpi=120)
-
-
-def _write(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    with replacing(path) as draft, draft.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from napari_hagmil.bags import FeatureSource, FromDepth, in_context
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
@@ -69,26 +66,3 @@ class CohortSlide:
         first = depths[0]
         source = in_context(FromDepth(self.features, first), context)
         return TrainingSlide(self.name, self.label, self.nodes[first], source)
-
-
-class KeptFeatures:
-    """Features that are read once and stay in memory.
-
-    Parameters
-    ----------
-    source : FeatureSource
-    nodes : sequence of (n, 2) int64
-        All that will be asked for, at every depth, in Z-order.
-    """
-
-    def __init__(self, source: FeatureSource, nodes: Sequence[Nodes]) -> None:
-        self._rows = [source(depth, some) for depth, some in enumerate(nodes)]
-        self._places = [
-            {(int(row), int(column)): i for i, (row, column) in enumerate(some)} for some in nodes
-        ]
-
-    def __call__(self, depth: int, nodes: Nodes) -> Tensor:
-        """(depth, (n, 2) nodes) → (n, n_features) float32."""
-        places = self._places[depth]
-        index = torch.tensor([places[int(r), int(c)] for r, c in nodes], dtype=torch.long)
-        return self._rows[depth][index]

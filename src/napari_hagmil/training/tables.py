@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from napari_hagmil.export.atomic import replacing
+from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.training.protocol import Protocol, RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
@@ -96,7 +96,7 @@ def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) ->
         | {f"{name}_sd": value for name, value in row.deviation.items()}
         for row in rows
     ]
-    _write_csv(written[1], lines)
+    _write_dicts(written[1], lines)
     swept = [
         {"method": record.method, "run": record.run, **entry}
         for record in records
@@ -104,7 +104,7 @@ def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) ->
     ]
     if swept:
         written += [out / "sweep.csv", out / "sweep.png"]
-        _write_csv(written[2], swept)
+        _write_dicts(written[2], swept)
         _draw_sweep(written[3], swept)
     return written
 
@@ -131,9 +131,6 @@ def _draw_sweep(path: Path, swept: Sequence[dict[str, object]]) -> None:
         figure.savefig(draft, format="png", dpi=140)
 
 
-def _write_csv(path: Path, rows: Sequence[dict[str, object]]) -> None:
+def _write_dicts(path: Path, rows: Sequence[dict[str, object]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(path, names, [[row.get(name, "") for name in names] for row in rows])

@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer
 
 from napari_hagmil.plugin import review_layers as look
-from napari_hagmil.plugin.layers import KEY, LayerTuple
+from napari_hagmil.plugin.layers import LayerTuple
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
@@ -183,8 +183,3 @@ class ReviewLayers:
             yield
         finally:
             self._own = before
-
-
-def is_review_layer(layer: Layer) -> bool:
-    """Whether the review drew it."""
-    return "review" in layer.metadata.get(KEY, {})
