@@ -190,7 +190,8 @@ def test_every_ablation_of_table_3_learns_in_all_its_parts(name):
     model = IntegratedAttentionTransformer(ablated(SMALL, name))
     model.loss(torch.randn(40, 12), 2, LossConfig(k=4, subtyping=True)).total.backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
-    assert without == []
+    # a softmax does not see a shift of all scores: that gradient is nought, or what rounding left
+    assert [n for n in without if not n.endswith("scores.score.bias")] == []
     assert ("scores.gate.weight" in str(list(model.state_dict()))) == name.endswith("gated")
     assert ("class_token" in model.state_dict()) == name.startswith("class_token")
 
