@@ -31,6 +31,7 @@ from napari_hagmil.pipeline import Options, Reading, read_stages, summarize
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
+from napari_hagmil.session.courtesy import leave_a_core
 from napari_hagmil.session.ready import Readiness, reading_key
 from napari_hagmil.session.words import sentence
 from napari_hagmil.slide import Slide
@@ -221,7 +222,8 @@ class Session:
 
         reading.features.on_progress = tick
         try:
-            yield from read_stages(reading, self._options, known=tuple(self._known))
+            with leave_a_core():
+                yield from read_stages(reading, self._options, known=tuple(self._known))
         finally:
             reading.features.on_progress = None
 

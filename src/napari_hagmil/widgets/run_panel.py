@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -34,6 +34,9 @@ from napari_hagmil.widgets.style import (
 )
 
 _OTHER = "Other bundle…"
+
+#: Milliseconds of a run before the progress bar appears.
+_PATIENCE = 150
 
 
 class RunPanel(Section):
@@ -128,7 +131,11 @@ class RunPanel(Section):
         self.run_button.setEnabled(state not in ("empty", "opening", "running"))
         self.run_button.setText("Run again" if state in ("done", "cancelled") else "Run cascade")
         self.cancel_button.setEnabled(state == "running")
-        self.progress.setVisible(running)
+        if running:
+            self._waiting.start()
+        else:
+            self._waiting.stop()
+            self.progress.hide()
         for widget in (self.model, self.device, self.encoder):
             widget.setEnabled(not running)
         if running:
@@ -202,6 +209,12 @@ class RunPanel(Section):
         self.body.addLayout(buttons)
         self.progress = QProgressBar()
         self.progress.hide()
+        # What is known already is there at once: no bar that flashes, and nothing that jumps.
+        keeps_its_place = self.progress.sizePolicy()
+        keeps_its_place.setRetainSizeWhenHidden(True)
+        self.progress.setSizePolicy(keeps_its_place)
+        self._waiting = QTimer(self, singleShot=True, interval=_PATIENCE)
+        self._waiting.timeout.connect(self.progress.show)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.add(self.progress, self.error, self.live)
 

@@ -10,6 +10,7 @@ import numpy as np
 from qtpy.QtCore import QTimer, Signal
 
 from napari_hagmil.attention import attention_map
+from napari_hagmil.cascade import Stage
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.geojson_reader import read_rings
 from napari_hagmil.geometry import magnification
@@ -170,7 +171,7 @@ class SlideTab(Page):
         session.review_changed.connect(self._review_changed)
         session.prepared.connect(lambda problem: self._tissue_ready())
         session.finished.connect(lambda result: self._tissue_ready())
-        session.stage_found.connect(lambda stage: self._tint())
+        session.stage_found.connect(self._tint)
 
     def _camera_events(self) -> tuple[Any, ...]:
         events = self.desk.viewer.scene.camera.events
@@ -225,12 +226,10 @@ class SlideTab(Page):
         self._recent.clear()
         self.slide_panel.show_recent(())
 
-    def _tint(self) -> None:
+    def _tint(self, stage: Stage) -> None:
         """Tint the overview with the first depth, which has seen all the tissue."""
-        session = self.session
-        if session.stages:
-            stage = session.stages[0]
-            amap = attention_map(session.grids[0], stage.nodes, stage.scores)
+        if stage.depth == 0:
+            amap = attention_map(self.session.grids[0], stage.nodes, stage.scores)
             self.view_panel.navigator.show_attention(amap)
 
     def _tissue_ready(self) -> None:

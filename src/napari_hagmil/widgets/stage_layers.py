@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -167,8 +168,9 @@ class StageLayers:
 
     def _draw_attention(self, depth: int) -> None:
         values, meta, _ = self._attention_tuple(depth)
-        layer = self._attention[depth]
-        layer.data, layer.translate = values, meta["translate"]
+        layer: Any = self._attention[depth]
+        with _unseen(layer):
+            layer.data, layer.translate = values, meta["translate"]
         self._stale.discard(depth)
 
     def _draw_others(self) -> None:
@@ -183,22 +185,26 @@ class StageLayers:
             )
         if any(len(stage.unread) for stage in session.stages):
             made["unread"] = unread_layer(session.grids, session.stages, session.mpp)
+        self._line_um = self._um_per_px
         for kind, layer_tuple in made.items():
             self._replace(kind, layer_tuple)
-        self._keep_line_width(force=True)
 
     def _replace(self, kind: str, layer_tuple: LayerTuple) -> None:
         layer: Any = self._others.get(kind)
+        data, meta, layer_kind = layer_tuple
+        if layer_kind == "vectors":
+            meta["edge_width"] = _LINE_PX * self._line_um
         if self._missing(layer):
             self._others[kind] = self._add(layer_tuple)
             return
-        data, meta, layer_kind = layer_tuple
         if layer_kind == "vectors":
             layer.data = data
-            layer.features = meta.get("features", {})
-            layer.edge_color = meta["edge_color"]
+            layer.features, layer.edge_color = meta.get("features", {}), meta["edge_color"]
+            if layer.edge_width != meta["edge_width"]:
+                layer.edge_width = meta["edge_width"]
         else:
-            layer.data, layer.translate = data, meta["translate"]
+            with _unseen(layer):
+                layer.data, layer.translate = data, meta["translate"]
 
     def _apply_visibility(self) -> None:
         self.on_shown(self.shown)
@@ -210,18 +216,22 @@ class StageLayers:
         for kind, layer in self._others.items():
             _show(layer, self.shown[kind])
 
-    def _keep_line_width(self, event: Any = None, *, force: bool = False) -> None:
+    @property
+    def _um_per_px(self) -> float:
+        """What a pixel of the screen shows."""
+        return float(1 / max(self.viewer.scene.camera.zoom, 1e-9))
+
+    def _keep_line_width(self, event: Any = None) -> None:
         """Outlines are as thin at 40× as in the overview: napari's widths are in µm."""
-        um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
+        um_per_px = self._um_per_px
         drift = um_per_px / self._line_um if self._line_um else np.inf
-        if not force and 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
+        if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         self._line_um = um_per_px
         for kind in ("branches", "unread"):
             layer: Any = self._others.get(kind)
             if not self._missing(layer):
                 layer.edge_width = _LINE_PX * um_per_px
-                layer.refresh(extent=False)
 
     def _missing(self, layer: Layer | None) -> bool:
         # The user may have deleted it.
@@ -234,6 +244,16 @@ class StageLayers:
     def _drop(self, layer: Layer) -> None:
         if layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
+
+
+@contextmanager
+def _unseen(layer: Layer) -> Iterator[None]:
+    """Change a layer as if it were hidden: it is sliced and drawn once, and not per property."""
+    visible, layer.visible = layer.visible, False
+    try:
+        yield
+    finally:
+        layer.visible = visible
 
 
 def _show(layer: Layer, visible: bool) -> None:
