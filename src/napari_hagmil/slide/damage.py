@@ -9,7 +9,9 @@ _MAX_LENGTH = 160
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the first line of what went wrong, without a full stop."""
+    """Return the first line of what went wrong, without a full stop; of a group, its first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
     text = (str(error) or type(error).__name__).splitlines()[0].strip().rstrip(".")
     return text[:_MAX_LENGTH]
 

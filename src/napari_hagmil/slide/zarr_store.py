@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
@@ -18,6 +19,9 @@ from napari_hagmil.slide.zarr_guard import Check
 
 #: Names of metadata documents: never chunks.
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+#: A gap that no two parts of a shard have, overlapping or not: none are fetched as one.
+_NEVER = -(2**62)
 
 
 class GuardedStore(WrapperStore):  # type: ignore[misc]
@@ -52,6 +56,30 @@ class GuardedStore(WrapperStore):  # type: ignore[misc]
             self._checked(key, buffer, part)
             for (key, part), buffer in zip(ranges, found, strict=True)
         ]
+
+    def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:
+        """Fetch as `get` does, without an event loop (zarr from 3.2 on)."""
+        found = self._store.get_sync(key, prototype=prototype, byte_range=byte_range)
+        return self._checked(key, found, byte_range)
+
+    async def get_ranges(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **how: Any
+    ) -> AsyncIterator[Any]:
+        """Fetch parts of a shard (zarr from 3.2 on), none merged with the next: each is checked."""
+        how["max_gap_bytes"] = _NEVER
+        async for group in Store.get_ranges(self, key, byte_ranges, prototype=prototype, **how):
+            yield group
+
+    def get_ranges_sync(
+        self, key: str, byte_ranges: Sequence[Any], *, prototype: Any, **how: Any
+    ) -> Any:
+        """Fetch as `get_ranges` does, without an event loop."""
+        how["max_gap_bytes"] = _NEVER
+        return super().get_ranges_sync(key, byte_ranges, prototype=prototype, **how)
+
+    async def _get_many(self, requests: Iterable[tuple[Any, ...]]) -> AsyncIterator[Any]:
+        for request in requests:
+            yield request[0], await self.get(*request)
 
     def take_bytes_read(self) -> int:
         """Return how many bytes were read since the last call."""
