@@ -83,6 +83,20 @@ def test_a_stage_cannot_be_trained_without_validation():
         next(train_stage(new_stage(), marked_bags(2, seed=1), [], FAST))
 
 
+def test_a_fixed_number_of_epochs_needs_no_validation_and_keeps_the_last_weights():
+    def after(epochs, keep_last):
+        stage, last = new_stage(), replace(FAST, epochs=epochs, keep_last=keep_last, patience=1)
+        told = list(train_stage(stage, marked_bags(6, seed=1), marked_bags(4, seed=2), last))
+        return torch.cat([p.flatten() for p in stage.parameters()]), told
+
+    stage = new_stage()
+    list(train_stage(stage, marked_bags(6, seed=1), [], replace(FAST, epochs=5, keep_last=True)))
+    weights, told = after(5, keep_last=True)
+    assert len(told) == 5
+    assert torch.equal(weights, torch.cat([p.flatten() for p in stage.parameters()]))
+    assert not torch.equal(weights, after(4, keep_last=True)[0])
+
+
 @pytest.mark.parametrize("config", [SMALL, replace(SMALL, pooling="class_token")])
 def test_absorbing_the_standardisation_changes_no_output_of_a_stage(config):
     bags = [b.features for b in marked_bags(10, seed=4)]

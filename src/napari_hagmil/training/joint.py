@@ -60,7 +60,7 @@ def train_jointly(
             started = time.perf_counter()
             train_losses = _pass(model, training, config, scales, run)
             checks = _validate(model, validation, config, scales)
-            is_best = run.end_epoch(checks[-1][0])
+            is_best = run.end_epoch(checks[-1][0], keep=last.keep_last)
             seconds = time.perf_counter() - started
             rows: list[Row] = [
                 (depth, run.number, loss, *check, is_best, seconds)

@@ -47,6 +47,9 @@ class TrainConfig:
         Chance that a bag is joined with a bag of `background`, see `joined`.
     guidance : float
         Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
+    keep_last : bool
+        Take all epochs and keep the last one's weights, as published protocols of a fixed length
+        do; validation bags are not needed then.
     seed : int
         Of the order of the bags, their variations and the dropout.
     """
@@ -62,6 +65,7 @@ class TrainConfig:
     background: int | None = None
     join: float = 0.0
     guidance: float = 0.0
+    keep_last: bool = False
     seed: int = 0
 
 
@@ -73,7 +77,7 @@ class Epoch(NamedTuple):
     number : int
         1 for the first.
     train_loss, val_loss : float
-        Mean total loss per bag; the latter in eval mode.
+        Mean total loss per bag; the latter in eval mode, NaN where nothing was validated.
     val_auc : float
         Of the last class against all others; NaN where one side is absent.
     is_best : bool
@@ -107,7 +111,7 @@ def train_stage(
     Epoch
         As soon as it is over.
     """
-    if not training or not validation:
+    if not training or not (validation or config.keep_last):
         raise ValueError(
             f"training needs bags on both sides, got {len(training)} to learn from and "
             f"{len(validation)} to validate with; give some of each"
@@ -119,7 +123,7 @@ def train_stage(
             started = time.perf_counter()
             train_loss = _pass(model, training, run.steppers[0], config, run.rng)
             val_loss, val_auc = validate(model, validation, config.loss)
-            is_best = run.end_epoch(val_loss)
+            is_best = run.end_epoch(val_loss, keep=config.keep_last)
             seconds = time.perf_counter() - started
             epoch = Epoch(run.number, train_loss, val_loss, val_auc, is_best, seconds)
             run.record([(0, *epoch)])
@@ -138,8 +142,10 @@ def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
 
 
 def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
-    """Mean loss, and AUC of the last class against all others."""
+    """Mean loss, and AUC of the last class against all others; NaN of no bags."""
     model.eval()
+    if not validation:
+        return float("nan"), float("nan")
     losses, scores, labels = [], [], []
     with torch.inference_mode():
         for bag in validation:

@@ -63,10 +63,10 @@ class RunState:
             run._restore(state)
         return run
 
-    def end_epoch(self, val_loss: float) -> bool:
-        """Count an epoch; True, and its weights are kept, when it is the best so far."""
+    def end_epoch(self, val_loss: float, *, keep: bool = False) -> bool:
+        """Count an epoch; True, and its weights are kept, when it is the best so far, or `keep`."""
         self.number += 1
-        is_best = val_loss < self.best
+        is_best = keep or val_loss < self.best
         self.waited = 0 if is_best else self.waited + 1
         if is_best:
             self.best, self.weights = val_loss, [_copy(model) for model in self.models]
