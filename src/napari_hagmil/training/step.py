@@ -32,9 +32,13 @@ class Stepper:
 
     def step(self) -> None:
         """Take the step that the gradients ask for, and forget them."""
-        nn.utils.clip_grad_norm_(self.parameters, self.clip)
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        # Within the bound, scaling is a pass over all gradients that multiplies by one.
+        if norm > self.clip:
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
 
 
 def bag_loss(

@@ -1,0 +1,27 @@
+import pytest
+import torch
+from torch import nn
+
+from napari_hagmil.models.baselines import make_baseline
+from napari_hagmil.training.step import Stepper
+
+
+@pytest.mark.parametrize("clip", [1e-3, 1e3], ids=["clipped", "within the bound"])
+def test_a_step_is_adams_on_clipped_gradients_to_the_bit(clip):
+    def model():
+        torch.manual_seed(0)
+        return make_baseline("gated_ab_mil", 6, 2, widths=[8], hidden=4)
+
+    ours, reference = model(), model()
+    stepper = Stepper.make(ours, 1e-2, 1e-3, clip)
+    adam = torch.optim.Adam(reference.parameters(), lr=1e-2, weight_decay=1e-3, fused=True)
+    for bag in torch.randn(5, 3, 6, generator=torch.Generator().manual_seed(1)):
+        for trained in (ours, reference):
+            trained.loss(bag, 1).total.backward()
+        stepper.step()
+        nn.utils.clip_grad_norm_(reference.parameters(), clip)
+        adam.step()
+        adam.zero_grad()
+    for own, other in zip(ours.parameters(), reference.parameters(), strict=True):
+        assert torch.equal(own, other)
+        assert own.grad is None
