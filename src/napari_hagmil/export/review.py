@@ -17,6 +17,7 @@ from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.review import Annotation, Outline, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.review.classes import class_named
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
+from napari_hagmil.review.shapes import without_holes
 
 Format = Literal["geojson", "csv", "asap"]
 
@@ -189,12 +190,19 @@ def _write_csv(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> 
 
 
 def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
-    """ASAP knows neither holes nor rulers; a group that is not declared makes it drop the file."""
+    """ASAP knows no rulers; a group that is not declared makes it drop the file.
+
+    It knows no holes either: a region with holes is cut through them into parts without any,
+    which cover the same.
+    """
     regions, drawn = wish.chosen(state)
-    members: list[tuple[str, str, Outline, PathClass]] = [
-        ("Polygon", f"Region {i}", one.polygon, _class_or_region(state, one.path_class))
-        for i, one in enumerate(regions)
-    ]
+    members: list[tuple[str, str, Outline, PathClass]] = []
+    for i, region in enumerate(regions):
+        parts = without_holes((region.polygon, region.holes)) if region.holes else [region.polygon]
+        path_class = _class_or_region(state, region.path_class)
+        for number, part in enumerate(parts, start=1):
+            name = f"Region {i}" + (f", part {number} of {len(parts)}" if len(parts) > 1 else "")
+            members.append(("Polygon", name, part, path_class))
     for i, one in enumerate(drawn):
         if one.kind != "ruler":
             kind = "Dot" if one.kind == "point" else "Polygon"

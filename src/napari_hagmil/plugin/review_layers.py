@@ -50,10 +50,14 @@ _TEXT = {"string": "{label}", "size": 11, "anchor": "upper_left", "color": "#ff5
 def regions_layer(
     regions: Sequence[ReviewRegion], mpp: float, *, current: str = "", um_per_px: float = 1.0
 ) -> LayerTuple:
-    """Regions as polygons: colour and width say the decision, the widest is the current one."""
+    """Regions as polygons: colour and width say the decision, the widest is the current one.
+
+    A hole is a polygon of its own, which says in its features whose it is: napari draws and
+    edits it like any other, and no seam leads through the tissue to it.
+    """
     look = region_look(regions, current=current, um_per_px=um_per_px)
     return (
-        [np.asarray(one.polygon) * mpp for one in regions],
+        [np.asarray(ring) * mpp for one in regions for ring in (one.polygon, *one.holes)],
         {
             **_common(REGIONS),
             "shape_type": "polygon",
@@ -67,20 +71,25 @@ def regions_layer(
 
 
 def region_features(regions: Sequence[ReviewRegion]) -> dict[str, list[Any]]:
-    """What stands beside each region: its class, where it has one."""
+    """Of each ring: whose it is, which (0 is the outer one, then the holes), and its label."""
+    rows = [(one, ring) for one in regions for ring in range(1 + len(one.holes))]
     return {
-        "id": [one.id for one in regions],
-        "label": [one.path_class if one.decision != "rejected" else "" for one in regions],
+        "id": [one.id for one, _ in rows],
+        "ring": [ring for _, ring in rows],
+        "label": [
+            one.path_class if one.decision != "rejected" and not ring else "" for one, ring in rows
+        ],
     }
 
 
 def region_look(
     regions: Sequence[ReviewRegion], *, current: str = "", um_per_px: float = 1.0
 ) -> dict[str, Any]:
-    """Colours and widths; `um_per_px` is µm per pixel of the screen."""
-    widths = [_CURRENT_PX if one.id == current else _DECISION_PX[one.decision] for one in regions]
+    """Colours and widths of each ring; `um_per_px` is µm per pixel of the screen."""
+    rings = [one for one in regions for _ in range(1 + len(one.holes))]
+    widths = [_CURRENT_PX if one.id == current else _DECISION_PX[one.decision] for one in rings]
     return {
-        "edge_color": [DECISION_COLORS[one.decision] for one in regions] or "#e69f00",
+        "edge_color": [DECISION_COLORS[one.decision] for one in rings] or "#e69f00",
         "edge_width": [width * um_per_px for width in widths] or 1.0,
     }
 
@@ -153,18 +162,38 @@ def points_of(annotations: Sequence[Annotation]) -> list[Annotation]:
 
 
 def regions_in(layer: Any, before: Sequence[ReviewRegion], mpp: float) -> tuple[ReviewRegion, ...]:
-    """Regions as they stand in the layer: moved, deleted, and drawn there by hand."""
+    """Regions as they stand in the layer: moved, deleted, and drawn there by hand.
+
+    A hole that was deleted is filled; one whose region was deleted goes with it.
+    """
     known = {one.id: one for one in before}
-    found: list[ReviewRegion] = []
-    for name, _, points in _rows(layer, mpp):
-        region = known.pop(name, None)
-        if region is None:
-            found.append(ReviewRegion(new_id(), points, provenance="drawn"))
-        elif _same(region.polygon, points):
-            found.append(region)
+    which = list(layer.features["ring"]) if "ring" in layer.features else []
+    outer: dict[str, Outline] = {}
+    holes: dict[str, dict[int, Outline]] = {one.id: {} for one in before}
+    for row, (name, _, points) in enumerate(_rows(layer, mpp)):
+        ring = int(which[row]) if row < len(which) and name in known else 0
+        if ring and ring not in holes[name]:
+            holes[name][ring] = points
+        elif name in known and name not in outer and not ring:
+            outer[name] = points
         else:
-            found.append(replace(region, polygon=points, provenance="redrawn"))
-    return tuple(found)
+            # napari gives a shape that is drawn there the features of the one before it.
+            outer[new_id()] = points
+    return tuple(
+        _edited(known[name], points, tuple(holes[name].values()))
+        if name in known
+        else ReviewRegion(name, points, provenance="drawn")
+        for name, points in outer.items()
+    )
+
+
+def _edited(region: ReviewRegion, polygon: Outline, holes: tuple[Outline, ...]) -> ReviewRegion:
+    """The region itself where its rings stand as they stood."""
+    rings, stood = (polygon, *holes), (region.polygon, *region.holes)
+    if len(rings) == len(stood) and all(map(_same, rings, stood)):
+        return region
+    kept = polygon if not _same(region.polygon, polygon) else region.polygon
+    return replace(region, polygon=kept, holes=holes, provenance="redrawn")
 
 
 def annotations_in(

@@ -161,7 +161,7 @@ def split(state: ReviewState, region_id: str, line: Outline) -> tuple[Fields, st
 
 
 def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Fields:
-    """Give a region an outline drawn by hand; its holes that lie inside stay.
+    """Give a region an outline drawn by hand; what its holes cover stays out of it.
 
     Raises
     ------
@@ -169,9 +169,12 @@ def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Fields:
         When the outline encloses nothing.
     """
     region = _required(state, region_id)
-    outer, _ = rings_of(polygon_of((polygon, ())))
-    whole = polygon_of((outer, ()))
-    holes = tuple(hole for hole in region.holes if whole.contains(polygon_of((hole, ()))))
+    shape = polygon_of((rings_of(polygon_of((polygon, ())))[0], ()))
+    holes = tuple(hole for hole in region.holes if shape.intersects(polygon_of((hole, ()))))
+    if all(shape.contains(polygon_of((hole, ()))) for hole in holes):
+        outer = rings_of(shape)[0]
+    else:
+        outer, holes = rings_of(polygon_of((rings_of(shape)[0], holes)))
     return with_region(state, region_id, polygon=outer, holes=holes, provenance="redrawn")
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import hypot
 
 import numpy as np
-from shapely import LineString, Point, Polygon, make_valid
+from shapely import LineString, Point, Polygon, box, make_valid
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import split, unary_union
 
@@ -24,14 +24,20 @@ _REACH = 1.02
 def polygon_of(rings: Rings) -> Polygon:
     """A valid polygon, the largest part where the outline crosses itself.
 
+    What a hole covers is taken out, also where it reaches over the edge.
+
     Raises
     ------
     AnnotationError
         When it encloses nothing.
     """
     outer, holes = rings
-    found = Polygon(outer, holes) if len(outer) >= 3 else Polygon()
-    best = found if found.is_valid else _largest(make_valid(found))
+    enough = tuple(hole for hole in holes if len(hole) >= 3)
+    best = Polygon(outer, enough) if len(outer) >= 3 else Polygon()
+    if not best.is_valid:
+        best = _largest(make_valid(Polygon(outer)))
+        for hole in enough:
+            best = _largest(best.difference(make_valid(Polygon(hole))))
     if best.area <= 0:
         raise AnnotationError(
             f"an outline must enclose something, got {len(outer)} corners without an area; "
@@ -76,7 +82,25 @@ def joined(parts: Sequence[Rings]) -> Rings:
         reach = max(gap, 1.0) / 2 * _REACH
         whole = whole.union(whole.buffer(reach, join_style="mitre").buffer(-reach + 1e-6))
         pieces = _pieces(whole.buffer(1e-3, join_style="mitre"))
-    return rings_of(pieces[0])
+    # A hole narrower than the gap was closed with it, and is opened again.
+    holes = unary_union([Polygon(hole) for _, inner in parts for hole in inner if len(hole) >= 3])
+    covered = unary_union([polygon_of(part) for part in parts])
+    return rings_of(_largest(pieces[0].difference(holes.difference(covered))))
+
+
+def without_holes(rings: Rings) -> list[Outline]:
+    """Outer rings that together cover the polygon: it is cut through each of its holes."""
+    todo, whole = [polygon_of(rings)], []
+    while todo:
+        part = todo.pop()
+        if not part.interiors:
+            whole.append(rings_of(part)[0])
+            continue
+        y0, x0, y1, x1 = part.bounds
+        middle = Polygon(part.interiors[0]).centroid.x
+        for low, high in ((middle, y1 + 1), (y0 - 1, middle)):
+            todo += _pieces(part.intersection(box(low, x0 - 1, high, x1 + 1)))
+    return whole
 
 
 def cut(rings: Rings, line: Outline) -> list[Rings]:
@@ -108,8 +132,9 @@ def cut(rings: Rings, line: Outline) -> list[Rings]:
 
 
 def _pieces(shape: BaseGeometry) -> list[Polygon]:
-    found = getattr(shape, "geoms", [shape])
-    return [one for one in found if isinstance(one, Polygon) and one.area > 0]
+    if isinstance(shape, Polygon):
+        return [shape] if shape.area > 0 else []
+    return [piece for one in getattr(shape, "geoms", ()) for piece in _pieces(one)]
 
 
 def _largest(shape: BaseGeometry) -> Polygon:

@@ -27,7 +27,7 @@ from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
 _FORMATS: dict[Format, str] = {
     "geojson": "GeoJSON, for QuPath",
     "csv": "Table (CSV), with measures and the conclusion",
-    "asap": "XML, for ASAP (no holes, no rulers)",
+    "asap": "XML, for ASAP (holes cut open, no rulers)",
 }
 
 

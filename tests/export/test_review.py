@@ -1,0 +1,189 @@
+"""The review as files: what QuPath, ASAP and a spreadsheet find in them."""
+
+import csv
+import json
+from uuid import UUID
+from xml.etree import ElementTree as Xml
+
+import numpy as np
+import pytest
+from shapely import Polygon
+
+from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.review import (
+    QUPATH_CLASSES,
+    Annotation,
+    Conclusion,
+    PathClass,
+    ReviewRegion,
+    ReviewState,
+)
+
+MPP = 0.5
+
+
+def box(y, x, size=100.0):
+    return ((y, x), (y, x + size), (y + size, x + size), (y + size, x))
+
+
+RING = ReviewRegion(
+    "0123456789ab", box(0, 0), (box(40, 40, 20),), 97.5, 2, "demo at 40×", "accepted", "Tumor",
+    'solid, "cribriform"; ä',
+)  # fmt: skip
+STATE = ReviewState(
+    regions=(
+        RING,
+        ReviewRegion("b" * 12, box(0, 300), score=80.0, depth=2, decision="rejected"),
+        ReviewRegion("c" * 12, box(0, 600), provenance="drawn", decision="accepted"),
+    ),
+    annotations=(
+        Annotation("d" * 12, "polygon", box(500, 0), "Mitosis"),
+        Annotation("e" * 12, "ruler", ((0.0, 0.0), (30.0, 40.0)), "Tumor"),
+        Annotation("f" * 12, "point", ((7.0, 9.0),)),
+    ),
+    classes=(*QUPATH_CLASSES, PathClass("Mitosis", (9, 8, 7))),
+    conclusion=Conclusion("tumor", "sure"),
+)
+AREAS = ReviewWish(annotations=False)
+ALL = ReviewWish(accepted_only=False)
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write the state in one format, and give its file."""
+
+    def write(format_, wish=ALL, state=STATE):
+        (path,) = write_review(tmp_path / "case", state, wish.__class__(
+            wish.regions, wish.annotations, wish.accepted_only, wish.classes, (format_,)
+        ), mpp=MPP)  # fmt: skip
+        return path
+
+    return write
+
+
+def features_of(path):
+    return json.loads(path.read_text(encoding="utf-8"))["features"]
+
+
+def test_our_own_reader_finds_the_regions_again_holes_included(written):
+    first, drawn = read_rings(written("geojson", AREAS))
+    assert len(first) == 2
+    for ring, wanted in zip(first, (RING.polygon, *RING.holes), strict=True):
+        assert Polygon(ring).equals(Polygon(wanted))
+    assert Polygon(drawn[0]).equals(Polygon(STATE.regions[2].polygon))
+
+
+def test_geojson_has_the_hole_as_a_clockwise_interior_ring_in_x_y_from_the_pixels_corner(written):
+    outer, hole = features_of(written("geojson"))[0]["geometry"]["coordinates"]
+    assert outer[0] == outer[-1]
+    assert hole[0] == hole[-1]
+    assert Polygon(outer).exterior.is_ccw
+    assert not Polygon(hole).exterior.is_ccw
+    assert sorted(map(tuple, hole[:-1])) == [(40.5, 40.5), (40.5, 60.5), (60.5, 40.5), (60.5, 60.5)]
+    point = features_of(written("geojson"))[-1]["geometry"]
+    assert point == {"type": "Point", "coordinates": [9.5, 7.5]}
+
+
+def test_geojson_keeps_the_rules_of_qupath(written):
+    features = features_of(written("geojson"))
+    assert len(features) == 6
+    assert len({one["id"] for one in features}) == 6
+    for one in features:
+        assert str(UUID(one["id"])) == one["id"]
+        said = one["properties"]
+        assert said["objectType"] == "annotation"
+        assert "isLocked" not in said
+        if "classification" in said:
+            assert set(said["classification"]) == {"name", "color"}
+            assert all(0 <= c <= 255 for c in said["classification"]["color"])
+        for value in said["measurements"].values():
+            assert isinstance(value, float) or value in ("NaN", "Infinity", "-Infinity")
+        assert all(isinstance(value, str) for value in said["metadata"].values())
+    by_id = {one["id"][:8]: one["properties"] for one in features}
+    assert by_id["01234567"]["measurements"] == {
+        "Attention score (percentile)": 97.5,
+        "Area µm^2": (100 * 100 - 400) * MPP**2,
+    }
+    assert by_id["01234567"]["metadata"]["comment"] == 'solid, "cribriform"; ä'
+    assert by_id["cccccccc"]["measurements"]["Attention score (percentile)"] == "NaN"
+    assert by_id["cccccccc"]["classification"]["name"] == "Region*"
+    assert by_id["dddddddd"]["classification"] == {"name": "Mitosis", "color": [9, 8, 7]}
+    assert by_id["eeeeeeee"]["measurements"] == {"Length µm": 25.0}
+    assert "classification" not in by_id["ffffffff"]
+
+
+def test_the_same_review_gives_the_same_bytes(written):
+    assert written("geojson").read_bytes() == written("geojson").read_bytes()
+
+
+def test_asap_orders_corners_from_0_and_declares_every_group(written):
+    root = Xml.parse(written("asap")).getroot()
+    assert root.tag == "ASAP_Annotations"
+    annotations, groups = root
+    declared = {one.get("Name") for one in groups}
+    assert declared == {"Tumor", "Region*", "Mitosis"}
+    assert {one.get("PartOfGroup") for one in groups} == {"None"}
+    assert all(one.find("Attributes") is not None for one in groups)
+    for one in annotations:
+        assert set(one.attrib) == {"Name", "Type", "PartOfGroup", "Color"}
+        assert one.get("PartOfGroup") in declared
+        corners = one.find("Coordinates")
+        assert [c.get("Order") for c in corners] == [str(i) for i in range(len(corners))]
+    assert {one.get("Type") for one in annotations} == {"Polygon", "Dot"}
+    names = [one.get("Name") for one in annotations]
+    assert len(names) == len(set(names))
+
+
+def test_asap_gets_a_region_with_a_hole_in_parts_that_cover_the_same(written):
+    root = Xml.parse(written("asap")).getroot()
+    parts = [one for one in root[0] if one.get("Name").startswith("Region 0, part")]
+    assert len(parts) == 2
+    shapes = [
+        Polygon([(float(c.get("X")), float(c.get("Y"))) for c in one.find("Coordinates")])
+        for one in parts
+    ]
+    assert sum(one.area for one in shapes) == pytest.approx(9600)
+    assert shapes[0].intersection(shapes[1]).area == pytest.approx(0)
+
+
+def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
+    data = written("csv").read_bytes()
+    assert data.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
+    assert list(rows[0]) == [
+        "id", "kind", "decision", "class", "score", "area_um2", "length_um", "centre_x",
+        "centre_y", "provenance", "comment",
+    ]  # fmt: skip
+    assert [one["kind"] for one in rows] == [
+        "region", "region", "region", "polygon", "ruler", "point", "conclusion",
+    ]  # fmt: skip
+    assert (rows[0]["area_um2"], rows[0]["length_um"], rows[0]["score"]) == ("2400.0", "", "97.5")
+    assert (rows[0]["centre_x"], rows[0]["centre_y"]) == ("50.5", "50.5")
+    assert rows[0]["comment"] == RING.comment
+    assert (rows[4]["area_um2"], rows[4]["length_um"]) == ("", "25.0")
+    assert (rows[5]["area_um2"], rows[5]["length_um"]) == ("", "")
+    assert (rows[6]["class"], rows[6]["comment"]) == ("tumor", "sure")
+    assert not any(None in one or None in one.values() for one in rows)
+
+
+@pytest.mark.parametrize(
+    ("wish", "ids"),
+    [
+        (ReviewWish(), "0cdef"),
+        (ReviewWish(accepted_only=False), "0bcdef"),
+        (ReviewWish(annotations=False), "0c"),
+        (ReviewWish(regions=False), "def"),
+        (ReviewWish(classes=("Tumor",)), "0e"),
+        (ReviewWish(classes=("",)), "cf"),
+    ],
+)
+def test_what_is_wished_for_is_written_and_nothing_else(written, wish, ids):
+    assert "".join(one["id"][0] for one in features_of(written("geojson", wish))) == ids
+
+
+def test_a_region_that_crosses_itself_is_written_with_the_area_of_its_largest_part(written):
+    bow = ReviewRegion("a" * 12, ((0, 0), (100, 100), (0, 100), (100, 0)), decision="accepted")
+    (one,) = features_of(written("geojson", AREAS, ReviewState(regions=(bow,))))
+    assert one["properties"]["measurements"]["Area µm^2"] == pytest.approx(2500 * MPP**2)
+    assert np.isfinite(one["geometry"]["coordinates"][0]).all()
