@@ -5,23 +5,31 @@ from torch import nn
 from napari_hagmil.models.baselines import make_baseline
 from napari_hagmil.training.step import Stepper
 
+REFERENCES = {
+    "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, weight_decay=1e-3, fused=True),
+    "sgd": lambda parameters: torch.optim.SGD(
+        parameters, lr=1e-2, momentum=0.9, nesterov=True, weight_decay=1e-3, fused=True
+    ),
+}
 
+
+@pytest.mark.parametrize("optimiser", REFERENCES)
 @pytest.mark.parametrize("clip", [1e-3, 1e3], ids=["clipped", "within the bound"])
-def test_a_step_is_adams_on_clipped_gradients_to_the_bit(clip):
+def test_a_step_is_torchs_on_clipped_gradients_to_the_bit(clip, optimiser):
     def model():
         torch.manual_seed(0)
         return make_baseline("gated_ab_mil", 6, 2, widths=[8], hidden=4)
 
     ours, reference = model(), model()
-    stepper = Stepper.make(ours, 1e-2, 1e-3, clip)
-    adam = torch.optim.Adam(reference.parameters(), lr=1e-2, weight_decay=1e-3, fused=True)
+    stepper = Stepper.make(ours, (optimiser, 1e-2, 1e-3), clip)
+    plain = REFERENCES[optimiser](reference.parameters())
     for bag in torch.randn(5, 3, 6, generator=torch.Generator().manual_seed(1)):
         for trained in (ours, reference):
             trained.loss(bag, 1).total.backward()
         stepper.step()
         nn.utils.clip_grad_norm_(reference.parameters(), clip)
-        adam.step()
-        adam.zero_grad()
+        plain.step()
+        plain.zero_grad()
     for own, other in zip(ours.parameters(), reference.parameters(), strict=True):
         assert torch.equal(own, other)
         assert own.grad is None

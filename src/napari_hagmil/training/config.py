@@ -16,10 +16,16 @@ from napari_hagmil.models.config import Context
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.methods import Method, Schedule
 from napari_hagmil.training.protocol import Protocol, slug
+from napari_hagmil.training.step import Optimiser
 
 SCHEMES = ("holdout", "three-way", "k-fold")
 
-_CHOICES = {"schedule": get_args(Schedule), "context": get_args(Context), "scheme": SCHEMES}
+_CHOICES = {
+    "schedule": get_args(Schedule),
+    "context": get_args(Context),
+    "optimiser": get_args(Optimiser),
+    "scheme": SCHEMES,
+}
 
 _TRAINING = {f.name for f in fields(TrainConfig)} - {"loss"}
 _LOSS = {f.name for f in fields(LossConfig)}

@@ -24,7 +24,7 @@ from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.slides import TrainingSlide
 from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.state import Row, RunState
-from napari_hagmil.training.step import Stepper, bag_loss
+from napari_hagmil.training.step import bag_loss
 
 #: Nodes per slide below which features are looked at to standardise them.
 SAMPLED = 16
@@ -49,10 +49,7 @@ def train_jointly(
     scales = _standardisers(model, training, config)
     last = config.stages[-1]
     stages = [model.stage(depth) for depth in range(model.config.n_depths)]
-    steppers = [
-        Stepper.make(stage, how.learning_rate, how.weight_decay, how.clip)
-        for stage, how in zip(stages, config.stages, strict=True)
-    ]
+    steppers = [how.stepper(stage) for stage, how in zip(stages, config.stages, strict=True)]
     run = RunState.start(stages, steppers, last.seed, config.checkpoint(len(stages) - 1))
     try:
         yield from (Progress(row[0], Epoch(*row[1:])) for row in run.history)

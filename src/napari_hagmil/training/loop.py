@@ -21,7 +21,7 @@ from napari_hagmil.training.bags import Bag, joined
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.state import RunState
-from napari_hagmil.training.step import Stepper, bag_loss
+from napari_hagmil.training.step import Optimiser, Stepper, bag_loss
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,11 @@ class TrainConfig:
     epochs, patience : int
         Most epochs; epochs without a lower validation loss after which training ends.
     learning_rate, weight_decay : float
-        Of Adam.
+        Of the optimiser.
+    optimiser : str
+        "adam", the paper's, or "sgd" with Nesterov's momentum of 0.9.
     accumulate : int
-        Bags per step of Adam.
+        Bags per step of the optimiser.
     clip : float
         Largest norm of the gradient of a step.
     loss : LossConfig
@@ -58,6 +60,7 @@ class TrainConfig:
     patience: int = 20
     learning_rate: float = 1e-5
     weight_decay: float = 1e-5
+    optimiser: Optimiser = "adam"
     accumulate: int = 1
     clip: float = 5.0
     loss: LossConfig = field(default_factory=LossConfig)
@@ -67,6 +70,12 @@ class TrainConfig:
     guidance: float = 0.0
     keep_last: bool = False
     seed: int = 0
+
+    def stepper(self, model: BagModel) -> Stepper:
+        """The optimiser of a model."""
+        return Stepper.make(
+            model, (self.optimiser, self.learning_rate, self.weight_decay), self.clip
+        )
 
 
 class Epoch(NamedTuple):
@@ -116,7 +125,7 @@ def train_stage(
             f"training needs bags on both sides, got {len(training)} to learn from and "
             f"{len(validation)} to validate with; give some of each"
         )
-    run = RunState.start([model], [_stepper(model, config)], config.seed, checkpoint)
+    run = RunState.start([model], [config.stepper(model)], config.seed, checkpoint)
     try:
         yield from (Epoch(*row[1:]) for row in run.history)
         while run.number < config.epochs and run.waited < config.patience:
@@ -154,10 +163,6 @@ def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tu
             scores.append(float(result.output.logits.softmax(-1)[-1]))
             labels.append(int(bag.label == model.n_classes - 1))
     return float(np.mean(losses)), auc(labels, scores)
-
-
-def _stepper(model: BagModel, config: TrainConfig) -> Stepper:
-    return Stepper.make(model, config.learning_rate, config.weight_decay, config.clip)
 
 
 def _pass(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,24 +11,33 @@ from torch import Tensor, nn
 from napari_hagmil.models import BagModel, BagOutput, LossConfig
 from napari_hagmil.training.bags import Bag
 
+Optimiser = Literal["adam", "sgd"]
+
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
-    """Adam over one model, with a bound on the norm of its gradient."""
+    """An optimiser over one model, with a bound on the norm of its gradient."""
 
     parameters: list[nn.Parameter]
-    optimiser: torch.optim.Adam
+    optimiser: torch.optim.Optimizer
     clip: float
 
     @classmethod
-    def make(
-        cls, model: nn.Module, learning_rate: float, weight_decay: float, clip: float
-    ) -> Stepper:
-        """Adam with its usual moments; fused, which spares small models most of a step's time."""
+    def make(cls, model: nn.Module, how: tuple[Optimiser, float, float], clip: float) -> Stepper:
+        """Adam with its usual moments, or gradient descent with Nesterov's momentum of 0.9.
+
+        Fused, which spares small models most of a step's time. `how` names the optimiser, its
+        learning rate and its weight decay.
+        """
+        name, rate, decay = how
         parameters = list(model.parameters())
-        optimiser = torch.optim.Adam(
-            parameters, lr=learning_rate, weight_decay=weight_decay, fused=True
-        )
+        optimiser: torch.optim.Optimizer
+        if name == "adam":
+            optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+        else:
+            optimiser = torch.optim.SGD(
+                parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
+            )
         return cls(parameters, optimiser, clip)
 
     def step(self) -> None:
