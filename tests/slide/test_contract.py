@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import dicom_slides
 import made_slides as made
 import numcodecs
 import numpy as np
 import pytest
 import tifffile
+import vendor_slides as vendor
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide import Slide, SlideSpec, open_slide, open_spec, slide_info
@@ -67,20 +69,26 @@ CASES = [
     Case("sharded.zarr", "zarr", zarr_sharded, "Zstandard", "OME-Zarr scale"),
     Case("plain.zarr", "zarr", made.write_plain_zarr, "Deflate", "none", levels=1),
     Case("plain.png", "image", made.write_png, "PNG", "none", levels=1),
+    Case("folder", "dicom", dicom_slides.write_dicom, "JPEG 2000", "DICOM pixel spacing"),
+    Case("a.mrxs", "openslide", vendor.write_mrxs, "by OpenSlide", "OpenSlide mpp", levels=2),
+    Case("a.bif", "openslide", vendor.write_bif, "by OpenSlide", "OpenSlide mpp", levels=2),
+    Case("a.czi", "openslide", vendor.write_czi, "by OpenSlide", "OpenSlide mpp", levels=2),
     Case("any.tif", "openslide", through_openslide, "by OpenSlide", "OpenSlide mpp"),
 ]
+PACKAGES = {"openslide": "openslide", "dicom": "wsidicom"}
 
 
 @pytest.fixture(scope="session")
 def pictures(he_pixels: np.ndarray) -> list[np.ndarray]:
-    """1100×900 px of H&E at three levels."""
-    return made.halved(he_pixels[700:1800, 500:1400], STEPS)
+    """1216×976 px of H&E at three levels: what 5×4 overlapping tiles cover."""
+    return made.halved(he_pixels[700:1916, 500:1476], STEPS)
 
 
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
 def case(request: pytest.FixtureRequest) -> Case:
-    if request.param.backend == "openslide":
-        pytest.importorskip("openslide", reason="the extra openslide is not installed")
+    package = PACKAGES.get(request.param.backend)
+    if package is not None:
+        pytest.importorskip(package, reason=f"the extra {request.param.backend} is not installed")
     return request.param
 
 
@@ -91,7 +99,7 @@ def written(case: Case, pictures, tmp_path_factory: pytest.TempPathFactory) -> P
 
 def open_case(case: Case, path: Path) -> Slide:
     """Open as users do, or with OpenSlide what another backend would take."""
-    if case.backend == "openslide":
+    if case.name == "any.tif":
         return Slide(SlideSpec(path), OpenSlideReader(path, "a test"))
     return open_slide(path)
 
@@ -125,7 +133,8 @@ class TestEveryBackend:
         for _ in range(10):
             h, w = (int(rng.integers(1, n)) for n in pictures[0].shape[:2])
             y, x = (
-                int(rng.integers(0, n - s + 1)) for n, s in zip((1100, 900), (h, w), strict=True)
+                int(rng.integers(0, n - s + 1))
+                for n, s in zip(pictures[0].shape[:2], (h, w), strict=True)
             )
             np.testing.assert_array_equal(
                 slide.read(0, (y, x), (h, w)), pictures[0][y : y + h, x : x + w]
@@ -186,8 +195,7 @@ class TestEveryBackend:
             )
 
     def test_the_fingerprint_is_that_of_the_content(self, case, slide, written, tmp_path) -> None:
-        copy = shutil.copytree if written.is_dir() else shutil.copy
-        moved = Path(copy(written, tmp_path / f"moved-{written.name}"))
+        moved = copied(written, tmp_path / f"moved-{written.name}")
         with open_case(case, moved) as again:
             assert again.fingerprint == slide.fingerprint
         assert len(slide.fingerprint) == 32
@@ -208,8 +216,7 @@ class TestEveryBackend:
     def test_damage_is_an_error_that_names_the_slide_and_others_go_on(
         self, case, written, pictures, tmp_path
     ) -> None:
-        copy = shutil.copytree if written.is_dir() else shutil.copy
-        path = Path(copy(written, tmp_path / written.name))
+        path = copied(written, tmp_path / written.name)
         damage(path)
         with open_case(case, path) as slide:
             with pytest.raises(SlideReadError, match=path.name):
@@ -218,15 +225,26 @@ class TestEveryBackend:
                 return  # one stream for all
             assert list(slide.unreadable) == [(0, 0, 0)]
             tile = slide.reader.facts.grids[0].tile
-            y, x = (1100 - 200, 0) if tile[1] >= 900 else (tile[0], tile[1])
+            y, x = (1000, 0) if tile[1] >= 976 else (tile[0], tile[1])
             picture = pictures[0][y : y + 100, x : x + 100]
             np.testing.assert_array_equal(slide.read(0, (y, x), (100, 100)), picture)
+
+
+def copied(path: Path, to: Path) -> Path:
+    """Copy a slide with its companion files."""
+    if path.suffix == ".mrxs":
+        shutil.copytree(path.with_suffix(""), to.with_suffix(""))
+    return Path((shutil.copytree if path.is_dir() else shutil.copy)(path, to))
 
 
 def damage(path: Path) -> None:
     """Overwrite the first tile of level 0 with noise."""
     noise = np.random.default_rng(3)
-    if path.is_dir():
+    if path.name == "folder":
+        dicom_slides.spoil_first_frame(path)
+    elif path.suffix in (".mrxs", ".czi"):
+        vendor.spoil_first_tile(path)
+    elif path.is_dir():
         (chunk,) = (
             path / name
             for name in ("0/0.0.0", "0/0/0/0", "0/c/0/0/0", "0.0.0")
@@ -239,8 +257,7 @@ def damage(path: Path) -> None:
         path.write_bytes(data[:1000] + noise.bytes(2000) + data[3000:])
     else:
         with tifffile.TiffFile(path) as tiff:
-            series = max(tiff.series, key=lambda s: s.shape[0] * s.shape[1])
-            page = series.keyframe
+            page = max(tiff.pages, key=lambda page: page.imagelength * page.imagewidth)
             offset, n_bytes = page.dataoffsets[0], page.databytecounts[0]
         data = bytearray(path.read_bytes())
         data[offset : offset + n_bytes] = noise.bytes(n_bytes)

@@ -11,6 +11,7 @@ import made_slides as made
 import numpy as np
 import pytest
 import tifffile
+import vendor_slides as vendor
 from PIL import Image
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
@@ -79,6 +80,98 @@ def test_a_hamamatsu_vms_is_read(he_pixels, tmp_path) -> None:
         assert slide.shape == (1024, 1024)
         got = slide.read(0, (200, 300), (256, 256)).astype(int)
     assert np.abs(got - he_pixels[200:456, 300:556]).mean() < 3  # one JPEG generation
+
+
+@pytest.fixture(scope="module")
+def scan(he_pixels: np.ndarray) -> list[np.ndarray]:
+    """What 3×4 overlapping tiles cover, at two levels."""
+    return made.halved(he_pixels[700:1436, 500:1476], (1, 2))
+
+
+WRITERS = {
+    "a.mrxs": (vendor.write_mrxs, "mirax", "a 3DHistech MIRAX"),
+    "a.bif": (vendor.write_bif, "ventana", "a Ventana BIF, whose tiles overlap"),
+    "a.czi": (vendor.write_czi, "zeiss", "a Zeiss CZI"),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_vendors_slides_are_stitched_with_their_size_and_objective(scan, tmp_path, name) -> None:
+    """Their tiles overlap: a reader that lays them edge to edge shows tissue twice."""
+    pytest.importorskip("openslide")
+    write, maker, reason = WRITERS[name]
+    with open_slide(write(tmp_path / name, scan)) as slide:
+        info = slide_info(slide)
+        assert (info["backend"], info["vendor"]) == ("openslide", maker)
+        assert info["backend_reason"] == reason
+        assert (slide.mpp, slide.mpp_source, slide.objective) == (0.5, "OpenSlide mpp", 20)
+        assert [level.shape for level in slide.levels] == [p.shape[:2] for p in scan]
+        for level, picture in enumerate(scan):
+            got = slide.read(level, (0, 0), picture.shape[:2])
+            np.testing.assert_array_equal(got, picture)
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_vendors_slide_without_openslide_names_the_pip_command(
+    scan, tmp_path, monkeypatch, name
+) -> None:
+    write, _, reason = WRITERS[name]
+    path = write(tmp_path / name, scan)
+    monkeypatch.setitem(sys.modules, "openslide", None)
+    with pytest.raises(MissingExtraError) as why:
+        open_slide(path)
+    assert str(why.value) == (
+        f"{name} needs OpenSlide ({reason}), which is not installed; "
+        "run: pip install 'napari-hagmil[openslide]'"
+    )
+
+
+@pytest.mark.parametrize("empty", [0, 1, 2])
+def test_the_empty_canvas_around_a_mirax_is_not_the_slide(scan, tmp_path, empty) -> None:
+    """The scan begins at another place on its canvas, and at the same place of the slide."""
+    pytest.importorskip("openslide")
+    path = vendor.write_mrxs(tmp_path / "a.mrxs", scan, empty)
+    with open_slide(path) as slide:
+        canvas = slide.reader._slide
+        assert canvas.dimensions[1] == scan[0].shape[0] + 2 * empty * vendor.ADVANCE
+        assert int(canvas.properties.get("openslide.bounds-x", 0)) == empty * vendor.ADVANCE
+        np.testing.assert_array_equal(slide.read(0, (90, 70), (300, 400)), scan[0][90:390, 70:470])
+
+
+def test_a_mirax_whose_pixels_changed_is_another_slide(scan, tmp_path) -> None:
+    """Pixels lie beside the .mrxs, and OpenSlide's own hash is of the coarsest level only."""
+    pytest.importorskip("openslide")
+    path = vendor.write_mrxs(tmp_path / "a.mrxs", scan)
+    with open_slide(path) as slide:
+        before = slide.fingerprint
+    vendor.spoil_first_tile(path)
+    with open_slide(path) as slide:
+        assert slide.fingerprint != before
+
+
+@pytest.mark.parametrize("missing", ["Data0000.dat", "Slidedat.ini", "Index.dat", None])
+def test_a_mirax_without_its_companions_is_one_sentence(scan, tmp_path, missing) -> None:
+    pytest.importorskip("openslide")
+    path = vendor.write_mrxs(tmp_path / "a.mrxs", scan)
+    if missing is None:
+        path.with_suffix("").rename(tmp_path / "elsewhere")
+    else:
+        (path.with_suffix("") / missing).unlink()
+    with pytest.raises(SlideFormatError, match="give it with all of its companion files") as why:
+        open_slide(path)
+    assert str(why.value).startswith("a.mrxs is not a slide that OpenSlide can read (")
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [({"pixel_type": 0}, "GRAY8"), ({"compression": 4}, "JPEG XR")]
+)
+def test_a_czi_that_openslide_cannot_decode_is_one_sentence(scan, tmp_path, kind, named) -> None:
+    """Fluorescence, and the compression that Zeiss sets by default, are beyond OpenSlide 4.0."""
+    pytest.importorskip("openslide")
+    path = vendor.write_czi(tmp_path / "a.czi", scan, **kind)
+    with pytest.raises(SlideFormatError, match=named) as why:
+        open_slide(path)
+    assert str(tmp_path) not in str(why.value)
 
 
 class Canvas:

@@ -67,9 +67,10 @@ class OpenSlideReader:
             slide.close()
 
     def fingerprint(self) -> str:
-        """Hash of size, ends and samples of the main file, and OpenSlide's own quick hash."""
+        """Hash of size, ends and samples of the files, and OpenSlide's own quick hash."""
         quick = self._slide.properties.get("openslide.quickhash-1", "")
-        return hashlib.sha256(f"{quick}{fingerprint(self.path)}".encode()).hexdigest()[:32]
+        files = "".join(fingerprint(file) for file in (self.path, *_companions(self.path)))
+        return hashlib.sha256(f"{quick}{files}".encode()).hexdigest()[:32]
 
     def read_tile(self, address: Address, meter: Meter) -> Pixels | None:
         """Decode one tile; None where the slide holds no pixel of it."""
@@ -116,6 +117,14 @@ class OpenSlideReader:
         downsample = slide.level_downsamples[level]
         y, x = (o + round(c * downsample) for o, c in zip(self._origin, corner, strict=True))
         return np.asarray(slide.read_region((x, y), level, shape[::-1]))
+
+
+def _companions(path: Path) -> list[Path]:
+    """Files of the folder where MIRAX keeps what its .mrxs only stands for."""
+    folder = path.with_suffix("")
+    if path.suffix.lower() != ".mrxs" or not folder.is_dir():
+        return []
+    return sorted(file for file in folder.iterdir() if file.is_file())
 
 
 def knows(path: Path) -> str | None:
