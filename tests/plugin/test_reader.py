@@ -47,8 +47,47 @@ def test_napari_opens_a_slide_through_the_plugin(napari_with_plugin, phantom):
 
 def test_a_fluorescence_slide_opens_with_a_layer_per_channel(napari_with_plugin, slides_dir):
     viewer = ViewerModel()
-    layers = viewer.open(str(slides_dir / "pathml-small_vectra.qptiff"), plugin="napari-hagmil")
-    assert len(layers) >= 1
+    name = "pathml-small_vectra.qptiff"
+    layers = viewer.open(str(slides_dir / name), plugin="napari-hagmil")
+    assert [layer.name for layer in layers] == [f"{name} · {c}" for c in ("DAPI", "FITC", "Cy3")]
+    assert [full(layer) for layer in layers] == [(0, 0, 1), (0, 1, 0), (1, 1, 0)]
+    for layer in layers:  # laid upon each other, each with its own contrast
+        assert layer.scale.tolist() == layers[0].scale.tolist()
+        assert layer.translate.tolist() == [0, 0]
+        assert layer.scale[0] == pytest.approx(0.4965, abs=1e-4)
+        assert 10 < layer.contrast_limits[1] < 60
+
+
+def full(layer) -> tuple:
+    """The colour of a layer's brightest pixels."""
+    return tuple(layer.colormap.colors[-1][:3].tolist())
+
+
+@pytest.mark.parametrize(
+    ("stated", "shown"),
+    [
+        ((65535, 16711935, -16776961), [(0, 0, 1), (0, 1, 0), (1, 0, 0)]),
+        ((-1, -1, -1), [(0, 1, 1), (1, 0, 1), (1, 1, 0)]),  # white thrice tells nothing apart
+    ],
+)
+def test_channels_of_an_ome_tiff_keep_their_names_and_colours(
+    napari_with_plugin, tmp_path, stated, shown
+):
+    path = tmp_path / "three.ome.tif"
+    pixels = np.random.default_rng(0).integers(200, 4000, (3, 300, 200), np.uint16)
+    pixels[2] *= 10
+    names = ["DAPI", "CD3", "PanCK"]
+    metadata = {"axes": "CYX", "Channel": {"Name": names, "Color": stated}}
+    metadata |= {f"PhysicalSize{axis}": 0.5 for axis in "XY"}
+    tifffile.imwrite(path, pixels, tile=(64, 64), photometric="minisblack", metadata=metadata)
+    viewer = ViewerModel()
+    layers = viewer.open(str(path), plugin="napari-hagmil")
+    assert [layer.name.split(" · ")[1] for layer in layers] == names
+    assert [full(layer) for layer in layers] == shown
+    assert [layer.contrast_limits[1] > 10_000 for layer in layers] == [False, False, True]
+    for layer, plane in zip(layers, pixels, strict=True):
+        assert layer.scale.tolist() == [0.5, 0.5]
+        np.testing.assert_array_equal(np.asarray(layer.data[0]), plane)
 
 
 def test_the_sample_is_made_once_and_kept(tmp_path):
@@ -82,6 +121,7 @@ def test_channels_are_named_and_their_contrast_is_their_own(napari_with_plugin, 
     viewer = ViewerModel()
     layers = viewer.open(str(tmp_path / "if.zarr"), plugin="napari-hagmil")
     assert [layer.name for layer in layers] == ["if.zarr · DAPI", "if.zarr · CD3"]
+    assert [full(layer) for layer in layers] == [(0, 0, 1), (1, 0, 0)]
     assert layers[0].contrast_limits[1] <= 300 < layers[1].contrast_limits[1]
     with open_slide(tmp_path / "if.zarr") as slide:
         assert not slide.is_brightfield

@@ -83,7 +83,7 @@ def describe(result: SlideResult) -> str:
     cost = result.cost
     return (
         f"{result.cascade.predicted_class} {best:.3f} at {magnification_label(deciding)}, "
-        f"{cost.patches_encoded} of {cost.patches_exhaustive} tissue patches encoded, "
+        f"{cost.patches_encoded} patches encoded (all tissue has {cost.patches_exhaustive}), "
         f"{cost.seconds['total']:.1f} s"
     )
 

@@ -118,17 +118,20 @@ def _cost_bars(result: SlideResult) -> list[dict[str, str]]:
     if not exhaustive:
         return []
     return [
-        _bar("Patches encoded", encoded / exhaustive, f"{encoded:,}"),
-        _bar("All tissue patches", 1.0, f"{exhaustive:,}"),
+        _bar("Patches encoded", encoded / max(encoded, exhaustive), f"{encoded:,}"),
+        _bar("All tissue patches", exhaustive / max(encoded, exhaustive), f"{exhaustive:,}"),
     ]
 
 
 def _cost_sentence(result: SlideResult) -> str:
     cost = result.cost
     share = percent(cost.patches_encoded / max(cost.patches_exhaustive, 1))
+    # A followed patch is read with all of its children, and glass may be among them.
+    beyond = cost.patches_encoded > cost.patches_exhaustive
+    glass = " (patches at the edge of the tissue are read too)" if beyond else ""
     parts = ", ".join(f"{name} {s:.1f} s" for name, s in cost.seconds.items() if name != "total")
     return (
-        f"{share} of the tissue patches of all magnifications; "
+        f"{share} of the tissue patches of all magnifications{glass}; "
         f"{cost.bytes_read / 1e6:,.0f} MB of pixels read; "
         f"{cost.seconds.get('total', 0.0):.1f} s in all ({parts})."
     )

@@ -19,6 +19,7 @@ from napari_hagmil.cascade import Stage
 from napari_hagmil.geometry import magnification_label, overlay_placement
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
+from napari_hagmil.slide.protocol import Channel
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -72,12 +73,18 @@ def _channels_look(slide: Slide, coarsest: NDArray[Any]) -> dict[str, Any]:
     if slide.n_channels == 1:
         return {"rgb": False, "contrast_limits": limits[0]}
     stated = slide.reader.facts.channels
-    names = stated if len(stated) == slide.n_channels else range(1, slide.n_channels + 1)
-    return {
+    if len(stated) != slide.n_channels:
+        stated = (Channel(),) * slide.n_channels
+    look = {
         "channel_axis": 2,
-        "name": [f"{slide.name} · {name}" for name in names],
+        "name": [f"{slide.name} · {channel.name or i}" for i, channel in enumerate(stated, 1)],
         "contrast_limits": limits,
     }
+    colors = [channel.color for channel in stated]
+    # Many programs write the same white for every channel: then napari's own tell them apart.
+    if all(int(color or "0", 16) for color in colors) and len(set(colors)) == len(colors):
+        look["colormap"] = [f"#{color}" for color in colors]
+    return look
 
 
 def _contrast(values: NDArray[Any]) -> tuple[float, float]:

@@ -62,7 +62,7 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         "backend": slide.reader.backend,
         "backend_reason": facts.why,
         "channels": slide.n_channels,
-        "channel_names": list(facts.channels),
+        "channel_names": [channel.name for channel in facts.channels],
         "dtype": str(slide.dtype),
         "rgb": slide.is_rgb,
         "brightfield": slide.is_brightfield,

@@ -65,6 +65,22 @@ class PixelSize:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """What a file says of a channel.
+
+    Attributes
+    ----------
+    name : str
+        "DAPI"; may be empty.
+    color : str
+        What to show it in, "0000ff"; empty where the file does not say.
+    """
+
+    name: str = ""
+    color: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SlideFacts:
     """What a backend found out about a file without decoding a pixel.
 
@@ -86,8 +102,8 @@ class SlideFacts:
         Magnification of the objective.
     vendor : str
         Who wrote the file.
-    channels : tuple of str
-        Names of the channels, where the file has them.
+    channels : tuple of Channel
+        Names and colours of the channels, where the file has them.
     associated : tuple of str
         Names of label, macro and thumbnail; their pixels may show patient data.
     warnings : tuple of str
@@ -104,7 +120,7 @@ class SlideFacts:
     pixel_sizes: tuple[PixelSize, ...] = ()
     objective: float | None = None
     vendor: str = "unknown"
-    channels: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
     associated: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     why: str = ""

@@ -16,8 +16,9 @@ import tifffile
 from napari_hagmil.errors import HagmilError, SlideFormatError
 from napari_hagmil.slide.damage import damaged_tile, reason_of
 from napari_hagmil.slide.file_bytes import FileBytes, fingerprint
-from napari_hagmil.slide.protocol import Address, Meter, Pixels, SlideFacts
+from napari_hagmil.slide.protocol import Address, Channel, Meter, Pixels, SlideFacts
 from napari_hagmil.slide.segments import check_scan, check_segment
+from napari_hagmil.slide.tiff_channels import tiff_channels
 from napari_hagmil.slide.tiff_guard import check_page_chain
 from napari_hagmil.slide.tiff_layout import Plane, TiffLayout, TiffLevel, tiff_layout
 from napari_hagmil.slide.tiff_tags import VendorFacts, vendor_facts
@@ -59,7 +60,9 @@ class TiffReader:
             if self._tiff.is_bif:
                 raise UnstitchedTiffError("a Ventana BIF, whose tiles overlap")
             layout = tiff_layout(path.name, self._tiff)
-            vendor = vendor_facts(self._tiff, layout.levels[0].planes[0].page.keyframe)
+            pages = [plane.page for plane in layout.levels[0].planes]
+            vendor = vendor_facts(self._tiff, pages[0].keyframe)
+            channels = () if layout.is_rgb else tiff_channels(self._tiff, pages)
         except HagmilError:
             self._close_tiff()
             raise
@@ -69,7 +72,7 @@ class TiffReader:
                 f"{path.name} is a damaged TIFF ({reason_of(error)}); copy or export it again"
             ) from error
         self._levels = layout.levels
-        self.facts = _facts(path.name, layout, vendor)
+        self.facts = _facts(path.name, layout, vendor, channels)
         self._bytes = FileBytes(path)
 
     def _close_tiff(self) -> None:
@@ -133,7 +136,9 @@ def _decoded(page: Any, data: bytes, index: int, options: dict[str, Any]) -> Pix
     return np.asarray(pixels).reshape(shape[1:])
 
 
-def _facts(name: str, layout: TiffLayout, vendor: VendorFacts) -> SlideFacts:
+def _facts(
+    name: str, layout: TiffLayout, vendor: VendorFacts, channels: tuple[Channel, ...]
+) -> SlideFacts:
     grids = tuple(level.grid for level in layout.levels)
     fluorescence = ""
     if vendor.light:
@@ -151,6 +156,7 @@ def _facts(name: str, layout: TiffLayout, vendor: VendorFacts) -> SlideFacts:
         pixel_sizes=vendor.pixel_sizes,
         objective=vendor.objective,
         vendor=vendor.vendor,
+        channels=channels,
         associated=layout.associated,
         warnings=tuple(_warnings(name, layout)),
         why=f"a TIFF by {vendor.vendor}" if vendor.vendor != "generic TIFF" else "a generic TIFF",

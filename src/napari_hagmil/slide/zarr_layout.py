@@ -7,6 +7,7 @@ it is told from the shapes.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 import zarr
 
 from napari_hagmil.errors import SlideFormatError
-from napari_hagmil.slide.protocol import PixelSize
+from napari_hagmil.slide.protocol import Channel, PixelSize
 
 _MICROMETRES = {
     "micrometer": 1.0,
@@ -30,7 +31,7 @@ _MICROMETRES = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
-_RGB = ("FF0000", "00FF00", "0000FF")
+_RGB = ("ff0000", "00ff00", "0000ff")
 
 #: Channels a slide may have; a first axis that is longer is something else.
 _MAX_CHANNELS = 128
@@ -50,8 +51,8 @@ class ZarrLayout:
         "OME-Zarr 0.5", "plain Zarr".
     pixel_sizes : tuple of PixelSize
         Of the finest level.
-    channels : tuple of str
-        Names; may be empty.
+    channels : tuple of Channel
+        Names and colours; may be empty.
     is_rgb : bool
         Whether the channels are red, green and blue.
     """
@@ -60,7 +61,7 @@ class ZarrLayout:
     axes: str
     kind: str
     pixel_sizes: tuple[PixelSize, ...] = ()
-    channels: tuple[str, ...] = ()
+    channels: tuple[Channel, ...] = ()
     is_rgb: bool = False
     notes: tuple[str, ...] = field(default=())
 
@@ -122,13 +123,21 @@ def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise _malformed(name, f"{type(error).__name__}: {error}") from error
     windows = (ome.get("omero") or {}).get("channels") or ()
-    labels = tuple(str(c.get("label", "")) for c in windows if isinstance(c, Mapping))
-    colors = tuple(str(c.get("color", "")).upper() for c in windows if isinstance(c, Mapping))
+    channels = tuple(
+        Channel(str(c.get("label", "")), _color(c)) for c in windows if isinstance(c, Mapping)
+    )
+    colors = tuple(channel.color for channel in channels)
     n_channels = arrays[0].shape[axes.index("c")] if "c" in axes else 1
     is_rgb = n_channels == 3 and arrays[0].dtype == np.uint8 and colors in ((), _RGB)
     return ZarrLayout(
-        _finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, labels, is_rgb
+        _finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, channels, is_rgb
     )
+
+
+def _color(channel: Mapping[str, Any]) -> str:
+    """Hexadecimal red, green and blue; empty where it is not that."""
+    stated = str(channel.get("color", "")).lower()
+    return stated if re.fullmatch("[0-9a-f]{6}", stated) else ""
 
 
 def _pixel_size(
