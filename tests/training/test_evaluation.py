@@ -172,6 +172,23 @@ def test_the_figures_are_those_of_the_slides(cohort, model):
     assert summary.tissue == 180
 
 
+def test_chance_spends_the_same_budget_and_meets_fewer_lesions(cohort, model):
+    source = stored(cohort / "store", model)
+    found = list(evaluate_cohort(records(cohort), model, source, chance=0))
+    again = list(evaluate_cohort(records(cohort), model, source, chance=0))
+    assert all(slide.chance.encoded == slide.own.encoded for slide in found)
+    assert [s.chance.lesions for s in found] == [s.chance.lesions for s in again]
+    summary = summarise(found, ("normal", "tumor"), rounds=50)
+    assert summary.chance.encoded == summary.budgets[0].encoded
+    assert summary.chance.lesion_recall < summary.lesion_recall[-1]
+
+
+def test_the_size_of_a_lesion_is_told_in_micrometres(cohort, model):
+    tumour = evaluate_slide(records(cohort)[1], model, stored(cohort / "store", model))
+    # Squares of 50 px at 0.25 µm: as large as circles of 14.1 µm.
+    assert tumour.diameters_um == pytest.approx([50 * 0.25 * (4 / np.pi) ** 0.5] * 3)
+
+
 def test_a_slide_without_features_is_told_and_the_rest_goes_on(cohort, model):
     gone = SlideRecord(Path("gone.svs"), "tumor", "p")
     found = list(
@@ -219,7 +236,7 @@ def evaluated(cohort, tmp_path_factory):
         [
             *("evaluate", str(cohort / "cohort.csv"), "--store", str(cohort / "store")),
             *("--model", str(out / "untrained.hagmil"), "--out", str(out / "out")),
-            *("--device", "cpu"),
+            *("--device", "cpu", "--chance", "3"),
         ]
     )
     assert status == 0
@@ -233,6 +250,7 @@ def test_evaluate_leaves_every_file_and_takes_the_test_slides(evaluated):
         "predictions.csv",
         "confusion.csv",
         "budgets.csv",
+        "lesions.csv",
         "roc.png",
         "reliability.png",
         "froc.png",
@@ -255,7 +273,16 @@ def test_the_tables_agree_with_the_figures(evaluated):
     right = np.mean([row["label"] == row["called"] for row in rows])
     assert metrics["called"][0]["accuracy"]["value"] == pytest.approx(right)
     assert all(float(r["p_normal"]) + float(r["p_tumor"]) == pytest.approx(1) for r in rows)
+    with (out / "lesions.csv").open(encoding="utf-8") as file:
+        lesions = list(csv.DictReader(file))
+    assert len(lesions) == metrics["lesions"] == 15
+    met = np.mean([int(lesion["met_depth1"]) for lesion in lesions])
+    assert met == pytest.approx(metrics["lesion_recall"][-1])
+    by_chance = np.mean([int(lesion["met_by_chance"]) for lesion in lesions])
+    assert by_chance == pytest.approx(metrics["chance"]["lesion_recall"])
+    assert all(int(r["finest_encoded"]) <= int(r["finest_tissue"]) == 144 for r in rows)
     report = (out / "report.md").read_text()
+    assert "spent at random" in report
     assert f"| AUC | {metrics['auc']['value']:.3f} |" in report
     assert "](froc.png)" in report
 

@@ -43,11 +43,12 @@ class _Ready:
     model: CascadeModel
     source: Source
     factors: Sequence[float]
+    chance: int | None = None
 
 
 def evaluate(arguments: argparse.Namespace) -> int:
     """Run a model over the labelled slides of a cohort, and write how good it was."""
-    ready = _ready(arguments)
+    ready = replace(_ready(arguments), chance=arguments.chance)
     classes = ready.model.config.classes
     cohort = read_cohort(
         arguments.cohort, classes=classes, files=arguments.store is None, every_class=False
@@ -102,7 +103,7 @@ def _thresholds(
                 [f"slides of the split {split!r} would choose it for themselves; take test"],
             )
         chosen = _chosen(cohort, "val", arguments.cohort.name)
-        slides, _ = _run(chosen, replace(ready, factors=(1.0,)), quiet=arguments.json)
+        slides, _ = _run(chosen, replace(ready, factors=(1.0,), chance=None), quiet=arguments.json)
         rules["Youden, chosen on validation"] = youden_on(slides, config.classes)
     return rules
 
@@ -126,7 +127,9 @@ def _run(
 ) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
     """Evaluate slide by slide: a bar on a terminal, a line per slide elsewhere."""
     slides, failures = [], []
-    events = evaluate_cohort(records, ready.model, ready.source, factors=ready.factors)
+    events = evaluate_cohort(
+        records, ready.model, ready.source, factors=ready.factors, chance=ready.chance
+    )
     shown = sys.stderr.isatty()
     with tqdm(total=len(records), unit="slide", disable=not shown, leave=False) as bar:
         for n, event in enumerate(events, start=1):

@@ -19,7 +19,15 @@ from napari_hagmil.bags import (
     in_context,
     open_store,
 )
-from napari_hagmil.cascade import CascadeConfig, Stage, called_class, iter_cascade
+from napari_hagmil.cascade import (
+    CascadeConfig,
+    Choose,
+    Stage,
+    at_random,
+    by_attention,
+    called_class,
+    iter_cascade,
+)
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
@@ -28,7 +36,7 @@ from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.reading import prepare
 from napari_hagmil.slide import open_slide
-from napari_hagmil.training.localisation import Lesion, attention_auc, found
+from napari_hagmil.training.localisation import Lesion, attention_auc, diameter, found
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,10 @@ class SlideEvaluation:
         For the run with the model's own budget, with reading and encoding where it was done.
     attention_auc : tuple of float
         By depth, see `localisation.attention_auc`; empty without outlines.
+    diameters_um : tuple of float
+        Of each lesion: that of the circle of the same area, µm.
+    chance : Run or None
+        With the model's own budget spent at random, where that was asked for.
     note : str
         What the user should know.
     """
@@ -104,6 +116,8 @@ class SlideEvaluation:
     tissue: tuple[int, ...]
     seconds: float
     attention_auc: tuple[float, ...] = ()
+    diameters_um: tuple[float, ...] = ()
+    chance: Run | None = None
     note: str = ""
 
     @property
@@ -158,6 +172,7 @@ def evaluate_cohort(
     source: Source,
     *,
     factors: Sequence[float] = (1.0,),
+    chance: int | None = None,
 ) -> Iterator[SlideEvaluation | SlideFailure]:
     """Run a cascade over slides; a slide that fails is told, and the rest goes on.
 
@@ -169,10 +184,13 @@ def evaluate_cohort(
         `stored` or `live`.
     factors : sequence of float
         Multiples of the model's budget to run with; 1 is always among them.
+    chance : int, optional
+        Also run with places drawn at random, from this seed: what attention is compared with.
     """
-    for record in records:
+    for n, record in enumerate(records):
+        draw = None if chance is None else at_random((chance, n))
         try:
-            yield evaluate_slide(record, model, source, factors=factors)
+            yield evaluate_slide(record, model, source, factors=factors, chance=draw)
         except (CancelledError, DeviceError):
             raise
         except (HagmilError, OSError, ValueError) as error:
@@ -185,8 +203,9 @@ def evaluate_slide(
     source: Source,
     *,
     factors: Sequence[float] = (1.0,),
+    chance: Choose | None = None,
 ) -> SlideEvaluation:
-    """Run a cascade over one slide, with its own budget and with multiples of it."""
+    """Run a cascade over one slide: its own budget, multiples of it, and that by `chance`."""
     started = time.perf_counter()
     with source(record) as readable:
         stages = _stages(model, readable, 1.0)
@@ -196,7 +215,9 @@ def evaluate_slide(
         for factor in sorted(set(factors) - {1.0}):
             other = _stages(model, readable, factor, known=stages)
             runs.append(_run(factor, other, readable, lesions))
+        drawn = _by_chance(model, readable, stages, lesions, chance)
     grids, config = readable.quadtree.grids, model.config
+    mpp = config.mpp[0] / grids[0].downsample  # µm per level-0 px
     return SlideEvaluation(
         record=record,
         called=called_class(stages[-1].probabilities, config.classes, config.thresholds),
@@ -206,6 +227,8 @@ def evaluate_slide(
         attention_auc=tuple(attention_auc(s, grids[s.depth], lesions) for s in stages)
         if lesions
         else (),
+        diameters_um=tuple(diameter(lesion) * mpp for lesion in lesions),
+        chance=drawn,
         note="" if readable.is_placed or record.truth is None else _UNPLACED,
     )
 
@@ -214,11 +237,29 @@ _UNPLACED = "Its features have no places, so that they cannot be compared with i
 
 
 def _stages(
-    model: CascadeModel, readable: Readable, factor: float, *, known: Sequence[Stage] = ()
+    model: CascadeModel,
+    readable: Readable,
+    factor: float,
+    *,
+    known: Sequence[Stage] = (),
+    choose: Choose = by_attention,
 ) -> list[Stage]:
     budget = tuple(max(1, round(k * factor)) for k in model.config.budget)
-    config = CascadeConfig(budget, readable.last_depth, model.config.order)
+    config = CascadeConfig(budget, readable.last_depth, model.config.order, choose=choose)
     return list(iter_cascade(model, readable.quadtree, readable.features, config, known=known))
+
+
+def _by_chance(
+    model: CascadeModel,
+    readable: Readable,
+    known: Sequence[Stage],
+    lesions: Sequence[Lesion],
+    chance: Choose | None,
+) -> Run | None:
+    if chance is None:
+        return None
+    stages = _stages(model, readable, 1.0, known=known, choose=chance)
+    return _run(1.0, stages, readable, lesions)
 
 
 def _run(

@@ -75,8 +75,9 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
         (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
         out.mkdir(exist_ok=True)
         remove(out / "metrics.json")
-        # A picture of an earlier evaluation beside newer figures would be taken for theirs.
+        # Files of an earlier evaluation beside newer figures would be taken for theirs.
         remove(out / "froc.png")
+        remove(out / "lesions.csv")
         for path in sorted(draft.iterdir(), key=lambda path: path.name == "metrics.json"):
             move(path, out / path.name)
 
@@ -123,17 +124,34 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
     rows = [
         [s.record.name, s.record.patient, s.record.label, s.called]
         + [f"{p:.6f}" for p in s.probabilities]
-        + [sum(s.own.encoded), sum(s.tissue), f"{s.seconds:.3f}"]
+        + [sum(s.own.encoded), sum(s.tissue)]
+        + [s.own.encoded[-1], s.tissue[len(s.own.encoded) - 1], f"{s.seconds:.3f}"]
         for s in evaluation.slides
     ]
-    write_csv(
-        folder / "predictions.csv", [*header, "patches_encoded", "patches_tissue", "seconds"], rows
-    )
+    header += ["patches_encoded", "patches_tissue", "finest_encoded", "finest_tissue", "seconds"]
+    write_csv(folder / "predictions.csv", header, rows)
     confusion = evaluation.summary.called[-1].confusion
     lines = [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)]
     write_csv(folder / "confusion.csv", ["label \\ called", *classes], lines)
     points = [asdict(point) for point in evaluation.summary.budgets]
     write_csv(folder / "budgets.csv", list(points[0]), [list(p.values()) for p in points])
+    if evaluation.summary.lesions:
+        _write_lesions(evaluation, folder / "lesions.csv")
+
+
+def _write_lesions(evaluation: Evaluation, path: Path) -> None:
+    """Every lesion: its size, and whether a patch of each depth met it."""
+    depths = [f"met_depth{depth}" for depth in range(len(evaluation.summary.lesion_recall))]
+    rows = [
+        [slide.record.name, number, f"{size:.1f}"]
+        # A slide that ends at a coarser depth leaves the finer ones empty.
+        + [int(met[number - 1]) for met in slide.own.lesions]
+        + [""] * (len(depths) - len(slide.own.lesions))
+        + ["" if slide.chance is None else int(slide.chance.lesions[-1][number - 1])]
+        for slide in evaluation.slides
+        for number, size in enumerate(slide.diameters_um, start=1)
+    ]
+    write_csv(path, ["slide", "lesion", "diameter_um", *depths, "met_by_chance"], rows)
 
 
 def _write_figures(evaluation: Evaluation, folder: Path) -> None:
@@ -169,6 +187,7 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield f"| patches encoded per slide | {_own(summary):.0f} of {summary.tissue:.0f} | |"
     yield f"| seconds per slide | {summary.seconds:.2f} | |"
     yield from _depths(summary)
+    yield from _chance(summary)
     yield from _confusion(summary.called[-1], summary.classes)
     yield "\n![ROC](roc.png) ![reliability](reliability.png)"
     yield from _budgets(summary)
@@ -198,6 +217,14 @@ def _depths(summary: Summary) -> Iterator[str]:
     yield "|---" * (len(columns) + 1) + "|"
     for depth, row in enumerate(zip(*values, strict=True)):
         yield f"| {depth} | {' | '.join(map(_text, row))} |"
+
+
+def _chance(summary: Summary) -> Iterator[str]:
+    if summary.chance is not None:
+        yield (
+            f"\nThe same budget spent at random: AUC {_text(summary.chance.auc)}, lesions met "
+            f"{_text(summary.chance.lesion_recall)}."
+        )
 
 
 def _confusion(called: Called, classes: Sequence[str]) -> Iterator[str]:

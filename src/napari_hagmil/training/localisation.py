@@ -60,6 +60,12 @@ def _raster(
     return mask
 
 
+def diameter(lesion: Lesion) -> float:
+    """Diameter of the circle of the same area, level-0 px; holes do not count to the area."""
+    outer, *holes = (cv2.contourArea(ring.astype(np.float32)) for ring in lesion)
+    return float(2 * np.sqrt(max(outer - sum(holes), 0.0) / np.pi))
+
+
 def found(lesions: Sequence[Lesion], grid: PatchGrid, nodes: Nodes) -> tuple[bool, ...]:
     """Which lesions at least one of the nodes meets."""
     return tuple(bool(meeting(lesion, grid, nodes).any()) for lesion in lesions)

@@ -20,7 +20,7 @@ from napari_hagmil.training.classification import (
     macro_auc,
     macro_f1,
 )
-from napari_hagmil.training.evaluation import SlideEvaluation
+from napari_hagmil.training.evaluation import Run, SlideEvaluation
 from napari_hagmil.training.metrics import Interval, youden_threshold
 
 
@@ -96,6 +96,8 @@ class Summary:
         By depth; empty without outlines.
     attention_auc : tuple of float
         Inside against outside the lesions, by depth, mean over slides; empty without outlines.
+    chance : BudgetPoint or None
+        With the model's own budget spent at random, where that was asked for.
     """
 
     classes: tuple[str, ...]
@@ -113,6 +115,7 @@ class Summary:
     slides_with_outlines: int
     lesion_recall: tuple[float, ...]
     attention_auc: tuple[float, ...]
+    chance: BudgetPoint | None = None
 
 
 def summarise(
@@ -163,6 +166,7 @@ def summarise(
         slides_with_outlines=len(outlined),
         lesion_recall=_by_depth(outlined, lambda s, d: list(s.own.lesions[d])),
         attention_auc=_by_depth(outlined, lambda s, d: [s.attention_auc[d]]),
+        chance=_chance(slides, y, outlined),
     )
 
 
@@ -220,20 +224,32 @@ def _budgets(
     y: NDArray[np.int64],
     outlined: Sequence[SlideEvaluation],
 ) -> tuple[BudgetPoint, ...]:
-    points = []
-    for i, run in enumerate(slides[0].runs):
-        runs = [slide.runs[i] for slide in slides]
-        met = [hit for slide in outlined for hit in slide.runs[i].lesions[-1]]
-        points.append(
-            BudgetPoint(
-                run.factor,
-                float(np.mean([sum(run.encoded) for run in runs])),
-                float(np.mean([run.encoded[-1] for run in runs])),
-                macro_auc(y, np.stack([run.probabilities[-1] for run in runs])),
-                float(np.mean(met)) if met else float("nan"),
-            )
-        )
-    return tuple(points)
+    return tuple(
+        _point([slide.runs[i] for slide in slides], y, [slide.runs[i] for slide in outlined])
+        for i in range(len(slides[0].runs))
+    )
+
+
+def _chance(
+    slides: Sequence[SlideEvaluation],
+    y: NDArray[np.int64],
+    outlined: Sequence[SlideEvaluation],
+) -> BudgetPoint | None:
+    runs = [slide.chance for slide in slides if slide.chance is not None]
+    if len(runs) < len(slides):
+        return None
+    return _point(runs, y, [slide.chance for slide in outlined if slide.chance is not None])
+
+
+def _point(runs: Sequence[Run], y: NDArray[np.int64], outlined: Sequence[Run]) -> BudgetPoint:
+    met = [hit for run in outlined for hit in run.lesions[-1]]
+    return BudgetPoint(
+        runs[0].factor,
+        float(np.mean([sum(run.encoded) for run in runs])),
+        float(np.mean([run.encoded[-1] for run in runs])),
+        macro_auc(y, np.stack([run.probabilities[-1] for run in runs])),
+        float(np.mean(met)) if met else float("nan"),
+    )
 
 
 def _by_depth(
