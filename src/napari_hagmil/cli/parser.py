@@ -232,9 +232,7 @@ def _evaluate(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         metavar="F[,F…]",
         help="multiples of the model's budget to run with (default 0.25,0.5,1,2,4 with --store)",
     )
-    verb.add_argument(
-        "--chance", type=int, metavar="SEED", help="also spend the budget at random, as a control"
-    )
+    verb.add_argument("--chance", type=int, metavar="SEED", help="also spend the budget at random")
     verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
     _add_mpp(verb)
     _add_json(verb)
