@@ -158,3 +158,63 @@ def test_what_the_dock_tells_of_a_slide_names_no_patient(dock, slides_dir, tmp_p
     assert "Aperio" in facts
     assert "not shown: " in facts
     assert "label" in facts
+
+
+def sentences(dock):
+    """What the dock says in the tab Slide and of the run."""
+    return dock.slide_panel.warning.text(), dock.run_panel.error.text()
+
+
+@pytest.mark.parametrize(
+    ("name", "states", "true_mpp"),
+    [
+        ("CMU-1-wrong-mpp.jpeg.tiff", "0.00499 µm", 0.499),
+        ("openslide-python-boxes.tiff", "352.8 µm", 0.25),
+    ],
+)
+def test_an_implausible_pixel_size_is_asked_for_typed_and_the_cascade_runs(
+    opened, viewer, slides_dir, tmp_path, wait_until, name, states, true_mpp
+):
+    panel = opened.slide_panel
+    assert "mm² of tissue" in opened.slide.tissue_panel.facts.text()
+    opened.open(shutil.copy(slides_dir / name, tmp_path))
+    wait_until(lambda: not opened._work.busy and opened.session.slide.name == name)
+    wait_until(lambda: not opened._work.busy)
+    click(opened.run_panel.run_button)
+    wait_until(lambda: not opened._work.busy)
+    for said in sentences(opened):
+        assert f"{name} states a pixel size of {states}" in said
+        assert said.endswith("so it is not used; give the µm per pixel in the tab Slide")
+    # Nothing of the slide before is told of this one, nor what hangs on a pixel size.
+    assert "mm² of tissue" not in opened.slide.tissue_panel.facts.text()
+    opened.slide.show_view()
+    assert opened.slide.view_panel.magnification.currentText() == "–"
+    field = panel.mpp_input.lineEdit()
+    field.selectAll()
+    QTest.keyClicks(field, panel.mpp_input.locale().toString(true_mpp, "f", 3))
+    click(panel.mpp_button)
+    wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == true_mpp)
+    wait_until(lambda: not opened._work.busy)
+    run(opened, wait_until)
+    assert opened.session.state == "done"
+    assert opened.session.result.slide.mpp == true_mpp
+    assert sentences(opened)[1] == ""
+    assert viewer.layers[0].scale.tolist() == [true_mpp] * 2
+
+
+def test_a_fluorescence_slide_shows_its_channels_and_the_dock_says_what_the_model_wants(
+    opened, viewer, slides_dir, wait_until
+):
+    name = "pathml-small_vectra.qptiff"
+    opened.open(slides_dir / name)
+    wait_until(lambda: not opened._work.busy and opened.session.slide.name == name)
+    wait_until(lambda: not opened._work.busy)
+    assert [layer.name for layer in viewer.layers if layer.name.startswith(name)] == [
+        f"{name} · {channel}" for channel in ("DAPI", "FITC", "Cy3")
+    ]
+    says = "has 3 fluorescence channels; the cascade wants RGB brightfield"
+    assert says in opened.slide.tissue_panel.facts.text()
+    click(opened.run_panel.run_button)
+    wait_until(lambda: not opened._work.busy)
+    assert says in opened.run_panel.error.text()
+    assert opened.run_panel.run_button.isEnabled()

@@ -92,7 +92,8 @@ class SlideTab(Page):
             return
         self.view_panel.navigator.show_view(view_rectangle(self.desk.viewer, self.session.mpp))
         scanned = magnification(slide.mpp) if slide.mpp else None
-        self.view_panel.show_magnification(magnification_shown(self.desk.viewer), scanned)
+        shown = magnification_shown(self.desk.viewer) if slide.mpp else None
+        self.view_panel.show_magnification(shown, scanned)
 
     def close_work(self) -> None:
         """Let go of the camera, and take in what was painted last."""
@@ -169,7 +170,7 @@ class SlideTab(Page):
         )
         session.slide_changed.connect(self._show_slide)
         session.review_changed.connect(self._review_changed)
-        session.prepared.connect(lambda problem: self._tissue_ready())
+        session.prepared.connect(self._tissue_ready)
         session.finished.connect(lambda result: self._tissue_ready())
         session.stage_found.connect(self._tint)
 
@@ -206,7 +207,7 @@ class SlideTab(Page):
         self.view_panel.navigator.show_slide(overview, slide.shape)
         self.tissue.clear()
         self.tissue_panel.box.setChecked(False)
-        self.tissue_panel.set_available(available=False)
+        self.tissue_panel.show_none("")
         self._soon.start()
 
     def _show_facts(self, slide: Slide) -> None:
@@ -232,12 +233,13 @@ class SlideTab(Page):
             amap = attention_map(self.session.grids[0], stage.nodes, stage.scores)
             self.view_panel.navigator.show_attention(amap)
 
-    def _tissue_ready(self) -> None:
+    def _tissue_ready(self, problem: str = "") -> None:
         """The tissue is known: tell its area, and show it if it is shown."""
         reading, sitting = self.session.reading, self.session.sitting
-        self.tissue_panel.set_available(available=reading is not None)
         if reading is None or sitting is None:
+            self.tissue_panel.show_none(problem)
             return
+        self.tissue_panel.set_available(available=True)
         area = reading.tissue.area_um2(self.session.mpp) / 1e6
         self.tissue_panel.show_facts(area, drawn=sitting.state.tissue is not None)
         if self.tissue_panel.box.isChecked():

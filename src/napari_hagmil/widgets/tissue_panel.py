@@ -66,6 +66,11 @@ class TissuePanel(Section):
         show_text(self.facts, f"{area_mm2:.1f} mm² of tissue, {whose}.")
         self.buttons["again"].setEnabled(drawn)
 
+    def show_none(self, why: str) -> None:
+        """Forget the last slide's tissue, and say why this one has none yet."""
+        self.set_available(available=False)
+        show_text(self.facts, why)
+
     def show_error(self, sentence: str) -> None:
         """Say what went wrong, or clear it."""
         show_text(self.error, sentence)

@@ -53,12 +53,16 @@ class ViewPanel(Section):
         self.smooth.toggled.connect(_load_asynchronously)
         self._shown = ""
 
-    def show_magnification(self, magnification: float, scanned: float | None) -> None:
-        """Say what the screen shows; `scanned` is the slide's own, beyond which it is blown up."""
-        self._shown = f"{magnification:.3g}×"
+    def show_magnification(self, magnification: float | None, scanned: float | None) -> None:
+        """Say what the screen shows; `scanned` is the slide's own, beyond which it is blown up.
+
+        A slide without a pixel size has neither.
+        """
+        self._shown = "–" if magnification is None else f"{magnification:.3g}×"
+        self.magnification.setEnabled(magnification is not None)
         if not self.magnification.lineEdit().hasFocus():
             self.magnification.setEditText(self._shown)
-        blown = scanned is not None and magnification > 1.05 * scanned
+        blown = scanned is not None and (magnification or 0.0) > 1.05 * scanned
         self.note.setText(f"Enlarged beyond the scan ({scanned:.3g}×)" if blown else "")
         self.note.setVisible(blown)
 
