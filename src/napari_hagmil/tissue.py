@@ -22,6 +22,9 @@ from napari_hagmil.slide.region import read_scaled
 
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
+
+#: Pixels of a mask; a whole glass of 26 × 76 mm has fewer at 8 µm.
+_MAX_RASTER = 2**25
 #: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
 #: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
 #: Otsu's threshold would pass over pale tissue.
@@ -85,7 +88,7 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
     slide : Slide
         An open slide with a pixel size.
     mpp : float
-        µm per pixel of the mask; no finer than the slide.
+        µm per pixel of the mask; no finer than the slide, coarser on a canvas larger than a glass.
     remove_pen : bool
         Switch off for special stains that are as blue or green as ink (trichrome).
 
@@ -101,7 +104,8 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
             f"{slide.name} is not an RGB brightfield slide, so tissue is not found by its stain; "
             "give a mask or an outline"
         )
-    downsample = max(1.0, mpp / slide.require_mpp())
+    canvas = math.sqrt(math.prod(slide.shape) / _MAX_RASTER)
+    downsample = max(1.0, mpp / slide.require_mpp(), canvas)
     image = _raster(slide, downsample)
     unread = _unread(slide, image.shape[:2], downsample)
     found, thresholds = tissue_of_image(

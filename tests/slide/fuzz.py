@@ -8,12 +8,15 @@ one; tiles whose bytes nobody touched, and these equal the original. Anything el
 another exception, a crash, more than 5 s, more than 1 GB, an untouched tile with other pixels.
 
 Pixels of a tile whose own bytes were changed can be wrong without anyone knowing: JPEG has no
-checksum. They are counted, as are those of a slide whose header says something else than before.
+checksum. So they are compared with what another decoder makes of the same damaged bytes (Pillow for
+JPEG and JPEG 2000, Python's zlib, numcodecs): what both make of them are the pixels that the file
+holds now. Tiles of a slide whose header says something else than before are counted only.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import multiprocessing as mp
 import re
@@ -30,8 +33,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import fuzz_references as references
 import made_slides as made
 import numpy as np
+import odd_slides as odd
+
+from napari_hagmil.slide import LevelGrid
 
 MAX_SECONDS, MAX_MEGABYTES = 5.0, 1000
 _MAX_READ_PIXELS = 2**24
@@ -51,19 +58,76 @@ def pictures() -> list[np.ndarray]:
     return made.halved(np.clip(smooth, 0, 255).astype(np.uint8), (1, 2))
 
 
-def write_png_small(path: Path, levels: list[np.ndarray]) -> Path:
-    return made.write_png(path, [levels[1]])
+@dataclass(frozen=True)
+class Seed:
+    """A slide to be damaged.
+
+    Attributes
+    ----------
+    path : Path
+        The file, or the folder that holds the slide.
+    entry : str
+        File of the folder that is opened; empty: `path` itself.
+    backend : str
+        "openslide" to read with OpenSlide what another backend would take.
+    """
+
+    path: Path
+    entry: str = ""
+    backend: str = ""
+
+    @property
+    def name(self) -> str:
+        """As the report calls it."""
+        return f"{self.path.name}{' by OpenSlide' if self.backend else ''}"
+
+    def opened(self, path: Path) -> Path:
+        """What is opened of a copy at `path`."""
+        return path / self.entry if self.entry else path
+
+
+def vms(path: Path, levels: list[np.ndarray]) -> Path:
+    path.mkdir()
+    made.write_vms(path / "a.vms", np.ascontiguousarray(levels[0][:512, :512]))
+    return path
+
+
+def plain(kind: str) -> Callable[[Path, list[np.ndarray]], Path]:
+    def write(path: Path, levels: list[np.ndarray]) -> Path:
+        odd.picture(kind)(path, levels[1])
+        return path
+
+    return write
+
+
+def from_odd(write: odd.Write) -> Callable[[Path, list[np.ndarray]], Path]:
+    def written(path: Path, levels: list[np.ndarray]) -> Path:
+        write(path, levels[0])
+        return path
+
+    return written
 
 
 SEEDS: dict[str, Callable[[Path, list[np.ndarray]], Path]] = {
     "jpeg.tif": made.write_jpeg,
     "deflate.tif": made.write_generic,
+    "one-strip.tif": from_odd(odd.one_level(np.asarray)),
+    "aperio.svs": from_odd(odd.svs),
     "jp2k.svs": made.write_jpeg_2000,
+    "hamamatsu.ndpi": from_odd(odd.ndpi),
     "sub-ifds.ome.tif": made.write_ome_tiff,
     "leica.scn": made.write_scn,
     "v4.zarr": lambda path, levels: made.write_zarr(path, levels, "0.4"),
     "v5.zarr": made.write_zarr,
-    "plain.png": write_png_small,
+    "plain.zarr": made.write_plain_zarr,
+    "plain.png": plain("png"),
+    "plain.jpeg": plain("jpeg"),
+    "progressive.jpeg": plain("progressive"),
+}
+#: Read with OpenSlide: what no other backend takes, and a TIFF whose tiles can be judged.
+BY_OPENSLIDE: dict[str, tuple[Callable[[Path, list[np.ndarray]], Path], str]] = {
+    "hamamatsu-vms": (vms, "a.vms"),
+    "tiles.tif": (made.write_generic, ""),
 }
 #: Real slides that are small enough, where they are at hand.
 REAL = (
@@ -73,27 +137,33 @@ REAL = (
 )
 
 
-def make_seeds(folder: Path, slides: Path | None) -> list[Path]:
+def make_seeds(folder: Path, slides: Path | None) -> list[Seed]:
     levels = pictures()
-    seeds = [write(folder / name, levels) for name, write in SEEDS.items()]
+    seeds = [Seed(write(folder / name, levels)) for name, write in SEEDS.items()]
+    if importlib.util.find_spec("openslide") is not None:
+        for name, (write, entry) in BY_OPENSLIDE.items():
+            seeds.append(Seed(write(folder / name, levels), entry, "" if entry else "openslide"))
     for name in REAL if slides is not None and slides.is_dir() else ():
         assert slides is not None
         copy = shutil.copytree if (slides / name).is_dir() else shutil.copy
-        seeds.append(Path(copy(slides / name, folder / Path(name).name)))
+        seeds.append(Seed(Path(copy(slides / name, folder / Path(name).name))))
     return seeds
 
 
-def tile_ranges(path: Path) -> Ranges:
+def tile_ranges(seed: Seed) -> Ranges:
     """Where the tiles of a TIFF or Zarr lie; nothing for formats that hide it."""
-    if path.is_dir():
+    path = seed.path
+    if path.suffix == ".zarr":
         chunks = [p for p in sorted(path.rglob("*")) if p.is_file() and re.search(r"\d$", p.name)]
         found = {}
         for chunk in chunks:
-            level, *_, row, column = re.findall(r"\d+", chunk.relative_to(path).as_posix())
             name = chunk.relative_to(path).as_posix()
-            found[int(level), int(row), int(column)] = name, 0, chunk.stat().st_size
+            numbers = [int(n) for n in re.findall(r"\d+", name)]
+            # (level, channel, row, column), and (row, column, channel) of a plain one
+            tile = (0, *numbers[:2]) if path.name == "plain.zarr" else (numbers[0], *numbers[-2:])
+            found[tile] = name, 0, chunk.stat().st_size
         return found
-    if path.suffix == ".png":
+    if path.is_dir() or path.suffix in (".png", ".jpeg"):
         return {}
     ranges: Ranges = {}
     from napari_hagmil.slide import open_slide
@@ -101,6 +171,8 @@ def tile_ranges(path: Path) -> Ranges:
     with open_slide(path) as slide:
         for i, level in enumerate(slide.reader._levels):
             page, columns = level.planes[0].page, level.grid.n_tiles[1]
+            if len(page.dataoffsets) != columns * level.grid.n_tiles[0]:
+                continue  # a strip that is read in parts
             for index, place in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
                 ranges[i, *divmod(index, columns)] = "", place[0], place[0] + place[1]
     return ranges
@@ -218,15 +290,26 @@ class Answer:
     megabytes: float = 0.0
 
 
-def read_whole(path: Path) -> Answer:
+def open_as(path: Path, backend: str) -> Any:
+    from napari_hagmil.slide import open_slide
+    from napari_hagmil.slide.openslide import OpenSlideReader
+    from napari_hagmil.slide.protocol import SlideSpec
+    from napari_hagmil.slide.pyramid import Slide
+
+    if backend:
+        return Slide(SlideSpec(path), OpenSlideReader(path, "a test"))
+    return open_slide(path)
+
+
+def read_whole(path: Path, backend: str = "") -> Answer:
     """Open, describe and read a slide; the checksum of every tile, or why there is none."""
     from napari_hagmil.errors import HagmilError
-    from napari_hagmil.slide import open_slide, slide_info
+    from napari_hagmil.slide import slide_info
     from napari_hagmil.slide.protocol import Meter
 
     tiles: dict[tuple[int, int, int], int | str] = {}
     try:
-        with open_slide(path) as slide:
+        with open_as(path, backend) as slide:
             json.dumps(slide_info(slide))
             grids = slide.reader.facts.grids
             shapes = tuple((grid.shape, grid.tile) for grid in grids)
@@ -263,11 +346,11 @@ def serve(pipe: Connection) -> None:
     import napari_hagmil.slide.dicom
     import napari_hagmil.slide.ome_zarr  # noqa: F401  # imports are not what is timed
 
-    while (path := pipe.recv()) is not None:
+    while (asked := pipe.recv()) is not None:
         reset_peak()
         started = time.perf_counter()
         try:
-            answer = read_whole(Path(path))
+            answer = read_whole(Path(asked[0]), asked[1])
         except BaseException as error:  # this is what is looked for
             answer = Answer(f"{type(error).__name__}: {error}", {})
         answer.seconds, answer.megabytes = time.perf_counter() - started, peak_megabytes()
@@ -299,9 +382,9 @@ class Reader:
         far.close()
         self._warm = False
 
-    def read(self, path: Path) -> Answer:
+    def read(self, path: Path, backend: str) -> Answer:
         try:
-            self._pipe.send(str(path))
+            self._pipe.send((str(path), backend))
             if self._pipe.poll(4 * MAX_SECONDS if self._warm else 60):
                 self._warm = True
                 return self._pipe.recv()
@@ -337,37 +420,86 @@ def judge(answer: Answer, original: Answer, structure: bool, touched: set[Any]) 
             yield f"untouched tile {tile} has other pixels ({found})"
 
 
+def judge_changed(
+    seed: SeedFacts, answer: Answer, target: Path, touched: set[Any], count: Counter[str]
+) -> Iterator[str]:
+    """What is wrong with the pixels of tiles whose bytes were changed, asked of another decoder."""
+    for tile in touched:
+        found = answer.tiles.get(tile)
+        if not isinstance(found, int) or seed.reference is None:
+            continue
+        name, first, last = seed.ranges[tile]
+        data = (target / name if name else target).read_bytes()[first:last]
+        shape, side = seed.original.shapes[tile[0]]
+        try:
+            pixels = seed.reference(tile, data)
+        except zlib.error as error:  # a checksum does not agree: nobody may decode this
+            if not seed.seed.backend:
+                yield f"changed tile {tile} is decoded, which zlib refuses ({error})"
+            count["changed tiles that zlib refuses"] += 1
+            continue
+        except Exception:  # decoders raise their own kinds
+            count["changed tiles that only we decode"] += 1
+            continue
+        if crc(pixels, LevelGrid(shape, side), tile) == found:
+            count["changed tiles as another decoder reads them"] += 1
+        else:
+            yield f"changed tile {tile} is decoded to other pixels than elsewhere"
+
+
+@dataclass
+class SeedFacts:
+    """What is known of an intact seed."""
+
+    seed: Seed
+    original: Answer
+    ranges: Ranges
+    reference: references.Reference | None
+
+
+def facts_of(seed: Seed, reader: Reader) -> SeedFacts:
+    original = reader.read(seed.opened(seed.path), seed.backend)
+    ranges = tile_ranges(seed)
+    return SeedFacts(seed, original, ranges, references.reference_of(seed.path) if ranges else None)
+
+
 def run(n_mutants: int, seed: int, slides: Path | None, keep: Path | None = None) -> dict[str, Any]:
     """Read mutants of every seed in turn; returns counts and what failed."""
     counts: dict[str, Counter[str]] = {}
-    failures, peak, slowest = [], 0.0, 0.0
+    failures: list[str] = []
+    worst: dict[str, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory(prefix="hagmil-fuzz-") as folder:
-        seeds = make_seeds(Path(folder), slides)
         reader = Reader()
-        originals = [reader.read(path) for path in seeds]
-        ranges = [tile_ranges(path) if "dicom" not in path.name else {} for path in seeds]
+        known = [facts_of(s, reader) for s in make_seeds(Path(folder), slides)]
         for number in range(n_mutants):
-            i = number % len(seeds)
+            facts = known[number % len(known)]
+            name = facts.seed.name
             rng = np.random.default_rng([seed, number])
-            target = Path(folder) / "mutant" / seeds[i].name
+            target = Path(folder) / "mutant" / facts.seed.path.name
             target.parent.mkdir(exist_ok=True)
-            kind, names = mutate(seeds[i], target, rng)
-            answer = reader.read(target)
-            structure, touched = changes(seeds[i], target, names, ranges[i])
-            count = counts.setdefault(seeds[i].name, Counter())
-            tally(count, answer, originals[i], structure)
-            for problem in judge(answer, originals[i], structure, touched):
-                failures.append(f"{seeds[i].name} #{number} ({kind}): {problem}")
-                if keep is not None:
-                    save(target, keep / f"{number}-{target.name}")
-            peak, slowest = max(peak, answer.megabytes), max(slowest, answer.seconds)
+            kind, names = mutate(facts.seed.path, target, rng)
+            answer = reader.read(facts.seed.opened(target), facts.seed.backend)
+            structure, touched = changes(facts.seed.path, target, names, facts.ranges)
+            count = counts.setdefault(name, Counter())
+            tally(count, answer, facts.original, structure)
+            problems = list(judge(answer, facts.original, structure, touched))
+            if not structure:
+                problems += judge_changed(facts, answer, target, touched, count)
+            failures += [f"{name} #{number} ({kind}): {problem}" for problem in problems]
+            if problems and keep is not None:
+                save(target, keep / f"{number}-{target.name}")
+            before = worst.get(name, (0.0, 0.0))
+            worst[name] = max(before[0], answer.seconds), max(before[1], answer.megabytes)
             shutil.rmtree(target.parent)
         reader.close()
     return {
         "mutants": n_mutants,
-        "seconds_slowest": round(slowest, 2),
-        "megabytes_peak": round(peak),
-        "counts": {name: dict(count) for name, count in counts.items()},
+        "seconds_slowest": round(max(seconds for seconds, _ in worst.values()), 2),
+        "megabytes_peak": round(max(megabytes for _, megabytes in worst.values())),
+        "counts": {
+            name: {**count, "seconds": round(worst[name][0], 2), "megabytes": round(worst[name][1])}
+            for name, count in counts.items()
+        },
         "failures": failures,
     }
 
@@ -381,8 +513,8 @@ def tally(count: Counter[str], answer: Answer, original: Answer, structure: bool
             count["tiles right"] += 1
         elif isinstance(found, str):
             count[f"tiles {'unread' if found == 'refused' else found}"] += 1
-        else:
-            count["tiles as the header says" if structure else "tiles changed within"] += 1
+        elif structure:
+            count["tiles as the header says"] += 1
 
 
 def save(target: Path, to: Path) -> None:

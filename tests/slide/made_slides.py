@@ -64,13 +64,11 @@ def write_strips(path: Path, levels: Sequence[Picture]) -> Path:
 def write_jpeg_2000(
     path: Path, levels: Sequence[Picture], kind: int = 33005, *, thumbnail: bool = True
 ) -> Path:
-    """Aperio's JPEG 2000, reversible: 33005 holds RGB, 33003 YCbCr with the transform undone."""
+    """Aperio's JPEG 2000, reversible, of either kind; the stream states its colour transform."""
     with tifffile.TiffWriter(path) as tiff:
         for i, level in enumerate(levels):
             tiles = [
-                imagecodecs.jpeg2k_encode(
-                    tile, codecformat="j2k", reversible=True, mct=kind == 33005
-                )
+                imagecodecs.jpeg2k_encode(tile, codecformat="j2k", reversible=True, mct=True)
                 for tile in _tiles(level, 256)
             ]
             tiff.write(
@@ -118,8 +116,8 @@ def write_ome_tiff(path: Path, levels: Sequence[Picture]) -> Path:
     return path
 
 
-def write_scn(path: Path, levels: Sequence[Picture]) -> Path:
-    """Leica's: a macro image and the scan, told apart by XML in the first page."""
+def write_scn(path: Path, levels: Sequence[Picture], *, more: Sequence[Picture] = ()) -> Path:
+    """Leica's: a macro image and the scan (and one `more`), told apart by XML in the first page."""
     macro = cv2.resize(levels[-1], (60, 120), interpolation=cv2.INTER_AREA)
     height, width = levels[0].shape[:2]
     nm = round(MPP * 1000)
@@ -147,10 +145,12 @@ def write_scn(path: Path, levels: Sequence[Picture]) -> Path:
     xml = (
         f'<?xml version="1.0"?><scn xmlns="{SCN}"><collection name="c" uuid="urn:uuid:9" '
         f'sizeX="{width * nm}" sizeY="{2 * height * nm}"><barcode>secret</barcode>'
-        f"{image('macro', [macro], 0, whole)}{image('scan', levels, 1, part)}</collection></scn>"
+        f"{image('macro', [macro], 0, whole)}{image('scan', levels, 1, part)}"
+        + (image("scan 2", more, 1 + len(levels), part) if more else "")
+        + "</collection></scn>"
     )
     with tifffile.TiffWriter(path, bigtiff=True) as tiff:
-        for i, level in enumerate([macro, *levels]):
+        for i, level in enumerate([macro, *levels, *more]):
             tiff.write(
                 level,
                 photometric="rgb",

@@ -286,7 +286,12 @@ def test_codecs_that_run_code_or_have_no_bound_are_refused(tmp_path, key, codec)
 
 @pytest.mark.parametrize(
     ("shape", "chunks", "says"),
-    [([2**33, 64], [64, 64], "more than any slide"), ([10**6] * 2, [10**5] * 2, "declares tiles")],
+    [
+        ([2**33, 64], [64, 64], "more than any slide"),
+        ([2 * 10**6] * 2, [1024] * 2, "gigapixels"),
+        ([10**6] * 2, [10**5] * 2, "declares tiles"),
+        ([10**6] * 2, [64] * 2, r"is cut into 244140625 tiles of 64×64 pixels"),
+    ],
 )
 def test_absurd_sizes_are_refused(tmp_path: Path, shape, chunks, says) -> None:
     zarr.create_array(tmp_path / "a.zarr", data=np.zeros((64, 64), np.uint8), zarr_format=2)

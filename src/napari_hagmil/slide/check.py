@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, product
 from math import prod
 
-from napari_hagmil.slide.protocol import Address
+import numpy as np
+
+from napari_hagmil.slide.protocol import Address, LevelGrid
 from napari_hagmil.slide.pyramid import Slide
 
 #: Tiles between two reports.
@@ -34,8 +36,9 @@ def check_slide(
     tuple of dict
         By level: how many tiles are "read", "absent" and "unread".
     """
-    counts = [Counter({"read": 0, "absent": 0, "unread": 0}) for _ in slide.levels]
-    total = sum(prod(grid.n_tiles) for grid in slide.reader.facts.grids)
+    grids = slide.reader.facts.grids
+    counts = [Counter({"read": 0, "absent": _n_absent(grid), "unread": 0}) for grid in grids]
+    total = max(1, sum(prod(grid.n_tiles) - _n_absent(grid) for grid in grids))
     done, addresses = 0, _addresses(slide)
     with ThreadPoolExecutor(workers, thread_name_prefix="check") as pool:
         while batch := list(islice(addresses, _BATCH)):
@@ -47,7 +50,15 @@ def check_slide(
     return tuple(dict(count) for count in counts)
 
 
+def _n_absent(grid: LevelGrid) -> int:
+    """Tiles that are known not to be there."""
+    return 0 if grid.held is None else int(grid.held.size - np.count_nonzero(grid.held))
+
+
 def _addresses(slide: Slide) -> Iterator[Address]:
     for level, grid in enumerate(slide.reader.facts.grids):
+        if grid.held is not None:
+            yield from ((level, int(row), int(column)) for row, column in np.argwhere(grid.held))
+            continue
         rows, columns = grid.n_tiles
         yield from product((level,), range(rows), range(columns))

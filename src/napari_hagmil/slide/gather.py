@@ -24,7 +24,11 @@ TILE_STATUSES: tuple[TileStatus, ...] = get_args(TileStatus)
 
 
 class TileCache:
-    """The tiles used last, at most `limit` bytes of them; safe to share between threads."""
+    """The tiles used last; safe to share between threads.
+
+    At most `limit` bytes of them, or one that is larger: a strip that is the whole picture would
+    be decoded for every patch otherwise.
+    """
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self.limit = limit
@@ -43,11 +47,11 @@ class TileCache:
     def put(self, address: Address, tile: Pixels) -> None:
         """Hold a tile, and let go of those not used for longest."""
         with self._lock:
-            if address in self._tiles or tile.nbytes > self.limit:
+            if address in self._tiles:
                 return
             self._tiles[address] = tile
             self.n_bytes += tile.nbytes
-            while self.n_bytes > self.limit:
+            while self.n_bytes > self.limit and len(self._tiles) > 1:
                 self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
@@ -85,6 +89,8 @@ class Gatherer:
     def status(self, address: Address) -> TileStatus:
         """What became of a tile so far."""
         level, row, column = address
+        if not self._holds(address):
+            return "absent"
         held = self.statuses.get(level)
         columns = self.reader.facts.grids[level].n_tiles[1]
         return TILE_STATUSES[held[row * columns + column]] if held else "unseen"
@@ -123,7 +129,7 @@ class Gatherer:
             _span(start, size, grid.shape[axis])
             for axis, (start, size) in enumerate(zip(top_left, shape, strict=True))
         )
-        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+        if rows[0] >= rows[1] or columns[0] >= columns[1] or not grid.holds(top_left, shape):
             return out
         for row in range(rows[0] // grid.tile[0], -(-rows[1] // grid.tile[0])):
             for column in range(columns[0] // grid.tile[1], -(-columns[1] // grid.tile[1])):
@@ -177,6 +183,8 @@ class Gatherer:
         SlideReadError
             When it cannot be decoded.
         """
+        if not self._holds(address):
+            return None
         tile = self.cache.get(address) if keep else None
         if tile is not None:
             return tile
@@ -190,6 +198,10 @@ class Gatherer:
         if tile is not None and keep:
             self.cache.put(address, tile)
         return tile
+
+    def _holds(self, address: Address) -> bool:
+        held = self.reader.facts.grids[address[0]].held
+        return held is None or bool(held[address[1:]])
 
     def _note(self, address: Address, status: TileStatus) -> None:
         level, row, column = address

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
 from napari_hagmil.errors import HagmilError, SlideFormatError
 from napari_hagmil.slide.damage import damaged_tile, reason_of
@@ -18,7 +21,7 @@ from napari_hagmil.slide.protocol import Address, LevelGrid, Meter, Pixels, Slid
 from napari_hagmil.slide.tiff_guard import check_segments
 from napari_hagmil.slide.zarr_guard import chunk_check, compressor_of
 from napari_hagmil.slide.zarr_layout import zarr_layout
-from napari_hagmil.slide.zarr_store import GuardedStore, open_store
+from napari_hagmil.slide.zarr_store import GuardedStore, local_keys, open_store
 
 _NAMES = {
     "": "none",
@@ -30,8 +33,8 @@ _NAMES = {
     "lz4": "LZ4",
 }
 
-#: Chunks that the fingerprint reads, and those whose presence is counted at opening.
-_N_SAMPLES, _MAX_COUNTED = 32, 20_000
+#: Chunks that the fingerprint reads, and files of a level that are listed at opening.
+_N_SAMPLES, _MAX_LISTED = 32, 200_000
 
 
 class ZarrReader:
@@ -81,7 +84,9 @@ class ZarrReader:
     def read_tile(self, address: Address, meter: Meter) -> Pixels | None:
         """Decode the chunks of one tile; None where the store holds none."""
         level, row, column = address
-        array = self._layout.arrays[level]
+        array, held = self._layout.arrays[level], self.facts.grids[level].held
+        if held is not None and not held[row, column]:
+            return None
         store = self._store
         try:
             if store is None:
@@ -191,16 +196,34 @@ class ZarrReader:
         compressor = compressor_of(array, name)
         assert self._store is not None
         self._store.checks[array.path] = chunk_check(array, compressor)
-        sparse = self._count_absent(array, tile, shape)
-        return LevelGrid(shape, tile, _NAMES[compressor], sparse)
+        grid = LevelGrid(shape, tile, _NAMES[compressor])
+        held = self._held(array, grid)
+        sparse = 0 if held is None else int(held.size - np.count_nonzero(held))
+        return replace(grid, sparse=sparse, held=held if sparse else None)
 
-    def _count_absent(self, array: Any, tile: tuple[int, int], shape: tuple[int, int]) -> int:
-        """Tiles that are not stored; 0 where counting them would take long."""
-        n_tiles = prod(-(-s // t) for s, t in zip(shape, tile, strict=True))
-        if url_of(self.path) or array.nchunks > _MAX_COUNTED or array.shards is not None:
-            return 0
-        held = array.nchunks_initialized
-        return int(n_tiles - -(-held * n_tiles // array.nchunks)) if held else n_tiles
+    def _held(self, array: Any, grid: LevelGrid) -> NDArray[np.bool_] | None:
+        """Which tiles are stored; None where that cannot be told in a moment.
+
+        What a folder holds bounds the time: a canvas of any size may have one chunk.
+        """
+        if url_of(self.path):
+            return None
+        keys = local_keys(self.path / array.path, _MAX_LISTED)
+        if keys is None:
+            return None
+        axes, stored = self._layout.axes, array.shards or array.chunks
+        sides = [axes.index(axis) for axis in "yx"]
+        # Chunks of a shard are stored together.
+        counts = [-(-array.shape[side] // stored[side]) for side in sides]
+        held = np.zeros(counts, bool)
+        for key in keys:
+            at = [int(n) for n in re.split(r"[./]", key) if n.isdecimal() and n.isascii()]
+            if len(at) == len(axes) and all(at[s] < n for s, n in zip(sides, counts, strict=True)):
+                held[at[sides[0]], at[sides[1]]] = True
+        for axis, side in enumerate(sides):
+            held = held.repeat(stored[side] // array.chunks[side], axis)
+        rows, columns = grid.n_tiles
+        return held[:rows, :columns]
 
 
 def _full_key(array: Any, key: str) -> str:

@@ -35,17 +35,35 @@ class LevelGrid:
         As people call it: "JPEG", "JPEG 2000", "Deflate".
     sparse : int
         How many tiles the file does not hold; they are background.
+    held : (rows, columns) bool array or None
+        By tile, whether the file holds it; None: all of them, or it is not known.
     """
 
     shape: tuple[int, int]
     tile: tuple[int, int]
     compression: str = "none"
     sparse: int = 0
+    held: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)
 
     @property
     def n_tiles(self) -> tuple[int, int]:
         """Rows and columns of the grid of tiles."""
         return -(-self.shape[0] // self.tile[0]), -(-self.shape[1] // self.tile[1])
+
+    @property
+    def share_held(self) -> float:
+        """Share of the tiles that the file holds, as far as is known."""
+        return 1.0 if self.held is None else float(self.held.mean())
+
+    def holds(self, top_left: tuple[int, int], shape: tuple[int, int]) -> bool:
+        """Whether the file may hold a pixel of a rectangle of the level, px."""
+        if self.held is None:
+            return True
+        y, x = (
+            slice(max(start, 0) // tile, max(-(-(start + size) // tile), 0))
+            for start, size, tile in zip(top_left, shape, self.tile, strict=True)
+        )
+        return bool(self.held[y, x].any())
 
 
 @dataclass(frozen=True, slots=True)

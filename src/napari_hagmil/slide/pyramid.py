@@ -284,7 +284,7 @@ class Slide:
             return None
         from napari_hagmil.slide import pyramid_cache  # which needs this module
 
-        if self.shape[0] * self.shape[1] < pyramid_cache.WORTH_PIXELS:
+        if not pyramid_cache.is_worth(self.reader.facts.grids[0]):
             return None
         kept = pyramid_cache.open_cached(self, factors, on_progress)
         if kept is not None:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 import platformdirs
@@ -21,13 +22,17 @@ import platformdirs
 from napari_hagmil.errors import CancelledError, HagmilError, SlideReadError
 from napari_hagmil.slide.bands import Progress
 from napari_hagmil.slide.gather import Gatherer
-from napari_hagmil.slide.protocol import Pixels
+from napari_hagmil.slide.protocol import LevelGrid, Pixels
 from napari_hagmil.slide.pyramid import Slide
 from napari_hagmil.slide.tiff import TiffReader
 from napari_hagmil.slide.tiff_writer import TiffStyle, write_tiff
 
 #: Pixels of level 0 from which on it is worth it: about ten seconds of decoding.
 WORTH_PIXELS = 2**26
+
+#: A slide that holds less than this share of its tiles is mostly empty: its means are quickly made,
+#: and would be long in writing.
+_FULL = 0.25
 
 #: Bytes that all pyramids together may take; HAGMIL_CACHE_GB overrides it.
 LIMIT_BYTES = 10 * 10**9
@@ -75,6 +80,12 @@ def clear_cache(folder: Path | None = None) -> int:
     for file, size in cached_pyramids(folder):
         freed += size if _remove(file) else 0
     return freed
+
+
+def is_worth(grid: LevelGrid) -> bool:
+    """Whether the means of a level are long in making, and so worth their space."""
+    share = grid.share_held
+    return share >= _FULL and share * prod(grid.shape) >= WORTH_PIXELS
 
 
 def open_cached(

@@ -106,9 +106,15 @@ def _read_level(
     columns = _window(region.x, region.width, shape[1], downsample[1])
     scale = shape[0] / rows[1], shape[1] / columns[1]
 
-    def read(y: slice, x: slice) -> Pixels:
+    def place(y: slice, x: slice) -> tuple[tuple[int, int], tuple[int, int]]:
         corner = rows[0] + y.start, columns[0] + x.start
-        size = y.stop - y.start, x.stop - x.start
+        return corner, (y.stop - y.start, x.stop - x.start)
+
+    def is_empty(y: slice, x: slice) -> bool:
+        return not slide.reader.facts.grids[level].holds(*place(y, x))
+
+    def read(y: slice, x: slice) -> Pixels:
+        corner, size = place(y, x)
         if unread is None:
             return slide.read(level, corner, size)
         pixels, found = slide.read_around(level, corner, size)
@@ -123,12 +129,16 @@ def _read_level(
     coarse = -(-rows[1] // factor), -(-columns[1] // factor)
     out = np.empty((*coarse, slide.n_channels), slide.dtype)
     for y, x in blocks(coarse, max(1, BLOCK_PIXELS // factor**2)):
-        source = (
-            slice(y.start * factor, min(y.stop * factor, rows[1])),
-            slice(x.start * factor, min(x.stop * factor, columns[1])),
-        )
-        out[y, x] = area_mean(read(*source), factor)
+        source = _times(y, factor, rows[1]), _times(x, factor, columns[1])
+        if is_empty(*source):
+            out[y, x] = slide.background
+        else:
+            out[y, x] = area_mean(read(*source), factor)
     return resize(out, shape)
+
+
+def _times(part: slice, factor: int, limit: int) -> slice:
+    return slice(part.start * factor, min(part.stop * factor, limit))
 
 
 def _window(start: int, size: int, n_pixels: int, downsample: float) -> tuple[int, int]:

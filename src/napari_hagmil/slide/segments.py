@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from napari_hagmil.slide.protocol import Pixels
 
 #: An end marker may be followed by padding.
 _TAIL = 64
+
+#: Scans of a JPEG. Progressive ones have about ten.
+MAX_SCANS = 64
 
 #: What decoders put where a scan stops short, and bytes that are no end of a scan.
 _GREY, _JUNK = 128, b"\x5a\xa5\x3c" * 64
@@ -36,6 +40,7 @@ def check_segment(data: bytes, kind: str, limit: tuple[int, int], *, header: boo
     """
     if kind == "JPEG":
         _check_end(data, restart=not header)
+        check_scan_count(data)
         size = jpeg_size(data) if header else None
     elif kind == "JPEG 2000":
         _check_end(data)
@@ -58,6 +63,14 @@ def _check_end(data: bytes, *, restart: bool = False) -> None:
     raise ValueError("it is cut short")
 
 
+def check_scan_count(data: bytes) -> None:
+    """Raise ValueError for a JPEG of endless scans, each of which goes over all of its pixels."""
+    # Within a scan every 0xFF is followed by 0 or a restart marker: what is counted are starts
+    # of scans, and at most a few in metadata.
+    if (n_scans := data.count(b"\xff\xda")) > MAX_SCANS:
+        raise ValueError(f"it has {n_scans} scans where at most {MAX_SCANS} are read")
+
+
 def check_scan(
     data: bytes, pixels: Pixels, inside: tuple[int, int], decode: Callable[[bytes], Pixels]
 ) -> None:
@@ -77,32 +90,70 @@ def check_scan(
     decode : callable
         Decodes bytes as `data` was decoded.
     """
-    rows, columns = min(inside[0], pixels.shape[0]), min(inside[1], pixels.shape[1])
-    if not (pixels[max(rows - 4, 0) : rows, max(columns - 4, 0) : columns] == _GREY).all():
+    if not ends_in_grey(pixels, inside):
         return
-    end = data.rfind(b"\xff\xd9")
-    if not np.array_equal(decode(data[:end] + _JUNK + data[end:]), pixels):
+    if not np.array_equal(decode(with_junk(data)), pixels):
         raise ValueError("it is cut short")
+
+
+def ends_in_grey(pixels: Pixels, inside: tuple[int, int]) -> bool:
+    """Whether the last corner of a tile is what decoders put where a scan stopped short."""
+    rows, columns = min(inside[0], pixels.shape[0]), min(inside[1], pixels.shape[1])
+    corner = pixels[max(rows - 4, 0) : rows, max(columns - 4, 0) : columns]
+    return bool((corner == _GREY).all())
+
+
+def with_junk(data: bytes) -> bytes:
+    """The JPEG with bytes that are no end of a scan before its end (or last restart) marker."""
+    end = data.rfind(b"\xff\xd9")
+    if end < 0:
+        end = len(data) - 2
+    return data[:end] + _JUNK + data[end:]
+
+
+@dataclass(frozen=True, slots=True)
+class JpegFrame:
+    """What a JPEG says before its first scan.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Rows and columns.
+    samples : int
+        1 for grey, 3 for colour, 4 for CMYK.
+    several_scans : bool
+        Progressive, or a scan per colour: decoders hold all coefficients at once.
+    """
+
+    shape: tuple[int, int]
+    samples: int
+    several_scans: bool
 
 
 def jpeg_size(data: bytes) -> tuple[int, int] | None:
     """Rows and columns from the start-of-frame marker."""
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
+    frame = jpeg_frame(data)
+    return None if frame is None else frame.shape
+
+
+def jpeg_frame(data: bytes) -> JpegFrame | None:
+    """What the start of frame and the first start of scan say; None when there is no frame."""
+    at, frame = 2, None
+    while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            rows, columns = struct.unpack_from(">HH", data, at + 5)
-            return rows, columns
         if marker == 0xDA:
-            return None
+            if frame is not None and at + 5 <= len(data) and data[at + 4] < frame.samples:
+                frame = JpegFrame(frame.shape, frame.samples, True)
+            return frame
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and at + 10 <= len(data):
+            rows, columns, samples = struct.unpack_from(">HHB", data, at + 5)
+            frame = JpegFrame((rows, columns), samples, marker not in (0xC0, 0xC1))
         # Fill bytes and markers without a body.
         bare = marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8
         at += 1 if marker == 0xFF else 2
         if not bare:
             at += int(struct.unpack_from(">H", data, at)[0])
-    return None
+    return frame
 
 
 def jpeg2000_size(data: bytes) -> tuple[int, int] | None:
@@ -112,6 +163,21 @@ def jpeg2000_size(data: bytes) -> tuple[int, int] | None:
         return None
     columns, rows, left, top = struct.unpack_from(">IIII", data, at + 8)
     return rows - top, columns - left
+
+
+def jpeg2000_is_plain(data: bytes) -> bool:
+    """Whether three components of a codestream come out as they are stored.
+
+    A stream that states a colour transform (COD), or has colours of fewer samples than
+    brightness (SIZ), is made RGB by its decoder.
+    """
+    size = data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    coding = data.find(b"\xff\x52", max(size, 0), 8192)
+    if size < 0 or coding < 0 or coding + 9 > len(data) or size + 51 > len(data):
+        return False
+    n_components = struct.unpack_from(">H", data, size + 40)[0]
+    steps = [data[size + 43 + 3 * i : size + 45 + 3 * i] for i in range(3)]
+    return n_components == 3 and len(set(steps)) == 1 and data[coding + 8] == 0
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import tifffile
 
@@ -17,11 +18,15 @@ from napari_hagmil.errors import HagmilError, SlideFormatError
 from napari_hagmil.slide.damage import damaged_tile, reason_of
 from napari_hagmil.slide.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.protocol import Address, Channel, Meter, Pixels, SlideFacts
-from napari_hagmil.slide.segments import check_scan, check_segment
+from napari_hagmil.slide.segments import check_scan, check_segment, jpeg2000_is_plain
 from napari_hagmil.slide.tiff_channels import tiff_channels
 from napari_hagmil.slide.tiff_guard import check_page_chain
 from napari_hagmil.slide.tiff_layout import Plane, TiffLayout, TiffLevel, tiff_layout
+from napari_hagmil.slide.tiff_rows import read_rows
 from napari_hagmil.slide.tiff_tags import VendorFacts, vendor_facts
+
+#: Aperio's JPEG 2000 whose components are YCbCr.
+_APERIO_YCBCR = 33003
 
 #: JPEGs are whole blocks: a tile of 250 px may hold 256.
 _BLOCK = 16
@@ -107,6 +112,8 @@ class TiffReader:
 
     def _decode(self, level: TiffLevel, plane: Plane, index: int, meter: Meter) -> Pixels | None:
         """Fetch and decode one tile of one plane, (h, w, c)."""
+        if plane.start is not None:
+            return self._rows(level, plane, index, meter)
         page, key = plane.page, plane.page.keyframe
         index += plane.first
         offset, n_bytes = page.dataoffsets[index], page.databytecounts[index]
@@ -123,10 +130,24 @@ class TiffReader:
         limit = rows + -rows % _BLOCK, columns + -columns % _BLOCK
         check_segment(data, level.grid.compression, limit, header=options.get("jpegheader") is None)
         pixels: Pixels = _decoded(key, data, index, options)
-        if options and options["jpegheader"] is None:
+        if int(key.compression) == _APERIO_YCBCR and jpeg2000_is_plain(data):
+            return _ycbcr_to_rgb(pixels)
+        if options:
             row, column = divmod(index - plane.first, level.grid.n_tiles[1])
             inside = level.grid.shape[0] - row * rows, level.grid.shape[1] - column * columns
             check_scan(data, pixels, inside, lambda d: _decoded(key, d, index, options))
+        return pixels
+
+    def _rows(self, level: TiffLevel, plane: Plane, index: int, meter: Meter) -> Pixels:
+        """Read a part of uncompressed rows, (h, w, c)."""
+        key, grid = plane.page.keyframe, level.grid
+        row, column = divmod(index, grid.n_tiles[1])
+        corner = row * grid.tile[0], column * grid.tile[1]
+        stored = key.dtype.newbyteorder(self._tiff.byteorder)
+        pixels = read_rows(
+            self._bytes, plane.start or 0, grid.shape, corner, (stored, plane.n_channels)
+        )
+        meter.add(pixels.nbytes)
         return pixels
 
 
@@ -134,6 +155,11 @@ def _decoded(page: Any, data: bytes, index: int, options: dict[str, Any]) -> Pix
     """Decode one tile to (h, w, c)."""
     pixels, _, shape = page.decode(data, index, **options)
     return np.asarray(pixels).reshape(shape[1:])
+
+
+def _ycbcr_to_rgb(pixels: Pixels) -> Pixels:
+    swapped = np.ascontiguousarray(pixels[..., [0, 2, 1]])  # as OpenCV wants them
+    return np.asarray(cv2.cvtColor(swapped, cv2.COLOR_YCrCb2RGB))
 
 
 def _facts(
@@ -164,7 +190,7 @@ def _facts(
 
 
 def _warnings(name: str, layout: TiffLayout) -> list[str]:
-    found = []
+    found = [f"{name} holds more than is shown: {what}" for what in layout.unseen]
     for i, level in enumerate(layout.levels):
         if level.grid.sparse:
             n_tiles = level.grid.n_tiles[0] * level.grid.n_tiles[1] * len(level.planes)

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from napari_hagmil.errors import SlideFormatError
+from napari_hagmil.slide.protocol import LevelGrid
 
 #: Pages of a file. Slides have tens, multiplexed ones hundreds.
 MAX_PAGES = 5000
@@ -21,6 +26,9 @@ MAX_SEGMENT_BYTES = 128 * 2**20
 
 #: Pixels on a side; slides reach 400,000.
 MAX_SIDE = 4_000_000
+
+#: Pixels of a level, and tiles that it is cut into: a canvas of 1,048,576² px in tiles of 256.
+MAX_PIXELS, MAX_TILES = 2**40, 2**24
 
 #: Tags of a page.
 _MAX_TAGS = 4096
@@ -126,6 +134,11 @@ def check_segments(
             f"{name} declares {shape[0]}×{shape[1]} pixels, more than any slide has "
             f"(at most {MAX_SIDE} on a side); export it again"
         )
+    if shape[0] * shape[1] > MAX_PIXELS:
+        raise SlideFormatError(
+            f"{name} declares {shape[0]}×{shape[1]} pixels, more than any slide has "
+            f"(at most {MAX_PIXELS / 1e9:.0f} gigapixels); export it again"
+        )
     n_bytes = segment[0] * segment[1] * pixel_bytes
     if n_bytes <= 0 or n_bytes > MAX_SEGMENT_BYTES:
         raise SlideFormatError(
@@ -133,8 +146,42 @@ def check_segments(
             f"above the limit of {MAX_SEGMENT_BYTES / 1e6:.0f} MB; "
             "convert it to tiles of 256 to 1024"
         )
+    n_tiles = -(-shape[0] // segment[0]) * -(-shape[1] // segment[1])
+    if n_tiles > MAX_TILES:
+        raise SlideFormatError(
+            f"{name} is cut into {n_tiles} tiles of {segment[0]}×{segment[1]} pixels, more than "
+            f"the limit of {MAX_TILES}; convert it to tiles of 256 to 1024"
+        )
     if counts[0] < counts[1]:
         raise SlideFormatError(
             f"{name} lists {counts[0]} tiles where its size needs {counts[1]}; "
             "copy or export it again"
         )
+
+
+def held_tiles(
+    tables: Iterable[tuple[Sequence[int], Sequence[int]]], grid: LevelGrid
+) -> tuple[int, NDArray[np.bool_] | None]:
+    """Tell which tiles a level lacks.
+
+    Parameters
+    ----------
+    tables : iterable of (offsets, byte counts)
+        By plane, an entry per tile of the grid.
+    grid : LevelGrid
+        The level.
+
+    Returns
+    -------
+    sparse : int
+        Tiles without bytes, of all planes together.
+    held : (rows, columns) bool array or None
+        Where all planes have bytes; None when none lacks any.
+    """
+    sparse, held = 0, np.ones(grid.n_tiles, bool)
+    for offsets, counts in tables:
+        if 0 in offsets or 0 in counts:
+            there = (np.asarray(offsets) != 0) & (np.asarray(counts) != 0)
+            sparse += there.size - int(np.count_nonzero(there))
+            held &= there.reshape(grid.n_tiles)
+    return sparse, held if sparse else None

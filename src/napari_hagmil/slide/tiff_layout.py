@@ -7,15 +7,16 @@ The only module that knows the shapes of tifffile's objects, over both of its ge
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.protocol import LevelGrid
-from napari_hagmil.slide.tiff_guard import check_segments
+from napari_hagmil.slide.tiff_guard import check_segments, held_tiles
+from napari_hagmil.slide.tiff_rows import PART, row_starts
 
 _JPEG = frozenset({6, 7, 34892, 33007})
 
@@ -34,8 +35,9 @@ _NAMES = {
     **dict.fromkeys(_JPEG, "JPEG"),
     **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
 }
-_KNOWN = {22610: "JPEG XR", 34887: "LERC", 50002: "JPEG XL", 34933: "PNG"}
+_KNOWN = {22610: "JPEG XR", 34934: "JPEG XR", 34887: "LERC", 50002: "JPEG XL", 34933: "PNG"}
 _GREY, _RGB, _YCBCR = (0, 1), 2, 6
+_PLANES = {"Z": "focal planes", "T": "time points"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,15 @@ class Plane:
         Index of its first tile in the page's table.
     n_channels : int
         That a decoded tile has.
+    start : int or None
+        Byte at which plain rows begin, which are read in parts (`tiff_rows`); None: tiles and
+        strips stand in the page's table.
     """
 
     page: Any
     first: int
     n_channels: int
+    start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,8 @@ class TiffLayout:
         Of the pixels.
     associated : tuple of str
         Names of the other pictures.
+    unseen : tuple of str
+        What else of the slide is not shown: "2 focal planes more".
     """
 
     levels: tuple[TiffLevel, ...]
@@ -88,6 +96,7 @@ class TiffLayout:
     n_channels: int
     dtype: np.dtype[Any]
     associated: tuple[str, ...]
+    unseen: tuple[str, ...]
 
 
 def tiff_layout(name: str, tiff: Any) -> TiffLayout:
@@ -127,7 +136,18 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
         3 if is_rgb else samples,
         np.dtype(main.dtype).newbyteorder("="),
         tuple((s.name or "other").lower() for s in others),
+        tuple(_unseen(main, others)),
     )
+
+
+def _unseen(main: Any, others: Sequence[Any]) -> Iterator[str]:
+    """Name planes beside the first, and other scans on the glass."""
+    for axis, size in zip(main.axes, main.shape, strict=True):
+        if axis not in "CYXS" and size > 1:
+            yield f"{size - 1} {_PLANES.get(axis, 'pictures of the same size')} more"
+    for series in others:
+        if len(series.levels) > 1:
+            yield "another scan of {}×{} pixels".format(*_yx(series))
 
 
 def _series(tiff: Any) -> list[Any]:
@@ -150,10 +170,10 @@ def _main_series(all_series: Sequence[Any]) -> Any:
 
 def _level_series(main: Any, all_series: Sequence[Any]) -> list[Any]:
     """Find the levels: those tifffile recognised, or tiled pages of the same shape, smaller."""
-    # Of an SVS that was exported without its thumbnail, tifffile takes a level for it.
-    if main.kind != "svs" and (
-        len(main.levels) > 1 or main.kind not in ("generic", "uniform", "shaped", "ome")
-    ):
+    # Of an SVS that was exported without its thumbnail, tifffile takes a level for it; of generic
+    # pyramids it knows only those that step evenly. Another image of an OME-TIFF is no level.
+    known = main.kind == "ome" and len(main.levels) > 1
+    if known or main.kind not in ("svs", "generic", "uniform", "shaped", "ome"):
         return list(main.levels)
     height, width = _yx(main)
     key = main.keyframe
@@ -205,31 +225,49 @@ def _first_pages(series: Any) -> list[Any]:
 def _level(name: str, series: Any) -> TiffLevel:
     key = series.keyframe
     _check_decodable(name, key)
+    pages = _present(name, _first_pages(series))
+    n_samples = int(key.samplesperpixel)
+    per_page, per_tile = (n_samples, 1) if int(key.planarconfig or 1) == 2 else (1, n_samples)
     shape = int(key.imagelength), int(key.imagewidth)
+    pixel_bytes = per_tile * key.dtype.itemsize
+    # The planes of a tile are decoded together.
+    all_bytes = pixel_bytes * len(pages) * per_page
+    starts = row_starts(pages, per_page, math.prod(shape) * pixel_bytes)
+    if starts is not None:
+        check_segments(name, shape, PART, all_bytes, (0, 0))
+        return _plain_rows(pages, per_tile, starts)
     if key.is_tiled:
         tile = int(key.tilelength), int(key.tilewidth)
     else:
         tile = min(int(key.rowsperstrip), shape[0]), shape[1]
-    apart = int(key.planarconfig or 1) == 2
-    n_samples = int(key.samplesperpixel)
-    per_tile = 1 if apart else n_samples
-    pages = _first_pages(series)
-    if any(page is None for page in pages):
-        raise SlideFormatError(f"{name} lacks pages that it announces; copy or export it again")
-    n_tiles = (
-        math.prod(-(-s // t) for s, t in zip(shape, tile, strict=True)) if min(tile) > 0 else 0
-    )
-    needed = n_tiles * (n_samples if apart else 1)
+    if min(*shape, *tile) < 1:
+        check_segments(name, shape, tile, all_bytes, (0, 0))  # which refuses it
+    grid = LevelGrid(shape, tile, compression_name(key))
+    n_tiles = math.prod(grid.n_tiles)
     listed = min(min(len(p.dataoffsets), len(p.databytecounts)) for p in pages)
-    check_segments(name, shape, tile, per_tile * key.dtype.itemsize, (listed, needed))
+    check_segments(name, shape, tile, all_bytes, (listed, n_tiles * per_page))
     key.decode  # noqa: B018  # compiled once, here: its first use is not thread-safe
     planes = tuple(
-        Plane(page, sample * n_tiles, per_tile)
-        for page in pages
-        for sample in range(n_samples if apart else 1)
+        Plane(page, sample * n_tiles, per_tile) for page in pages for sample in range(per_page)
     )
-    sparse = sum(1 for p in pages for n in p.databytecounts[:needed] if n == 0)
-    return TiffLevel(LevelGrid(shape, tile, compression_name(key), sparse), planes)
+    ranges = ((p.page, slice(p.first, p.first + n_tiles)) for p in planes)
+    sparse, held = held_tiles(((p.dataoffsets[at], p.databytecounts[at]) for p, at in ranges), grid)
+    return TiffLevel(replace(grid, sparse=sparse, held=held), planes)
+
+
+def _present(name: str, pages: list[Any]) -> list[Any]:
+    if any(page is None for page in pages):
+        raise SlideFormatError(f"{name} lacks pages that it announces; copy or export it again")
+    return pages
+
+
+def _plain_rows(pages: Sequence[Any], samples: int, starts: Sequence[int]) -> TiffLevel:
+    """Level whose rows stand one after the other, which is read in parts of any size."""
+    key, per_page = pages[0].keyframe, len(starts) // len(pages)
+    planes = (Plane(pages[i // per_page], 0, samples, start) for i, start in enumerate(starts))
+    shape = int(key.imagelength), int(key.imagewidth)
+    part = min(PART[0], shape[0]), min(PART[1], shape[1])
+    return TiffLevel(LevelGrid(shape, part, compression_name(key)), tuple(planes))
 
 
 def _check_decodable(name: str, page: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide.hatching import Box, hatch, scaled
-from napari_hagmil.slide.protocol import Pixels
+from napari_hagmil.slide.protocol import LevelGrid, Pixels
 from napari_hagmil.slide.resample import area_mean, blocks
 
 #: Long side of the coarsest level, px: a viewer reads it whole.
@@ -38,6 +38,8 @@ class _Source(Protocol):
         self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
     ) -> tuple[Pixels, list[Box]]: ...
 
+    @property
+    def background(self) -> int: ...
     @property
     def reader(self) -> Any: ...
 
@@ -102,7 +104,8 @@ class LevelArray:
     def __init__(self, slide: _Source, view: ViewLevel, kept: KeptLevels | None = None) -> None:
         self._slide, self._view = slide, view
         self._kept = kept if view.level == 0 and view.factor > 1 else None
-        rows, columns = slide.reader.facts.grids[view.level].shape
+        self._grid: LevelGrid = slide.reader.facts.grids[view.level]
+        rows, columns = self._grid.shape
         self._source = (rows, columns)
         f = view.factor
         self.shape = (-(-rows // f), -(-columns // f), slide.n_channels)
@@ -138,9 +141,11 @@ class LevelArray:
             # Cut at the edge, so that the last pixels average what is there and no background.
             bottom = min((y + rows.stop) * f, self._source[0])
             right = min((x + columns.stop) * f, self._source[1])
-            source, unread = self._slide.read_around(
-                self._view.level, (top, left), (bottom - top, right - left)
-            )
+            size = bottom - top, right - left
+            if not self._grid.holds((top, left), size):
+                out[rows, columns] = self._slide.background
+                continue
+            source, unread = self._slide.read_around(self._view.level, (top, left), size)
             block = area_mean(source, f)
             hatch(block, scaled(unread, 1 / f, 1 / f), (y + rows.start, x + columns.start))
             out[rows, columns] = block

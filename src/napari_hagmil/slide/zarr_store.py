@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
@@ -109,6 +110,23 @@ class GuardedStore(WrapperStore):  # type: ignore[misc]
                 if not path or key.startswith(path + "/"):
                     check(data, part)
         return buffer
+
+
+def local_keys(folder: Path, limit: int) -> list[str] | None:
+    """Names of all objects under a folder, with slashes; None when there are more than `limit`."""
+    keys: list[str] = []
+    waiting = [(folder, "")]
+    while waiting:
+        place, prefix = waiting.pop()
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if len(keys) + len(waiting) >= limit:
+                    return None
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((place / entry.name, f"{prefix}{entry.name}/"))
+                else:
+                    keys.append(prefix + entry.name)
+    return keys
 
 
 def open_store(path: Path) -> GuardedStore:
