@@ -25,6 +25,7 @@ OTSU_SHARE = 0.8
 
 #: Pixels of a mask; a whole glass of 26 × 76 mm has fewer at 8 µm.
 _MAX_RASTER = 2**25
+
 #: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
 #: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
 #: Otsu's threshold would pass over pale tissue.

@@ -1,7 +1,7 @@
 """What other decoders make of the bytes of a damaged tile.
 
-JPEG has no checksum, and a flipped bit decodes to something: that is what the file holds now. Whether
-it was decoded right can be told by asking another decoder than the package's.
+JPEG has no checksum, and a flipped bit decodes to something: that is what the file holds now.
+Whether it was decoded right can be told by asking another decoder than the package's.
 """
 
 from __future__ import annotations

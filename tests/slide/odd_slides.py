@@ -90,6 +90,20 @@ def svs(path: Path, pixels: Picture) -> list[Picture]:
     return levels
 
 
+def sparse_svs(path: Path, pixels: Picture) -> list[Picture]:
+    """Tiles that the scanner left out, as background does: neither bytes nor a place."""
+    levels = [level.copy() for level in svs(path, pixels)]
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tags = tiff.pages[0].tags
+        for name in ("TileOffsets", "TileByteCounts"):
+            values = list(tags[name].value)
+            values[:4], values[6] = [0] * 4, 0
+            tags[name].overwrite(tuple(values))
+    levels[0][:240] = 255
+    levels[0][240:480, 480:720] = 255
+    return levels
+
+
 def svs_2000(path: Path, pixels: Picture, kind: int = 33003) -> list[Picture]:
     """Aperio's lossy JPEG 2000 in 240-px tiles: YCbCr as it is stored, unless told otherwise."""
     pages, levels = [], []
@@ -223,7 +237,7 @@ def ndpi_above_4_gb(path: Path, pixels: Picture) -> list[Picture]:
 
 
 def scn_collection(path: Path, pixels: Picture) -> list[Picture]:
-    """Two pieces of tissue scanned apart, and a macro of the whole glass; the larger is the slide."""
+    """Two pieces of tissue scanned apart, the larger of them the slide; a macro of the glass."""
     large, small = made.halved(pixels, (1, 2, 4)), made.halved(pixels[:600, :500], (1, 2))
     made.write_scn(path, large, more=small)
     return large
@@ -237,8 +251,10 @@ def qptiff(path: Path, pixels: Picture) -> list[Picture]:
     pages: list[dict[str, Any]] = []
     for i, level in enumerate(levels):
         kind = "ReducedResolution" if i else "FullResolution"
-        for c in range(5):
-            pages.append(grey | _qpi(f"Opal {480 + 40 * c}", kind) | {"data": level[..., c].copy()})
+        pages += [
+            grey | _qpi(f"Opal {480 + 40 * c}", kind) | {"data": level[..., c].copy()}
+            for c in range(5)
+        ]
         if i == 0:
             pages.append({"data": pixels[::8, ::8].copy()} | _qpi("", "Thumbnail"))
     pages.append({"data": pixels[:100, :230].copy()} | _qpi("", "Overview"))
@@ -312,10 +328,139 @@ def picture(kind: str) -> Write:
     def write(path: Path, pixels: Picture) -> list[Picture]:
         image = Image.fromarray(pixels)
         image = image.convert(modes[kind]) if kind in modes else image
-        options = {"quality": 92} if path.suffix in (".jpg", ".jpeg") else {}
-        image.save(path, progressive=True, **options) if kind == "progressive" else image.save(
-            path, **options
-        )
+        options = {"quality": 92, "progressive": kind == "progressive"}
+        image.save(path, **(options if path.suffix == ".jpeg" else {}))
         return [np.asarray(Image.open(path).convert("RGB"))]
 
     return write
+
+
+def transparent_png(path: Path, pixels: Picture) -> list[Picture]:
+    """Cut out: black where nothing shows."""
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[:200], alpha[200:300] = 0, 128
+    shown = np.where(alpha[..., None] > 0, pixels, 0).astype(np.uint8)
+    path.write_bytes(imagecodecs.png_encode(np.dstack([shown, alpha])))
+    on_white = Image.new("RGBA", pixels.shape[1::-1], "white")
+    return [np.asarray(Image.alpha_composite(on_white, Image.open(path)).convert("RGB"))]
+
+
+def png_of_16_bits(path: Path, pixels: Picture) -> list[Picture]:
+    """The high bytes are what is shown."""
+    path.write_bytes(imagecodecs.png_encode(pixels.astype(np.uint16) * 256 + 77))
+    return [pixels]
+
+
+# -- what must be read, and what is refused -----------------------------------------------
+
+
+def channel(pixels: Picture) -> Picture:
+    """Grey."""
+    return pixels[..., 0]
+
+
+def apart(pixels: Picture) -> Picture:
+    """Planes, one after the other."""
+    return np.moveaxis(pixels, -1, 0)
+
+
+TILED = {"tile": (256, 256)}
+GREY = {"photometric": "minisblack"}
+
+#: Name → how it is written, and the largest difference from the reference that is explained (in
+#: rounding a colour transform).
+READ: dict[str, tuple[Write, int]] = {
+    "aperio.svs": (svs, 0),
+    "sparse.svs": (sparse_svs, 0),
+    "aperio-ycbcr.svs": (svs_2000, 1),
+    "aperio-rgb.svs": (svs_2000_rgb, 0),
+    "hamamatsu.ndpi": (ndpi, 0),
+    "above-4-gb.ndpi": (ndpi_above_4_gb, 0),
+    "collection.scn": (scn_collection, 0),
+    "multiplex.qptiff": (qptiff, 0),
+    "channels.ome.tif": (ome_channels, 0),
+    "big-endian.tif": (generic(byteorder=">", big=False), 0),
+    "big-endian-bigtiff.tif": (generic(byteorder=">"), 0),
+    "lzw.tif": (generic(compression="lzw", predictor=2), 0),
+    "zstd.tif": (generic(compression="zstd", predictor=2), 0),
+    "webp.tif": (generic(compression="webp", compressionargs={"lossless": True}), 0),
+    "packbits.tif": (generic(compression="packbits"), 0),
+    "lzma.tif": (generic(compression="lzma"), 0),
+    "jpeg-2000.tif": (generic(compression="jpeg2000"), 0),
+    "uncompressed.tif": (generic(compression=None), 0),
+    "steps-of-3-and-7.tif": (generic(steps=(1, 3, 7)), 0),
+    "step-of-5.tif": (generic(steps=(1, 5)), 0),
+    "tile-over-picture.tif": (generic(tile=(2048, 2048)), 0),
+    "small-tiles.tif": (generic(tile=(16, 16)), 0),
+    "oblong-tiles.tif": (generic(tile=(128, 512)), 0),
+    "planar.tif": (one_level(apart, planarconfig="separate", **TILED), 0),
+    "planar-predictor.tif": (
+        one_level(apart, planarconfig="separate", compression="zlib", predictor=2, **TILED),
+        0,
+    ),
+    "planar-strips.tif": (one_level(apart, planarconfig="separate", rowsperstrip=64), 0),
+    "one-strip.tif": (one_level(np.asarray), 0),
+    "one-strip-deflate.tif": (one_level(np.asarray, compression="zlib", predictor=2), 0),
+    "strips.tif": (one_level(np.asarray, compression="zlib", rowsperstrip=77), 0),
+    "grey-16.tif": (
+        one_level(lambda p: channel(p).astype(np.uint16) * 200, rowsperstrip=100, **GREY),
+        0,
+    ),
+    "grey-16-big-endian-lzw.tif": (
+        one_level(
+            lambda p: (channel(p).astype(np.uint16) * 257).astype(">u2"),
+            compression="lzw",
+            predictor=2,
+            **GREY,
+            **TILED,
+        ),
+        0,
+    ),
+    "float.tif": (
+        one_level(
+            lambda p: channel(p).astype(np.float32) / 255,
+            compression="zlib",
+            predictor=3,
+            **GREY,
+            **TILED,
+        ),
+        0,
+    ),
+    "rgb-16.tif": (one_level(lambda p: p.astype(np.uint16) * 257, compression="zlib", **TILED), 0),
+    "plain.png": (picture("rgb"), 0),
+    "grey.png": (picture("grey"), 0),
+    "palette.png": (picture("palette"), 0),
+    "bit.png": (picture("bit"), 0),
+    "grey-alpha.png": (picture("grey-alpha"), 0),
+    "transparent.png": (transparent_png, 1),
+    "16-bit.png": (png_of_16_bits, 0),
+    "plain.jpeg": (picture("rgb"), 0),
+    "grey.jpeg": (picture("grey"), 0),
+    "progressive.jpeg": (picture("progressive"), 0),
+}
+
+
+def cmyk(path: Path, pixels: Picture) -> list[Picture]:
+    """As printers want it."""
+    Image.fromarray(pixels).convert("CMYK").save(path)
+    return []
+
+
+#: Name → how it is written, and what the one sentence says.
+REFUSED: dict[str, tuple[Write, str]] = {
+    "jpeg-xl.tif": (generic(compression="jpegxl"), "JPEG XL, which is not decoded here"),
+    "jpeg-xr.tif": (generic(compression="jpegxr"), "JPEG XR, which is not decoded here"),
+    "png.tif": (generic(compression="png"), "PNG, which is not decoded here"),
+    "palette.tif": (
+        one_level(channel, photometric="palette", colormap=np.zeros((3, 256), np.uint16), **TILED),
+        "colours as TIFF photometric 3",
+    ),
+    "cmyk.tif": (
+        one_level(lambda p: np.dstack([p, p[..., :1]]), photometric="separated", **TILED),
+        "colours as TIFF photometric 5",
+    ),
+    "lab.tif": (one_level(np.asarray, photometric="cielab"), "colours as TIFF photometric 8"),
+    "bits.tif": (one_level(lambda p: channel(p) > 200, **GREY), "has pixels of 1 bits"),
+    "signed.tif": (one_level(lambda p: channel(p).astype(np.int16), **GREY), "(int16)"),
+    "cmyk.jpeg": (cmyk, "is a JPEG of 4 colours"),
+}

@@ -88,7 +88,7 @@ class TiffLayout:
     associated : tuple of str
         Names of the other pictures.
     unseen : tuple of str
-        What else of the slide is not shown: "2 focal planes more".
+        What else of the slide is not shown: "2 more focal planes".
     """
 
     levels: tuple[TiffLevel, ...]
@@ -144,7 +144,7 @@ def _unseen(main: Any, others: Sequence[Any]) -> Iterator[str]:
     """Name planes beside the first, and other scans on the glass."""
     for axis, size in zip(main.axes, main.shape, strict=True):
         if axis not in "CYXS" and size > 1:
-            yield f"{size - 1} {_PLANES.get(axis, 'pictures of the same size')} more"
+            yield f"{size - 1} more {_PLANES.get(axis, 'pictures of the same size')}"
     for series in others:
         if len(series.levels) > 1:
             yield "another scan of {}×{} pixels".format(*_yx(series))
