@@ -116,6 +116,36 @@ def test_a_slide_whose_tiles_do_not_decode_fails_at_the_first_read(
     assert not out.exists()
 
 
+def test_damaged_places_are_unread_in_the_table_the_result_and_the_warning(
+    phantom, scratch_bundle, tmp_path, capsys
+):
+    import pyarrow.parquet as pq
+    import tifffile
+
+    path, out = tmp_path / "damaged.tiff", tmp_path / "out"
+    data = bytearray(phantom.read_bytes())
+    with tifffile.TiffFile(phantom) as tiff:
+        # A band across the slide at every level: no finer level can stand in.
+        for level in tiff.series[0].levels:
+            page = level.keyframe
+            columns = -(-page.imagewidth // page.tilewidth)
+            rows = -(-page.imagelength // page.tilelength)
+            for i in range(rows // 3 * columns, -(-2 * rows // 3) * columns):
+                offset, n_bytes = page.dataoffsets[i], page.databytecounts[i]
+                data[offset : offset + n_bytes] = bytes(n_bytes)
+    path.write_bytes(data)
+    call = ["analyze", str(path), "--out", str(out), "--model", str(scratch_bundle)]
+    assert main(call) == 0
+    result = json.loads((out / "result.json").read_text())
+    rows = pq.read_table(out / "nodes.parquet").to_pylist()
+    unread = [row for row in rows if row["status"] == "unread"]
+    assert len(unread) == sum(stage["unread"] for stage in result["stages"]) > 0
+    height = result["slide"]["height"]
+    assert all(height / 3 - 2048 < row["y"] < 2 * height / 3 + 2048 for row in unread)
+    assert any(row["status"] != "unread" for row in rows)
+    assert f"{len(unread)} places could not be read" in capsys.readouterr().out
+
+
 def test_a_slide_without_pixel_size_wants_mpp(slides_dir, scratch_bundle, tmp_path, capsys):
     slide, out = slides_dir / "histoprep-slide.jpeg", tmp_path / "out"
     call = ["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)]

@@ -8,18 +8,24 @@ import shutil
 import struct
 import tracemalloc
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import imagecodecs
+import numcodecs
 import numpy as np
+import odd_slides
 import pytest
 import tifffile
+import zarr
 
 from napari_hagmil.cli import main
 from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
 from napari_hagmil.slide import (
     check_slide,
+    image,
     open_slide,
     read_patches,
     read_region,
@@ -47,6 +53,17 @@ def refusal(path: Path) -> str:
     assert "\n" not in text
     assert not text.endswith(".")
     return text
+
+
+@contextlib.contextmanager
+def at_most(n_bytes: float) -> Iterator[None]:
+    """Fail when more is allocated than that."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < n_bytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -286,12 +303,8 @@ def test_a_stream_that_swells_beyond_its_tile_stays_small(tmp_path: Path, code: 
         photometric="rgb",
         metadata=None,
     )
-    tracemalloc.start()
-    with open_slide(path) as slide, contextlib.suppress(SlideReadError):
+    with at_most(10e6), open_slide(path) as slide, contextlib.suppress(SlideReadError):
         slide.read(0, (0, 0), (64, 64))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 10_000_000
 
 
 def test_a_chain_of_pages_that_loops_is_refused(tiny: Path) -> None:
@@ -466,3 +479,179 @@ def test_info_checks_a_slide_on_demand(pyramid, tmp_path, capsys) -> None:
     assert json.loads(said.out)["levels"][0]["tiles"]["unread"] == 1
     assert "one.tif has 1 tiles that cannot be decoded" in said.err
     assert len(said.err.strip().splitlines()) == 1
+
+
+# -- what only claims to be large ------------------------------------------------------------
+
+
+def huge_zarr(path: Path, version: int, side: int = 10**6) -> Path:
+    """A canvas of a terapixel, of which one corner and the middle are stored."""
+    array = zarr.create_array(
+        path, shape=(side, side, 3), chunks=(256, 256, 3), dtype="u1", zarr_format=version
+    )
+    array[256:512, 512:768] = 90
+    array[side // 2 : side // 2 + 256, side // 2 : side // 2 + 256] = 60
+    return path
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_empty_canvas_of_a_terapixel_is_shown_and_takes_no_memory(tmp_path, version) -> None:
+    path = huge_zarr(tmp_path / "huge.zarr", version)
+    with at_most(300e6), open_slide(path) as slide:
+        coarsest = slide.view_levels()[-1]
+        counts = check_slide(slide)[0]
+        small = read_scaled(slide, Region(0, 0, 8192, 8192), (64, 64))
+        np.testing.assert_array_equal(slide.read(0, (250, 500), (20, 300))[6:, 12:268], 90)
+        assert any("15264644 of 15264649" in warning for warning in slide.warnings)
+        assert slide.tile_status((0, 9, 9)) == "absent"
+    assert counts == {"read": 5, "absent": 15264644, "unread": 0}
+    assert (coarsest[-100:] == 255).all()
+    assert (coarsest[0, 1] < 255).all()
+    assert (small[2:4, 4:6] == 90).all()
+
+
+def test_a_large_tiff_without_tiles_is_shown_as_background(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.tif"
+    side = 20_000
+    n_tiles = (-(-side // 256)) ** 2
+    tiles = iter([zlib.compress(np.full((256, 256, 3), 70, np.uint8)), *[b""] * (n_tiles - 1)])
+    tifffile.imwrite(
+        path,
+        tiles,
+        shape=(side, side, 3),
+        dtype=np.uint8,
+        tile=(256, 256),
+        compression="zlib",
+        photometric="rgb",
+        metadata=None,
+    )
+    with open_slide(path) as slide:
+        coarsest = slide.view_levels()[-1]
+        assert slide.tiles_read == 1  # the last level reads what is there, and nothing else
+        assert check_slide(slide)[0] == {"read": 1, "absent": n_tiles - 1, "unread": 0}
+        assert any(f"{n_tiles - 1} of {n_tiles} tiles" in warning for warning in slide.warnings)
+    assert (coarsest[:8, :8] == 70).all()
+    assert (coarsest[20:] == 255).all()
+
+
+def png_that_claims(path: Path, side: int, colour: int, depth: int) -> Path:
+    path.write_bytes(imagecodecs.png_encode(np.zeros((16, 16, 3), np.uint8)))
+    data = bytearray(path.read_bytes())
+    data[16:26] = struct.pack(">IIBB", side, side, depth, colour)
+    data[29:33] = struct.pack(">I", zlib.crc32(bytes(data[12:29])))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("colour", "depth", "side"), [(2, 8, 11_600), (6, 8, 10_100), (2, 16, 8200)]
+)
+def test_a_plain_picture_is_refused_by_the_bytes_it_would_take(
+    tmp_path, colour, depth, side
+) -> None:
+    path = png_that_claims(tmp_path / "large.png", side, colour, depth)
+    assert "too many to be decoded at once" in refusal(path)
+    # Just below the limit it is tried, and found to hold less than it claims.
+    path = png_that_claims(tmp_path / "less.png", side - 300, colour, depth)
+    assert "cannot be decoded" in refusal(path)
+
+
+def test_a_progressive_jpeg_takes_more_and_may_be_less_large(tmp_path: Path) -> None:
+    frame = np.zeros((64, 64, 3), np.uint8)
+    for progressive, side, refused in ((False, 8000, False), (True, 8000, True)):
+        ok, encoded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_PROGRESSIVE, int(progressive)])
+        assert ok
+        data = bytearray(encoded.tobytes())
+        at = data.index(b"\xff\xc2" if progressive else b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", side, side)
+        path = tmp_path / f"{progressive}.jpg"
+        path.write_bytes(data)
+        if refused:
+            assert "too many to be decoded at once (576 MB" in refusal(path)
+        else:
+            open_slide(path).close()
+
+
+def test_a_jpeg_of_endless_scans_is_not_decoded(tmp_path: Path) -> None:
+    _, encoded = cv2.imencode(
+        ".jpg", np.zeros((64, 64, 3), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    )
+    data = encoded.tobytes()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    path = tmp_path / "scans.jpg"
+    path.write_bytes(data[:-2] + scan * 1000 + data[-2:])
+    assert "scans where at most 64 are read" in refusal(path)
+
+
+def test_a_picture_that_cannot_be_decoded_is_tried_once(slides_dir, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "cut.jpeg"
+    data = (slides_dir / "histoprep-slide.jpeg").read_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    calls = []
+    decode = image._decoded_jpeg
+    monkeypatch.setattr(image, "_decoded_jpeg", lambda d: calls.append(1) or decode(d))
+    with open_slide(path) as slide:
+        assert check_slide(slide)[0] == {"read": 0, "absent": 0, "unread": 9}
+        assert is_hatched(slide.view_levels()[-1])
+        assert all("it is cut short" in said for said in slide.unreadable.values())
+    assert len(calls) == 2  # once, and once more to know that the scan has stopped
+
+
+def test_a_blosc_chunk_that_is_cut_short_is_unread(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8)
+    zarr.create_array(
+        tmp_path / "a.zarr",
+        data=pixels,
+        chunks=(128, 128, 3),
+        compressors=numcodecs.Blosc(),
+        zarr_format=2,
+    )
+    chunk = tmp_path / "a.zarr/0.1.0"
+    chunk.write_bytes(chunk.read_bytes()[:-500])
+    with open_slide(tmp_path / "a.zarr") as slide:
+        assert check_slide(slide)[0] == {"read": 3, "absent": 0, "unread": 1}
+        assert "it is cut short" in slide.unreadable[0, 0, 1]
+
+
+def test_a_strip_of_an_ndpi_that_stops_is_unread(he_pixels: np.ndarray, tmp_path: Path) -> None:
+    path = tmp_path / "a.ndpi"
+    expected = odd_slides.ndpi(path, he_pixels[700:1300, 500:1100])[0]
+    with open_slide(path) as slide:
+        page = slide.reader._levels[0].planes[0].page
+        offset, n_bytes = page.dataoffsets[20], page.databytecounts[20]
+    data = bytearray(path.read_bytes())
+    strip = data[offset : offset + n_bytes]
+    # Its scan ends halfway, and its restart marker stands where it stood.
+    half = n_bytes // 2
+    stopped = strip[:half] + b"\xff\xd9" + bytes(n_bytes - half - 4) + strip[-2:]
+    data[offset : offset + n_bytes] = stopped
+    path.write_bytes(data)
+    with open_slide(path) as slide:
+        counts = check_slide(slide)[0]
+        assert counts["unread"] == 1
+        columns = slide.reader.facts.grids[0].n_tiles[1]
+        assert list(slide.unreadable) == [(0, *divmod(20, columns))]
+        np.testing.assert_array_equal(slide.read(0, (100, 0), (200, 500)), expected[100:300, :500])
+
+
+def test_plain_rows_beyond_the_end_of_the_file_are_unread(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", metadata=None)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[: len(data) // 2])
+    with open_slide(tmp_path / "a.tif") as slide:
+        np.testing.assert_array_equal(slide.read(0, (7, 9), (240, 1400)), pixels[7:247, 9:1409])
+        assert check_slide(slide)[0] == {"read": 2, "absent": 0, "unread": 6}
+
+
+def test_one_strip_of_gigabytes_is_read_in_parts(tmp_path: Path) -> None:
+    side = 30_000
+    path = tmp_path / "sparse-on-disk.tif"
+    tifffile.imwrite(path, shape=(side, side, 3), dtype=np.uint8, photometric="rgb", metadata=None)
+    patch = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    memory = tifffile.memmap(path, mode="r+")
+    memory[20_001:20_301, 11_111:11_511] = patch
+    memory.flush()
+    del memory
+    with at_most(50e6), open_slide(path) as slide:
+        np.testing.assert_array_equal(slide.read(0, (20_001, 11_111), (300, 400)), patch)

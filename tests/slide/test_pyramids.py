@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from napari_hagmil.errors import CancelledError, OutputError, SlideReadError
 from napari_hagmil.slide import (
     TiffStyle,
     cached_pyramids,
+    check_slide,
     clear_cache,
     make_pyramid,
     open_slide,
@@ -159,6 +163,34 @@ def test_the_verb_says_what_it_wrote(one_level, tmp_path, capsys) -> None:
     assert answer["levels"] == [list(shape) for shape in SHAPES]
     assert main(["pyramid", str(one_level), str(out)]) == 1
     assert "stands there already" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.tiff", "a.zarr"])
+@pytest.mark.parametrize("source", ["histoprep-slide.jpeg", "CMU-1-Small-Region.svs"])
+def test_a_kill_in_the_middle_leaves_nothing_half_written(slides_dir, tmp_path, name, source):
+    out = tmp_path / name
+    program = (
+        "import os, signal, sys\n"
+        "from napari_hagmil.slide import make_pyramid\n"
+        "def kill(share):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "make_pyramid(sys.argv[1], sys.argv[2], mpp=0.5, on_progress=kill)\n"
+    )
+    call = [sys.executable, "-c", program, str(slides_dir / source), str(out)]
+    assert subprocess.run(call, check=False).returncode == -signal.SIGKILL
+    assert not out.exists()
+    # The draft that is left goes when the same is written again.
+    (draft,) = tmp_path.iterdir()
+    os.utime(draft, (1e9, 1e9))
+    shares: list[float] = []
+    make_pyramid(slides_dir / source, out, mpp=0.5, on_progress=shares.append)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert shares[-1] == 1
+    with open_slide(out) as slide, open_slide(slides_dir / source) as before:
+        assert slide.shape == before.shape
+        assert len(slide.levels) == 3
+        assert check_slide(slide)[0]["unread"] == 0
 
 
 # -- kept ---------------------------------------------------------------------------------

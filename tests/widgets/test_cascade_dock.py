@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QLabel
 
 from napari_hagmil.widgets.cascade_dock import CascadeDock
 
@@ -194,6 +195,22 @@ def test_a_slide_without_pixel_size_is_asked_for_it(dock, viewer, slides_dir, tm
     assert dock.session.slide.mpp == 0.5
     assert "from: you" in dock.slide_panel.facts.text()
     assert viewer.layers[0].scale.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("name", ["CMU-1-wrong-mpp.jpeg.tiff", "openslide-python-boxes.tiff"])
+def test_an_implausible_pixel_size_is_named_and_asked_for(
+    dock, slides_dir, tmp_path, wait_until, name
+):
+    open_slide(dock, shutil.copy(slides_dir / name, tmp_path), wait_until)
+    assert dock.session.slide.mpp is None
+    assert dock.slide_panel.mpp_row.isVisibleTo(dock)
+    said = " ".join(label.text() for label in dock.slide_panel.findChildren(QLabel))
+    assert "states a pixel size of" in said
+    assert "outside the plausible" in said
+    dock.slide_panel.mpp_input.setValue(0.499)
+    click(dock.slide_panel.mpp_button)
+    wait_until(lambda: not dock._work.busy)
+    assert dock.session.slide.mpp == 0.499
 
 
 def test_slides_with_and_without_pixel_size_can_follow_each_other(

@@ -20,7 +20,7 @@ from napari_hagmil.export.result_json import result_document
 from napari_hagmil.geometry import Region, magnification_label
 from napari_hagmil.models import load_bundle
 from napari_hagmil.pipeline import Options, analyze_slide
-from napari_hagmil.slide import Slide, open_slide, read_region
+from napari_hagmil.slide import Slide, open_slide, read_scaled
 from napari_hagmil.tissue import TissueMask, tissue_from_polygons
 
 #: Long side of the overview, px, and side of a region's picture.
@@ -108,11 +108,12 @@ def _tissue(path: Path, slide: Slide) -> TissueMask:
 
 
 def _overview(slide: Slide) -> Thumbnail:
-    """The whole slide, small."""
+    """The whole slide, small; what cannot be read is hatched."""
     height, width = slide.shape
     downsample = max(1.0, max(height, width) / _OVERVIEW)
-    mpp = slide.require_mpp() * downsample
-    return Thumbnail(read_region(slide, Region(0, 0, height, width), mpp=mpp), downsample)
+    shape = max(1, round(height / downsample)), max(1, round(width / downsample))
+    whole = Region(0, 0, height, width)
+    return Thumbnail(read_scaled(slide, whole, shape, mark_unreadable=True), downsample)
 
 
 def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
@@ -120,5 +121,5 @@ def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
     y0, x0, y1, x1 = region.bounds
     side = int(np.ceil(1.2 * max(y1 - y0, x1 - x0, _PICTURE)))
     top, left = int((y0 + y1 - side) / 2), int((x0 + x1 - side) / 2)
-    mpp = slide.require_mpp() * side / _PICTURE
-    return read_region(slide, Region(top, left, side, side), mpp=mpp)
+    place = Region(top, left, side, side)
+    return read_scaled(slide, place, (_PICTURE, _PICTURE), mark_unreadable=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from napari_hagmil.slide.tiff_writer import TiffStyle, write_tiff
 
 #: Long side of the coarsest level that is written, px.
 SMALLEST = 1024
+
+_DAY = 86_400.0
 
 _TIFF_SUFFIXES, _COMPRESSIONS = (".tif", ".tiff"), ("jpeg", "deflate", "zstd")
 
@@ -62,8 +67,9 @@ def make_pyramid(
             return make_pyramid(slide, path, style=style, on_progress=on_progress)
     _check_channels(source, path)
     factors = halvings(source.shape, SMALLEST)
+    _remove_old_drafts(path)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=_draft(path), dir=path.parent) as folder:
             draft = Path(folder) / path.name
             if path.suffix.lower() in _TIFF_SUFFIXES:
                 write_tiff(draft, source, factors, style, on_progress)
@@ -79,6 +85,18 @@ def make_pyramid(
             f"{path.name} cannot be written ({error.strerror or error}); choose another folder"
         ) from error
     return tuple((-(-source.shape[0] // f), -(-source.shape[1] // f)) for f in factors)
+
+
+def _draft(path: Path) -> str:
+    """How the hidden folders begin in which `path` is written."""
+    return f".{path.name}.draft-"
+
+
+def _remove_old_drafts(path: Path) -> None:
+    """Remove what a program that was killed has left; a day old, so that none is at work."""
+    for draft in path.parent.glob(f"{glob.escape(_draft(path))}*"):
+        if time.time() - draft.stat().st_mtime >= _DAY:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def halvings(shape: tuple[int, int], smallest: int) -> tuple[int, ...]:

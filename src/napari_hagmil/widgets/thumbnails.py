@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import Region
 from napari_hagmil.review import Outline, ReviewRegion
-from napari_hagmil.slide import Slide, read_region
+from napari_hagmil.slide import Slide, read_scaled
 from napari_hagmil.widgets.work import Background
 
 #: Side of a thumbnail, px.
@@ -79,19 +78,16 @@ class Thumbnails(QObject):  # type: ignore[misc]
 
 
 def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.uint8]:
-    """A square around an outline, (side, side, 3); grey where it cannot be read."""
+    """A square around an outline, (side, side, 3); hatched where it cannot be read."""
     corners = np.asarray(polygon)
     (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
     reach = max(y1 - y0, x1 - x0, float(side)) * (1 + 2 * _MARGIN)
     top, left = (y0 + y1 - reach) / 2, (x0 + x1 - reach) / 2
     place = Region(round(top), round(left), max(round(reach), 1), max(round(reach), 1))
-    try:
-        pixels = read_region(slide, place, mpp=(slide.mpp or 1.0) * place.height / side)
-    except HagmilError:
-        return np.full((side, side, 3), 128, np.uint8)
+    pixels = read_scaled(slide, place, (side, side), mark_unreadable=True)
     if pixels.shape[2] < 3:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)
-    return np.ascontiguousarray(pixels[:side, :side, :3], dtype=np.uint8)
+    return np.ascontiguousarray(pixels[..., :3], dtype=np.uint8)
 
 
 def pixmap(pixels: NDArray[np.uint8]) -> QPixmap:
