@@ -22,10 +22,6 @@ from napari_hagmil.slide.region import read_scaled
 
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
-
-#: Pixels of a mask; a whole glass of 26 × 76 mm has fewer at 8 µm.
-_MAX_RASTER = 2**25
-
 #: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
 #: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
 #: Otsu's threshold would pass over pale tissue.
@@ -105,8 +101,9 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
             f"{slide.name} is not an RGB brightfield slide, so tissue is not found by its stain; "
             "give a mask or an outline"
         )
-    canvas = math.sqrt(math.prod(slide.shape) / _MAX_RASTER)
-    downsample = max(1.0, mpp / slide.require_mpp(), canvas)
+    # A whole glass of 26 × 76 mm has fewer pixels at 8 µm than this.
+    coarse = math.sqrt(math.prod(slide.shape) / 2**25)
+    downsample = max(1.0, mpp / slide.require_mpp(), coarse)
     image = _raster(slide, downsample)
     unread = _unread(slide, image.shape[:2], downsample)
     found, thresholds = tissue_of_image(
