@@ -101,9 +101,8 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
             f"{slide.name} is not an RGB brightfield slide, so tissue is not found by its stain; "
             "give a mask or an outline"
         )
-    # A whole glass of 26 × 76 mm has fewer pixels at 8 µm than this.
-    coarse = math.sqrt(math.prod(slide.shape) / 2**25)
-    downsample = max(1.0, mpp / slide.require_mpp(), coarse)
+    largest = math.sqrt(math.prod(slide.shape) / 2**25)  # a whole glass has fewer at 8 µm
+    downsample = max(1.0, mpp / slide.require_mpp(), largest)
     image = _raster(slide, downsample)
     unread = _unread(slide, image.shape[:2], downsample)
     found, thresholds = tissue_of_image(
