@@ -44,14 +44,29 @@ def read_rings(path: str | Path) -> list[list[Ring]]:
     features that QuPath writes on request.
     """
     path = Path(path)
+    return [_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name)]
+
+
+def read_json(path: Path) -> Any:
+    """Read a GeoJSON file as it stands.
+
+    Raises
+    ------
+    AnnotationError
+        When it cannot be read.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
         raise AnnotationError(
             f"{path.name} must be a readable GeoJSON file ({reason}); export it again as GeoJSON"
         ) from error
-    return [_rings(polygon, path.name) for polygon in _polygons(content, path.name)]
+
+
+def polygons_of(geometry: Any, name: str) -> list[Ring]:
+    """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`."""
+    return [_join(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
 
 
 def _polygons(item: Any, name: str) -> Iterator[list[Any]]:

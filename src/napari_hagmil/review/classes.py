@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -42,6 +43,22 @@ def class_named(classes: tuple[PathClass, ...], name: str) -> PathClass:
         if one.name == name:
             return one
     return PathClass(name, UNCLASSIFIED.color)
+
+
+def class_list(classes: tuple[PathClass, ...]) -> str:
+    """Classes as people can write them: ``"Mitosis #cc79a7; Gland #009e73"``."""
+    named = ((one.name.replace(";", ","), *one.color) for one in classes)
+    return "; ".join("{} #{:02x}{:02x}{:02x}".format(*one) for one in named)
+
+
+def classes_in(text: str) -> tuple[PathClass, ...]:
+    """Classes of a list as `class_list` writes it; what is none is passed by."""
+    found: tuple[PathClass, ...] = ()
+    for name, color in re.findall(r"\s*([^;]*?)\s*#([0-9a-fA-F]{6})\s*(?:;|$)", text):
+        if name:
+            red, green, blue = bytes.fromhex(color)
+            found = with_class(found, PathClass(name, (red, green, blue)))
+    return found
 
 
 def with_class(classes: tuple[PathClass, ...], new: PathClass) -> tuple[PathClass, ...]:

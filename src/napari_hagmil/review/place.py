@@ -36,7 +36,9 @@ class Shelf:
     earlier: tuple[Path, ...]
 
 
-def shelf_of(slide: Path, fingerprint: str, *, user_folder: Path | None = None) -> Shelf:
+def shelf_of(
+    slide: Path, fingerprint: str, *, user_folder: Path | None = None, beside_slide: bool = True
+) -> Shelf:
     """Look for the journals of a slide, and choose where to write.
 
     Parameters
@@ -47,13 +49,15 @@ def shelf_of(slide: Path, fingerprint: str, *, user_folder: Path | None = None) 
         Of its content: a journal belongs to bytes, not to a name.
     user_folder : Path, optional
         Used where the slide's own folder cannot be written; by default the user's data.
+    beside_slide : bool
+        Whether to write beside the slide, where that can be written.
     """
     slide = slide.resolve()
     elsewhere = user_folder or user_data_path("napari-hagmil", appauthor=False) / "reviews"
     beside = slide.with_name(slide.name + SUFFIX)
     # The folder's name tells slides of one name apart, and says no more than needed.
     own = elsewhere / (hashlib.sha256(str(slide).encode()).hexdigest()[:24] + SUFFIX)
-    folder = beside if _writable(beside) else own
+    folder = beside if beside_slide and _writable(beside) else own
     name = fingerprint + JOURNAL
     places = [folder / name, beside / name, own / name]
     places += [one / name for one in _orphans(slide)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -80,6 +81,7 @@ class Session:
         self.slide: Slide | None = None
         self.sitting: Sitting | None = None
         self.state: State = "empty"
+        self.open_review: Callable[[Path, str], Sitting] = open_sitting
         self.model_name = "demo"
         self.device = "auto"
         self.budget: tuple[int, ...] | None = None
@@ -108,7 +110,7 @@ class Session:
         self._ready.forget()
         self._forget()
         self._leave()
-        self.sitting = open_sitting(slide.path, slide.fingerprint)
+        self.sitting = self.open_review(slide.path, slide.fingerprint)
         self.sitting.changed.connect(self._pass_on)
         if before is not None and before is not slide:
             before.close()

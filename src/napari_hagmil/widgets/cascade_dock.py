@@ -15,6 +15,7 @@ from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.camera import PRESETS
 from napari_hagmil.widgets.cascade_tab import CascadeTab
 from napari_hagmil.widgets.desk import Desk
+from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, bind
 from napari_hagmil.widgets.overlay import Overlay
 from napari_hagmil.widgets.review_desk import review_desk_of
@@ -58,6 +59,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self._lay_out()
         self._connect()
         self._unbind = bind(napari_viewer, self._key_actions())
+        leave_with_escape(self)
         # A window that is closed in the middle of a run should not wait for the run's end.
         QApplication.instance().aboutToQuit.connect(self.session.cancel)
         self._adopt_from_viewer()
@@ -76,10 +78,14 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:  # noqa: N802
-        """Open the first file that was dropped."""
+        """Open the first file that was dropped; GeoJSON comes into the review of the slide."""
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
+        if not paths:
+            return
+        event.acceptProposedAction()
+        if Path(paths[0]).suffix.lower() in (".geojson", ".json"):
+            self.slide.slide_panel.show_error(self.review.import_annotations(paths[0]))
+        else:
             self.open(paths[0])
 
     def run(self) -> None:
@@ -150,7 +156,14 @@ class CascadeDock(QWidget):  # type: ignore[misc]
             "follow": lambda: self.steer.follow_at(self.why.place),
             "leave_out": lambda: self.steer.leave_out_at(self.why.place),
             "second_look": self.steer.second_look,
+            "set_pins": self.steer.layers.set_pins,
+            "draw_place": self.steer.layers.draw_place,
+            "tissue_brush": partial(self.slide.take_tool, "paint"),
+            "tissue_polygon": partial(self.slide.take_tool, "polygon"),
+            "tissue_eraser": partial(self.slide.take_tool, "erase"),
         }
+        for name in ("slide", "cascade", "why", "steer"):
+            actions[f"tab_{name}"] = partial(go_to_tab, self.tabs, getattr(self, name))
         for name, preset in zip(_PRESET_KEYS, PRESETS, strict=True):
             actions[name] = partial(self.slide.look_at, preset)
         return {HAGMIL_KEYS[name]: action for name, action in actions.items()}

@@ -102,6 +102,7 @@ class CascadeTab(Page):
     def close_work(self) -> None:
         """Wait for what runs beside the one worker."""
         self._rest.stop()
+        self.findings.close_work()
         self._choices.wait()
 
     def _connect_panels(self) -> None:

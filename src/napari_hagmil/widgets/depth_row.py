@@ -9,7 +9,8 @@ from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
 
 from napari_hagmil.cascade import Stage
-from napari_hagmil.plugin.layers import ATTENTION_OPACITY, BRANCH_COLORS
+from napari_hagmil.plugin.layers import BRANCH_COLORS
+from napari_hagmil.widgets.preferences import opacity_wished
 from napari_hagmil.widgets.style import QUIET_COLOR, duration, percent
 
 #: Okabe and Ito's colours, which colour-blind people can tell apart; readable on dark grey.
@@ -93,14 +94,15 @@ class DepthRow(QWidget):  # type: ignore[misc]
         super().__init__()
         self.box, self.counts, self.verdict = QCheckBox(), QLabel(), QLabel()
         self.bar = ProbabilityBar()
-        self.opacity = _slider(100, round(100 * ATTENTION_OPACITY), "Opacity of the attention")
+        self.opacity = _slider(100, round(100 * opacity_wished()), "Opacity of the attention")
         self.threshold = _slider(99, 0, "Leave the slide clear below this percentile of attention")
         self.above = QLabel("all")
         self._color = BRANCH_COLORS[depth % len(BRANCH_COLORS)]
         self._lay_out()
         self.box.setChecked(True)
         self.box.toggled.connect(self.shown)
-        self.opacity.valueChanged.connect(lambda v: self.opacity_changed.emit(v / 100))
+        self._opacity_set = False
+        self.opacity.valueChanged.connect(self._opacity_moved)
         self.threshold.valueChanged.connect(self._threshold_moved)
 
     def tell(self, says: DepthSays) -> None:
@@ -117,6 +119,17 @@ class DepthRow(QWidget):  # type: ignore[misc]
         )
         self.verdict.setText(says.verdict)
         self.bar.show_shares(tuple(map(float, stage.probabilities)), says.classes)
+
+    def show_opacity(self, opacity: float) -> None:
+        """Another opacity is preferred; what was set by hand stays."""
+        if not self._opacity_set:
+            blocked = self.opacity.blockSignals(True)
+            self.opacity.setValue(round(100 * opacity))
+            self.opacity.blockSignals(blocked)
+
+    def _opacity_moved(self, value: int) -> None:
+        self._opacity_set = True
+        self.opacity_changed.emit(value / 100)
 
     def _lay_out(self) -> None:
         self.counts.setTextFormat(Qt.TextFormat.RichText)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
+    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLabel,
@@ -67,6 +69,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
         for kind, button in self.tools.items():
             button.setChecked(self.desk.tools.drawing.kind == kind)
             button.setEnabled(self.desk.session.slide is not None)
+        self.bring.setEnabled(self.desk.session.slide is not None)
         tool = _TOOLS.get(self.desk.tools.drawing.kind)
         self.hint.setText(tool[2] if tool else _IDLE)
         chosen = self._chosen()
@@ -101,6 +104,10 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.path_class = ClassBox()
         self.path_class.setToolTip("What is drawn next gets this class, and what is marked below")
         row.addWidget(self.path_class, 1)
+        self.bring = QPushButton("Import…")
+        self.bring.setToolTip("Annotations from GeoJSON; or drop the file on a dock")
+        self.bring.clicked.connect(self._ask_path)
+        row.addWidget(self.bring)
         grid.addLayout(row, 2, 0, 1, 3)
         self.path_class.picked.connect(self._set_class)
         self.path_class.created.connect(self._create_class)
@@ -115,6 +122,13 @@ class DrawTab(QWidget):  # type: ignore[misc]
         row.addWidget(self.comment, 1)
         row.addWidget(self.delete)
         return row
+
+    def _ask_path(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Import annotations", str(Path.home()), "GeoJSON (*.geojson *.json)"
+        )
+        if path:
+            self.desk.import_annotations(path)
 
     def _chosen(self) -> list[str]:
         rows = sorted(index.row() for index in self.list.selectedIndexes())

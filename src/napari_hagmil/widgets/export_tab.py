@@ -21,6 +21,7 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.review import Format, ReviewWish, write_review
 from napari_hagmil.session import sentence
 from napari_hagmil.widgets.class_box import swatch
+from napari_hagmil.widgets.preferences import preference
 from napari_hagmil.widgets.review_desk import ReviewDesk
 from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
 
@@ -57,7 +58,9 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.formats = {
             name: QCheckBox(label, checked=name == "geojson") for name, label in _FORMATS.items()
         }
-        self.open_folder = QCheckBox("Open the folder afterwards", checked=True)
+        self.open_folder = QCheckBox(
+            "Open the folder afterwards", checked=preference("review", "open_folder", True)
+        )
         self.button = QPushButton("Export…")
         self.summary = text_label()
         self.message = text_label(selectable=True)

@@ -9,8 +9,8 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_hagmil.cascade import SlideResult
-from napari_hagmil.plugin.layers import ATTENTION_COLORMAP
 from napari_hagmil.widgets.depth_row import DepthRow, DepthSays
+from napari_hagmil.widgets.preferences import colormap_wished, on_change, opacity_wished
 from napari_hagmil.widgets.style import (
     QUIET_COLOR,
     Section,
@@ -47,11 +47,21 @@ class FindingsPanel(Section):
         self._column.setSpacing(2)
         self.cost = text_label(color=QUIET_COLOR)
         self.notes = text_label(color=QUIET_COLOR)
-        self.legend = _legend()
+        self.legend = _Legend()
+        self._unwatch = on_change("display", self._show_preferences)
         self.body.addWidget(self.prediction)
         self.body.addLayout(self._column)
         self.add(self.legend, self.cost, self.notes)
         self.clear()
+
+    def close_work(self) -> None:
+        """Listen no more."""
+        self._unwatch()
+
+    def _show_preferences(self) -> None:
+        self.legend.ramp.setPixmap(_ramp())
+        for row in self.rows.values():
+            row.show_opacity(opacity_wished())
 
     def clear(self) -> None:
         """Forget the last run."""
@@ -110,20 +120,26 @@ def _quiet(text: str) -> QLabel:
     return label
 
 
-def _legend() -> QWidget:
+class _Legend(QWidget):  # type: ignore[misc]
     """The colours of the percentiles, and what no colour means."""
-    ramp = ensure_colormap(ATTENTION_COLORMAP).map(np.linspace(0, 1, 120, dtype=np.float32))
-    pixels = np.ascontiguousarray(np.tile((255 * ramp).astype(np.uint8), (12, 1, 1)))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ramp = QLabel()
+        self.ramp.setPixmap(_ramp())
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(_quiet("low"))
+        layout.addWidget(self.ramp)
+        layout.addWidget(_quiet("high"), 1)
+        self.setToolTip(
+            "Clear: not visited. Attention as a percentile among the patches looked at, at each "
+            "depth"
+        )
+
+
+def _ramp() -> QPixmap:
+    colors = ensure_colormap(colormap_wished()).map(np.linspace(0, 1, 120, dtype=np.float32))
+    pixels = np.ascontiguousarray(np.tile((255 * colors).astype(np.uint8), (12, 1, 1)))
     image = QImage(pixels.data, 120, 12, 4 * 120, QImage.Format.Format_RGBA8888).copy()
-    bar = QLabel()
-    bar.setPixmap(QPixmap.fromImage(image))
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(_quiet("low"))
-    layout.addWidget(bar)
-    layout.addWidget(_quiet("high"), 1)
-    row.setToolTip(
-        "Clear: not visited. Attention as a percentile among the patches looked at, at each depth"
-    )
-    return row
+    return QPixmap.fromImage(image)

@@ -42,6 +42,9 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "at_20x": KeyAction("Alt-5", "Look at 20×", "Slide"),
     "at_40x": KeyAction("Alt-6", "Look at 40×", "Slide"),
     "overview": KeyAction("Alt-0", "See the whole slide", "Slide"),
+    "tissue_brush": KeyAction("Shift-T", "Paint tissue", "Tissue"),
+    "tissue_polygon": KeyAction("Shift-I", "Draw tissue as a polygon", "Tissue"),
+    "tissue_eraser": KeyAction("Shift-Z", "Erase tissue", "Tissue"),
     "run": KeyAction("Q", "Run the cascade", "Cascade"),
     "cancel": KeyAction("Shift-Q", "Stop the run", "Cascade"),
     "overlay": KeyAction("H", "Hide or show all overlays", "Overlays"),
@@ -51,7 +54,13 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "without": KeyAction("Shift-W", "Ask what the prediction is without this branch", "Why"),
     "follow": KeyAction("G", "Follow the branch under the pointer, or no longer", "Steer"),
     "leave_out": KeyAction("U", "Leave out the branch under the pointer, or no longer", "Steer"),
+    "set_pins": KeyAction("Alt-7", "Set branches to follow by clicks", "Steer"),
+    "draw_place": KeyAction("Alt-8", "Draw a place to leave out", "Steer"),
     "second_look": KeyAction("Shift-G", "Take a second look at pruned branches", "Steer"),
+    "tab_slide": KeyAction("F2", "Go to the tab Slide", "Docks"),
+    "tab_cascade": KeyAction("F3", "Go to the tab Cascade", "Docks"),
+    "tab_why": KeyAction("F4", "Go to the tab Why", "Docks"),
+    "tab_steer": KeyAction("F5", "Go to the tab Steer", "Docks"),
 }
 
 

@@ -13,7 +13,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_hagmil.attention import AttentionMap
-from napari_hagmil.plugin.layers import ATTENTION_COLORMAP
+from napari_hagmil.widgets.preferences import colormap_wished
 
 _HEIGHT, _SIDE, _TINT = 200, 420, 0.45
 
@@ -144,7 +144,7 @@ class Navigator(QWidget):  # type: ignore[misc]
         values = np.full(picture.shape[:2], np.nan, dtype=np.float32)
         values[inside] = amap.values[np.ix_(rows[rows >= 0], columns[columns >= 0])]
         known = np.isfinite(values)
-        colors = ensure_colormap(ATTENTION_COLORMAP).map(values[known] / 100)[:, :3] * 255
+        colors = ensure_colormap(colormap_wished()).map(values[known] / 100)[:, :3] * 255
         out = picture.copy()
         out[known] = ((1 - _TINT) * picture[known] + _TINT * colors).astype(np.uint8)
         return out

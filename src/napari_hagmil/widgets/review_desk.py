@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -10,6 +11,7 @@ from napari.components import ViewerModel
 from psygnal import Signal
 
 from napari_hagmil.errors import HagmilError
+from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.review import (
     Decision,
@@ -24,7 +26,7 @@ from napari_hagmil.review import (
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step
 from napari_hagmil.session import Session, sentence
 from napari_hagmil.slide import Slide
-from napari_hagmil.widgets.preferences import preference
+from napari_hagmil.widgets.preferences import keep_class, open_review, preference
 from napari_hagmil.widgets.review_layers import ReviewLayers
 from napari_hagmil.widgets.review_tools import ReviewTools
 
@@ -147,7 +149,8 @@ class ReviewDesk:
         except ValueError as error:
             self.say(str(error))
         else:
-            self.change(f"class {name.strip()}", classes=classes)
+            if self.change(f"class {name.strip()}", classes=classes):
+                keep_class(PathClass(name.strip(), color))
 
     def set_drawing_class(self, name: str) -> None:
         """What is drawn next gets this class."""
@@ -157,6 +160,21 @@ class ReviewDesk:
             self.tools.draw(kind)  # type: ignore[arg-type]
             self.tools.draw(kind)  # type: ignore[arg-type]
         self.changed.emit()
+
+    def import_annotations(self, path: str | Path) -> str:
+        """Take the annotations of a GeoJSON file; a sentence when that cannot be, else empty."""
+        try:
+            drawn, named = read_annotations(path)
+        except HagmilError as error:
+            self.say(sentence(error))
+            return sentence(error)
+        known = {one.name for one in self.state.classes}
+        classes = (*self.state.classes, *(one for one in named if one.name not in known))
+        annotations = (*self.state.annotations, *drawn)
+        if not self.change("import annotations", annotations=annotations, classes=classes):
+            return "Open a slide first." if self.sitting is None else self.sitting.held_by
+        self.say(f"{len(drawn)} annotations imported from {Path(path).name}.")
+        return ""
 
     def choose_at(self, position: Sequence[float]) -> None:
         """Take the region at a place (y, x), µm, in hand; the view stays."""
@@ -266,5 +284,7 @@ def review_desk_of(viewer: ViewerModel) -> ReviewDesk:
     window = getattr(viewer, "__wrapped__", viewer)
     desk = _DESKS.get(id(window))
     if desk is None:
-        desk = _DESKS[id(window)] = ReviewDesk(viewer, Session())
+        session = Session()
+        session.open_review = open_review
+        desk = _DESKS[id(window)] = ReviewDesk(viewer, session)
     return desk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from napari.components import ViewerModel
@@ -15,6 +16,7 @@ from napari_hagmil.widgets.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.conclusion_tab import ConclusionTab
 from napari_hagmil.widgets.draw_tab import DrawTab
 from napari_hagmil.widgets.export_tab import ExportTab
+from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
 from napari_hagmil.widgets.queue_tab import QueueTab
 from napari_hagmil.widgets.review_desk import ReviewDesk, review_desk_of
@@ -49,6 +51,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._offered_for: object = None
         self._lay_out()
         self._unbind = bind(napari_viewer, self._key_actions())
+        leave_with_escape(self)
         self.desk.changed.connect(self._show_state)
         self.desk.said.connect(self._say)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
@@ -63,6 +66,18 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._question.setContext(Qt.ShortcutContext.WindowShortcut)
         self._question.activated.connect(self.show_keys)
         self._show_state()
+
+    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
+        """Take files that are dragged over the dock."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:  # noqa: N802
+        """Import the annotations of a GeoJSON file that was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.desk.import_annotations(paths[0])
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Give the keys and the canvas back; the review itself goes on with the slide."""
@@ -112,6 +127,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         column.addLayout(row)
         column.addWidget(self.tabs, 1)
         column.addWidget(self.message)
+        self.setAcceptDrops(True)
         self.setMinimumWidth(340)
         self.setMaximumWidth(MAX_WIDTH)
 
@@ -154,6 +170,8 @@ class ReviewDock(QWidget):  # type: ignore[misc]
             "side_by_side": self._toggle_both,
             "cheat_sheet": self.show_keys,
         }
+        for name in ("queue", "draw", "conclusion", "export"):
+            does[f"tab_{name}"] = partial(go_to_tab, self.tabs, getattr(self, name))
         actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
         for number, key in CLASS_KEYS.items():
             actions[key] = lambda number=number: self._class_by_number(number)  # type: ignore[misc]

@@ -24,6 +24,7 @@ from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import BundleConfig
 from napari_hagmil.session import Choice, RunCost
 from napari_hagmil.widgets.budget_row import BudgetRow
+from napari_hagmil.widgets.preferences import budget_preference, preference
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
@@ -83,9 +84,10 @@ class RunPanel(Section):
             self.budget_form.removeRow(row)
         self.rows = []
         self.down_to.clear()
+        budgets = budget_preference(len(config.budget)) or config.budget
         for depth, mpp in enumerate(config.mpp):
             label = magnification_label(mpp)
-            budget = config.budget[depth] if depth < len(config.budget) else None
+            budget = budgets[depth] if depth < len(budgets) else None
             row = BudgetRow(label, budget)
             row.changed.connect(self.plan_changed)
             self.budget_form.addRow(f"Follow at {label}" if budget else label, row)
@@ -178,6 +180,7 @@ class RunPanel(Section):
         self.encoder.addItems(list(ENCODERS))
         self.encoder.setToolTip("Features fit only the model that was trained on them")
         self.device.addItems(DEVICES)
+        self.device.setCurrentText(preference("cascade", "device", "auto"))
         self.form = QFormLayout()
         self.form.setVerticalSpacing(4)
         for label, box in (
@@ -200,7 +203,7 @@ class RunPanel(Section):
         self.cost = text_label()
         self.live = QCheckBox("Update as the budget changes")
         self.live.setToolTip("After a run: only branches that are new are read and encoded")
-        self.live.setChecked(True)
+        self.live.setChecked(preference("cascade", "live", True))
         self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)

@@ -159,7 +159,7 @@ class SlideTab(Page):
             lambda y, x: centre_on(self.desk.viewer, (y, x), self.session.mpp)
         )
         tissue.shown.connect(lambda on: self._show_tissue() if on else self.tissue.hide())
-        tissue.tool_asked.connect(self._take_tool)
+        tissue.tool_asked.connect(self.take_tool)
         tissue.imported.connect(self.import_tissue)
         tissue.found_again.connect(lambda: self._wish(set_tissue, None))
 
@@ -249,7 +249,10 @@ class SlideTab(Page):
         if self.session.reading is not None:
             self.tissue.show(self.session.reading.tissue, self.session.mpp)
 
-    def _take_tool(self, tool: str) -> None:
+    def take_tool(self, tool: str) -> None:
+        """Put a tool for the tissue in the reader's hand: "paint", "erase" or "polygon"."""
+        if self.session.reading is None:
+            return
         self.tissue_panel.box.setChecked(True)
         self._show_tissue()
         self.tissue.take_tool(tool)

@@ -12,7 +12,6 @@ from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
 from napari_hagmil.plugin.layers import (
-    ATTENTION_OPACITY,
     LayerTuple,
     attention_layer,
     branches_layer,
@@ -20,6 +19,7 @@ from napari_hagmil.plugin.layers import (
     unseen_layer,
 )
 from napari_hagmil.session import Session
+from napari_hagmil.widgets.preferences import colormap_wished, on_change, opacity_wished, preference
 
 #: Width of outlines on the screen, px.
 _LINE_PX = 1.5
@@ -59,6 +59,7 @@ class StageLayers:
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer, self.session = viewer, session
         self.shown = {"attention": True, "unseen": False, "branches": True, "unread": True}
+        self.shown["branches"] = preference("display", "branches", True)
         self.depth_shown: dict[int, bool] = {}
         self.opacity: dict[int, float] = {}
         self.threshold: dict[int, float] = {}
@@ -71,10 +72,12 @@ class StageLayers:
         self._soon = QTimer(singleShot=True, interval=_TOGETHER)
         self._soon.timeout.connect(self.draw)
         viewer.scene.camera.events.zoom.connect(self._keep_line_width)
+        self._unwatch = on_change("display", self._restyle)
 
     def close(self) -> None:
         """Let go of the viewer; its layers stay."""
         self._soon.stop()
+        self._unwatch()
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_line_width)
 
     def clear(self) -> None:
@@ -158,13 +161,21 @@ class StageLayers:
 
     def _attention_tuple(self, depth: int) -> LayerTuple:
         session = self.session
-        opacity = self.opacity.get(depth, ATTENTION_OPACITY)
+        opacity = self.opacity.get(depth, opacity_wished())
         values, meta, kind = attention_layer(
             session.grids[depth], session.stages[depth], session.mpp, opacity=opacity
         )
+        meta["colormap"] = colormap_wished()
         with np.errstate(invalid="ignore"):
             values = np.where(values >= self.threshold.get(depth, 0.0), values, np.nan)
         return values, meta, kind
+
+    def _restyle(self) -> None:
+        """Other preferences: an opacity that was set by hand stays."""
+        for depth, layer in self._attention.items():
+            if not self._missing(layer):
+                layer.colormap = colormap_wished()
+                layer.opacity = self.opacity.get(depth, opacity_wished())
 
     def _draw_attention(self, depth: int) -> None:
         values, meta, _ = self._attention_tuple(depth)

@@ -113,6 +113,8 @@ class SteerTab(Page):
             "again, and it is as before. For pen, folds and control tissue, draw.",
             color=QUIET_COLOR,
         )
+        self.pin_button.setToolTip("By clicks on the slide (Alt-7)")
+        self.draw_button.setToolTip("In one stroke around it (Alt-8)")
         first, second = QHBoxLayout(), QHBoxLayout()
         for line, buttons in (
             (first, (self.pin_button, self.draw_button)),

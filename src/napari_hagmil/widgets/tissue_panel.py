@@ -42,6 +42,8 @@ class TissuePanel(Section):
             "import": QPushButton("GeoJSON…"),
             "again": QPushButton("Find again"),
         }
+        for tool, key in (("paint", "Shift-T"), ("erase", "Shift-Z"), ("polygon", "Shift-I")):
+            self.buttons[tool].setToolTip(f"On the slide ({key})")
         grid = QGridLayout()
         for i, button in enumerate(self.buttons.values()):
             grid.addWidget(button, i // 3, i % 3)

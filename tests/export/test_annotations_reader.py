@@ -1,0 +1,74 @@
+"""Annotations out of GeoJSON: what this package and QuPath write comes back."""
+
+import json
+
+import pytest
+from shapely import Polygon
+
+from napari_hagmil.errors import AnnotationError
+from napari_hagmil.export.annotations_reader import read_annotations
+from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.review import QUPATH_CLASSES, Annotation, PathClass, ReviewState
+from napari_hagmil.review.shapes import area_of
+
+SQUARE = ((0.5, 0.5), (0.5, 9.5), (9.5, 9.5), (9.5, 0.5))
+DRAWN = (
+    Annotation("a" * 12, "polygon", SQUARE, "Mitosis", "three of them"),
+    Annotation("b" * 12, "ruler", ((0.0, 0.0), (30.0, 40.0)), "Tumor"),
+    Annotation("c" * 12, "point", ((7.0, 9.0),)),
+)
+
+
+def test_what_was_exported_comes_back_with_class_colour_comment_and_place(tmp_path):
+    state = ReviewState(
+        annotations=DRAWN, classes=(*QUPATH_CLASSES, PathClass("Mitosis", (9, 8, 7)))
+    )
+    (path,) = write_review(tmp_path / "case", state, ReviewWish(), mpp=0.25)
+    found, classes = read_annotations(path)
+    assert classes == [PathClass("Mitosis", (9, 8, 7)), PathClass("Tumor", (200, 0, 0))]
+    assert [one.kind for one in found] == ["polygon", "ruler", "point"]
+    assert [one.path_class for one in found] == ["Mitosis", "Tumor", ""]
+    assert found[0].comment == "three of them"
+    assert Polygon(found[0].points).equals(Polygon(SQUARE))
+    assert [one.points for one in found[1:]] == [one.points for one in DRAWN[1:]]
+    assert not {one.id for one in found} & {one.id for one in DRAWN}
+
+
+def test_a_hole_is_cut_open_and_stays_out_of_the_area(tmp_path):
+    outer = [[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]
+    hole = [[40, 40], [40, 60], [60, 60], [60, 40], [40, 40]]
+    path = tmp_path / "bare.geojson"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [outer, hole]}))
+    ((one,), classes) = read_annotations(path)
+    assert classes == []
+    assert area_of((one.points, ())) == pytest.approx(9600)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"type": "FeatureCollection", "features": [{"geometry": {"type": "LineString", '
+        '"coordinates": [[0, 0], [1, 1], [2, 2]]}}]}',
+        '{"type": "Point"}',
+        '{"type": "Point", "coordinates": ["x"]}',
+        '{"type": "GeometryCollection", "geometries": []}',
+        "[1]",
+        "3",
+        "not json",
+    ],
+)
+def test_anything_else_is_refused_in_one_sentence_that_names_the_file(tmp_path, content):
+    path = tmp_path / "odd.geojson"
+    path.write_text(content)
+    with pytest.raises(AnnotationError, match=r"odd\.geojson") as caught:
+        read_annotations(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_colour_that_is_none_does_not_lose_the_class(tmp_path):
+    path = tmp_path / "odd.geojson"
+    said = {"classification": {"name": "Tumor", "color": "red"}, "metadata": 3}
+    point = {"type": "Point", "coordinates": [1, 2]}
+    path.write_text(json.dumps([{"type": "Feature", "geometry": point, "properties": said}]))
+    ((one,), (path_class,)) = read_annotations(path)
+    assert one.path_class == path_class.name == "Tumor"

@@ -1,0 +1,146 @@
+"""Everything without a mouse: every control can be reached, and the canvas again."""
+
+import shutil
+
+import pytest
+from qtpy.QtCore import QMimeData, QPointF, Qt, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QLineEdit,
+    QScrollBar,
+)
+from test_cascade_dock import dock, open_slide
+from test_why_and_steer import press
+
+from napari_hagmil.review import Annotation, open_sitting, outline
+from napari_hagmil.widgets.focus import focus_canvas
+from napari_hagmil.widgets.review_dock import ReviewDock
+
+pytestmark = pytest.mark.window
+__all__ = ["dock"]
+
+CONTROLS = (
+    QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QAbstractItemView,
+)  # fmt: skip
+SQUARE = outline([(0, 0), (0, 100), (100, 100), (100, 0)])
+
+
+@pytest.fixture
+def docks(dock, viewer, phantom, tmp_path, wait_until):
+    """Both docks, a slide open, and its journal in the test's own folder."""
+    review = ReviewDock(viewer)
+    viewer.window.add_dock_widget(review, name="HAG-MIL review", area="right", tabify=True)
+    open_slide(dock, shutil.copy(phantom, tmp_path), wait_until)
+    wait_until(lambda: not dock._work.busy)
+    yield dock, review
+    review.close()
+
+
+def controls(page):
+    """What people operate: not Qt's own parts of a control, nor scroll bars."""
+    found = [one for kind in CONTROLS for one in page.findChildren(kind)]
+    return [
+        one
+        for one in found
+        if not isinstance(one, QScrollBar)
+        and not one.objectName().startswith("qt_")
+        and not isinstance(one.parentWidget(), QComboBox | QAbstractSpinBox)
+        and not (isinstance(one, QAbstractItemView) and one.window() is not page.window())
+    ]
+
+
+def test_the_tab_key_reaches_every_control_of_both_docks(docks):
+    checked = 0
+    for widget in docks:
+        for one in controls(widget):
+            assert one.focusPolicy() & Qt.FocusPolicy.TabFocus, (type(one), one.objectName())
+            checked += 1
+    assert checked > 60
+
+
+@pytest.mark.parametrize("number", range(2, 10))
+def test_a_key_goes_to_each_tab_and_escape_comes_back(docks, viewer, qapp, number):
+    dock, review = docks
+    widget = dock if number < 6 else review
+    names = ("slide", "cascade", "why", "steer", "queue", "draw", "conclusion", "export")
+    tab = getattr(widget, names[number - 2])
+    press(viewer, f"F{number}")
+    qapp.processEvents()
+    assert widget.tabs.currentWidget() is tab
+    focused = widget.window().focusWidget()
+    assert tab.isAncestorOf(focused)
+    focus_canvas(widget)
+    assert "Canvas" in type(widget.window().focusWidget()).__name__
+
+
+@pytest.mark.parametrize(
+    ("key", "mode"), [("Shift+T", "paint"), ("Shift+Z", "erase"), ("Shift+I", "polygon")]
+)
+def test_the_tissue_tools_are_on_keys(docks, viewer, key, mode):
+    press(viewer, key)
+    assert viewer.layers["Tissue"].mode == mode
+    assert viewer.layers.selection.active == viewer.layers["Tissue"]
+
+
+def test_steering_tools_are_on_keys(docks, viewer):
+    press(viewer, "Alt+7")
+    assert (viewer.layers.selection.active.name, viewer.layers["Follow"].mode) == ("Follow", "add")
+    press(viewer, "Alt+8")
+    assert viewer.layers["Leave out"].mode == "add_polygon_lasso"
+
+
+def drop(widget, path):
+    """Drop a file."""
+    urls = QMimeData()
+    urls.setUrls([QUrl.fromLocalFile(str(path))])
+    event = QDropEvent(
+        QPointF(5, 5), Qt.DropAction.CopyAction, urls, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    widget.dropEvent(event)
+
+
+def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tmp_path):
+    dock, review = docks
+    review.desk.change("draw polygon", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
+    review.export.open_folder.setChecked(False)
+    (path, *_) = review.export.write(tmp_path / "drawn")
+    for number, widget in enumerate((dock, review), start=2):
+        drop(widget, path)
+        assert len(review.desk.state.annotations) == number
+    assert review.desk.state.annotations[-1].path_class == "Tumor"
+    assert "1 annotations imported" in review.message.text()
+    slide = dock.session.slide
+    dock.session.sitting.journal.flush()
+    before = review.desk.state
+    dock.session.close()
+    again = open_sitting(slide.path, slide.fingerprint)
+    assert again.state == before
+    assert again.undo() == "import annotations"
+    again.close()
+
+
+def test_a_file_that_is_none_is_refused_where_it_was_dropped(docks, tmp_path):
+    dock, _ = docks
+    path = tmp_path / "odd.geojson"
+    path.write_text("{")
+    drop(dock, path)
+    assert "odd.geojson must be a readable GeoJSON file" in dock.slide.slide_panel.error.text()
+    assert dock.session.slide is not None
+
+
+def test_the_cheat_sheet_fits_a_small_window(docks, viewer):
+    _, review = docks
+    viewer.window._qt_window.resize(1280, 800)
+    QTest.qWait(50)
+    review.show_keys()
+    sheet = review._sheet
+    assert sheet.width() <= review.window().width()
+    assert sheet.height() <= review.window().height()
+    assert review.window().rect().contains(sheet.geometry())
