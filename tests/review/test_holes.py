@@ -70,6 +70,18 @@ def test_a_hole_narrower_than_the_gap_stays_open_when_regions_merge():
     assert region_at(ReviewState(regions=(whole,)), (50, 50)) == ""
 
 
+@pytest.mark.parametrize("apart", [0.0, 1.0, 30.0, 4000.0])
+def test_regions_that_face_each_other_with_corners_merge_too(apart):
+    corner = ReviewRegion("b", box(100 + apart, 100 + apart))
+    third = ReviewRegion("c", box(200 + 2 * apart, 200 + 2 * apart))
+    fields, _ = merge(ReviewState(regions=(RING, corner, third)), ["a", "b", "c"])
+    (whole,) = fields["regions"]
+    assert 29_600 - 1 <= area(whole) <= 29_600 + 6 * (apart + 1) ** 2
+    for part in (corner, third):
+        middle = tuple(np.mean(part.polygon, axis=0))
+        assert region_at(ReviewState(regions=(whole,)), middle) == whole.id
+
+
 def test_a_hole_that_the_other_region_fills_is_filled():
     plug = ReviewRegion("b", box(35, 35, 30, 30))
     fields, _ = merge(ReviewState(regions=(RING, plug)), ["a", "b"])

@@ -64,31 +64,24 @@ def test_the_tab_key_reaches_every_control_of_both_docks(docks):
     assert checked > 60
 
 
-@pytest.mark.parametrize("number", range(2, 10))
-def test_a_key_goes_to_each_tab_and_escape_comes_back(docks, viewer, qapp, number):
-    dock, review = docks
-    widget = dock if number < 6 else review
+def test_a_key_goes_to_each_tab_and_from_there_back_to_the_canvas(docks, viewer, qapp):
     names = ("slide", "cascade", "why", "steer", "queue", "draw", "conclusion", "export")
-    tab = getattr(widget, names[number - 2])
-    press(viewer, f"F{number}")
-    qapp.processEvents()
-    assert widget.tabs.currentWidget() is tab
-    focused = widget.window().focusWidget()
-    assert tab.isAncestorOf(focused)
-    focus_canvas(widget)
-    assert "Canvas" in type(widget.window().focusWidget()).__name__
+    for number, name in enumerate(names, start=2):
+        widget = docks[number > 5]
+        press(viewer, f"F{number}")
+        qapp.processEvents()
+        tab = getattr(widget, name)
+        assert widget.tabs.currentWidget() is tab
+        assert tab.isAncestorOf(widget.window().focusWidget())
+        focus_canvas(widget)
+        assert "Canvas" in type(widget.window().focusWidget()).__name__
 
 
-@pytest.mark.parametrize(
-    ("key", "mode"), [("Shift+T", "paint"), ("Shift+Z", "erase"), ("Shift+I", "polygon")]
-)
-def test_the_tissue_tools_are_on_keys(docks, viewer, key, mode):
-    press(viewer, key)
-    assert viewer.layers["Tissue"].mode == mode
-    assert viewer.layers.selection.active == viewer.layers["Tissue"]
-
-
-def test_steering_tools_are_on_keys(docks, viewer):
+def test_tissue_and_steering_tools_are_on_keys(docks, viewer):
+    for key, mode in (("Shift+T", "paint"), ("Shift+Z", "erase"), ("Shift+I", "polygon")):
+        press(viewer, key)
+        assert viewer.layers["Tissue"].mode == mode
+        assert viewer.layers.selection.active == viewer.layers["Tissue"]
     press(viewer, "Alt+7")
     assert (viewer.layers.selection.active.name, viewer.layers["Follow"].mode) == ("Follow", "add")
     press(viewer, "Alt+8")

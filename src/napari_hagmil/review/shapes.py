@@ -9,7 +9,7 @@ from math import hypot
 import numpy as np
 from shapely import LineString, Point, Polygon, box, make_valid
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import split, unary_union
+from shapely.ops import nearest_points, split, unary_union
 
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.review.state import Outline, outline
@@ -76,12 +76,18 @@ def joined(parts: Sequence[Rings]) -> Rings:
     """One polygon over all parts; gaps between parts are closed where they are narrowest."""
     whole = unary_union([polygon_of(part) for part in parts])
     pieces = _pieces(whole)
-    while len(pieces) > 1:
-        gap = min(pieces[0].distance(other) for other in pieces[1:])
+    while (n := len(pieces)) > 1:
+        nearest = min(pieces[1:], key=pieces[0].distance)
+        gap = pieces[0].distance(nearest)
         # Grown and shrunk by half the gap: what lies between two parts fills up, no more.
         reach = max(gap, 1.0) / 2 * _REACH
         whole = whole.union(whole.buffer(reach, join_style="mitre").buffer(-reach + 1e-6))
         pieces = _pieces(whole.buffer(1e-3, join_style="mitre"))
+        if len(pieces) >= n:
+            # Parts that face each other with corners only: what filled up shrinks away again.
+            bridge = LineString(nearest_points(pieces[0], nearest)).buffer(reach / 2)
+            pieces = _pieces(unary_union([whole, bridge]).buffer(1e-3, join_style="mitre"))
+            whole = unary_union(pieces)
     # A hole narrower than the gap was closed with it, and is opened again.
     holes = unary_union([Polygon(hole) for _, inner in parts for hole in inner if len(hole) >= 3])
     covered = unary_union([polygon_of(part) for part in parts])
