@@ -264,6 +264,22 @@ def damage(path: Path) -> None:
         path.write_bytes(data)
 
 
+def test_an_instance_of_a_dicom_slide_is_the_whole_slide(pictures, tmp_path, slides_dir) -> None:
+    """Whichever file is picked from the folder: level, label or macro."""
+    pytest.importorskip("wsidicom")
+    made_folder = dicom_slides.write_dicom(tmp_path / "made", pictures)
+    for folder in (made_folder, slides_dir / "CMU-1-Small-Region-dicom"):
+        with open_slide(folder) as whole:
+            expected = whole.read(0, (50, 60), (70, 80))
+            for instance in sorted(folder.glob("*.dcm")):
+                with open_slide(instance) as slide:
+                    assert slide.fingerprint == whole.fingerprint
+                    assert slide.shape == whole.shape
+                    np.testing.assert_array_equal(slide.read(0, (50, 60), (70, 80)), expected)
+    with open_slide(made_folder) as slide:
+        assert slide.objective == 20
+
+
 def test_openslide_is_opened_again_after_an_error(pictures, tmp_path) -> None:
     """An error kills its handle: other threads' tiles must not be lost to it."""
     pytest.importorskip("openslide")

@@ -300,3 +300,12 @@ def test_absurd_sizes_are_refused(tmp_path: Path, shape, chunks, says) -> None:
     document.write_text(json.dumps(facts))
     with pytest.raises(SlideFormatError, match=says):
         open_slide(tmp_path / "a.zarr")
+
+
+def test_an_empty_address_is_one_sentence_without_the_names_of_stores(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / ".zattrs").write_text("{}")
+    for address in (tmp_path / "a.zarr", "memory://nothing.zarr"):
+        with pytest.raises(SlideFormatError, match="no array or group is there") as why:
+            open_slide(address)
+        assert "Store" not in str(why.value)

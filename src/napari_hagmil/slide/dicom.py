@@ -118,7 +118,7 @@ class DicomReader:
             is_rgb=channels == 3,
             fluorescence="" if channels == 3 else "1 grey channel",
             pixel_sizes=(size,),
-            objective=_objective(finest),
+            objective=_objective(self._files),
             vendor="DICOM",
             associated=tuple(name for name, found in counts.items() if found is not None),
             why="DICOM instances of one series",
@@ -189,11 +189,17 @@ def _point(column: int, row: int) -> Any:
     return Point(column, row)
 
 
-def _objective(level: Any) -> float | None:
-    for path in getattr(level.default_instance.dataset, "OpticalPathSequence", ()):
-        power = getattr(path, "ObjectiveLensPower", None)
-        if power:
-            return float(power)
+def _objective(files: list[Path]) -> float | None:
+    """Magnification of the objective, where an instance of the pyramid tells it."""
+    import pydicom
+
+    tags = ["ImageType", "OpticalPathSequence"]
+    for file in files:
+        header = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True, force=True)
+        if "VOLUME" in (header.get("ImageType") or ()):
+            for light in header.get("OpticalPathSequence") or ():
+                if light.get("ObjectiveLensPower"):
+                    return float(light.ObjectiveLensPower)
     return None
 
 

@@ -60,8 +60,10 @@ class ZarrReader:
             raise
         except Exception as error:  # zarr, its stores and the net raise their own kinds
             self.close()
+            missing = isinstance(error, FileNotFoundError)  # zarr's tell of its stores
+            why = "no array or group is there" if missing else reason_of(error)
             raise SlideFormatError(
-                f"{path.name} is no Zarr that can be read ({reason_of(error)}); "
+                f"{path.name} is no Zarr that can be read ({why}); "
                 "check the address, or copy the folder again"
             ) from error
 
