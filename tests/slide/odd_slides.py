@@ -87,6 +87,10 @@ def svs(path: Path, pixels: Picture) -> list[Picture]:
     pages.append({"data": pixels[:90, :80].copy(), "subfiletype": 1, "description": "label"})
     pages.append({"data": pixels[:50, :120].copy(), "subfiletype": 9, "description": "macro"})
     write_pages(path, pages)
+    with tifffile.TiffFile(path, mode="r+") as tiff:  # tifffile's writer takes all JPEG for YCbCr
+        for page in tiff.pages:
+            if int(page.compression) == 7:
+                page.tags["PhotometricInterpretation"].overwrite(2)
     return levels
 
 
@@ -209,7 +213,7 @@ def _write_ndpi(
                 296: (3, 1, 3),
                 530: (3, 2, 1 | 1 << 16),
                 65420: (4, 1, 1),
-                **dict.fromkeys((65422, 65423, 65424), (4, 1, 0)),
+                **dict.fromkeys((65422, 65423, 65424), (9, 1, 0)),
                 65421: (11, 1, struct.unpack("<I", struct.pack("<f", lens))[0]),
             }
             file.seek(file.tell() + file.tell() % 2)

@@ -9,11 +9,23 @@ from typing import Any
 
 import made_slides as made
 import numpy as np
+import odd_slides as odd
 import pytest
 
 from napari_hagmil.slide import open_slide
 
 openslide = pytest.importorskip("openslide", reason="the extra openslide is not installed")
+
+
+def from_pixels(write: odd.Write) -> Callable[[Path, list[np.ndarray]], Path]:
+    """A writer that makes its levels itself."""
+
+    def written(path: Path, levels: list[np.ndarray]) -> Path:
+        write(path, levels[0])
+        return path
+
+    return written
+
 
 #: Real slides and made ones, and the largest difference from OpenSlide and tiffslide that is
 #: explained; None: that library does not read the file. OpenSlide undoes JPEG 2000's colour
@@ -33,6 +45,10 @@ MADE: dict[str, tuple[Callable[..., Path], int | None, int | None]] = {
     "leica.scn": (made.write_scn, 0, 0),
     "philips.tiff": (made.write_philips, 0, 0),
     "sub-ifds.ome.tif": (made.write_ome_tiff, None, 0),  # OpenSlide sees its first level only
+    "aperio.svs": (from_pixels(odd.svs), 0, 0),
+    "hamamatsu.ndpi": (from_pixels(odd.ndpi), 0, 0),
+    "big-endian.tif": (from_pixels(odd.generic(byteorder=">")), 0, 0),
+    "one-strip.tif": (from_pixels(odd.generic(steps=(1,), tile=None, compression=None)), None, 0),
 }
 
 
@@ -116,6 +132,14 @@ def made_dir(he_pixels: np.ndarray, tmp_path_factory: pytest.TempPathFactory) ->
     for name, (write, *_) in MADE.items():
         write(folder / name, levels)
     return folder
+
+
+def test_stored_ycbcr_is_made_rgb_as_openslide_does(he_pixels, tmp_path) -> None:
+    """Aperio's 33003 without subsampling; tiffslide hands out brightness and colour as they are."""
+    path = tmp_path / "ycbcr.svs"
+    odd.svs_2000(path, he_pixels[700:1800, 500:1400])
+    with by_openslide(path) as other:
+        compare(path, other, 1)
 
 
 def test_fluorescence_strips_read_as_in_openslide(slides_dir: Path) -> None:
