@@ -97,10 +97,9 @@ def attention_layer(
 ) -> LayerTuple:
     """One depth's attention percentiles over the slide; what was not visited is transparent.
 
-    Raw attention, ranks and what became of each node stand in the metadata, for whoever
-    asks what lies under the pointer.
+    The raster is that of the whole grid, so that another budget changes its values alone.
     """
-    amap = attention_map(grid, stage.nodes, stage.scores)
+    amap = attention_map(grid, stage.nodes, stage.scores, crop=False)
     scale, translate = overlay_placement(amap.downsample, mpp, amap.origin)
     return (
         amap.values,

@@ -25,7 +25,7 @@ from napari_hagmil.widgets.work import Background, Relay
 _TICK = 0.1
 
 #: Milliseconds that a slider must rest before the findings follow it.
-_REST = 40
+_REST = 25
 
 
 class CascadeTab(Page):
@@ -63,6 +63,9 @@ class CascadeTab(Page):
             return
         self._again = False
         self._take_plan()
+        cost = self.session.cost()
+        # What is known already comes at once: shown in one go, without buttons that flash.
+        self.setUpdatesEnabled(cost is None or cost.new > 0)
         self.session.begin()
         self.desk.work.start(
             lambda: self.session.run(self._relay.sent.emit),
@@ -159,11 +162,13 @@ class CascadeTab(Page):
             self.run()
 
     def _fail(self, error: BaseException) -> None:
+        self.setUpdatesEnabled(True)
         self.session.fail(error)
         self._again = False
 
     def _end_run(self, *, complete: bool) -> None:
         self.session.finish(complete=complete)
+        self.setUpdatesEnabled(True)
         self._run_if_asked()
 
     def _run_if_asked(self) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Layer, Vectors
 from qtpy.QtCore import QTimer
 
 from napari_hagmil.plugin.layers import (
@@ -29,6 +28,9 @@ _WIDTH_SLACK = 1.3
 
 #: Milliseconds within which stages that come together are drawn together.
 _TOGETHER = 15
+
+#: Outlines that a thumbnail shows.
+_IN_THUMBNAIL = 64
 
 #: What can be shown and hidden, in the order it is drawn.
 KINDS = ("attention", "unseen", "branches", "unread")
@@ -178,10 +180,8 @@ class StageLayers:
                 layer.opacity = self.opacity.get(depth, opacity_wished())
 
     def _draw_attention(self, depth: int) -> None:
-        values, meta, _ = self._attention_tuple(depth)
         layer: Any = self._attention[depth]
-        with _unseen(layer):
-            layer.data, layer.translate = values, meta["translate"]
+        layer.data = self._attention_tuple(depth)[0]
         self._stale.discard(depth)
 
     def _draw_others(self) -> None:
@@ -214,8 +214,7 @@ class StageLayers:
             if layer.edge_width != meta["edge_width"]:
                 layer.edge_width = meta["edge_width"]
         else:
-            with _unseen(layer):
-                layer.data, layer.translate = data, meta["translate"]
+            layer.data = data
 
     def _apply_visibility(self) -> None:
         self.on_shown(self.shown)
@@ -250,21 +249,16 @@ class StageLayers:
 
     def _add(self, layer_tuple: LayerTuple) -> Layer:
         data, meta, kind = layer_tuple
-        return getattr(self.viewer, f"add_{kind}")(data, **meta)
+        if kind == "image":
+            return self.viewer.add_image(data, **meta)
+        layer = Vectors(data, **meta)
+        # A thumbnail of a few outlines tells as much, and is not the longest part of drawing them.
+        layer._max_vectors_thumbnail = _IN_THUMBNAIL
+        return self.viewer.add_layer(layer)
 
     def _drop(self, layer: Layer) -> None:
         if layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
-
-
-@contextmanager
-def _unseen(layer: Layer) -> Iterator[None]:
-    """Change a layer as if it were hidden: it is sliced and drawn once, and not per property."""
-    visible, layer.visible = layer.visible, False
-    try:
-        yield
-    finally:
-        layer.visible = visible
 
 
 def _show(layer: Layer, visible: bool) -> None:
