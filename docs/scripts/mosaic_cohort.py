@@ -9,6 +9,12 @@ DIR holds idc_patches.npz: 50-px patches with patient and label (invasive ductal
 Cruz-Roa et al. 2014). Patients are divided first, so that training, validation and test slides
 share none. A negative slide has patches of class 0 alone; a positive one 1–8 % of class 1, in one
 to three clusters. Nothing made from these patches is shipped.
+
+A slide is laid from a few patients, since one has too few patches (median: 20 of class 0, 6 of
+class 1). They are drawn the same way whatever the label, only patients with patches of both
+classes are, and every cell, tumour or not, takes one of the slide's patients with equal chance:
+whose patches they are, and how they are stained, says nothing of the label. With ``--patients 0``
+every slide is laid from all patients of its part, and all slides have the same background.
 """
 
 from __future__ import annotations
@@ -19,6 +25,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import ge
 from pathlib import Path
 
 import cv2
@@ -30,32 +37,45 @@ from numpy.typing import NDArray
 SIDE, PATCH = 24, 64
 MPP, LEVELS = 0.25, 3
 
-#: Slides of each part, and the share of the patients that they come from.
-PARTS = {"train": (80, 0.55), "val": (30, 0.20), "test": (60, 0.25)}
+#: Share of the patients that the slides of each part come from.
+PARTS = {"train": 0.55, "val": 0.20, "test": 0.25}
 
 #: A patch brighter than this on average is glass or fat, as every slide has around its tissue.
 BRIGHT = 225
 
+#: Fewest patches of class 0 and of class 1 of a patient from whom slides are laid.
+FEWEST = (8, 3)
+
+#: Kept whole to be rebuilt as a slide (rebuild_slide.py): in no part, should its patches be there.
+LEFT_OUT = 14082
+
+Palette = Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]
+"""The patches of class 0 and of class 1 of some patients, (n, 50, 50, 3) each."""
+
 
 @dataclass(frozen=True)
-class Patches:
-    """Patches that can be laid: those without and with tumour."""
+class Plan:
+    """Slides of each part, patients that each is laid from (0: all), and the seed."""
 
-    normal: NDArray[np.uint8]
-    tumour: NDArray[np.uint8]
+    slides: tuple[int, ...]
+    patients: int
+    seed: int
 
 
-def pools(path: Path, seed: int) -> dict[str, Patches]:
-    """Patches of each part; no patient is in two of them."""
+def palettes(path: Path, seed: int) -> dict[str, Palette]:
+    """The patients of each part; none is in two of them."""
     data = np.load(path)
     pixels, label, patient = data["patches"], data["label"], data["patient"]
-    dense = pixels.mean((1, 2, 3)) < BRIGHT
+    dense = (pixels.mean((1, 2, 3)) < BRIGHT) & (patient != LEFT_OUT)
     patients = np.random.default_rng(seed).permutation(np.unique(patient))
-    ends = np.cumsum([0, *(share for _, share in PARTS.values())]) * len(patients)
-    found = {}
+    ends = np.cumsum([0, *PARTS.values()]) * len(patients)
+    found: dict[str, Palette] = {}
     for part, (start, stop) in zip(PARTS, pairwise(ends), strict=True):
-        mine = np.isin(patient, patients[round(start) : round(stop)]) & dense
-        found[part] = Patches(pixels[mine & (label == 0)], pixels[mine & (label == 1)])
+        each = [
+            (pixels[mine & (label == 0)], pixels[mine & (label == 1)])
+            for mine in (dense & (patient == who) for who in patients[round(start) : round(stop)])
+        ]
+        found[part] = [own for own in each if all(map(ge, map(len, own), FEWEST))]
     return found
 
 
@@ -72,18 +92,23 @@ def tumour_cells(rng: np.random.Generator) -> NDArray[np.bool_]:
     return cells
 
 
-def lay(patches: Patches, cells: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
+def lay(palette: Palette, cells: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.uint8]:
     """A slide, (SIDE · PATCH, SIDE · PATCH, 3): drawn patches, turned and mirrored."""
     slide = np.empty((SIDE * PATCH, SIDE * PATCH, 3), dtype=np.uint8)
     for row, column in np.ndindex(cells.shape):
-        pool = patches.tumour if cells[row, column] else patches.normal
+        pool = palette[rng.integers(len(palette))][int(cells[row, column])]
         patch = np.rot90(pool[rng.integers(len(pool))], rng.integers(4))
         patch = patch[:, ::-1] if rng.random() < 0.5 else patch
-        large = cv2.resize(
-            np.ascontiguousarray(patch), (PATCH, PATCH), interpolation=cv2.INTER_CUBIC
+        slide[row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH] = enlarged(
+            patch
         )
-        slide[row * PATCH : (row + 1) * PATCH, column * PATCH : (column + 1) * PATCH] = large
     return slide
+
+
+def enlarged(patch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A patch of the size that the encoder sees, (PATCH, PATCH, 3)."""
+    large = cv2.resize(np.ascontiguousarray(patch), (PATCH, PATCH), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(large, dtype=np.uint8)
 
 
 def write_pyramid(path: Path, image: NDArray[np.uint8]) -> None:
@@ -125,22 +150,22 @@ def write_truth(path: Path, cells: NDArray[np.bool_]) -> None:
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
 
 
-def write_cohort(
-    source: Path, out: Path, seed: int, scale: float, first: dict[str, int] | None = None
-) -> None:
-    """Write all slides, their truths, and cohort.csv, which names the `first` of each part."""
+def write_cohort(source: Path, out: Path, plan: Plan) -> None:
+    """Write all slides, their truths, and cohort.csv; every second slide of a part has tumour."""
     out.mkdir(parents=True, exist_ok=True)
-    rng, rows = np.random.default_rng(seed), []
-    for part, patches in pools(source, seed).items():
-        for i in range(max(round(PARTS[part][0] * scale), 4)):
+    rows = []
+    for number, (part, everyone) in enumerate(palettes(source, plan.seed).items()):
+        for i in range(plan.slides[number]):
+            # Its own generator: a larger cohort has the slides of a smaller one, and more.
+            rng = np.random.default_rng((plan.seed, number, i))
             name, tumour = f"{part}-{i:03d}", i % 2 == 1
+            chosen = rng.permutation(len(everyone))[: plan.patients or None]
             cells = tumour_cells(rng) if tumour else np.zeros((SIDE, SIDE), dtype=bool)
-            write_pyramid(out / f"{name}.tiff", lay(patches, cells, rng))
+            write_pyramid(out / f"{name}.tiff", lay([everyone[j] for j in chosen], cells, rng))
             if tumour:
                 write_truth(out / f"{name}.geojson", cells)
             truth = f"{name}.geojson" if tumour else ""
-            if first is None or i < first[part]:
-                rows.append((f"{name}.tiff", "tumor" if tumour else "normal", name, part, truth))
+            rows.append((f"{name}.tiff", "tumor" if tumour else "normal", name, part, truth))
     with (out / "cohort.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("slide", "label", "patient", "split", "truth"))
@@ -152,11 +177,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="holds idc_patches.npz")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the slides")
-    parser.add_argument("--first", type=int, nargs=3, help="slides of each part in the table")
+    parser.add_argument(
+        "--slides", type=int, nargs=3, default=(240, 60, 120), help="to train, validate and test"
+    )
+    parser.add_argument("--patients", type=int, default=8, help="of a slide; 0 for all")
     args = parser.parse_args(arguments)
-    first = dict(zip(PARTS, args.first, strict=True)) if args.first else None
-    write_cohort(args.data / "idc_patches.npz", args.out, args.seed, args.scale, first)
+    plan = Plan(tuple(args.slides), args.patients, args.seed)
+    write_cohort(args.data / "idc_patches.npz", args.out, plan)
 
 
 if __name__ == "__main__":

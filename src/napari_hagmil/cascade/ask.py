@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade.decide import decide, weights_of
 from napari_hagmil.cascade.pruned import SecondLook, extended_bag, judge, sample_cut
 from napari_hagmil.cascade.result import Stage
 from napari_hagmil.cascade.run import StageModels, look_at
@@ -33,15 +35,15 @@ def without_branch(
         The node that the branch starts with; it and all below it are taken out.
     """
     found: list[NDArray[np.float64] | None] = []
+    said: list[NDArray[np.float32]] = []
     for stage in stages:
         inside = within_branch(stage.nodes, stage.depth, branch)
-        if not inside.any():
-            found.append(stage.probabilities)
-        elif inside.all():
-            found.append(None)
-        else:
+        rest = stage
+        if inside.any() and not inside.all():
             rest = look_at(model, features, stage.depth, stage.nodes[~inside])
-            found.append(rest.probabilities)
+        said.append(rest.logits)
+        decided = replace(rest, decision=decide(said, weights_of(model)))
+        found.append(None if inside.all() else decided.probabilities)
     return found
 
 
@@ -71,4 +73,6 @@ def second_look(
         return None
     nodes = extended_bag(stages[depth + 1], drawn)
     seen = look_at(model, features, depth + 1, nodes)
+    said = [*(stage.logits for stage in stages[: depth + 1]), seen.logits]
+    seen = replace(seen, decision=decide(said, weights_of(model)))
     return judge(stages[depth], stages[depth + 1], drawn, seen)

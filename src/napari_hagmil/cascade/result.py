@@ -30,7 +30,7 @@ class Stage:
     attention : (n,) float32
         Softmax of the attention logits over the bag; sums to 1.
     logits : (classes,) float32
-        The slide-level logits of this depth.
+        The slide-level logits of this depth alone.
     followed : (n,) bool
         The nodes handed on to the next depth; all False at the last.
     pinned : (n,) bool
@@ -39,6 +39,9 @@ class Stage:
         Nodes whose pixels could not be read: not in the bag, and not glass.
     vetoed : (v, 2) int64
         Nodes that the reader of the slide left out.
+    decision : (classes,) float32, optional
+        The slide-level logits once this depth has been read, where the coarser ones count too;
+        None where each depth speaks for itself.
     """
 
     depth: int
@@ -49,11 +52,13 @@ class Stage:
     pinned: NDArray[np.bool_]
     unread: Nodes = field(default_factory=_NO_NODES.copy)
     vetoed: Nodes = field(default_factory=_NO_NODES.copy)
+    decision: NDArray[np.float32] | None = None
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """Softmax of the slide-level logits, (classes,)."""
-        shifted = np.exp(self.logits.astype(np.float64) - self.logits.max())
+        """What the slide is, as far as this depth can tell: softmax of the logits, (classes,)."""
+        logits = self.logits if self.decision is None else self.decision
+        shifted = np.exp(logits.astype(np.float64) - logits.max())
         return np.asarray(shifted / shifted.sum())
 
     @property

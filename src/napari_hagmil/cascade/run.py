@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade.decide import decide, weights_of
 from napari_hagmil.cascade.result import Stage
 from napari_hagmil.cascade.select import Choose, by_attention, with_pinned
 from napari_hagmil.cascade.steering import Steering
@@ -83,7 +84,7 @@ def iter_cascade(
     SlideReadError
         When not one node of a stage can be read.
     """
-    nodes = quadtree.nodes[0]
+    nodes, said = quadtree.nodes[0], []
     for depth in range(config.last_depth + 1):
         vetoed = config.steering.vetoed(quadtree.grids[depth], nodes)
         asked = nodes[~vetoed]
@@ -91,6 +92,7 @@ def iter_cascade(
         if before is None or not is_same_bag(before, asked):
             before = look_at(model, features, depth, asked)
         seen, attention = before.nodes, before.attention
+        said.append(before.logits)
         chosen = np.empty(0, dtype=np.intp)
         pinned = config.steering.pinned(quadtree.grids[depth], seen)
         if depth < config.last_depth:
@@ -98,7 +100,13 @@ def iter_cascade(
             chosen = with_pinned(attention, top, pinned)
         followed = np.zeros(len(seen), dtype=bool)
         followed[chosen] = True
-        yield replace(before, followed=followed, pinned=pinned & followed, vetoed=nodes[vetoed])
+        yield replace(
+            before,
+            followed=followed,
+            pinned=pinned & followed,
+            vetoed=nodes[vetoed],
+            decision=decide(said, weights_of(model)),
+        )
         nodes = children(_ordered(seen[chosen], config.order))
 
 

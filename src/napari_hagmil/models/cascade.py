@@ -34,6 +34,11 @@ class CascadeModel(nn.Module):
         self.sha256 = ""
         self.stages = nn.ModuleList(build_stage(stage) for stage in config.stages)
 
+    @property
+    def depth_weights(self) -> tuple[float, ...]:
+        """How much each depth counts in the decision; empty: the finest decides alone."""
+        return self.config.depth_weights
+
     def stage(self, depth: int) -> BagModel:
         """Return the model of one depth, typed."""
         return cast(BagModel, self.stages[depth])

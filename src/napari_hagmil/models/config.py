@@ -55,6 +55,9 @@ class BundleConfig:
     context : "none" or "ancestors"
         What an instance knows besides itself: with "ancestors", its features are followed by
         those of its parent, its grandparent and so on.
+    depth_weights : tuple of float
+        How much the logits of each depth count in the decision, see `cascade.decide`; empty: the
+        finest one decides alone, as in the paper.
     thresholds : dict of str to float
         Class name → probability from which the class is called; empty: the most probable one.
     training : dict
@@ -71,13 +74,14 @@ class BundleConfig:
     budget: tuple[int, ...]
     order: BagOrder = "quadtree"
     context: Context = "none"
+    depth_weights: tuple[float, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     intended_use: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("mpp", "classes", "stages", "budget"):
+        for name in ("mpp", "classes", "stages", "budget", "depth_weights"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for broken in self._broken_rules():
             raise BundleError(f"the model bundle {self.name!r} {broken}")
@@ -135,6 +139,12 @@ class BundleConfig:
             (
                 self.context in ("none", "ancestors"),
                 f"needs the context 'none' or 'ancestors', not {self.context!r}",
+            ),
+            (
+                not self.depth_weights
+                or (len(self.depth_weights) == depths and min(self.depth_weights) >= 0),
+                f"needs no depth_weights or {depths} that are not negative, one per depth, "
+                f"not {list(self.depth_weights)}",
             ),
         ]
 

@@ -10,6 +10,7 @@ from napari_hagmil.models.baselines.ab_mil import ABMIL
 from napari_hagmil.models.baselines.clam_mb import CLAMMB
 from napari_hagmil.models.baselines.clam_sb import CLAMSB
 from napari_hagmil.models.baselines.dtfd import DTFD
+from napari_hagmil.models.baselines.evidence_pooling import EvidencePooling
 from napari_hagmil.models.baselines.gated_ab_mil import GatedABMIL
 from napari_hagmil.models.baselines.max_pooling import MaxPooling
 from napari_hagmil.models.baselines.mean_pooling import MeanPooling
@@ -27,6 +28,7 @@ BASELINES: Mapping[str, Callable[..., BagModel]] = {
     "dtfd_afs": partial(DTFD, distillation="afs"),
     "dtfd_maxs": partial(DTFD, distillation="maxs"),
     "dtfd_maxmins": partial(DTFD, distillation="maxmins"),
+    "evidence_pooling": EvidencePooling,
 }
 """Name → constructor (n_features, n_classes, **options)."""
 
@@ -44,6 +46,7 @@ __all__ = [
     "CLAMMB",
     "CLAMSB",
     "DTFD",
+    "EvidencePooling",
     "GatedABMIL",
     "MaxPooling",
     "MeanPooling",
