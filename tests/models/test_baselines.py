@@ -54,6 +54,7 @@ def test_every_part_of_a_baseline_learns(name):
         [],
         ["scores.score.bias"],  # a softmax does not see a shift of all scores
         ["scores.score.bias", "tier2_scores.score.bias"],
+        ["log_sharpness"],  # of the attention alone: only a guide teaches it
     )
 
 
@@ -142,6 +143,26 @@ def test_mean_pooling_is_the_same_function_before_and_after_the_head():
     expected = model.head(embedded(model, features).mean(0))
     assert torch.allclose(model(features).logits, expected, atol=1e-6)
     assert torch.allclose(per_instance(features).logits, expected, atol=1e-6)
+
+
+def test_evidence_pooling_is_the_mean_logit_of_what_speaks_most_against_the_first_class():
+    model, features = baseline("evidence_pooling", top=4), torch.randn(9, 10)
+    logits = model.head(embedded(model, features))
+    evidence = torch.log(logits[:, 1].exp() + logits[:, 2].exp()) - logits[:, 0]
+    most = evidence.argsort(descending=True)[:4]
+    output = model(features)
+    assert torch.allclose(output.logits, logits[most].mean(0), atol=1e-6)
+    assert torch.allclose(output.attention, evidence.softmax(0), atol=1e-6)
+    with torch.no_grad():
+        model.log_sharpness.fill_(1.0)
+    sharper = model(features)
+    assert torch.equal(sharper.attention.argsort(), output.attention.argsort())
+    assert sharper.attention.max() > output.attention.max()
+
+
+def test_evidence_pooling_wants_an_instance_to_decide():
+    with pytest.raises(ValueError, match="top is the number of instances"):
+        baseline("evidence_pooling", top=0)
 
 
 def test_ab_mil_is_equation_8():

@@ -14,7 +14,7 @@ from napari_hagmil.models.ablations import ABLATIONS
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Context
 from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.methods import Method, Schedule
+from napari_hagmil.training.methods import Decision, Method, Schedule
 from napari_hagmil.training.protocol import Protocol, slug
 from napari_hagmil.training.step import Optimiser
 
@@ -24,6 +24,8 @@ _CHOICES = {
     "schedule": get_args(Schedule),
     "context": get_args(Context),
     "optimiser": get_args(Optimiser),
+    "teacher_context": get_args(Context),
+    "decision": get_args(Decision),
     "scheme": SCHEMES,
 }
 
@@ -67,7 +69,7 @@ def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
     hagmil = Method(
         "HAG-MIL", budget=budget, training=TrainConfig(loss=LossConfig(label_smoothing=0.1))
     )
-    baselines = [_baseline(name) for name in BASELINES]
+    baselines = [_baseline(name) for name in BASELINES if name != "evidence_pooling"]
     ablations = [
         replace(
             hagmil,

@@ -27,13 +27,16 @@ from napari_hagmil.training.cascade import (
     fit_stage,
     train_cascade,
 )
+from napari_hagmil.training.fusion import fit_depth_weights
 from napari_hagmil.training.guide import Guide, guide_from
 from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import TrainConfig
+from napari_hagmil.training.reading import read_slides
 from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 from napari_hagmil.training.start import start_unmixed
 
 Schedule = Literal["joint", "stagewise", "guided"]
+Decision = Literal["finest", "all depths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class Method:
         stagewise, and led by a teacher that has seen all, see `training.guide`.
     context : "none" or "ancestors"
         See `BundleConfig`.
+    teacher_context : "ancestors" or "none"
+        What an instance knows besides itself when a teacher reads it ("guided" only).
+    decision : "finest" or "all depths"
+        Whether the finest depth decides, as in the paper, or all that were read, weighed on the
+        validation slides: see `training.fusion`.
     budget, training_budget, random : tuple of int
         k in use; k in training, the same unless given; nodes drawn at random besides.
     training : TrainConfig
@@ -89,6 +97,8 @@ class Method:
     depths: tuple[int, ...] = ()
     schedule: Schedule = "joint"
     context: Context = "none"
+    teacher_context: Context = "ancestors"
+    decision: Decision = "finest"
     budget: tuple[int, ...] = ()
     training_budget: tuple[int, ...] = ()
     random: tuple[int, ...] = ()
@@ -184,6 +194,15 @@ def fit(
         config = replace(config, guide=teacher.guide(training))
     train = train_jointly if method.schedule == "joint" and len(depths) > 1 else train_cascade
     yield from train(model, sides[0], sides[1], config)
+    if method.decision == "all depths" and len(depths) > 1:
+        weigh_depths(model, sides[1])
+
+
+def weigh_depths(model: CascadeModel, slides: Sequence[TrainingSlide]) -> None:
+    """Let all depths of a trained cascade decide, in place; `slides` are validation slides."""
+    readings = read_slides(model, slides)
+    weights = fit_depth_weights(readings.logits, readings.labels)
+    model.config = replace(model.config, depth_weights=weights)
 
 
 def stage_training(method: Method, depth: int, n_depths: int, seed: int) -> TrainConfig:
@@ -209,7 +228,7 @@ def _depths_of(method: Method, model: CascadeModel, slide: CohortSlide) -> tuple
 
 
 class _Teacher:
-    """A model of all finest instances, each with its ancestors' features."""
+    """A model of all finest instances, each with its ancestors' features unless told otherwise."""
 
     def __init__(
         self,
@@ -220,7 +239,8 @@ class _Teacher:
     ) -> None:
         self.method, self.depths, self.config = method, depths, config
         self.finest = len(depths) - 1
-        n_inputs = model.config.encoder.n_features * len(depths)
+        seen = len(depths) if method.teacher_context == "ancestors" else 1
+        n_inputs = model.config.encoder.n_features * seen
         stage = _stage(method, n_inputs, len(model.config.classes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.stages[-1].seed)
@@ -254,5 +274,5 @@ class _Teacher:
         return guide_from(self.model, slides, nodes, self.finest, self.method.training.background)
 
     def _seen(self, slides: Sequence[CohortSlide]) -> tuple[list[TrainingSlide], list[Any]]:
-        seen = [slide.at(self.depths, "ancestors") for slide in slides]
+        seen = [slide.at(self.depths, self.method.teacher_context) for slide in slides]
         return seen, [slide.nodes[self.depths[-1]] for slide in slides]

@@ -24,7 +24,10 @@ class Readings:
     Attributes
     ----------
     labels : (n,) int64
+    logits : (n, depths, classes) float32
+        Of every depth alone.
     probabilities : (n, depths, classes) float64
+        Of the decision once that depth has been read.
     patches : (n,) int64
         Looked at, over all depths.
     seconds : float
@@ -34,6 +37,7 @@ class Readings:
     """
 
     labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
     probabilities: NDArray[np.float64]
     patches: NDArray[np.int64]
     seconds: float
@@ -64,19 +68,18 @@ def read_slides(
     """
     budget = model.config.budget if budget is None else budget
     n_depths = model.config.n_depths
-    probabilities, nodes, started = [], [], time.perf_counter()
+    found, started = [], time.perf_counter()
     for slide in slides:
         config = CascadeConfig(budget, n_depths - 1, model.config.order, choose=choose(slide))
-        stages = list(iter_cascade(model, slide.quadtree(n_depths), slide.features, config))
-        probabilities.append([_softmax(stage.logits) for stage in stages])
-        nodes.append(tuple(stage.nodes for stage in stages))
+        found.append(list(iter_cascade(model, slide.quadtree(n_depths), slide.features, config)))
     seconds = (time.perf_counter() - started) / max(len(slides), 1)
     return Readings(
         labels=np.array([slide.label for slide in slides], dtype=np.int64),
-        probabilities=np.array(probabilities, dtype=np.float64),
-        patches=np.array([sum(map(len, some)) for some in nodes], dtype=np.int64),
+        logits=np.array([[stage.logits for stage in stages] for stages in found]),
+        probabilities=np.array([[stage.probabilities for stage in stages] for stages in found]),
+        patches=np.array([sum(len(s.nodes) for s in stages) for stages in found], dtype=np.int64),
         seconds=seconds,
-        nodes=tuple(nodes),
+        nodes=tuple(tuple(stage.nodes for stage in stages) for stages in found),
     )
 
 
@@ -109,8 +112,3 @@ def _scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> di
         "f1": f1(labels, called) if n_classes == 2 else macro_f1(labels, called, n_classes),
         "accuracy": float((called == labels).mean()),
     }
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(powers / powers.sum())

@@ -43,7 +43,9 @@ class EvidencePooling(BagModel):
     ) -> None:
         super().__init__(n_features, n_classes)
         if top < 1:
-            raise ValueError(f"top is the number of instances that decide, not {top}; give 1 or more")
+            raise ValueError(
+                f"top is the number of instances that decide, not {top}; give 1 or more"
+            )
         self.embed = embedding(n_features, [hidden], dropout=dropout)
         self.head = nn.Linear(hidden, n_classes)
         self.log_sharpness = nn.Parameter(torch.zeros(()))
