@@ -94,6 +94,11 @@ def figures_of(
     return found
 
 
+def told(area: float, seen: int, tumour: int) -> str:
+    """Figures of a depth in words; there is no AUC where all places lie on one side."""
+    return f"AUC {area:.3f}, {tumour} of {seen} places on tumour".replace("AUC nan", "no AUC")
+
+
 def panel(
     slide: NDArray[np.uint8], values: NDArray[np.float64], size: int, title: str
 ) -> NDArray[np.uint8]:
@@ -128,7 +133,7 @@ def picture_of(
     for left, (name, (maps, scores)) in zip(first, readings.items(), strict=True):
         columns = [left]
         for d, values in enumerate(maps):
-            title = f"{NAMES[d]}, {name}: AUC {scores[d][0]:.2f}"
+            title = f"{NAMES[d]}, {name}: {told(*scores[d])}"
             columns.append(panel(slide, values, 2 ** (DEPTHS - 1 - d), title))
         gap = np.full((left.shape[0], GAP, 3), 255, dtype=np.uint8)
         lines.append(np.concatenate([part for c in columns for part in (c, gap)][:-1], axis=1))
@@ -154,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         maps = attention_of(folder, truth.shape)
         readings[name] = (maps, figures_of(maps, truth))
         for d, (area, seen, tumour) in enumerate(readings[name][1]):
-            print(f"{name}, {NAMES[d]}: AUC {area:.3f}, {tumour} of {seen} places on tumour")
+            print(f"{name}, {NAMES[d]}: {told(area, seen, tumour)}")
     cv2.imwrite(str(args.out / "attention.png"), picture_of(slide, truth, readings)[..., ::-1])
 
 
