@@ -20,8 +20,9 @@ from qtpy.QtWidgets import QApplication
 
 from napari_hagmil.export import read_geojson
 from napari_hagmil.plugin.sample_data import phantom_path
+from napari_hagmil.review import Annotation, Conclusion, new_id, outline
 
-SIZES = {"large": (1600, 960), "small": (1280, 800)}
+SIZES = {"large": (1600, 960), "small": (1280, 800), "wide": (1920, 1080)}
 
 
 def main() -> None:
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
-    """The sitting: the first region in hand, then one accepted and the next one."""
+    """The sitting: the first region in hand, one accepted, own annotations, the conclusion."""
     dock.open_review()  # type: ignore[attr-defined]
     resize(viewer, "large")
     press = {str(key): function for key, function in viewer.keymap.items()}
@@ -68,6 +69,31 @@ def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
     save(viewer, out / "review.png")
     press["K"](viewer)
     save(viewer, out / "review-next.png")
+    draw(dock)
+    press["F7"](viewer)
+    save(viewer, out / "review-draw.png")
+    press["F1"](viewer)
+    save(viewer, out / "review-keys.png")
+    press["F1"](viewer)
+    resize(viewer, "small")
+    for key, name in (("F8", "conclude"), ("F9", "export")):
+        press[key](viewer)
+        save(viewer, out / f"review-{name}.png")
+    resize(viewer, "wide")
+    press["F6"](viewer)
+    save(viewer, out / "review-wide.png")
+
+
+def draw(dock: object) -> None:
+    """A polygon, a ruler and a conclusion, as the review's tools hand them over."""
+    desk = dock.review  # type: ignore[attr-defined]
+    y, x = np.mean(desk.region().polygon, axis=0)
+    corners = [(y + 90 * np.sin(a), x + 140 * np.cos(a)) for a in np.linspace(0, 5.6, 9)]
+    gland = Annotation(new_id(), "polygon", outline(corners), "Tumor", "solid growth")
+    ruler = Annotation(new_id(), "ruler", outline([(y + 260, x - 200), (y + 260, x + 200)]))
+    desk.change("draw polygon", annotations=(gland, ruler))
+    said = Conclusion("tumor", "One focus with solid growth, seen at 40×.")
+    desk.change("conclude", conclusion=said)
 
 
 def followed_lesion(dock: object) -> np.ndarray:

@@ -108,7 +108,7 @@ def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tm
         drop(widget, path)
         assert len(review.desk.state.annotations) == number
     assert review.desk.state.annotations[-1].path_class == "Tumor"
-    assert "1 annotations imported" in review.message.text()
+    assert "1 annotation imported" in review.message.text()
     slide = dock.session.slide
     dock.session.sitting.journal.flush()
     before = review.desk.state

@@ -384,7 +384,7 @@ def test_the_accepted_regions_are_exported_in_all_formats(dock, tmp_path):
     for box_ in dock.export.formats.values():
         box_.setChecked(True)
     dock.export.open_folder.setChecked(False)
-    assert dock.export.summary.text().startswith("1 regions and 1 annotations")
+    assert dock.export.summary.text().startswith("1 region and 1 annotation ")
     written = dock.export.write(tmp_path / "case")
     assert [one.name for one in written] == ["case.geojson", "case.csv", "case.xml"]
     features = json.loads(written[0].read_text())["features"]

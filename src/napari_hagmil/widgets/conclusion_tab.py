@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_hagmil.review.queue import tally
 from napari_hagmil.widgets.review_desk import ReviewDesk
-from napari_hagmil.widgets.style import QUIET_COLOR, percent, text_label
+from napari_hagmil.widgets.style import QUIET_COLOR, counted, percent, text_label
 
 _OPEN = "No conclusion yet"
 
@@ -53,8 +53,9 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
             self.text.setPlainText(said.text)
         counts = tally(self.desk.state.regions)
         self.progress.setText(
-            f"{counts['accepted']} regions accepted, {counts['rejected']} rejected, "
-            f"{counts['unseen']} still unseen; {len(self.desk.state.annotations)} own annotations."
+            f"{counted(counts['accepted'], 'region')} accepted, {counts['rejected']} rejected, "
+            f"{counts['unseen']} still unseen; "
+            f"{counted(len(self.desk.state.annotations), 'own annotation')}."
         )
         self.progress.show()
         self._show_model()

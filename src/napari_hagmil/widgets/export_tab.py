@@ -23,7 +23,7 @@ from napari_hagmil.session import sentence
 from napari_hagmil.widgets.class_box import swatch
 from napari_hagmil.widgets.preferences import preference
 from napari_hagmil.widgets.review_desk import ReviewDesk
-from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
+from napari_hagmil.widgets.style import ERROR_COLOR, counted, show_text, text_label
 
 _FORMATS: dict[Format, str] = {
     "geojson": "GeoJSON, for QuPath",
@@ -130,7 +130,8 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.accepted_only.setEnabled(self.regions.isChecked())
         wish = self.wish()
         regions, drawn = wish.chosen(self.desk.state)
-        words = f"{len(regions)} regions and {len(drawn)} annotations will be written."
+        words = f"{counted(len(regions), 'region')} and {counted(len(drawn), 'annotation')}"
+        words += " will be written."
         slide = self.desk.session.slide
         if slide is not None and slide.mpp is None:
             words += " The slide has no pixel size: measures are in pixels."

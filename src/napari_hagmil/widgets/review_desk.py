@@ -29,6 +29,7 @@ from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.preferences import keep_class, open_review, preference
 from napari_hagmil.widgets.review_layers import ReviewLayers
 from napari_hagmil.widgets.review_tools import ReviewTools
+from napari_hagmil.widgets.style import counted
 
 #: Share of the canvas that a region fills when it is gone to.
 _FILL = 0.4
@@ -173,7 +174,7 @@ class ReviewDesk:
         annotations = (*self.state.annotations, *drawn)
         if not self.change("import annotations", annotations=annotations, classes=classes):
             return "Open a slide first." if self.sitting is None else self.sitting.held_by
-        self.say(f"{len(drawn)} annotations imported from {Path(path).name}.")
+        self.say(f"{counted(len(drawn), 'annotation')} imported from {Path(path).name}.")
         return ""
 
     def choose_at(self, position: Sequence[float]) -> None:

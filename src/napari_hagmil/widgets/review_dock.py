@@ -102,7 +102,8 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         if self._sheet is None:
             actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]
             few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
-            self._sheet = CheatSheet(self.window(), [*actions, few])
+            back = KeyAction("Esc", "From a dock back to the slide", "Docks")
+            self._sheet = CheatSheet(self.window(), [*actions, few, back])
         self._sheet.toggle()
 
     def _tabs(self) -> tuple[QueueTab, DrawTab, ConclusionTab, ExportTab]:

@@ -70,6 +70,11 @@ def show_text(label: QLabel, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def counted(n: int, noun: str) -> str:
+    """``"1 region"``, ``"2 regions"``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def percent(share: float) -> str:
     """A probability or share for people: never rounded to a certainty."""
     if 0.995 <= share < 1:
