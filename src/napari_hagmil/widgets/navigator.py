@@ -44,19 +44,23 @@ class Navigator(QWidget):  # type: ignore[misc]
         self.view: Rectangle = (0.0, 0.0, 0.0, 0.0)
         self._grip = (0.0, 0.0)
 
-    def show_slide(self, overview: NDArray[Any], shape: tuple[int, int]) -> None:
+    def show_slide(
+        self, overview: NDArray[Any], shape: tuple[int, int], *, rgb: bool = True
+    ) -> None:
         """Show another slide.
 
         Parameters
         ----------
         overview : (h, w, c) array
-            The whole slide; only 8-bit RGB is drawn, the rest becomes grey.
+            The whole slide; only 8-bit RGB is drawn as it is, channels become grey.
         shape : tuple of int
             Rows and columns of level 0.
+        rgb : bool
+            Whether the channels are red, green and blue.
         """
         scale = min(1.0, _SIDE / max(overview.shape[:2]))
         size = [max(1, round(side * scale)) for side in overview.shape[1::-1]]
-        self._picture = cv2.resize(_as_rgb(overview), size, interpolation=cv2.INTER_AREA)
+        self._picture = cv2.resize(_as_rgb(overview, rgb=rgb), size, interpolation=cv2.INTER_AREA)
         self._shape = shape
         self.show_attention(None)
 
@@ -164,10 +168,11 @@ _ARROWS = {
 }
 
 
-def _as_rgb(overview: NDArray[Any]) -> NDArray[np.uint8]:
-    if overview.dtype == np.uint8 and overview.ndim == 3 and overview.shape[2] >= 3:
+def _as_rgb(overview: NDArray[Any], *, rgb: bool) -> NDArray[np.uint8]:
+    if rgb and overview.dtype == np.uint8:
         return np.ascontiguousarray(overview[..., :3])
-    grey = overview.astype(np.float32)
-    grey = grey.mean(axis=2) if grey.ndim == 3 else grey
-    top = max(float(grey.max()), 1e-6)
-    return np.repeat((255 * grey / top).astype(np.uint8)[..., None], 3, axis=2)
+    channels = np.atleast_3d(overview).astype(np.float32)
+    # A channel may use a corner of its range; a single hot pixel is not its top.
+    low, high = np.percentile(channels, (1, 99.8), axis=(0, 1))
+    shares = np.clip((channels - low) / np.maximum(high - low, 1e-6), 0, 1)
+    return np.repeat((255 * shares.mean(axis=2)).astype(np.uint8)[..., None], 3, axis=2)

@@ -204,7 +204,7 @@ class SlideTab(Page):
     def _show_slide(self, slide: Slide) -> None:
         self._show_facts(slide)
         overview = np.asarray(slide.view_levels()[-1])
-        self.view_panel.navigator.show_slide(overview, slide.shape)
+        self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
         self.tissue.clear()
         self.tissue_panel.box.setChecked(False)
         self.tissue_panel.show_none("")
