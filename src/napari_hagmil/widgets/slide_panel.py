@@ -36,6 +36,10 @@ _SUFFIXES = (
 _FILTER = f"Slides ({' '.join(f'*.{suffix}' for suffix in _SUFFIXES)});;All files (*)"
 
 
+#: µm per pixel to begin with, where nothing is known: a scan at 40×.
+_GUESS = 0.25
+
+
 class SlidePanel(Section):
     """The slide in hand.
 
@@ -90,7 +94,8 @@ class SlidePanel(Section):
                 f" · {millimetres(height, width, slide.mpp)}\n{slide.mpp:.4g} µm/px "
                 f"({magnification_label(slide.mpp)}), from: {source}"
             )
-            self.mpp_input.setValue(slide.mpp)
+        # Never the number of the slide before: it would be taken for this one's.
+        self.mpp_input.setValue(_GUESS if slide.mpp is None else slide.mpp)
         show_text(self.facts, f"{facts}\n{_scanner(slide)}")
         show_text(self.warning, in_the_window("\n".join(slide.warnings)))
         self.mpp_row.show()
@@ -134,7 +139,7 @@ class SlidePanel(Section):
         self.mpp_input.setRange(*PLAUSIBLE_MPP)
         self.mpp_input.setDecimals(4)
         self.mpp_input.setSingleStep(0.05)
-        self.mpp_input.setValue(0.25)
+        self.mpp_input.setValue(_GUESS)
         self.mpp_input.setFixedWidth(110)
         self.mpp_button, self.reset_button = QPushButton("Use"), QPushButton("As the file")
         for widget in (
