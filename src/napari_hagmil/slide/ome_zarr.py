@@ -187,6 +187,10 @@ class ZarrReader:
             raise SlideFormatError(
                 f"{name} has pixels of {array.dtype}; convert it to 8 or 16 bits unsigned"
             )
+        if min(array.chunks) < 1:
+            raise SlideFormatError(
+                f"{name} declares chunks of {array.chunks} values, which hold nothing; write it again"
+            )
         if array.dtype != self._layout.arrays[0].dtype:
             raise SlideFormatError(f"{name} has levels of different types; write it again")
         y, x = axes.index("y"), axes.index("x")
