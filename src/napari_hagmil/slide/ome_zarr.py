@@ -189,7 +189,7 @@ class ZarrReader:
             )
         if min(array.chunks) < 1:
             raise SlideFormatError(
-                f"{name} declares chunks of {array.chunks} values, which hold nothing; write it again"
+                f"{name} declares chunks of {array.chunks} values, which hold none; write it again"
             )
         if array.dtype != self._layout.arrays[0].dtype:
             raise SlideFormatError(f"{name} has levels of different types; write it again")
