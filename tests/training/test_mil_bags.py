@@ -35,3 +35,22 @@ def test_ten_folds_of_musk1_are_learnt_and_a_second_start_only_tells_them(
     assert f"| gated AB-MIL | {accuracy:.3f} (1) |" in capsys.readouterr().out
     mil_bags.main(arguments)
     assert len((tmp_path / "folds.jsonl").read_text().splitlines()) == 10
+
+
+def test_records_put_together_count_a_fold_once(mil_bags, tmp_path):
+    line = {"set": "fox", "method": "AB-MIL", "repeat": 0, "correct": 9, "bags": 20}
+    lines = [json.dumps({**line, "fold": fold}) for fold in range(10)]
+    record = tmp_path / "folds.jsonl"
+    record.write_text("\n".join([*lines, *lines[:4]]) + "\n")
+    found = mil_bags.read_record(record)
+    assert len(found) == 10
+    methods = mil_bags.load_protocol(mil_bags.PROTOCOL).methods
+    assert "| AB-MIL |  |  | 0.450 (1) |  |  |  |" in mil_bags.as_markdown(found, methods)
+    assert "(1)" not in mil_bags.as_markdown(found[:9], methods)  # a repeat that is not over
+
+
+def test_a_sets_published_rate_is_that_of_the_published_training_alone(mil_bags):
+    methods = {m.name: m for m in mil_bags.load_protocol(mil_bags.PROTOCOL).methods}
+    on_fox = mil_bags.on_set(methods["AB-MIL"], "fox").training
+    assert (on_fox.learning_rate, on_fox.weight_decay) == (1e-4, 0.02)
+    assert mil_bags.on_set(methods["CLAM-SB"], "fox") == methods["CLAM-SB"]
