@@ -246,6 +246,16 @@ def test_a_chunk_that_swells_is_not_decoded(tmp_path: Path, codec: str) -> None:
         slide.read(0, (0, 0), (10, 10))
 
 
+def test_chunks_that_hold_nothing_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = made.write_zarr(tmp_path / "a.zarr", [np.zeros((64, 64, 3), np.uint8)], "0.4")
+    document = next(path.rglob(".zarray"))
+    content = json.loads(document.read_text())
+    content["chunks"][0] = 0
+    document.write_text(json.dumps(content))
+    with pytest.raises(SlideFormatError, match=r"a\.zarr .*; write it again"):
+        open_slide(path)
+
+
 def test_a_shard_of_swelling_chunks_is_not_decoded(tmp_path: Path) -> None:
     pixels = np.full((256, 256), 9, np.uint8)
     array = zarr.create_array(
