@@ -112,8 +112,9 @@ def tell(benchmark, capsys, name: str, milliseconds: list[float]) -> float:
     """Report the median and the 95th percentile, and return the latter."""
     median, high = np.percentile(milliseconds, (50, 95))
     benchmark.extra_info.update({f"{name} median": median, f"{name} 95th percentile": high})
-    with capsys.disabled():
-        print(f"\n{name}: median {median:.0f} ms, 95th percentile {high:.0f} ms")
+    if benchmark.enabled:
+        with capsys.disabled():
+            print(f"\n{name}: median {median:.0f} ms, 95th percentile {high:.0f} ms")
     return float(high)
 
 
