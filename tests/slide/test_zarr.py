@@ -252,7 +252,10 @@ def test_chunks_that_hold_nothing_are_refused_in_one_sentence(tmp_path: Path) ->
     content = json.loads(document.read_text())
     content["chunks"][0] = 0
     document.write_text(json.dumps(content))
-    with pytest.raises(SlideFormatError, match=r"a\.zarr .*; write it again"):
+    # Newer versions of zarr refuse it themselves.
+    with pytest.raises(
+        SlideFormatError, match=r"^a\.zarr .*(write it again|copy the folder again)"
+    ):
         open_slide(path)
 
 

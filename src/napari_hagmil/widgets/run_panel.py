@@ -213,9 +213,6 @@ class RunPanel(Section):
         self.progress = QProgressBar()
         self.progress.hide()
         # What is known already is there at once: no bar that flashes, and nothing that jumps.
-        keeps_its_place = self.progress.sizePolicy()
-        keeps_its_place.setRetainSizeWhenHidden(True)
-        self.progress.setSizePolicy(keeps_its_place)
         self._waiting = QTimer(self, singleShot=True, interval=_PATIENCE)
         self._waiting.timeout.connect(self.progress.show)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
