@@ -60,7 +60,7 @@ def kill_a_writer(nursery: Any, slide: Path, seconds: float) -> tuple[int, int]:
     """How many changes were surely a second old when it was killed, and how many were made."""
     print(slide, file=nursery.stdin, flush=True)
     said: list[list[str]] = []
-    while {one[0] for one in said if one} < {"child", "begin"}:
+    while not {one[0] for one in said if one} >= {"child", "begin"}:
         said.append(nursery.stdout.readline().split())
     facts = {one[0]: int(one[1]) for one in said if one and one[0] in ("child", "begin")}
     time.sleep(seconds)
