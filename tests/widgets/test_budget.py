@@ -52,6 +52,25 @@ def test_moving_the_slider_moves_the_number_and_back(ready):
     assert row.spin.value() == len(ready.session.reading.quadtree.nodes[0])
 
 
+def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, wait_until):
+    run(ready, wait_until)
+    painted = []
+    ready.session.started.connect(lambda afresh: painted.append(ready.cascade.updatesEnabled()))
+    run(ready, wait_until)
+    assert painted == [False]
+    assert ready.cascade.updatesEnabled()
+
+    def fail(result):
+        raise ValueError("a listener")
+
+    ready.session.finished.connect(fail)
+    ready.cascade.setUpdatesEnabled(False)
+    with pytest.raises(Exception, match="a listener"):
+        ready.cascade._end_run(complete=True)
+    assert ready.cascade.updatesEnabled()
+    ready.session.finished.disconnect(fail)
+
+
 def test_without_live_update_the_findings_wait_for_the_button(ready, wait_until):
     run(ready, wait_until)
     ready.run_panel.live.setChecked(False)

@@ -167,8 +167,10 @@ class CascadeTab(Page):
         self._again = False
 
     def _end_run(self, *, complete: bool) -> None:
-        self.session.finish(complete=complete)
-        self.setUpdatesEnabled(True)
+        try:
+            self.session.finish(complete=complete)
+        finally:
+            self.setUpdatesEnabled(True)  # whatever a listener raises, the tab must not stay frozen
         self._run_if_asked()
 
     def _run_if_asked(self) -> None:
