@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from puzzles import MARK, N_FEATURES, SMALL, marked_bags
+from torch import nn
 
 from napari_hagmil.models import IntegratedAttentionTransformer, LossConfig
 from napari_hagmil.models.baselines import BASELINES, make_baseline
@@ -18,6 +19,7 @@ from napari_hagmil.training import (
     start_unmixed,
     train_stage,
 )
+from napari_hagmil.training.start import start_glorot
 
 FAST = TrainConfig(epochs=8, patience=8, learning_rate=5e-3, loss=LossConfig(instance_loss="none"))
 
@@ -135,6 +137,19 @@ def test_a_joined_bag_keeps_its_label_and_all_instances_of_both():
     assert bag.label == 1
     assert len(bag.features) == 16
     assert float(bag.features[:, 0].max()) > 5 + MARK / 2
+
+
+def test_a_glorot_start_fills_its_bounds_and_leaves_no_bias():
+    stage = make_baseline("ab_mil", 40, 2, widths=[30], hidden=20)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        start_glorot(stage)
+    layers = [layer for layer in stage.modules() if isinstance(layer, nn.Linear)]
+    assert len(layers) >= 3
+    for layer in layers:
+        bound = (6 / sum(layer.weight.shape)) ** 0.5
+        assert 0.7 * bound < float(layer.weight.detach().abs().max()) <= bound
+        assert layer.bias is None or not layer.bias.any()
 
 
 def test_an_unmixed_start_gives_an_instance_the_same_attention_logit_in_any_company():

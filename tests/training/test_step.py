@@ -33,3 +33,26 @@ def test_a_step_is_torchs_on_clipped_gradients_to_the_bit(clip, optimiser):
     for own, other in zip(ours.parameters(), reference.parameters(), strict=True):
         assert torch.equal(own, other)
         assert own.grad is None
+
+
+def test_the_rate_decays_with_the_steps_and_a_restored_optimiser_goes_on_where_it_was():
+    def step(stepper):
+        for parameter in stepper.parameters:
+            parameter.grad = torch.ones_like(parameter)
+        stepper.step()
+        return stepper.optimiser.param_groups[0]["lr"]
+
+    model = nn.Linear(3, 2)
+    stepper = Stepper.make(model, ("sgd", 0.1, 0.0), float("inf"), rate_decay=0.5)
+    assert [step(stepper) for _ in range(3)] == pytest.approx([0.1, 0.1 / 1.5, 0.1 / 2])
+    other = Stepper.make(model, ("sgd", 0.1, 0.0), float("inf"), rate_decay=0.5)
+    other.optimiser.load_state_dict(stepper.optimiser.state_dict())
+    assert step(other) == pytest.approx(0.1 / 2.5)
+
+
+def test_without_decay_the_rate_stays():
+    stepper = Stepper.make(nn.Linear(3, 2), ("adam", 0.1, 0.0), 1.0)
+    for parameter in stepper.parameters:
+        parameter.grad = torch.ones_like(parameter)
+    stepper.step()
+    assert stepper.optimiser.param_groups[0]["lr"] == 0.1

@@ -1,6 +1,7 @@
 """The dock through real clicks in a real window."""
 
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
+from napari_hagmil.cascade import Cost
 from napari_hagmil.widgets.cascade_dock import CascadeDock
 
 pytestmark = pytest.mark.window
@@ -54,6 +56,7 @@ def test_before_a_slide_is_open_there_is_nothing_to_run(dock):
     assert not dock.run_panel.run_button.isEnabled()
     assert not dock.run_panel.cancel_button.isEnabled()
     assert dock.slide_panel.name.text() == "No slide is open."
+    assert dock.cascade.findings.prediction.text() == "Open a slide first, in the tab Slide."
 
 
 def test_clicking_run_brings_a_layer_per_depth_the_branches_and_the_regions(
@@ -241,6 +244,35 @@ def test_cuda_where_there_is_none_is_one_sentence(dock, phantom, wait_until):
     assert "'cuda' was asked for" in dock.run_panel.error.text()
     assert dock.session.state == "failed"
     assert dock.run_panel.run_button.isEnabled()
+
+
+def test_a_depth_finer_than_the_slide_says_so_and_the_last_one_asks_for_no_number(
+    dock, slides_dir, wait_until
+):
+    rows = dock.run_panel.rows
+    open_slide(dock, slides_dir / "CMU-1-Small-Region.svs", wait_until)  # ends at 20×
+    wait_until(lambda: rows[-1].price.text() == "not on this slide, which ends at 20×")
+    assert [row.spin.isEnabled() for row in rows[:2]] == [True, False]
+
+
+def test_a_device_that_is_not_there_is_named_before_the_run(dock, wait_until):
+    wait_until(lambda: not dock.cascade._choices.busy)
+    panel = dock.run_panel
+    absent = next((name for name, missing in panel._devices.items() if missing), None)
+    assert absent is not None, "no machine has both CUDA and MPS"
+    panel.device.setCurrentText(absent)
+    assert f"'{absent}' was asked for" in panel.missing_device.text()
+    panel.device.setCurrentText("cpu")
+    assert not panel.missing_device.isVisible()
+
+
+def test_findings_of_more_patches_than_have_tissue_are_no_share_above_one(dock):
+    seconds = dict.fromkeys(("read", "encode", "model", "total"), 1.0)
+    result = SimpleNamespace(cost=Cost(380, 300, 64, 48, 0, seconds), notes=(), state="done")
+    dock.cascade.findings.show_result(result)
+    words = dock.cascade.findings.cost.text()
+    assert words.startswith("380 patches looked at: the 300 with tissue, and glass beside them")
+    assert "%" not in words
 
 
 def test_a_broken_bundle_is_one_sentence(dock, scratch_bundle, tmp_path):

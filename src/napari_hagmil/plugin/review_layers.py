@@ -44,11 +44,18 @@ _KIND_OF: dict[str, AnnotationKind] = {
 #: A corner that moved by less has not been moved, level-0 px.
 _STILL = 1e-3
 
-_TEXT = {"string": "{label}", "size": 11, "anchor": "upper_left", "color": "#ff5a00"}
+#: Black reads on everything in a brightfield slide but single nuclei, with or without attention
+#: over it (white: on nuclei alone); a fluorescence slide is dark.
+LABEL_ON_BRIGHT, LABEL_ON_DARK = "#000000", "#ffffff"
 
 
 def regions_layer(
-    regions: Sequence[ReviewRegion], mpp: float, *, current: str = "", um_per_px: float = 1.0
+    regions: Sequence[ReviewRegion],
+    mpp: float,
+    *,
+    current: str = "",
+    um_per_px: float = 1.0,
+    label: str = LABEL_ON_BRIGHT,
 ) -> LayerTuple:
     """Regions as polygons: colour and width say the decision, the widest is the current one.
 
@@ -62,7 +69,7 @@ def regions_layer(
             **_common(REGIONS),
             "shape_type": "polygon",
             "face_color": "transparent",
-            "text": dict(_TEXT),
+            "text": _text(label),
             "features": region_features(regions),
             **look,
         },
@@ -100,6 +107,7 @@ def annotations_layer(
     mpp: float,
     *,
     um_per_px: float = 1.0,
+    label: str = LABEL_ON_BRIGHT,
 ) -> LayerTuple:
     """All annotations but points, in the colours of their classes, with their measures."""
     drawn = shapes_of(annotations)
@@ -111,7 +119,7 @@ def annotations_layer(
             "face_color": "transparent",
             "edge_width": ANNOTATION_PX * um_per_px,
             "edge_color": annotation_colors(drawn, classes),
-            "text": dict(_TEXT),
+            "text": _text(label),
             "features": annotation_features(drawn, mpp),
         },
         "shapes",
@@ -226,6 +234,10 @@ def _same(one: Outline, other: Outline) -> bool:
     return len(one) == len(other) and bool(
         np.allclose(np.asarray(one), np.asarray(other), atol=_STILL, rtol=0)
     )
+
+
+def _text(color: str) -> dict[str, Any]:
+    return {"string": "{label}", "size": 14, "anchor": "upper_left", "color": color}
 
 
 def _common(name: str) -> dict[str, Any]:

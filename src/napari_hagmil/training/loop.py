@@ -36,6 +36,8 @@ class TrainConfig:
         Of the optimiser.
     optimiser : str
         "adam", the paper's, or "sgd" with Nesterov's momentum of 0.9.
+    rate_decay : float
+        After t steps the learning rate is divided by 1 + rate_decay · t.
     accumulate : int
         Bags per step of the optimiser.
     clip : float
@@ -61,6 +63,7 @@ class TrainConfig:
     learning_rate: float = 1e-5
     weight_decay: float = 1e-5
     optimiser: Optimiser = "adam"
+    rate_decay: float = 0.0
     accumulate: int = 1
     clip: float = 5.0
     loss: LossConfig = field(default_factory=LossConfig)
@@ -74,7 +77,10 @@ class TrainConfig:
     def stepper(self, model: BagModel) -> Stepper:
         """The optimiser of a model."""
         return Stepper.make(
-            model, (self.optimiser, self.learning_rate, self.weight_decay), self.clip
+            model,
+            (self.optimiser, self.learning_rate, self.weight_decay),
+            self.clip,
+            self.rate_decay,
         )
 
 

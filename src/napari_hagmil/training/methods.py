@@ -33,7 +33,7 @@ from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.reading import read_slides
 from napari_hagmil.training.slides import CohortSlide, TrainingSlide
-from napari_hagmil.training.start import start_unmixed
+from napari_hagmil.training.start import start_glorot, start_unmixed
 
 Schedule = Literal["joint", "stagewise", "guided"]
 Decision = Literal["finest", "all depths"]
@@ -85,8 +85,9 @@ class Method:
         k in use; k in training, the same unless given; nodes drawn at random besides.
     training : TrainConfig
         Of every depth; label smoothing is left out at the finest.
-    standardise, unmixed : bool
-        Learn on standardised features; let self-attention begin at nothing.
+    standardise, unmixed, glorot : bool
+        Learn on standardised features; let self-attention begin at nothing; start linear layers
+        as Glorot and Bengio do.
     group : str
         Of the table that the row stands in: "method", "ablation" or "control".
     """
@@ -105,6 +106,7 @@ class Method:
     training: TrainConfig = field(default_factory=TrainConfig)
     standardise: bool = False
     unmixed: bool = False
+    glorot: bool = False
     group: str = "method"
 
     def on(self, n_depths: int) -> tuple[int, ...]:
@@ -130,6 +132,8 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
         torch.manual_seed(seed)
         try:
             model = CascadeModel(_bundle_config(method, facts, depths))
+            if method.glorot:
+                start_glorot(model)
         except (TypeError, ValueError) as error:
             raise BundleError(f"method {method.name!r} cannot be made: {error}") from error
     if method.unmixed:

@@ -11,6 +11,19 @@ from napari_hagmil.models import BagModel, IntegratedAttentionTransformer
 from napari_hagmil.models.iat import AttentionBlock
 
 
+def start_glorot(model: nn.Module) -> None:
+    """Draw the weights of all linear layers anew, in place: uniform, biases 0.
+
+    Glorot and Bengio, *Understanding the difficulty of training deep feedforward neural networks*,
+    AISTATS 2010, Eq. 16: within ±√(6 / (inputs + outputs)).
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 def start_unmixed(stage: BagModel) -> None:
     """Let self-attention begin at nothing, in place: each instance starts as itself alone.
 

@@ -16,14 +16,24 @@ Optimiser = Literal["adam", "sgd"]
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
-    """An optimiser over one model, with a bound on the norm of its gradient."""
+    """An optimiser over one model, with a bound on the norm of its gradient.
+
+    After t steps the learning rate is that of the beginning over 1 + rate_decay · t.
+    """
 
     parameters: list[nn.Parameter]
     optimiser: torch.optim.Optimizer
     clip: float
+    rate_decay: float = 0.0
 
     @classmethod
-    def make(cls, model: nn.Module, how: tuple[Optimiser, float, float], clip: float) -> Stepper:
+    def make(
+        cls,
+        model: nn.Module,
+        how: tuple[Optimiser, float, float],
+        clip: float,
+        rate_decay: float = 0.0,
+    ) -> Stepper:
         """Adam with its usual moments, or gradient descent with Nesterov's momentum of 0.9.
 
         Fused, which spares small models most of a step's time. `how` names the optimiser, its
@@ -38,7 +48,10 @@ class Stepper:
             optimiser = torch.optim.SGD(
                 parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
             )
-        return cls(parameters, optimiser, clip)
+        # In the groups, so that a checkpoint of the optimiser holds them.
+        for group in optimiser.param_groups:
+            group["first_rate"], group["steps"] = rate, 0
+        return cls(parameters, optimiser, clip, rate_decay)
 
     def step(self) -> None:
         """Take the step that the gradients ask for, and forget them."""
@@ -46,6 +59,10 @@ class Stepper:
         # Within the bound, scaling is a pass over all gradients that multiplies by one.
         if norm > self.clip:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
+        if self.rate_decay:
+            for group in self.optimiser.param_groups:
+                group["lr"] = group["first_rate"] / (1 + self.rate_decay * group["steps"])
+                group["steps"] += 1
         self.optimiser.step()
         for parameter in self.parameters:
             parameter.grad = None

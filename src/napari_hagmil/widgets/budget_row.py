@@ -58,6 +58,15 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         new = f"{upto}{cost.new:,} to encode" if cost.new else "all of them known"
         self.price.setText(f"looks at {upto}{cost.nodes:,}: {new}")
 
+    def show_absent(self, last: str) -> None:
+        """Say that the slide has no pixels for this depth; `last` is the finest that it has."""
+        self.price.setText(f"not on this slide, which ends at {last}")
+
+    def set_followed(self, followed: bool) -> None:
+        """Enable the number where the next run hands nodes on; its last depth uses none."""
+        self.slider.setEnabled(followed)
+        self.spin.setEnabled(followed)
+
     def set_most(self, n_nodes: int) -> None:
         """Let the slider end where every node would be followed."""
         self._most = max(n_nodes, 2)

@@ -9,7 +9,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.camera import PRESETS
@@ -48,7 +48,6 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         stages = StageLayers(napari_viewer, self.session)
         self.desk = Desk(napari_viewer, self.session, self.overlay, stages, self._work)
         self.slide = SlideTab(self.desk)
-        self.review_button = QPushButton("Review the regions…")
         self.cascade, self.why = CascadeTab(self.desk), WhyTab(self.desk)
         self.steer = SteerTab(self.desk)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
@@ -114,7 +113,6 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         super().closeEvent(event)
 
     def _lay_out(self) -> None:
-        self.cascade.add(self.review_button)
         self.tabs = QTabWidget()
         self.tabs.addTab(self.slide, "Slide")
         self.tabs.addTab(self.cascade, "Cascade")
@@ -129,7 +127,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
 
     def _connect(self) -> None:
         self.slide.opened.connect(self._after_opening)
-        self.review_button.clicked.connect(self.open_review)
+        self.cascade.findings.review_button.clicked.connect(self.open_review)
         self.steer.run_asked.connect(self.run)
         self.session.slide_changed.connect(self._show_slide)
         self.session.finished.connect(self._show_result)

@@ -178,7 +178,7 @@ class CascadeTab(Page):
             self.run()
 
     def _slide_changed(self, slide: Any) -> None:
-        self.findings.clear()
+        self.findings.clear(slide_open=slide is not None)
         self.desk.stages.clear()
         self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
         self._show_cost()

@@ -6,9 +6,9 @@ import numpy as np
 from napari.utils.colormaps import ensure_colormap
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_hagmil.cascade import SlideResult
+from napari_hagmil.cascade import Cost, SlideResult
 from napari_hagmil.widgets.depth_row import DepthRow, DepthSays
 from napari_hagmil.widgets.preferences import colormap_wished, on_change, opacity_wished
 from napari_hagmil.widgets.style import (
@@ -21,6 +21,7 @@ from napari_hagmil.widgets.style import (
 )
 
 _NOTHING = "Run the cascade to see where it looks."
+_NO_SLIDE = "Open a slide first, in the tab Slide."
 
 
 class FindingsPanel(Section):
@@ -40,8 +41,10 @@ class FindingsPanel(Section):
 
     def __init__(self) -> None:
         super().__init__("Findings")
-        self.prediction = text_label(_NOTHING)
+        self.prediction = text_label(_NO_SLIDE)
         self.prediction.setStyleSheet("font-size: 15px; font-weight: 600;")
+        # Above the depths: at 1280 × 800 what is below them has to be scrolled to.
+        self.review_button = QPushButton("Review the regions…")
         self.rows: dict[int, DepthRow] = {}
         self._column = QVBoxLayout()
         self._column.setSpacing(2)
@@ -49,10 +52,10 @@ class FindingsPanel(Section):
         self.notes = text_label(color=QUIET_COLOR)
         self.legend = _Legend()
         self._unwatch = on_change("display", self._show_preferences)
-        self.body.addWidget(self.prediction)
+        self.add(self.prediction, self.review_button)
         self.body.addLayout(self._column)
         self.add(self.legend, self.cost, self.notes)
-        self.clear()
+        self.clear(slide_open=False)
 
     def close_work(self) -> None:
         """Listen no more."""
@@ -63,10 +66,10 @@ class FindingsPanel(Section):
         for row in self.rows.values():
             row.show_opacity(opacity_wished())
 
-    def clear(self) -> None:
+    def clear(self, *, slide_open: bool = True) -> None:
         """Forget the last run."""
         self.keep_depths(0)
-        show_text(self.prediction, _NOTHING)
+        show_text(self.prediction, _NOTHING if slide_open else _NO_SLIDE)
         for label in (self.cost, self.notes):
             show_text(label, "")
 
@@ -94,12 +97,7 @@ class FindingsPanel(Section):
         """The run has ended: what it cost, and what should be known of it."""
         cost = result.cost
         if cost.patches_exhaustive:
-            share = percent(cost.patches_encoded / cost.patches_exhaustive)
-            show_text(
-                self.cost,
-                f"{cost.patches_encoded:,} patches looked at of {cost.patches_exhaustive:,} with "
-                f"tissue ({share}), in {duration(cost.seconds['total'])}",
-            )
+            show_text(self.cost, f"{_looked_at(cost)}, in {duration(cost.seconds['total'])}")
         notes = list(result.notes)
         if result.state == "cancelled":
             notes.insert(0, "Cancelled: the depths above are complete, finer ones were not read.")
@@ -112,6 +110,18 @@ class FindingsPanel(Section):
         row.threshold_changed.connect(lambda value: self.threshold_changed.emit(depth, value))
         self._column.addWidget(row)
         return row
+
+
+def _looked_at(cost: Cost) -> str:
+    """Patches looked at, and those with tissue.
+
+    A followed patch is read with all of its children: glass at the edge of the tissue can make
+    that more than there is tissue.
+    """
+    looked, tissue = cost.patches_encoded, cost.patches_exhaustive
+    if looked > tissue:
+        return f"{looked:,} patches looked at: the {tissue:,} with tissue, and glass beside them"
+    return f"{looked:,} patches looked at of {tissue:,} with tissue ({percent(looked / tissue)})"
 
 
 def _quiet(text: str) -> QLabel:

@@ -239,7 +239,7 @@ class ReviewDesk:
 
     def _sit_down(self, slide: Slide | None) -> None:
         self.tools.drawing.stop()
-        self.layers.clear()
+        self.layers.clear(bright=slide is None or slide.is_rgb)
         self.current, self.chosen = "", ()
         if self.sitting is not None:
             self.sitting.changed.connect(self._show)

@@ -37,6 +37,7 @@ class ReviewLayers:
     def __init__(self, viewer: ViewerModel, on_edit: Edited) -> None:
         self.viewer, self.on_edit = viewer, on_edit
         self.path_class = ""
+        self.label = look.LABEL_ON_BRIGHT
         self._layers: dict[str, Layer] = {}
         self._state, self._mpp, self._current = ReviewState(), 1.0, ""
         self._own = False
@@ -59,8 +60,9 @@ class ReviewLayers:
                 if layer in layers:
                     layers.move(layers.index(layer), len(layers))
 
-    def clear(self) -> None:
-        """Take the layers away."""
+    def clear(self, *, bright: bool = True) -> None:
+        """Take the layers away; the next slide is bright, or fluorescence on black."""
+        self.label = look.LABEL_ON_BRIGHT if bright else look.LABEL_ON_DARK
         with self._ours():
             for layer in self._layers.values():
                 if layer in self.viewer.layers:
@@ -93,7 +95,9 @@ class ReviewLayers:
         if layer is None or not self._drawn_there(
             layer, look.regions_in(layer, regions, mpp), regions
         ):
-            made = look.regions_layer(regions, mpp, current=current, um_per_px=self._um_per_px)
+            made = look.regions_layer(
+                regions, mpp, current=current, um_per_px=self._um_per_px, label=self.label
+            )
             self._replace(look.REGIONS, made)
         elif regions != self._state.regions or current != self._current:
             self._restyle_regions(layer, regions, current)
@@ -117,7 +121,9 @@ class ReviewLayers:
             return
         shapes, points = look.shapes_of(annotations), look.points_of(annotations)
         if shapes or self.layer(look.ANNOTATIONS) is not None:
-            made = look.annotations_layer(shapes, classes, mpp, um_per_px=self._um_per_px)
+            made = look.annotations_layer(
+                shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
+            )
             self._replace(look.ANNOTATIONS, made)
         if points or self.layer(look.POINTS) is not None:
             self._replace(look.POINTS, look.points_layer(points, classes, mpp))

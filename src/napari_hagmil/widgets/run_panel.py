@@ -64,12 +64,14 @@ class RunPanel(Section):
         self.down_to = QComboBox()
         self.rows: list[BudgetRow] = []
         self._encoders: dict[str, str] = {}
+        self._devices: dict[str, str] = {}
         self._add_choices(models)
         self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
         self.cancel_button.clicked.connect(self.cancel_asked)
         self.model.activated.connect(self._choose_model)
         self.device.currentTextChanged.connect(lambda _: self.plan_changed.emit())
+        self.device.currentTextChanged.connect(lambda _: self._show_missing_device())
         self.down_to.activated.connect(lambda _: self.plan_changed.emit())
         self.set_state("empty")
 
@@ -106,16 +108,21 @@ class RunPanel(Section):
         """Grey out what cannot be used here, with the reason as its tooltip."""
         self._encoders = {choice.name: choice.missing for choice in encoders}
         self._mark_encoders(self.encoder.currentText())
-        for choice in devices:
-            _mark(self.device, choice.name, choice.missing)
+        self._devices = {choice.name: choice.missing for choice in devices}
+        for name, missing in self._devices.items():
+            _mark(self.device, name, missing)
+        self._show_missing_device()
 
     def show_cost(self, cost: RunCost | None, n_nodes: Sequence[int]) -> None:
         """The price of the next run, per depth and in all."""
         for depth, row in enumerate(self.rows):
-            known = cost is not None and depth < len(cost.depths)
-            row.show_price(cost.depths[depth] if cost is not None and known else None)
+            priced = cost.depths if cost is not None else ()
+            row.show_price(priced[depth] if depth < len(priced) else None)
+            row.set_followed(cost is None or depth < len(priced) - 1)
             if depth < len(n_nodes):
                 row.set_most(n_nodes[depth])
+            elif n_nodes:
+                row.show_absent(self.down_to.itemText(len(n_nodes) - 1))
         show_text(self.cost, "" if cost is None else _priced(cost))
 
     def chosen_budget(self) -> tuple[int, ...] | None:
@@ -193,8 +200,9 @@ class RunPanel(Section):
             self.form.addRow(label, box)
         self.body.addLayout(self.form)
         self.missing = text_label(color=ERROR_COLOR, selectable=True)
+        self.missing_device = text_label(color=ERROR_COLOR, selectable=True)
         self.intended_use = text_label(color=QUIET_COLOR)
-        self.add(self.missing, self.intended_use)
+        self.add(self.missing, self.missing_device, self.intended_use)
         self.budget_form = QFormLayout()
         self.budget_form.setVerticalSpacing(4)
         self.body.addLayout(self.budget_form)
@@ -223,6 +231,10 @@ class RunPanel(Section):
             unfit = f"The model was trained on features of {wanted}, and cannot use these"
             reason = self._encoders.get(name, "") or ("" if name == wanted else unfit)
             _mark(self.encoder, name, reason)
+
+    def _show_missing_device(self) -> None:
+        """Say before a run that the device is not there: a preference may name it unseen."""
+        show_text(self.missing_device, self._devices.get(self.device.currentText(), ""))
 
     def _choose_model(self) -> None:
         if self.model.currentData() is not None:
