@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.models import CascadeModel, load_bundle, save_bundle
+from napari_hagmil.training.card import identity, listed, training_section
 
 #: Lesions of at most this diameter are micro-metastases here, µm.
 MICRO_UM = 200.0
@@ -97,34 +98,12 @@ def _share(lesions: Sequence[dict[str, str]], column: str) -> float | None:
 
 def card(model: CascadeModel, found: dict[str, Any]) -> Iterator[str]:
     """The card, line by line."""
-    config = model.config
-    yield f"# Model card: {config.name}\n"
-    yield f"**{config.intended_use}**\n"
-    yield "| | |\n|---|---|"
-    yield f"| weights | sha256 {str(model.sha256)[:12]}… |"
-    yield f"| encoder | {config.encoder.name}, {config.encoder.n_features} features |"
-    yield f"| depths | {_list(config.mpp)} µm per pixel, patches of {config.patch_size} px |"
-    yield f"| budget | {_list(config.budget)} |"
-    yield f"| classes | {_list(config.classes)} |"
-    limits = _list(f"{name} {limit}" for name, limit in config.thresholds.items())
-    yield f"| threshold, from validation | {limits} |"
-    yield f"| licence | {config.licence} |"
-    yield from _training(config.training)
+    yield from identity(model.config, str(model.sha256))
+    yield from training_section(model.config)
     yield from _figures(found)
     yield "\n## Limits\n"
     yield "- Phantoms are easier than tissue. On real slides its answer means nothing."
     yield "- A budget is a number of places, not a share: of larger slides less is looked at."
-
-
-def _training(training: dict[str, Any]) -> Iterator[str]:
-    method, slides = training["method"], training["slides"]
-    yield "\n## Training\n"
-    yield (
-        f"Slides: {training['data']}; {slides['train']} to learn from, {slides['val']} to "
-        f"validate. Schedule {method['schedule']}, {training['epochs']} epochs of all depths, seed "
-        f"{training['seed']}, k of training {_list(method['training_budget'])} and "
-        f"{_list(method['random'])} at random. All settings stand in the bundle's config.json."
-    )
 
 
 def _figures(found: dict[str, Any]) -> Iterator[str]:
@@ -135,12 +114,12 @@ def _figures(found: dict[str, Any]) -> Iterator[str]:
     yield f"| AUC (95 % interval) | {_text(a['value'])} ({_text(a['low'])}–{_text(a['high'])}) |"
     for called in m["called"]:
         yield f"| accuracy, {called['rule']} | {_text(called['accuracy']['value'])} |"
-    yield f"| AUC if each depth decided | {_list(map(_text, m['depth_auc']))} |"
-    inside = _list(map(_text, m["attention_auc"]))
+    yield f"| AUC if each depth decided | {listed(map(_text, m['depth_auc']))} |"
+    inside = listed(map(_text, m["attention_auc"]))
     yield f"| attention AUC, inside against outside lesions | {inside} |"
     for name, r in found["lesions"].items():
         what = f"lesions met by depth, {name} ({r['n']})"
-        yield f"| {what} | {_list(map(_text, r['by_depth'])) or '–'} |"
+        yield f"| {what} | {listed(map(_text, r['by_depth'])) or '–'} |"
         yield f"| the same at the finest, budget spent at random | {_text(r['by_chance'])} |"
     if m["chance"] is not None:
         yield f"| AUC, budget spent at random | {_text(m['chance']['auc'])} |"
@@ -151,10 +130,6 @@ def _figures(found: dict[str, Any]) -> Iterator[str]:
     )
     own = next(point for point in m["budgets"] if point["factor"] == 1)
     yield f"| patches encoded per slide, all depths | {own['encoded']:.0f} of {m['tissue']:.0f} |"
-
-
-def _list(values: Any) -> str:
-    return ", ".join(map(str, values))
 
 
 def _text(value: float | None) -> str:

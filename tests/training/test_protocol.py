@@ -2,7 +2,10 @@
 
 import csv
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from puzzle_slides import FACTS, World, puzzles
@@ -15,7 +18,7 @@ from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.config import load_protocol, paper_methods
 from napari_hagmil.training.methods import Method, build
-from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out
+from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out, chosen_budget
 from napari_hagmil.training.tables import as_markdown, summarise, write_tables
 
 PROTOCOL = """
@@ -124,6 +127,53 @@ def load_method(name):
     return Method(name, model=name, options=options, depths=(0,), training=TrainConfig(epochs=1))
 
 
+def test_k_in_use_stands_beside_k_of_training():
+    protocol = Protocol((Method("one"), Method("two")))
+    records = [
+        RunRecord("one", "a", {"auc": 0.8}, budget=[4, 4], training_budget=[8, 8]),
+        RunRecord("one", "b", {"auc": 0.9}, budget=[8, 8], training_budget=[8, 8]),
+        RunRecord("two", "a", {"auc": 0.7}),
+    ]
+    lines = as_markdown(summarise(protocol, records)).splitlines()
+    assert "| one | 4, 4 (trained: 8, 8); 8, 8 | **0.850 ± 0.071** | 2 |" in lines
+    assert "| two |  | 0.700 ± 0.000 | 1 |" in lines
+
+
+def test_a_chosen_budget_is_the_best_on_validation_and_the_cheapest_of_equals():
+    auc_of = {(8, 8): 0.8, (2, 2): 0.9, (4, 4): 0.9, (16, 16): 0.7}
+
+    def read(model, slides, budget):
+        labels = np.array([0] * 10 + [1])
+        scores = np.arange(11) / 11
+        scores[-1] = auc_of[budget] - 0.05
+        patches = np.full(11, budget[0])
+        return SimpleNamespace(
+            labels=labels, decisive=np.stack([1 - scores, scores], 1), patches=patches
+        )
+
+    model = SimpleNamespace(config=SimpleNamespace(budget=(8, 8)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_hagmil.training.protocol.read_slides", read)
+        assert chosen_budget(model, [], [(4, 4), (2, 2), (16, 16)]) == (2, 2)
+        assert chosen_budget(model, [], []) == (8, 8)
+
+
+def test_a_method_that_chooses_its_budget_is_read_with_what_it_chose(tmp_path):
+    options = {"widths": [16], "heads": 2, "instance_dim": 8, "gate_dim": 8, "attention": "exact"}
+    method = Method("chosen", options=options, budget=(3, 3), training=TrainConfig(epochs=1))
+    method = replace(method, choose_budget=True)
+    slides = [puzzle.slide for puzzle in puzzles(12, 3, World.draw(0))]
+    run = Run(method, Split((0, 1), tuple(range(2, 8)), (8, 9, 10, 11)), 0, tmp_path)
+    record = list(carry_out(run, slides, FACTS, [(1, 1), (2, 2)]))[-1]
+    assert record.training_budget == [3, 3]
+    assert tuple(record.budget) in {(1, 1), (2, 2), (3, 3)}
+    assert load_bundle(tmp_path / "model.hagmil").config.budget == tuple(record.budget)
+    if record.budget != [3, 3]:
+        same = next(entry for entry in record.sweep if entry["budget"] == record.budget)
+        assert same["auc"] == record.figures["auc"]
+        assert same["patches"] == record.figures["patches"]
+
+
 def test_tables_give_mean_and_deviation_and_the_best_in_bold(tmp_path):
     protocol = Protocol((Method("one"), Method("two")))
     records = [
@@ -179,7 +229,14 @@ def test_from_stored_features_to_tables_and_a_bundle_that_evaluate_takes(cohort,
         assert (folder / "out" / name).stat().st_size > 100
     run = folder / "out" / "runs" / "hag-mil" / "seed-0"
     names = {path.name for path in run.iterdir()}
-    assert names == {"curves.png", "epochs.csv", "model.hagmil", "predictions.csv", "run.json"}
+    written = {"curves.png", "epochs.csv", "model-card.md", "predictions.csv", "run.json"}
+    assert names == {*written, "model.hagmil"}
+    card = (run / "model-card.md").read_text()
+    figures = json.loads((run / "run.json").read_text())["figures"]
+    assert f"| AUC | {figures['auc']:.3f} |" in card
+    assert "| budget | 2, 2 |" in card
+    assert "Slides: cohort.csv (24 slides)" in card
+    assert "not for diagnosis" in card
     for name in ("hag-mil", "mean-pooling"):
         bundle = folder / "out" / "runs" / name / "seed-0" / "model.hagmil"
         assert load_bundle(bundle).config.encoder.name == "resnet50-layer3"
@@ -203,3 +260,12 @@ def test_a_method_that_is_not_there_is_one_line(cohort, written, capsys):
     words += ["--config", str(written(PROTOCOL)), "--method", "vit"]
     assert main(["train", str(cohort), *words]) == 1
     assert "choose one of HAG-MIL, mean pooling" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_one_line_before_anything_is_read(cohort, written, capsys):
+    if torch.cuda.is_available():
+        pytest.skip("the machine has a GPU")
+    words = ["--store", str(cohort.parent / "store"), "--out", str(cohort.parent / "out")]
+    assert main(["train", str(cohort), *words, "--device", "cuda"]) == 1
+    assert "'cuda' was asked for" in capsys.readouterr().err
+    assert not (cohort.parent / "out" / "runs").exists()

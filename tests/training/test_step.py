@@ -2,8 +2,11 @@ import pytest
 import torch
 from torch import nn
 
-from napari_hagmil.models.baselines import make_baseline
-from napari_hagmil.training.step import Stepper
+from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.models import LossConfig
+from napari_hagmil.models.baselines import BASELINES, make_baseline
+from napari_hagmil.training import Bag
+from napari_hagmil.training.step import Stepper, bag_loss, reduced
 
 REFERENCES = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, weight_decay=1e-3, fused=True),
@@ -56,3 +59,38 @@ def test_without_decay_the_rate_stays():
         parameter.grad = torch.ones_like(parameter)
     stepper.step()
     assert stepper.optimiser.param_groups[0]["lr"] == 0.1
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_in_bfloat16_a_step_has_nearly_the_same_loss_and_gradient_and_float32_weights(name):
+    torch.manual_seed(0)
+    width = {"widths": [16]} if name.endswith("ab_mil") else {"hidden": 16}
+    model = make_baseline(name, 12, 2, **width).eval()
+    bag = Bag(torch.randn(40, 12), 1, torch.full((40,), 1 / 40))
+    found = []
+    for dtype in (None, torch.bfloat16):
+        model.zero_grad()
+        loss, _ = bag_loss(model, bag, LossConfig(instance_loss="none"), 0.5, dtype)
+        loss.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        found.append((loss.item(), torch.cat(gradients)))
+    (exact, gradient), (rounded, other) = found
+    assert rounded == pytest.approx(exact, rel=0.03)
+    assert rounded != exact
+    assert other.dtype == torch.float32
+    assert float(torch.cosine_similarity(gradient, other, dim=0)) > 0.95
+
+
+def test_auto_rounds_where_the_hardware_multiplies_such_matrices_and_the_default_never():
+    device = torch.device("cpu")
+    assert reduced("float32", device) is None
+    assert reduced("bfloat16", device) is torch.bfloat16
+    assert reduced("auto", device) is autocast_dtype(device)
+    assert reduced("auto", torch.device("cuda")) is torch.bfloat16
+
+
+def test_a_bag_goes_to_a_device_with_its_guide_and_stays_where_it_is():
+    bag = Bag(torch.zeros(3, 2), 1, torch.ones(3))
+    assert bag.on(torch.device("cpu")) is bag
+    moved = bag.on(torch.device("meta"))
+    assert {moved.features.device.type, moved.guide.device.type} == {"meta"}

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from napari_hagmil.bags import FeatureStore, open_store
 from napari_hagmil.cohort import Cohort, Split, holdout, k_fold, read_cohort, three_way
+from napari_hagmil.encoders.device import resolve_device
 from napari_hagmil.errors import FeatureStoreError, ProtocolError
 from napari_hagmil.export.atomic import require_writable
 from napari_hagmil.training import CohortSlide, Progress
@@ -45,6 +46,7 @@ def _protocol_of(arguments: argparse.Namespace) -> Protocol:
 
 def _work(arguments: argparse.Namespace, protocol: Protocol) -> int:
     torch.set_num_threads(arguments.threads)
+    device = resolve_device(arguments.device)
     require_writable(arguments.out / "tables.md")
     cohort = read_cohort(arguments.cohort, files=False)
     stores = [open_store(arguments.store, record) for record in cohort.records]
@@ -53,7 +55,9 @@ def _work(arguments: argparse.Namespace, protocol: Protocol) -> int:
         CohortSlide(store.name, int(label), store.quadtree.nodes, store)
         for store, label in zip(stores, cohort.labels, strict=True)
     ]
-    runs = plan_runs(protocol, _splits(cohort, protocol), arguments.out)
+    name = f"{arguments.cohort.name} ({len(slides)} slides)"
+    splits = _splits(cohort, protocol)
+    runs = plan_runs(protocol, splits, arguments.out, cohort=name, device=str(device))
     records = list(_records(arguments, runs, slides, facts, protocol))
     written = write_tables(arguments.out, protocol, records)
     if arguments.json:

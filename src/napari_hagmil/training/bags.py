@@ -29,6 +29,13 @@ class Bag:
     label: int
     guide: Tensor | None = None
 
+    def on(self, device: torch.device) -> Bag:
+        """The bag on a device; itself where it lies there already."""
+        if self.features.device == device:
+            return self
+        guide = None if self.guide is None else self.guide.to(device)
+        return replace(self, features=self.features.to(device), guide=guide)
+
 
 def standardised(bags: Sequence[Bag], standardiser: Standardiser) -> list[Bag]:
     """The bags with standardised features."""

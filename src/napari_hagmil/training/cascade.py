@@ -25,6 +25,7 @@ from napari_hagmil.training.guide import Guide
 from napari_hagmil.training.loop import Epoch, TrainConfig, train_stage
 from napari_hagmil.training.slides import TrainingSlide
 from napari_hagmil.training.standardise import Standardiser
+from napari_hagmil.training.step import device_of
 
 T = TypeVar("T")
 
@@ -200,10 +201,10 @@ def next_nodes(
 ) -> list[Nodes]:
     """The nodes of the next depth on every slide: children of those that a stage hands on."""
     rng = np.random.default_rng((selection.seed, depth))
-    opened = []
+    opened, device = [], device_of(stage)
     with torch.inference_mode():
         for bag, places in zip(bags, nodes, strict=True):
-            attention = stage(bag.features).attention.cpu().numpy()
+            attention = stage(bag.on(device).features).attention.cpu().numpy()
             chosen = places[_chosen(attention, depth, selection, rng)]
             opened.append(children(chosen[z_order(chosen)]))
     return opened

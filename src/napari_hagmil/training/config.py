@@ -16,7 +16,7 @@ from napari_hagmil.models.config import Context
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.methods import Decision, Method, Schedule
 from napari_hagmil.training.protocol import Protocol, slug
-from napari_hagmil.training.step import Optimiser
+from napari_hagmil.training.step import Optimiser, Precision
 
 SCHEMES = ("holdout", "three-way", "k-fold")
 
@@ -24,6 +24,7 @@ _CHOICES = {
     "schedule": get_args(Schedule),
     "context": get_args(Context),
     "optimiser": get_args(Optimiser),
+    "precision": get_args(Precision),
     "teacher_context": get_args(Context),
     "decision": get_args(Decision),
     "scheme": SCHEMES,

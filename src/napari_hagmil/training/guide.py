@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_hagmil.models import BagModel
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.step import device_of
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,11 @@ def guide_from(
     Slides of the class `background` are left out: where nothing is found, no place is better to
     look at than another.
     """
-    found = {}
+    found, device = {}, device_of(teacher)
     with torch.inference_mode():
         for slide, some in zip(slides, nodes, strict=True):
             if slide.label != background:
                 bag, read = slide.bag(finest, some)
-                attention = teacher(bag.features).attention.double().cpu().numpy()
+                attention = teacher(bag.on(device).features).attention.double().cpu().numpy()
                 found[slide.name] = (read, attention)
     return Guide(found, finest)

@@ -24,7 +24,7 @@ from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.slides import TrainingSlide
 from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.state import Row, RunState
-from napari_hagmil.training.step import bag_loss
+from napari_hagmil.training.step import bag_loss, device_of, reduced
 
 #: Nodes per slide below which features are looked at to standardise them.
 SAMPLED = 16
@@ -83,7 +83,8 @@ def _pass(
     """Every slide once, in random order; the mean loss of each depth."""
     model.train()
     totals = np.zeros(model.config.n_depths)
-    with torch.random.fork_rng(devices=[]):
+    device = device_of(model)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(run.rng.integers(2**31)))
         for index in run.rng.permutation(len(slides)):
             totals += _step(model, slides[index], config, scales, run)
@@ -98,18 +99,19 @@ def _step(
     run: RunState,
 ) -> list[float]:
     """One step of every depth on one slide, coarse to fine; their losses."""
-    nodes, losses = slide.nodes, []
+    nodes, losses, device = slide.nodes, [], device_of(model)
     for depth, how in enumerate(config.stages):
         bag, nodes = slide.bag(depth, nodes)
         scale = scales[depth]
         if scale is not None:
             bag = replace(bag, features=scale(bag.features))
-        loss, output = bag_loss(model.stage(depth), bag, how.loss)
+        dtype = reduced(how.precision, device)
+        loss, output = bag_loss(model.stage(depth), bag.on(device), how.loss, dtype=dtype)
         loss.backward()  # type: ignore[no-untyped-call]
         run.steppers[depth].step()
         losses.append(loss.item())
         if depth < len(config.stages) - 1:
-            attention = output.attention.detach().cpu().numpy()
+            attention = output.attention.detach().float().cpu().numpy()
             nodes = _below(nodes, attention, config.selection.budget[depth])
     return losses
 
@@ -122,7 +124,7 @@ def _validate(
 ) -> list[tuple[float, float]]:
     """Mean loss and AUC of the last class, at each depth, read as in use."""
     model.eval()
-    n_depths = model.config.n_depths
+    n_depths, device = model.config.n_depths, device_of(model)
     losses, scores = np.zeros((len(slides), n_depths)), np.zeros((len(slides), n_depths))
     with torch.inference_mode():
         for i, slide in enumerate(slides):
@@ -131,7 +133,7 @@ def _validate(
                 bag, nodes = slide.bag(depth, nodes)
                 scale = scales[depth]
                 features = bag.features if scale is None else scale(bag.features)
-                result = model.stage(depth).loss(features, bag.label, how.loss)
+                result = model.stage(depth).loss(features.to(device), bag.label, how.loss)
                 losses[i, depth] = float(result.total)
                 scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
                 if depth < n_depths - 1:

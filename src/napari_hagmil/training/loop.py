@@ -21,7 +21,7 @@ from napari_hagmil.training.bags import Bag, joined
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.state import RunState
-from napari_hagmil.training.step import Optimiser, Stepper, bag_loss
+from napari_hagmil.training.step import Optimiser, Precision, Stepper, bag_loss, device_of, reduced
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class TrainConfig:
         Chance that a bag is joined with a bag of `background`, see `joined`.
     guidance : float
         Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
+    precision : str
+        "float32"; "bfloat16": products of a training step are rounded to it, validation is not;
+        "auto": bfloat16 where the hardware multiplies matrices of it, see `autocast_dtype`.
     keep_last : bool
         Take all epochs and keep the last one's weights, as published protocols of a fixed length
         do; validation bags are not needed then.
@@ -71,6 +74,7 @@ class TrainConfig:
     background: int | None = None
     join: float = 0.0
     guidance: float = 0.0
+    precision: Precision = "float32"
     keep_last: bool = False
     seed: int = 0
 
@@ -151,8 +155,9 @@ def train_stage(
 def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
     """Class probabilities of each bag, (bags, classes)."""
     model.eval()
+    device = device_of(model)
     with torch.inference_mode():
-        rows = [model(bag.features).logits.double().softmax(-1) for bag in bags]
+        rows = [model(bag.on(device).features).logits.double().softmax(-1) for bag in bags]
     return np.asarray(torch.stack(rows).cpu().numpy())
 
 
@@ -162,9 +167,10 @@ def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tu
     if not validation:
         return float("nan"), float("nan")
     losses, scores, labels = [], [], []
+    device = device_of(model)
     with torch.inference_mode():
         for bag in validation:
-            result = model.loss(bag.features, bag.label, loss)
+            result = model.loss(bag.on(device).features, bag.label, loss)
             losses.append(float(result.total))
             scores.append(float(result.output.logits.softmax(-1)[-1]))
             labels.append(int(bag.label == model.n_classes - 1))
@@ -182,12 +188,14 @@ def _pass(
     model.train()
     total = 0.0
     background = [bag for bag in training if bag.label == config.background]
-    with torch.random.fork_rng(devices=[]):
+    device = device_of(model)
+    dtype = reduced(config.precision, device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
         order = rng.permutation(len(training))
         for step, index in enumerate(order, start=1):
-            bag = _varied(training[index], background, config, rng)
-            loss, _ = bag_loss(model, bag, config.loss, config.guidance)
+            bag = _varied(training[index], background, config, rng).on(device)
+            loss, _ = bag_loss(model, bag, config.loss, config.guidance, dtype)
             (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
             if step % config.accumulate == 0 or step == len(order):

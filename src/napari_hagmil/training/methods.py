@@ -34,6 +34,7 @@ from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.reading import read_slides
 from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 from napari_hagmil.training.start import start_glorot, start_unmixed
+from napari_hagmil.training.step import device_of
 
 Schedule = Literal["joint", "stagewise", "guided"]
 Decision = Literal["finest", "all depths"]
@@ -83,6 +84,9 @@ class Method:
         validation slides: see `training.fusion`.
     budget, training_budget, random : tuple of int
         k in use; k in training, the same unless given; nodes drawn at random besides.
+    choose_budget : bool
+        Read with the one of its own budget and those of the protocol's sweep that has the highest
+        AUC on the validation slides; of equal ones, the cheapest.
     training : TrainConfig
         Of every depth; label smoothing is left out at the finest.
     standardise, unmixed, glorot : bool
@@ -103,6 +107,7 @@ class Method:
     budget: tuple[int, ...] = ()
     training_budget: tuple[int, ...] = ()
     random: tuple[int, ...] = ()
+    choose_budget: bool = False
     training: TrainConfig = field(default_factory=TrainConfig)
     standardise: bool = False
     unmixed: bool = False
@@ -248,7 +253,7 @@ class _Teacher:
         stage = _stage(method, n_inputs, len(model.config.classes))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.stages[-1].seed)
-            self.model = build_stage(stage)
+            self.model = build_stage(stage).to(device_of(model))
         if method.unmixed:
             start_unmixed(self.model)
 

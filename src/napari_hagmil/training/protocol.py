@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import numpy as np
 from napari_hagmil.cohort import Split
 from napari_hagmil.export.atomic import replacing
 from napari_hagmil.models import CascadeModel, save_bundle
+from napari_hagmil.training.card import model_card
 from napari_hagmil.training.cascade import Progress
+from napari_hagmil.training.classification import macro_auc
 from napari_hagmil.training.methods import FeatureFacts, Method, build, fit
 from napari_hagmil.training.reading import Readings, figures, read_slides
 from napari_hagmil.training.records import write_curves, write_epochs, write_predictions
-from napari_hagmil.training.slides import CohortSlide
+from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 
 SCHEMA = "napari-hagmil/run/1"
 
@@ -61,12 +63,18 @@ class Run:
     seed : int
     folder : Path
         Where its bundle, records and figures go.
+    cohort : str
+        Name of the cohort, for the model's card.
+    device : str
+        Where it is trained and read.
     """
 
     method: Method
     split: Split
     seed: int
     folder: Path
+    cohort: str = "a cohort"
+    device: str = "cpu"
 
     @property
     def name(self) -> str:
@@ -88,6 +96,8 @@ class RunRecord:
     epochs : int
     seconds : float
         Of the training.
+    budget, training_budget : list of int
+        k in use and k of training, at each depth but the finest.
     """
 
     method: str
@@ -96,12 +106,21 @@ class RunRecord:
     sweep: list[dict[str, Any]] = field(default_factory=list)
     epochs: int = 0
     seconds: float = 0.0
+    budget: list[int] = field(default_factory=list)
+    training_budget: list[int] = field(default_factory=list)
 
 
-def plan_runs(protocol: Protocol, splits: Sequence[tuple[str, int, Split]], out: Path) -> list[Run]:
+def plan_runs(
+    protocol: Protocol,
+    splits: Sequence[tuple[str, int, Split]],
+    out: Path,
+    *,
+    cohort: str = "a cohort",
+    device: str = "cpu",
+) -> list[Run]:
     """Every method on every (name, seed, split)."""
     return [
-        Run(method, split, seed, out / "runs" / slug(method.name) / name)
+        Run(method, split, seed, out / "runs" / slug(method.name) / name, cohort, device)
         for method in protocol.methods
         for name, seed, split in splits
     ]
@@ -132,7 +151,7 @@ def carry_out(
     train, val, test = (
         [slides[i] for i in part] for part in (run.split.train, run.split.val, run.split.test)
     )
-    model, epochs = build(run.method, facts, run.seed), []
+    model, epochs = build(run.method, facts, run.seed).to(run.device), []
     for progress in fit(run.method, model, train, val, (run.seed, (run.folder, key))):
         epochs.append(progress)
         yield progress
@@ -149,6 +168,8 @@ def _put_on_record(
     key, sweep = how
     depths = run.method.on(len(sides[0][0].nodes))
     seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
+    if run.method.choose_budget and len(depths) > 1:
+        model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
     validation, test = read_slides(model, seen[1]), read_slides(model, seen[2])
     record = RunRecord(
         run.method.name,
@@ -157,17 +178,33 @@ def _put_on_record(
         [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
         len(epochs),
         sum(progress.epoch.seconds for progress in epochs),
+        list(model.config.budget),
+        list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
     )
     model.config.training.update(_summary(run, sides, record))
     write_epochs(run.folder / "epochs.csv", epochs)
     write_curves(run.folder / "curves.png", run.name, epochs)
     write_predictions(run.folder / "predictions.csv", sides[2], model.config.classes, test)
-    save_bundle(model, run.folder / "model.hagmil")
+    sha256 = save_bundle(model, run.folder / "model.hagmil")
+    with replacing(run.folder / "model-card.md") as draft:
+        draft.write_text(model_card(model.config, sha256), encoding="utf-8")
     with replacing(run.folder / "run.json") as draft:
         draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
     for checkpoint in run.folder.glob("depth-*.pt"):
         checkpoint.unlink()
     return record
+
+
+def chosen_budget(
+    model: CascadeModel, validation: Sequence[TrainingSlide], sweep: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """The model's own budget or one of `sweep`: the highest validation AUC at the lowest cost."""
+
+    def merit(budget: tuple[int, ...]) -> tuple[float, float]:
+        read = read_slides(model, validation, budget)
+        return macro_auc(read.labels, read.decisive), -float(read.patches.mean())
+
+    return max((model.config.budget, *map(tuple, sweep)), key=merit)
 
 
 def _swept(
@@ -182,6 +219,7 @@ def _summary(run: Run, sides: Sequence[Sequence[CohortSlide]], record: RunRecord
     return {
         "method": _plain(run.method),
         "seed": run.seed,
+        "data": run.cohort,
         "slides": dict(zip(("train", "val", "test"), map(len, sides), strict=True)),
         "epochs": record.epochs,
         "test": {name: round(value, 4) for name, value in record.figures.items()},

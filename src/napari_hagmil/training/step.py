@@ -8,10 +8,24 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.models import BagModel, BagOutput, LossConfig
 from napari_hagmil.training.bags import Bag
 
 Optimiser = Literal["adam", "sgd"]
+Precision = Literal["float32", "bfloat16", "auto"]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights lie."""
+    return next(model.parameters()).device
+
+
+def reduced(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """The type that a training step's products are rounded to; None: none is."""
+    if precision == "auto":
+        return autocast_dtype(device)
+    return torch.bfloat16 if precision == "bfloat16" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +83,26 @@ class Stepper:
 
 
 def bag_loss(
-    model: BagModel, bag: Bag, loss: LossConfig, guidance: float = 0.0
+    model: BagModel,
+    bag: Bag,
+    loss: LossConfig,
+    guidance: float = 0.0,
+    dtype: torch.dtype | None = None,
 ) -> tuple[Tensor, BagOutput]:
     """Return the training loss of a bag with its guidance, and the output it came from.
+
+    With a `dtype` matrix products are rounded to it (automatic mixed precision), weights and sums
+    are not.
 
     Guidance is the cross-entropy −Σ gᵢ log aᵢ between the guide and the attention, the
     distillation of Hinton et al. (2015) applied to where a model looks.
     """
-    result = model.loss(bag.features, bag.label, loss)
+    if dtype is None:
+        result = model.loss(bag.features, bag.label, loss)
+    else:
+        with torch.autocast(bag.features.device.type, dtype):
+            result = model.loss(bag.features, bag.label, loss)
     if bag.guide is None or not guidance:
         return result.total, result.output
-    attention = result.output.attention.clamp_min(1e-12).log()
+    attention = result.output.attention.float().clamp_min(1e-12).log()
     return result.total - guidance * (bag.guide @ attention), result.output

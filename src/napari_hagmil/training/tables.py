@@ -32,13 +32,14 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Row:
-    """A method's figures over its runs: mean and standard deviation (n − 1)."""
+    """A method's figures over its runs: mean and standard deviation (n − 1); `k` for people."""
 
     name: str
     group: str
     mean: dict[str, float]
     deviation: dict[str, float]
     runs: int
+    k: str = ""
 
 
 def summarise(protocol: Protocol, records: Sequence[RunRecord]) -> list[Row]:
@@ -51,8 +52,18 @@ def summarise(protocol: Protocol, records: Sequence[RunRecord]) -> list[Row]:
         spread = {n: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for n, v in values.items()}
         mean = {n: float(v.mean()) for n, v in values.items()}
         if runs:
-            rows.append(Row(method.name, method.group, mean, spread, len(runs)))
+            mine = [record for record in records if record.method == method.name]
+            rows.append(Row(method.name, method.group, mean, spread, len(runs), _k(mine)))
     return rows
+
+
+def _k(records: Sequence[RunRecord]) -> str:
+    """K in use, and that of training where it is another; of each run, where they differ."""
+    found = []
+    for record in records:
+        used, trained = (", ".join(map(str, k)) for k in (record.budget, record.training_budget))
+        found.append(used if used == trained else f"{used} (trained: {trained})")
+    return "; ".join(dict.fromkeys(found))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
@@ -61,15 +72,17 @@ def as_markdown(rows: Sequence[Row]) -> str:
     for group in dict.fromkeys(row.group for row in rows):
         some = [row for row in rows if row.group == group]
         names = [name for name in COLUMNS if any(name in row.mean for row in some)]
+        k = ["k"] if any(row.k for row in some) else []
         lines = [
             f"### {TITLES.get(group, group)}\n",
-            "| method | " + " | ".join(COLUMNS[name][0] for name in names) + " | runs |",
-            "|---" * (len(names) + 2) + "|",
+            "| " + " | ".join(["method", *k, *(COLUMNS[n][0] for n in names), "runs"]) + " |",
+            "|---" * (len(names) + len(k) + 2) + "|",
         ]
         best = {n: max(r.mean.get(n, -1.0) for r in some) for n in names if COLUMNS[n][1]}
         for row in some:
             cells = [_cell(row, name, best.get(name)) for name in names]
-            lines.append(f"| {row.name} | " + " | ".join(cells) + f" | {row.runs} |")
+            told = [row.name, *([row.k] if k else []), *cells, str(row.runs)]
+            lines.append("| " + " | ".join(told) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 
@@ -92,7 +105,7 @@ def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) ->
     with replacing(written[0]) as draft:
         draft.write_text(as_markdown(rows), encoding="utf-8")
     lines = [
-        {"method": row.name, "group": row.group, "runs": row.runs, **row.mean}
+        {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
         | {f"{name}_sd": value for name, value in row.deviation.items()}
         for row in rows
     ]
