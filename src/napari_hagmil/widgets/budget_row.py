@@ -43,16 +43,16 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
-        if budget is None:
-            self.price.setText("the last depth")
-        else:
+        self._unpriced = "the last depth" if budget is None else ""
+        self.price.setText(self._unpriced)
+        if budget is not None:
             column.addLayout(self._controls(label, budget))
         column.addWidget(self.price)
 
     def show_price(self, cost: DepthForecast | None) -> None:
         """Say how many patches this depth will look at, and how many of them are new."""
         if cost is None:
-            self.price.setText("")
+            self.price.setText(self._unpriced)
             return
         upto = "" if cost.exact else "up to "
         new = f"{upto}{cost.new:,} to encode" if cost.new else "all of them known"

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_hagmil.review.queue import tally
 from napari_hagmil.widgets.review_desk import ReviewDesk
-from napari_hagmil.widgets.style import QUIET_COLOR, counted, percent, text_label
+from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, counted, percent, text_label
 
 _OPEN = "No conclusion yet"
 
@@ -27,6 +27,9 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
         self.path_class.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.path_class.setToolTip("One of the model's classes, or your own words")
         self.text = QPlainTextEdit()
+        self.text.setStyleSheet(
+            f"QPlainTextEdit {{ border: 1px solid {FRAME_COLOR}; padding: 3px; }}"
+        )
         self.text.setPlaceholderText("Your conclusion on this slide. Saved as you type.")
         for widget in (self.progress, self.path_class, self.text, self.found):
             column.addWidget(widget)

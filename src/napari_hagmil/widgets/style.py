@@ -11,6 +11,8 @@ MAX_WIDTH = 420
 WARNING_COLOR = "#ffb454"
 ERROR_COLOR = "#ff7b72"
 QUIET_COLOR = "#9aa4b2"
+#: Round what can be written into: napari's themes draw text fields in the colour of the window.
+FRAME_COLOR = "#7d8590"
 
 
 class Section(QFrame):  # type: ignore[misc]
