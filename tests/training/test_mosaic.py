@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import mosaic_cohort
+import mosaic_controls
 import numpy as np
 import pytest
 import rebuild_slide
@@ -90,6 +91,13 @@ def test_a_small_mosaic_is_laid_encoded_learnt_from_and_a_slide_of_another_patie
     assert record["figures"]["patches"] == 4 + 4 * 2 + 4 * 2
     assert len(load_bundle(run / "model.hagmil").config.depth_weights) == 3
     capsys.readouterr()
+    mosaic_controls.main([table, "--store", store, "--runs", str(run.parent)])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    ways = {row[0].strip("| "): [float(row[i].strip("| ")) for i in (1, 4, 6)] for row in rows}
+    assert list(ways) == ["attention", "random k", "oracle k"]
+    assert ways["attention"][0] == pytest.approx(record["figures"]["auc"], abs=6e-4)
+    assert ways["oracle k"][1] > ways["random k"][1]  # tumour that is read
+    assert {way[2] for way in ways.values()} == {20.0}  # patches
     rebuilt = tmp_path / "rebuilt"
     bundle = str(run / "model.hagmil")
     rebuild_slide.main(["--data", str(data_dir), "--model", bundle, "--out", str(rebuilt)])
