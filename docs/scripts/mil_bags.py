@@ -3,17 +3,22 @@
     python docs/scripts/mil_bags.py --data DIR --out DIR [--sets musk1 …] [--methods AB-MIL …]
 
 DIR holds mil/*.npz: features, the bag of each instance, its label. Stratified 10-fold; nine folds
-train for a fixed number of epochs, and nothing is chosen on the tenth. Each fold is a line of
-OUT/folds.jsonl: a killed run goes on, and what --methods and --sets ran apart can be put together
-with cat. Writes OUT/mil_bags.md: mean accuracy ± standard deviation of the repeats, and how many.
+train for a fixed number of epochs, and nothing is chosen on the tenth. Each repeat of a method on a
+set is a line of OUT/mil_bags.csv, with a key of the method's settings: a killed run goes on, what
+--methods and --sets ran apart can be put together with cat, and what other settings gave is left
+out. The repeats of docs/results.md are in docs/results/mil_bags.csv: with --out docs/results only
+what is missing there is run. Writes OUT/mil_bags.md: mean accuracy ± standard deviation of the
+repeats, and how many.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,8 +36,10 @@ from napari_hagmil.training.reading import read_slides
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "mil_bags.toml"
 
-Place = tuple[str, str, int, int]
-"""Method, set, repeat and fold."""
+Place = tuple[str, str, int, str]
+"""Method, set, repeat, and key of the settings."""
+
+COLUMNS = ("method", "set", "repeat", "key", "correct", "bags")
 
 SETS = ("musk1", "musk2", "fox", "tiger", "elephant", "ucsb_breast_cancer")
 
@@ -105,37 +112,76 @@ def on_set(method: Method, name: str) -> Method:
     return replace(method, training=training)
 
 
+def key_of(method: Method) -> str:
+    """Name the settings of a method in short, by what is not as it is anyway."""
+    told, plain = asdict(method), asdict(Method(method.name))
+    told["training"] = _differing(told["training"], plain["training"])
+    text = json.dumps(_differing(told, plain), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _differing(told: dict[str, Any], plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in told.items() if value != plain[name]}
+
+
 def run_fold(
     method: Method, slides: Sequence[CohortSlide], test: NDArray[np.bool_], seed: int
-) -> dict[str, Any]:
+) -> int:
+    """Bags of the held-out fold that are called rightly."""
     learnt, held_out = ([slides[i] for i in np.flatnonzero(side)] for side in (~test, test))
     features = slides[0].features(0, slides[0].nodes[0])
     facts = FeatureFacts(EncoderFacts("mil", None, features.shape[1]), 1, (1.0,), ("0", "1"))
     model = build(method, facts, seed)
-    epochs = sum(1 for _ in fit(method, model, learnt, [], (seed, None)))
+    for _ in fit(method, model, learnt, [], (seed, None)):
+        pass
     readings = read_slides(model, [slide.at((0,)) for slide in held_out])
-    called = readings.decisive.argmax(1)
-    correct = int((called == readings.labels).sum())
-    return {"correct": correct, "bags": len(called), "epochs": epochs}
+    return int((readings.decisive.argmax(1) == readings.labels).sum())
+
+
+def run_repeat(method: Method, name: str, data: Path, repeat: int) -> dict[str, Any]:
+    """Ten folds of one set, as a line of the record."""
+    slides = load_bags(data / "mil" / f"{name}.npz")
+    fold_of = folds(np.array([slide.label for slide in slides]), 10, repeat)
+    settings = on_set(method, name)
+    correct = sum(
+        run_fold(settings, slides, fold_of == fold, 100 * repeat + fold) for fold in range(10)
+    )
+    values = (method.name, name, repeat, key_of(settings), correct, len(slides))
+    return dict(zip(COLUMNS, values, strict=True))
 
 
 def read_record(path: Path) -> list[dict[str, Any]]:
-    """The folds that are over, each once: records of several parts may be put together."""
+    """The repeats that are over, each once: records of several parts may be put together."""
     if not path.exists():
         return []
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    return list({_place(line): line for line in lines}.values())
+    with path.open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["repeat"] != "repeat"]
+    whole: list[dict[str, Any]] = [
+        {**line, **{name: int(line[name]) for name in ("repeat", "correct", "bags")}}
+        for line in lines
+    ]
+    return list({_place(line): line for line in whole}.values())
+
+
+def write_record(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """All repeats, in an order that does not depend on when they were run."""
+    draft = path.with_suffix(".part")
+    with draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sorted(lines, key=_place))
+    draft.replace(path)
 
 
 def _place(line: dict[str, Any]) -> Place:
-    return line["method"], line["set"], line["repeat"], line["fold"]
+    return line["method"], line["set"], line["repeat"], line["key"]
 
 
 def as_markdown(lines: Sequence[dict[str, Any]], methods: Sequence[Method]) -> str:
     head = "| method | " + " | ".join(SETS) + " |\n" + "|---" * (len(SETS) + 1) + "|"
     rows = [head]
     for method in methods:
-        cells = [_cell(lines, method.name, name) for name in SETS]
+        cells = [_cell(lines, method, name) for name in SETS]
         rows.append(f"| {method.name} | " + " | ".join(cells) + " |")
         if method.name in PUBLISHED:
             told = [PUBLISHED[method.name].get(name) for name in SETS]
@@ -144,31 +190,14 @@ def as_markdown(lines: Sequence[dict[str, Any]], methods: Sequence[Method]) -> s
     return "\n".join(rows) + "\n"
 
 
-def _cell(lines: Sequence[dict[str, Any]], method: str, name: str) -> str:
-    repeats: dict[int, list[dict[str, Any]]] = {}
-    for line in lines:
-        if (line["method"], line["set"]) == (method, name):
-            repeats.setdefault(line["repeat"], []).append(line)
-    full = [some for some in repeats.values() if len(some) == 10]
-    if not full:
+def _cell(lines: Sequence[dict[str, Any]], method: Method, name: str) -> str:
+    wanted = (method.name, name, key_of(on_set(method, name)))
+    found = [line for line in lines if (line["method"], line["set"], line["key"]) == wanted]
+    if not found:
         return ""
-    values = [sum(f["correct"] for f in some) / sum(f["bags"] for f in some) for some in full]
+    values = [line["correct"] / line["bags"] for line in found]
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread} ({len(values)})"
-
-
-def run_set(
-    method: Method, name: str, data: Path, repeat: int, done: set[Place]
-) -> Iterator[dict[str, Any]]:
-    """The folds of one set that are not done yet."""
-    missing = [fold for fold in range(10) if (method.name, name, repeat, fold) not in done]
-    if not missing:
-        return
-    slides = load_bags(data / "mil" / f"{name}.npz")
-    fold_of = folds(np.array([slide.label for slide in slides]), 10, repeat)
-    for fold in missing:
-        found = run_fold(on_set(method, name), slides, fold_of == fold, 100 * repeat + fold)
-        yield {"set": name, "method": method.name, "repeat": repeat, "fold": fold, **found}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -187,17 +216,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         short = {"epochs": args.epochs}
         methods = [replace(m, training=replace(m.training, **short)) for m in methods]
     args.out.mkdir(parents=True, exist_ok=True)
-    record = args.out / "folds.jsonl"
+    record = args.out / "mil_bags.csv"
     lines = read_record(record)
     done = {_place(line) for line in lines}
     for repeat in range(args.repeats or protocol.repeats):
         for method, name in product(methods, args.sets):
-            for line in run_set(method, name, args.data, repeat, done):
-                lines.append(line)
-                with record.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-            (args.out / "mil_bags.md").write_text(as_markdown(lines, protocol.methods))
-    print(as_markdown(lines, protocol.methods))
+            if (method.name, name, repeat, key_of(on_set(method, name))) not in done:
+                lines.append(run_repeat(method, name, args.data, repeat))
+                write_record(record, lines)
+    (args.out / "mil_bags.md").write_text(as_markdown(lines, methods))
+    print(as_markdown(lines, methods))
 
 
 if __name__ == "__main__":
