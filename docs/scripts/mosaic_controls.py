@@ -21,13 +21,10 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.cascade import (
-    CascadeConfig,
     Choose,
-    Stage,
     at_random,
     by_attention,
     by_value,
-    iter_cascade,
 )
 from napari_hagmil.cohort import SlideRecord, read_cohort
 from napari_hagmil.export.geojson_reader import read_rings
@@ -36,6 +33,7 @@ from napari_hagmil.quadtree import Nodes, Quadtree
 from napari_hagmil.training import auc
 from napari_hagmil.training.evaluation import Readable, stored
 from napari_hagmil.training.localisation import Lesion, found, meeting
+from napari_hagmil.training.reading import run_over
 
 DRAWS = 10
 
@@ -81,10 +79,7 @@ class Read:
 
 
 def read(model: CascadeModel, readable: Readable, truth: Truth, label: int, way: Choose) -> Read:
-    config = CascadeConfig(
-        model.config.budget, model.config.n_depths - 1, model.config.order, choose=way
-    )
-    stages: list[Stage] = list(iter_cascade(model, readable.quadtree, readable.features, config))
+    stages = run_over(model, readable.quadtree, readable.features, choose=way)
     last = stages[-1]
     inside = truth.tumour[tuple(last.nodes.T)].sum() if truth.lesions else 0
     return Read(

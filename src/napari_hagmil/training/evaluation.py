@@ -20,13 +20,11 @@ from napari_hagmil.bags import (
     open_store,
 )
 from napari_hagmil.cascade import (
-    CascadeConfig,
     Choose,
     Stage,
     at_random,
     by_attention,
     called_class,
-    iter_cascade,
 )
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
@@ -37,6 +35,7 @@ from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.reading import prepare
 from napari_hagmil.slide import open_slide
 from napari_hagmil.training.localisation import Lesion, attention_auc, diameter, found
+from napari_hagmil.training.reading import run_over
 
 
 @dataclass(frozen=True)
@@ -245,8 +244,8 @@ def _stages(
     choose: Choose = by_attention,
 ) -> list[Stage]:
     budget = tuple(max(1, round(k * factor)) for k in model.config.budget)
-    config = CascadeConfig(budget, readable.last_depth, model.config.order, choose=choose)
-    return list(iter_cascade(model, readable.quadtree, readable.features, config, known=known))
+    seen, last = (readable.quadtree, readable.features), readable.last_depth
+    return run_over(model, *seen, budget, last_depth=last, choose=choose, known=known)
 
 
 def _by_chance(

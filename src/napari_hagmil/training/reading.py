@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.cascade import CascadeConfig, Choose, by_attention, iter_cascade
+from napari_hagmil.bags import FeatureSource
+from napari_hagmil.cascade import CascadeConfig, Choose, Stage, by_attention, iter_cascade
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.quadtree import Nodes
+from napari_hagmil.quadtree import Nodes, Quadtree
 from napari_hagmil.training.classification import macro_auc, macro_f1
 from napari_hagmil.training.metrics import accuracy, f1, youden_threshold
 from napari_hagmil.training.slides import TrainingSlide
@@ -49,6 +50,41 @@ class Readings:
         return self.probabilities[:, -1]
 
 
+def run_over(
+    model: CascadeModel,
+    quadtree: Quadtree,
+    features: FeatureSource,
+    budget: tuple[int, ...] | None = None,
+    *,
+    last_depth: int | None = None,
+    choose: Choose = by_attention,
+    known: Sequence[Stage] = (),
+) -> list[Stage]:
+    """Run the cascade over one slide, to its end.
+
+    Parameters
+    ----------
+    model : CascadeModel
+    quadtree : Quadtree
+    features : FeatureSource
+    budget : tuple of int, optional
+        k at every depth but the last; by default the model's own.
+    last_depth : int, optional
+        By default the model's.
+    choose : callable
+        How the budget is spent; for controls.
+    known : sequence of Stage
+        Of an earlier run with the same model and features.
+    """
+    config = CascadeConfig(
+        model.config.budget if budget is None else budget,
+        model.config.n_depths - 1 if last_depth is None else last_depth,
+        model.config.order,
+        choose=choose,
+    )
+    return list(iter_cascade(model, quadtree, features, config, known=known))
+
+
 def read_slides(
     model: CascadeModel,
     slides: Sequence[TrainingSlide],
@@ -66,12 +102,11 @@ def read_slides(
     choose : callable
         How a slide's budget is spent; for controls.
     """
-    budget = model.config.budget if budget is None else budget
     n_depths = model.config.n_depths
     found, started = [], time.perf_counter()
     for slide in slides:
-        config = CascadeConfig(budget, n_depths - 1, model.config.order, choose=choose(slide))
-        found.append(list(iter_cascade(model, slide.quadtree(n_depths), slide.features, config)))
+        tree = slide.quadtree(n_depths)
+        found.append(run_over(model, tree, slide.features, budget, choose=choose(slide)))
     seconds = (time.perf_counter() - started) / max(len(slides), 1)
     return Readings(
         labels=np.array([slide.label for slide in slides], dtype=np.int64),
