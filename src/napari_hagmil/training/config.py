@@ -116,6 +116,12 @@ def _check(source: str, protocol: Protocol) -> None:
     twice = sorted({name for name in folders if folders.count(name) > 1})
     if twice:
         raise ProtocolError(f"{source} has two methods named {twice[0]!r}; give each its own name")
+    for method in protocol.methods:
+        if method.schedule == "guided" and not method.training.guidance > 0:
+            raise ProtocolError(
+                f"{source} has the guided method {method.name!r} with guidance "
+                f"{method.training.guidance}, so that its teacher is not heard; give guidance = 1.0"
+            )
     if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             f"{source} asks for scheme {protocol.scheme!r}, {protocol.repeats} repeats and "
