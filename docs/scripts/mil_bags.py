@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_hagmil.export.atomic import replacing
 from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training import CohortSlide
@@ -165,12 +166,10 @@ def read_record(path: Path) -> list[dict[str, Any]]:
 
 def write_record(path: Path, lines: Sequence[dict[str, Any]]) -> None:
     """All repeats, in an order that does not depend on when they were run."""
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="") as file:
+    with replacing(path) as draft, draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(sorted(lines, key=_place))
-    draft.replace(path)
 
 
 def _place(line: dict[str, Any]) -> Place:

@@ -2,10 +2,20 @@
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Shapes
 
-from napari_hagmil.plugin.review_layers import regions_in, regions_layer
-from napari_hagmil.review import ReviewRegion
+from napari_hagmil.plugin.review_layers import (
+    LABEL_ON_BRIGHT,
+    LABEL_ON_DARK,
+    regions_in,
+    regions_layer,
+)
+from napari_hagmil.plugin.review_layers import (
+    REGIONS as REGIONS_LAYER,
+)
+from napari_hagmil.review import ReviewRegion, ReviewState
+from napari_hagmil.widgets.review_layers import ReviewLayers
 
 MPP = 0.25
 
@@ -69,3 +79,12 @@ def test_what_is_drawn_there_by_hand_is_a_region_of_its_own(layer):
     assert found[:2] == REGIONS
     assert (found[2].provenance, found[2].holes) == ("drawn", ())
     assert np.allclose(found[2].polygon, box(300, 300))
+
+
+@pytest.mark.parametrize(("bright", "color"), [(True, LABEL_ON_BRIGHT), (False, LABEL_ON_DARK)])
+def test_labels_are_black_on_a_bright_slide_and_white_on_a_dark_one(bright, color):
+    layers = ReviewLayers(ViewerModel(), lambda what, members: None)
+    layers.clear(bright=bright)
+    layers.show(ReviewState(regions=REGIONS), MPP, "")
+    found = layers.layer(REGIONS_LAYER).text.color.constant
+    assert found == pytest.approx([float(color == LABEL_ON_DARK)] * 3 + [1.0])

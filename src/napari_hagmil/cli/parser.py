@@ -201,7 +201,7 @@ def _add_training(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--threads", type=_positive, default=1, help="of torch; more change sums in the last digit"
     )
-    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    verb.add_argument("--device", default="cpu", help=" | ".join(_DEVICES) + " (default cpu)")
     verb.add_argument("--tensorboard", action="store_true", help="write event files too")
     _add_json(verb)
 

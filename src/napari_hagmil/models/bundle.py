@@ -141,7 +141,7 @@ def _read(path: Path, source: str) -> dict[str, bytes]:
             return {name: _read_member(path, name, source) for name in (CONFIG, WEIGHTS)}
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, source)
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise BundleError(f"{source} cannot be read: {error}") from error
 
 

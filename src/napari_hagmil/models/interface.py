@@ -106,10 +106,11 @@ class BagModel(nn.Module, ABC):
                 "with bias=True, or train it on raw features"
             )
         with torch.no_grad():
-            weight = layer.weight.double() / scale.double().to(layer.weight.device)
-            shift = weight @ mean.double().to(layer.weight.device)
+            # On the CPU, since not every device has float64.
+            weight = layer.weight.cpu().double() / scale.cpu().double()
+            shift = weight @ mean.cpu().double()
             layer.weight.copy_(weight)
-            layer.bias.copy_(layer.bias.double() - shift)
+            layer.bias.copy_(layer.bias.cpu().double() - shift)
 
     def check_bag(self, features: Tensor) -> None:
         """Raise a ValueError unless `features` is a bag for this model."""

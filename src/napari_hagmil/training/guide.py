@@ -76,6 +76,6 @@ def guide_from(
         for slide, some in zip(slides, nodes, strict=True):
             if slide.label != background:
                 bag, read = slide.bag(finest, some)
-                attention = teacher(bag.on(device).features).attention.double().cpu().numpy()
+                attention = teacher(bag.on(device).features).attention.cpu().double().numpy()
                 found[slide.name] = (read, attention)
     return Guide(found, finest)

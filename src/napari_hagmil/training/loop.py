@@ -157,8 +157,8 @@ def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
     model.eval()
     device = device_of(model)
     with torch.inference_mode():
-        rows = [model(bag.on(device).features).logits.double().softmax(-1) for bag in bags]
-    return np.asarray(torch.stack(rows).cpu().numpy())
+        rows = [model(bag.on(device).features).logits.cpu().double().softmax(-1) for bag in bags]
+    return np.asarray(torch.stack(rows).numpy())
 
 
 def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
