@@ -26,6 +26,9 @@ from napari_hagmil.phantom import PhantomConfig
 #: Seeds of the slides to learn from, and of those held out: no slide of one is one of the other.
 LEARN, HELD_OUT = 2_000_000, 2_100_000
 
+#: How many slides of either.
+N_LEARN, N_HELD_OUT = 160, 60
+
 #: px of a side, in turn; held-out slides are larger than those of the training.
 LEARN_SIZES, HELD_OUT_SIZES = (4096, 5120, 6144), (9216, 10240, 11264)
 
@@ -77,8 +80,8 @@ def _row(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, metavar="DIR")
-    parser.add_argument("--learn", type=int, default=160, help="how many slides; even")
-    parser.add_argument("--held-out", type=int, default=60, help="how many slides; even")
+    parser.add_argument("--learn", type=int, default=N_LEARN, help="how many slides; even")
+    parser.add_argument("--held-out", type=int, default=N_HELD_OUT, help="how many slides; even")
     parser.add_argument("--size", type=int, help="px of a side of every slide, for a quick try")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,12 @@
+"""The demo model as it ships: what it is, where it came from, what its card says."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
 import cv2
+import demo_card
+import demo_cohort
 import numpy as np
 import pytest
 
@@ -7,7 +15,9 @@ from napari_hagmil.encoders import load_encoder
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.training.config import load_protocol
 
+DOCS = Path(__file__).parents[2] / "docs"
 MAX_BYTES = 8 * 2**20
 
 
@@ -34,11 +44,28 @@ def test_the_demo_model_names_the_encoder_that_is_installed(demo):
     assert encoder.patch_size == demo.config.patch_size
 
 
-def test_the_seeds_of_training_and_validation_are_on_record_and_disjoint(demo):
-    ranges = [split["seeds"] for split in demo.config.training["splits"].values()]
-    assert len(ranges) == 2
-    (a, b), (c, d) = sorted(ranges)
-    assert a <= b < c <= d < 1_200_000  # where the held-out seeds begin
+def test_the_demo_model_came_out_of_the_committed_protocol(demo):
+    training = demo.config.training
+    (method,) = load_protocol(DOCS / "protocols" / "demo.toml").methods
+    assert training["method"] == json.loads(json.dumps(asdict(method)))
+    parts = [row.split for row in demo_cohort.learn(demo_cohort.N_LEARN)]
+    assert training["slides"] == {part: parts.count(part) for part in ("train", "val", "test")}
+
+
+def test_the_card_tells_the_figures_of_the_shipped_weights(demo):
+    card = DOCS / "model-card.md"
+    told = json.loads(card.with_suffix(".json").read_text(encoding="utf-8"))
+    assert told["metrics"]["model"]["sha256"] == demo.sha256
+    assert told["metrics"]["slides"] == demo_cohort.N_HELD_OUT
+    assert card.read_text(encoding="utf-8") == "\n".join(demo_card.card(demo, told)) + "\n"
+
+
+def test_the_demo_model_does_on_its_card_what_a_demo_must(demo):
+    told = json.loads((DOCS / "model-card.json").read_text(encoding="utf-8"))
+    assert told["metrics"]["auc"]["value"] >= 0.95
+    assert told["lesions"]["all"]["by_depth"][-1] >= 0.90
+    assert told["lesions"]["micro"]["by_depth"][-1] > told["lesions"]["micro"]["by_chance"]
+    assert told["finest_share"]["overall"] <= 0.25
 
 
 @pytest.mark.slow
