@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from napari_hagmil.training import (
     next_nodes,
     start_unmixed,
     train_cascade,
+    train_jointly,
 )
 
 STAGE = TrainConfig(epochs=1, loss=LossConfig(k=1))
@@ -121,3 +124,13 @@ def test_random_coverage_takes_from_the_rest_and_repeats_with_its_seed():
     assert len(np.unique(more, axis=0)) == 32
     assert {tuple(n) for n in plain} <= {tuple(n) for n in more}
     assert np.array_equal(more, opened(Selection((3,), (5,), seed=1)))
+
+
+def test_the_seconds_of_depths_trained_at_once_add_up_to_no_more_than_it_took():
+    slides = marked_slides(4, seed=1), marked_slides(2, seed=2)
+    config = CascadeTraining((STAGE,) * 3, Selection((2, 4), (1, 2)))
+    started = time.perf_counter()
+    progress = list(train_jointly(new_cascade(), *slides, config))
+    took = time.perf_counter() - started
+    assert [p.depth for p in progress] == [0, 1, 2]
+    assert 0 < sum(p.epoch.seconds for p in progress) <= took

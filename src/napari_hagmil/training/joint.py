@@ -58,7 +58,8 @@ def train_jointly(
             train_losses = _pass(model, training, config, scales, run)
             checks = _validate(model, validation, config, scales)
             is_best = run.end_epoch(checks[-1][0], keep=last.keep_last)
-            seconds = time.perf_counter() - started
+            # Each depth's share, so that the seconds of a run add up to its time.
+            seconds = (time.perf_counter() - started) / len(stages)
             rows: list[Row] = [
                 (depth, run.number, loss, *check, is_best, seconds)
                 for depth, (loss, check) in enumerate(zip(train_losses, checks, strict=True))

@@ -102,6 +102,7 @@ class Epoch(NamedTuple):
     is_best : bool
         Whether its validation loss is the lowest so far.
     seconds : float
+        Of all depths trained at once, this one's equal share.
     """
 
     number: int
