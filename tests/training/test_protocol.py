@@ -77,6 +77,7 @@ def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(writt
         ("[[method]]\nname = 'a'\nschedule = 'fast'\n", "'fast'"),
         ("[[method]]\nname = 'A b'\n[[method]]\nname = 'a-b'\n", "two methods"),
         ("[[method]]\nname = 'a'\nschedule = 'guided'\n", "teacher is not heard"),
+        ("[[method]]\nname = 'a'\nrandom = [2, 3]\n", "joint schedule hands on by attention alone"),
         ("[protocol]\nscheme = 'thirds'\n", "'thirds'"),
         ("[protocol]\nrepeats = 0\n", "0 repeats"),
     ],

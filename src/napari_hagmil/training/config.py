@@ -122,6 +122,13 @@ def _check(source: str, protocol: Protocol) -> None:
                 f"{source} has the guided method {method.name!r} with guidance "
                 f"{method.training.guidance}, so that its teacher is not heard; give guidance = 1.0"
             )
+        is_cascade = len(method.depths) > 1 if method.depths else method.model == "iat"
+        if is_cascade and method.schedule == "joint" and any(method.random):
+            raise ProtocolError(
+                f"{source} has the method {method.name!r} with random = {list(method.random)}, but "
+                "the joint schedule hands on by attention alone; give schedule = 'stagewise' or "
+                "'guided', or leave random out"
+            )
     if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             f"{source} asks for scheme {protocol.scheme!r}, {protocol.repeats} repeats and "

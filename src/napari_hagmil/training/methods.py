@@ -83,7 +83,8 @@ class Method:
         Whether the finest depth decides, as in the paper, or all that were read, weighed on the
         validation slides: see `training.fusion`.
     budget, training_budget, random : tuple of int
-        k in use; k in training, the same unless given; nodes drawn at random besides.
+        k in use; k in training, the same unless given; nodes drawn at random besides (not by the
+        joint schedule, which hands on by attention alone).
     choose_budget : bool
         Read with the one of its own budget and those of the protocol's sweep that has the highest
         AUC on the validation slides; of equal ones, the cheapest.
