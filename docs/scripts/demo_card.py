@@ -59,8 +59,8 @@ attention is led to where the teacher's evidence lies; at reading time the teach
 the bags are joined to a bag of a healthy slide, which changes no label, and self-attention starts
 at zero, in one block. With the paper's four chained blocks an earlier demo model told validation
 slides apart perfectly while its attention pointed away from the lesions: self-attention tells every
-instance what the slide is, and nothing ties attention to the place. AUC alone does not say whether
-a cascade can be led by its attention."""
+instance what the slide is, and nothing ties attention to the place (an observation from its making;
+no script was kept). AUC alone does not say whether a cascade can be led by its attention."""
 
 MEASURED = """
 A lesion is met when a patch that was read shares with it a tenth of the smaller one's area. Chance
@@ -78,8 +78,8 @@ LIMITS = """
   how rare an error would be on more slides.
 - A budget is a number of places, not a share: of larger slides less is looked at, and one large
   lesion can take the places that a small one beside it would have needed.
-- Chance meets many lesions too, because large ones are hard to avoid and small slides are opened
-  almost wholly: the difference lies in the micro-metastases.
+- Chance meets many lesions too, because large ones are hard to avoid: attention makes the most of
+  its difference at the small ones.
 
 ## Make it again
 
