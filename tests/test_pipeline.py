@@ -105,8 +105,8 @@ def test_a_20x_slide_ends_at_20x_and_says_so(slides_dir, scratch_bundle):
 def test_a_place_that_cannot_be_read_is_reported_and_the_rest_goes_on(
     phantom, scratch_bundle, monkeypatch
 ):
-    from napari_hagmil.bags import sources
     from napari_hagmil.errors import SlideReadError
+    from napari_hagmil.features import sources
 
     def damaged(slide, regions, size, *, workers):
         for i, pixels in read(slide, regions, size, workers=workers):

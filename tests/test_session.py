@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.errors import CancelledError
+from napari_hagmil.polygons import encloses
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
-from napari_hagmil.session.tissue import mask_of, outlines_of
-from napari_hagmil.session.wishes import (
+from napari_hagmil.session.steering import (
     clear_steering,
     correct_mpp,
-    encloses,
     follow,
     leave_out,
     set_tissue,
     steered,
 )
+from napari_hagmil.session.tissue import mask_of, outlines_of
 from napari_hagmil.slide import open_slide
 from napari_hagmil.tissue import TissueMask
 

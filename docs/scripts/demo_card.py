@@ -23,7 +23,7 @@ import numpy as np
 from phantom_cohort import Row
 
 from napari_hagmil.models import CascadeModel, load_bundle, save_bundle
-from napari_hagmil.training.card import identity, listed, training_section
+from napari_hagmil.training.protocol.card import identity, listed, training_section
 
 #: Lesions of at most this diameter are micro-metastases here, µm.
 MICRO_UM = 200.0

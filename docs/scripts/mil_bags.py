@@ -27,13 +27,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training import CohortSlide
 from napari_hagmil.training.config import load_protocol
-from napari_hagmil.training.methods import FeatureFacts, Method, build, fit
-from napari_hagmil.training.reading import read_slides
+from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
+from napari_hagmil.training.read_slides import read_slides
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "mil_bags.toml"
 

@@ -26,14 +26,14 @@ from napari_hagmil.cascade import (
     by_attention,
     by_value,
 )
+from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord, read_cohort
+from napari_hagmil.evaluation.evaluate import Readable, stored
+from napari_hagmil.evaluation.localisation import Lesion, found, meeting
 from napari_hagmil.export.geojson_reader import read_rings
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.quadtree import Nodes, Quadtree
 from napari_hagmil.training import auc
-from napari_hagmil.training.evaluation import Readable, stored
-from napari_hagmil.training.localisation import Lesion, found, meeting
-from napari_hagmil.training.reading import run_over
 
 DRAWS = 10
 

@@ -24,9 +24,9 @@ from napari_hagmil.cohort import Split
 from napari_hagmil.models import load_bundle
 from napari_hagmil.training import TrainingSlide
 from napari_hagmil.training.config import load_protocol
-from napari_hagmil.training.methods import Method
-from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out, slug
-from napari_hagmil.training.reading import figures, read_slides
+from napari_hagmil.training.protocol.methods import Method
+from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, slug
+from napari_hagmil.training.read_slides import figures, read_slides
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "puzzle.toml"
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes, children
 from napari_hagmil.training import CohortSlide
-from napari_hagmil.training.methods import FeatureFacts
+from napari_hagmil.training.protocol.methods import FeatureFacts
 
 N_FEATURES, N_DEPTHS = 32, 3
 CUE, MARK, NOISE, BACKGROUND = 2.2, 1.32, 0.45, 1.6

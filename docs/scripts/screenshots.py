@@ -20,7 +20,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_hagmil.export import read_geojson
 from napari_hagmil.plugin.sample_data import phantom_path
-from napari_hagmil.review import Annotation, Conclusion, new_id, outline
+from napari_hagmil.polygons import outline
+from napari_hagmil.review import Annotation, Conclusion, new_id
 
 SIZES = {"large": (1600, 960), "small": (1280, 800), "wide": (1920, 1080)}
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.cascade import (
     CascadeResult,
     Cost,
@@ -18,8 +17,9 @@ from napari_hagmil.cascade import (
     iter_cascade,
 )
 from napari_hagmil.errors import NoTissueError
+from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.reading import Options, Reading, load_model, prepare
+from napari_hagmil.prepare import Options, Reading, load_model, prepare
 from napari_hagmil.slide import Slide, open_slide
 
 __all__ = [

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.geometry import Region
-from napari_hagmil.slide.pyramid import Slide
 from napari_hagmil.slide.region import read_scaled
+from napari_hagmil.slide.slide import Slide
 
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_hagmil.attention import AttentionMap, attention_map, find_regions
-from napari_hagmil.attention.rings import label_areas, signed_area, trace_rings
+from napari_hagmil.attention.rings import label_areas, trace_rings
+from napari_hagmil.polygons import signed_area
 from napari_hagmil.quadtree import PatchGrid
 
 masks = arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12)))

@@ -19,7 +19,7 @@ import tifffile
 
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.slide import open_slide
-from napari_hagmil.slide.file_bytes import FileBytes
+from napari_hagmil.slide.formats.file_bytes import FileBytes
 from napari_hagmil.slide.gather import CACHE_BYTES
 
 openslide = pytest.importorskip("openslide", reason="the extra openslide is not installed")

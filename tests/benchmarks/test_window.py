@@ -21,7 +21,7 @@ from vispy import gloo
 from napari_hagmil.cascade import Stage
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.quadtree import children, z_order
-from napari_hagmil.widgets.cascade_dock import CascadeDock
+from napari_hagmil.widgets.cascade.dock import CascadeDock
 from window import own_data_folder, viewer, wait_until
 
 pytestmark = [pytest.mark.window, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -6,7 +6,7 @@ import pytest
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import Thumbnail, write_analysis, write_result
 from napari_hagmil.export import analysis as module
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 
 
 def _names(folder):

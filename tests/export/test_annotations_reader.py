@@ -8,8 +8,8 @@ from shapely import Polygon
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.polygons import area_of
 from napari_hagmil.review import QUPATH_CLASSES, Annotation, PathClass, ReviewState
-from napari_hagmil.review.shapes import area_of
 
 SQUARE = ((0.5, 0.5), (0.5, 9.5), (9.5, 9.5), (9.5, 0.5))
 DRAWN = (

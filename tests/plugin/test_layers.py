@@ -17,8 +17,9 @@ from napari_hagmil.plugin.review_layers import (
     regions_in,
     regions_layer,
 )
+from napari_hagmil.polygons import outline
 from napari_hagmil.quadtree import PatchGrid
-from napari_hagmil.review import QUPATH_CLASSES, Annotation, ReviewRegion, ReviewState, outline
+from napari_hagmil.review import QUPATH_CLASSES, Annotation, ReviewRegion, ReviewState
 from napari_hagmil.review.edit import found
 from napari_hagmil.slide import open_slide
 

@@ -15,7 +15,7 @@ from napari_hagmil.plugin.review_layers import (
     REGIONS as REGIONS_LAYER,
 )
 from napari_hagmil.review import ReviewRegion, ReviewState
-from napari_hagmil.widgets.review_layers import ReviewLayers
+from napari_hagmil.widgets.review.layers import ReviewLayers
 
 MPP = 0.25
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.review import Annotation, ReviewRegion, ReviewState, outline
+from napari_hagmil.polygons import area_of, outline, overlap
+from napari_hagmil.review import Annotation, ReviewRegion, ReviewState
 from napari_hagmil.review.edit import found, merge, redraw, split, with_annotation
 from napari_hagmil.review.measure import area_label, length_label, measure_label, region_area_um2
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step, tally
-from napari_hagmil.review.shapes import area_of, overlap
 
 
 def box(y, x, height=100.0, width=100.0):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from shapely import Polygon, unary_union
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.review import ReviewRegion, ReviewState, outline
+from napari_hagmil.polygons import area_of, outline, polygon_of, without_holes
+from napari_hagmil.review import ReviewRegion, ReviewState
 from napari_hagmil.review.edit import merge, redraw, region_at, split
 from napari_hagmil.review.measure import region_area_um2
-from napari_hagmil.review.shapes import area_of, polygon_of, without_holes
 
 
 def box(y, x, height=100.0, width=100.0):

@@ -119,7 +119,7 @@ def test_no_verb_of_the_docks_is_missing_here():
     text = "".join(
         path.read_text(encoding="utf-8")
         for folder in ("widgets", "session", "review")
-        for path in (source / folder).glob("*.py")
+        for path in (source / folder).rglob("*.py")
     )
     said = re.findall(r'(?:\.change|_edit)\(\s*f?"([^"{]+?) ?["{]', text)
     said += re.findall(r'rings, "([^"]+)" if rings is None else "([^"]+)"', text)[0]

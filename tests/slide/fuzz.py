@@ -295,9 +295,9 @@ class Answer:
 
 def open_as(path: Path, backend: str) -> Any:
     from napari_hagmil.slide import open_slide
-    from napari_hagmil.slide.openslide import OpenSlideReader
-    from napari_hagmil.slide.protocol import SlideSpec
-    from napari_hagmil.slide.pyramid import Slide
+    from napari_hagmil.slide.formats.openslide import OpenSlideReader
+    from napari_hagmil.slide.interface import SlideSpec
+    from napari_hagmil.slide.slide import Slide
 
     if backend:
         return Slide(SlideSpec(path), OpenSlideReader(path, "a test"))
@@ -308,7 +308,7 @@ def read_whole(path: Path, backend: str = "") -> Answer:
     """Open, describe and read a slide; the checksum of every tile, or why there is none."""
     from napari_hagmil.errors import HagmilError
     from napari_hagmil.slide import slide_info
-    from napari_hagmil.slide.protocol import Meter
+    from napari_hagmil.slide.interface import Meter
 
     tiles: dict[tuple[int, int, int], int | str] = {}
     try:
@@ -346,8 +346,8 @@ def check_sentence(error: Exception) -> str:
 
 def serve(pipe: Connection) -> None:
     """Answer paths until told to stop."""
-    import napari_hagmil.slide.dicom
-    import napari_hagmil.slide.ome_zarr  # noqa: F401  # imports are not what is timed
+    import napari_hagmil.slide.formats.dicom
+    import napari_hagmil.slide.formats.ome_zarr.reader  # noqa: F401  # imports are not what is timed
 
     while (asked := pipe.recv()) is not None:
         reset_peak()

@@ -21,8 +21,8 @@ import vendor_slides as vendor
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide import Slide, SlideSpec, open_slide, open_spec, slide_info
-from napari_hagmil.slide.openslide import OpenSlideReader
-from napari_hagmil.slide.protocol import Meter
+from napari_hagmil.slide.formats.openslide import OpenSlideReader
+from napari_hagmil.slide.interface import Meter
 
 STEPS = (1, 2, 4)
 

@@ -25,14 +25,14 @@ from napari_hagmil.errors import HagmilError, SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
 from napari_hagmil.slide import (
     check_slide,
-    image,
     open_slide,
     read_patches,
     read_region,
     read_scaled,
     slide_info,
-    tiff_guard,
 )
+from napari_hagmil.slide.formats import image
+from napari_hagmil.slide.formats.tiff import guard as tiff_guard
 from napari_hagmil.slide.hatching import hatch
 
 BROKEN = {

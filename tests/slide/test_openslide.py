@@ -15,7 +15,8 @@ import vendor_slides as vendor
 from PIL import Image
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
-from napari_hagmil.slide import Slide, SlideSpec, open_slide, openslide, slide_info
+from napari_hagmil.slide import Slide, SlideSpec, open_slide, slide_info
+from napari_hagmil.slide.formats import openslide
 
 HEADS = {
     "a.vms": b"[Virtual Microscope Specimen]\nNoLayers=1\n",

@@ -24,8 +24,8 @@ from napari_hagmil.slide import (
     clear_cache,
     make_pyramid,
     open_slide,
-    pyramid_cache,
 )
+from napari_hagmil.slide.pyramids import cache as pyramid_cache
 from napari_hagmil.slide.resample import area_mean
 
 SHAPES = ((2967, 2220), (1484, 1110), (742, 555))

@@ -16,7 +16,7 @@ from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.pipeline import analyze_slide
 from napari_hagmil.training.config import load_protocol
-from napari_hagmil.training.methods import Method
+from napari_hagmil.training.protocol.methods import Method
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_BYTES = 8 * 2**20

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from napari_hagmil.bags import FeatureKey, feature_tree, store_path
-from napari_hagmil.bags.writing import begin_store, finish_store, missing_chunks, write_chunk
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cli import main
+from napari_hagmil.features import FeatureKey, feature_tree, store_path
+from napari_hagmil.features.writing import begin_store, finish_store, missing_chunks, write_chunk
 from napari_hagmil.models import EncoderFacts, load_bundle
 from napari_hagmil.quadtree import PatchGrid, Quadtree, children, z_order
 

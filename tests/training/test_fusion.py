@@ -7,8 +7,8 @@ from puzzle_slides import FACTS, World, puzzles
 from napari_hagmil.models import LossConfig, load_bundle, save_bundle
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.fusion import fit_depth_weights
-from napari_hagmil.training.methods import Method, build, fit
-from napari_hagmil.training.reading import read_slides
+from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training.read_slides import read_slides
 
 
 def said(strengths, n=200, seed=0):

@@ -7,8 +7,8 @@ from napari_hagmil.cascade import at_random
 from napari_hagmil.models import LossConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import Guide, TrainConfig, TrainingSlide
-from napari_hagmil.training.methods import Method, build, fit
-from napari_hagmil.training.reading import read_slides
+from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training.read_slides import read_slides
 
 COARSE = np.array([(0, 0), (0, 1), (0, 2)])
 FINEST = children(children(COARSE))

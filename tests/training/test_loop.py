@@ -8,6 +8,7 @@ from torch import nn
 
 from napari_hagmil.models import IntegratedAttentionTransformer, LossConfig
 from napari_hagmil.models.baselines import BASELINES, make_baseline
+from napari_hagmil.models.initialisation import start_glorot
 from napari_hagmil.training import (
     Bag,
     Standardiser,
@@ -19,7 +20,6 @@ from napari_hagmil.training import (
     start_unmixed,
     train_stage,
 )
-from napari_hagmil.training.start import start_glorot
 
 FAST = TrainConfig(epochs=8, patience=8, learning_rate=5e-3, loss=LossConfig(instance_loss="none"))
 

@@ -17,9 +17,9 @@ from napari_hagmil.models import load_bundle
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.config import load_protocol, paper_methods
-from napari_hagmil.training.methods import Method, build
-from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out, chosen_budget
-from napari_hagmil.training.tables import as_markdown, summarise, write_tables
+from napari_hagmil.training.protocol.methods import Method, build
+from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, chosen_budget
+from napari_hagmil.training.protocol.tables import as_markdown, summarise, write_tables
 
 PROTOCOL = """
 [protocol]
@@ -155,7 +155,7 @@ def test_a_chosen_budget_is_the_best_on_validation_and_the_cheapest_of_equals():
 
     model = SimpleNamespace(config=SimpleNamespace(budget=(8, 8)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_hagmil.training.protocol.read_slides", read)
+        patch.setattr("napari_hagmil.training.protocol.run.read_slides", read)
         assert chosen_budget(model, [], [(4, 4), (2, 2), (16, 16)]) == (2, 2)
         assert chosen_budget(model, [], []) == (8, 8)
 

@@ -14,8 +14,8 @@ from puzzle_slides import FACTS, World, puzzles
 
 from napari_hagmil.models import LossConfig, load_bundle
 from napari_hagmil.training import Checkpoint, TrainConfig
-from napari_hagmil.training.cascade import CascadeTraining
-from napari_hagmil.training.methods import Method, build, fit
+from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training.stagewise import CascadeTraining
 
 QUICK = TrainConfig(
     epochs=3,

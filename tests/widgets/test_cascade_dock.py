@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
 from napari_hagmil.cascade import Cost
-from napari_hagmil.widgets.cascade_dock import CascadeDock
+from napari_hagmil.widgets.cascade.dock import CascadeDock
 
 pytestmark = pytest.mark.window
 

@@ -18,9 +18,10 @@ from qtpy.QtWidgets import (
 from test_cascade_dock import dock, open_slide
 from test_why_and_steer import press
 
-from napari_hagmil.review import Annotation, open_sitting, outline
+from napari_hagmil.polygons import outline
+from napari_hagmil.review import Annotation, open_sitting
 from napari_hagmil.widgets.focus import focus_canvas
-from napari_hagmil.widgets.review_dock import ReviewDock
+from napari_hagmil.widgets.review.dock import ReviewDock
 
 pytestmark = pytest.mark.window
 __all__ = ["dock"]

@@ -10,6 +10,7 @@ from napari.settings import get_plugin_settings
 from napari_hagmil.review import QUPATH_CLASSES, PathClass
 from napari_hagmil.review.classes import class_list, classes_in
 from napari_hagmil.session import Session
+from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.preferences import (
     budget_preference,
     keep_class,
@@ -18,7 +19,6 @@ from napari_hagmil.widgets.preferences import (
     preference,
     set_preference,
 )
-from napari_hagmil.widgets.stage_layers import StageLayers
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +53,7 @@ def test_the_manifest_declares_what_the_code_asks_for():
         for name in type(getattr(settings, group)).model_fields
     }
     source = Path(__file__).parents[2] / "src" / "napari_hagmil" / "widgets"
-    text = "".join(path.read_text() for path in source.glob("*.py"))
+    text = "".join(path.read_text() for path in source.rglob("*.py"))
     for group, name in declared:
         assert f'preference("{group}", "{name}"' in text
 

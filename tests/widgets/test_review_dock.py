@@ -11,18 +11,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_hagmil.plugin.review_layers import ANNOTATIONS, DECISION_COLORS, POINTS, REGIONS
-from napari_hagmil.review import (
-    Annotation,
-    ReviewRegion,
-    ReviewState,
-    open_sitting,
-    outline,
-)
+from napari_hagmil.polygons import outline
+from napari_hagmil.review import Annotation, ReviewRegion, ReviewState, open_sitting
 from napari_hagmil.slide import open_slide
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
-from napari_hagmil.widgets.review_dock import ReviewDock
-from napari_hagmil.widgets.review_keys import CLASS_KEYS, REVIEW_KEYS
-from napari_hagmil.widgets.review_layers import ReviewLayers
+from napari_hagmil.widgets.review.dock import ReviewDock
+from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.review.layers import ReviewLayers
 
 pytestmark = pytest.mark.window
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from napari_hagmil.slide import open_slide
-from napari_hagmil.widgets.slide_panel import SlidePanel
+from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 
 pytestmark = pytest.mark.window
 

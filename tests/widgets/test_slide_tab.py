@@ -12,7 +12,7 @@ from test_cascade_dock import click, dock, names, open_slide, run
 from test_why_and_steer import press
 
 from napari_hagmil.session.recent import RecentSlides
-from napari_hagmil.widgets.camera import view_rectangle
+from napari_hagmil.widgets.cascade.camera import view_rectangle
 
 pytestmark = pytest.mark.window
 __all__ = ["dock"]

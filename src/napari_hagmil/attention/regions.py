@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.attention.maps import AttentionMap
-from napari_hagmil.attention.rings import Ring, label_areas, signed_area, trace_rings
+from napari_hagmil.attention.rings import Ring, label_areas, trace_rings
+from napari_hagmil.polygons import signed_area
 
 Polygon = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""

@@ -52,15 +52,6 @@ def trace_rings(labels: NDArray[np.int32]) -> list[tuple[int, list[Ring]]]:
     return sorted(rings.items())
 
 
-def signed_area(ring: NDArray[np.int64] | NDArray[np.float64]) -> float:
-    """Area of a ring of (y, x) corners; positive when clockwise on the screen (y down)."""
-    y, x = ring[:, 0].astype(np.float64), ring[:, 1].astype(np.float64)
-    # Relative to the first corner: the products of far coordinates would lose the digits.
-    # That corner becomes 0, and with it the term of the closing side.
-    y, x = y - y[0], x - x[0]
-    return float(x[:-1] @ y[1:] - y[:-1] @ x[1:]) / 2
-
-
 def _linked_edges(
     labels: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -7,9 +7,9 @@ exported without it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_hagmil.cascade.compare import DepthChange, compare
+from napari_hagmil.cascade.cut_branches import SecondLook
+from napari_hagmil.cascade.depth_changes import DepthChange, compare
 from napari_hagmil.cascade.forecast import DepthForecast, Plan, forecast
-from napari_hagmil.cascade.pruned import SecondLook
 from napari_hagmil.cascade.result import (
     CascadeResult,
     Cost,
@@ -26,8 +26,8 @@ from napari_hagmil.cascade.steering import Steering, load_steering
 from napari_hagmil.cascade.trace import NodeFacts, StageIndex
 
 if TYPE_CHECKING:
-    from napari_hagmil.cascade.ask import second_look, without_branch
     from napari_hagmil.cascade.run import CascadeConfig, iter_cascade
+    from napari_hagmil.cascade.what_if import second_look, without_branch
 
 __all__ = [
     "CascadeConfig",
@@ -63,8 +63,8 @@ __all__ = [
 _NEEDS_TORCH = {
     "CascadeConfig": "run",
     "iter_cascade": "run",
-    "second_look": "ask",
-    "without_branch": "ask",
+    "second_look": "what_if",
+    "without_branch": "what_if",
 }
 
 

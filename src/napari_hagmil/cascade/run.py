@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.bags import FeatureSource
 from napari_hagmil.cascade.decide import decide, weights_of
 from napari_hagmil.cascade.result import Stage
 from napari_hagmil.cascade.select import Choose, by_attention, with_pinned
 from napari_hagmil.cascade.steering import Steering
 from napari_hagmil.errors import SlideReadError
+from napari_hagmil.features import FeatureSource
+from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes, Quadtree, children, is_among, z_order
 
 
@@ -148,3 +149,38 @@ def _look(
 
 def _ordered(nodes: Nodes, order: str) -> Nodes:
     return nodes[z_order(nodes)] if order == "quadtree" else nodes
+
+
+def run_over(
+    model: CascadeModel,
+    quadtree: Quadtree,
+    features: FeatureSource,
+    budget: tuple[int, ...] | None = None,
+    *,
+    last_depth: int | None = None,
+    choose: Choose = by_attention,
+    known: Sequence[Stage] = (),
+) -> list[Stage]:
+    """Run the cascade over one slide, to its end.
+
+    Parameters
+    ----------
+    model : CascadeModel
+    quadtree : Quadtree
+    features : FeatureSource
+    budget : tuple of int, optional
+        k at every depth but the last; by default the model's own.
+    last_depth : int, optional
+        By default the model's.
+    choose : callable
+        How the budget is spent; for controls.
+    known : sequence of Stage
+        Of an earlier run with the same model and features.
+    """
+    config = CascadeConfig(
+        model.config.budget if budget is None else budget,
+        model.config.n_depths - 1 if last_depth is None else last_depth,
+        model.config.order,
+        choose=choose,
+    )
+    return list(iter_cascade(model, quadtree, features, config, known=known))

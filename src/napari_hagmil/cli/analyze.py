@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
-from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import SlideResult, Stage, Steering, load_steering
 from napari_hagmil.export import Thumbnail, read_geojson, require_writable, write_analysis
 from napari_hagmil.export.result_json import result_document
+from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import Region, magnification_label
 from napari_hagmil.models import load_bundle
 from napari_hagmil.pipeline import Options, analyze_slide

@@ -11,17 +11,17 @@ from dataclasses import asdict
 
 from tqdm import tqdm
 
-from napari_hagmil.bags import (
+from napari_hagmil.cohort import Cohort, read_cohort
+from napari_hagmil.encoders import load_encoder, resolve_device
+from napari_hagmil.errors import EncoderError, FeatureStoreError
+from napari_hagmil.features import (
     EncodeConfig,
     EncodeEvent,
     ImportConfig,
     encode_cohort,
     import_cohort,
 )
-from napari_hagmil.bags.encode import DEFAULT_MPP
-from napari_hagmil.cohort import Cohort, read_cohort
-from napari_hagmil.encoders import load_encoder, resolve_device
-from napari_hagmil.errors import EncoderError, FeatureStoreError
+from napari_hagmil.features.encode import DEFAULT_MPP
 
 _DEFAULT_ENCODER = "efficientnet-lite0"
 

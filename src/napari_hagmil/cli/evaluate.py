@@ -15,10 +15,7 @@ from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cohort import Cohort, SlideRecord, read_cohort
 from napari_hagmil.encoders import resolve_device
 from napari_hagmil.errors import CohortError
-from napari_hagmil.export import require_writable
-from napari_hagmil.models import CascadeModel, load_bundle
-from napari_hagmil.reading import load_model
-from napari_hagmil.training.evaluation import (
+from napari_hagmil.evaluation.evaluate import (
     SlideEvaluation,
     SlideFailure,
     Source,
@@ -26,12 +23,15 @@ from napari_hagmil.training.evaluation import (
     live,
     stored,
 )
-from napari_hagmil.training.evaluation_files import (
+from napari_hagmil.evaluation.files import (
     Evaluation,
     metrics_document,
     write_evaluation,
 )
-from napari_hagmil.training.summary import Summary, summarise, youden_on
+from napari_hagmil.evaluation.summary import Summary, summarise, youden_on
+from napari_hagmil.export import require_writable
+from napari_hagmil.models import CascadeModel, load_bundle
+from napari_hagmil.prepare import load_model
 
 #: Multiples of the model's budget: all of them where features are at hand, its own where every
 #: further patch would have to be read.

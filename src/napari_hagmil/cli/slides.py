@@ -21,7 +21,7 @@ from napari_hagmil.slide import (
     open_slide,
     slide_info,
 )
-from napari_hagmil.slide.pyramid_cache import cache_folder, limit_bytes
+from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
 
 
 def info(arguments: argparse.Namespace) -> int:

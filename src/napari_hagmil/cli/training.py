@@ -12,17 +12,17 @@ from dataclasses import asdict, replace
 import torch
 from tqdm import tqdm
 
-from napari_hagmil.bags import FeatureStore, open_store
 from napari_hagmil.cohort import Cohort, Split, holdout, k_fold, read_cohort, three_way
 from napari_hagmil.encoders.device import resolve_device
 from napari_hagmil.errors import FeatureStoreError, ProtocolError
-from napari_hagmil.export.atomic import require_writable
+from napari_hagmil.features import FeatureStore, open_store
+from napari_hagmil.files import require_writable
 from napari_hagmil.training import CohortSlide, Progress
 from napari_hagmil.training.config import load_protocol, paper_methods
 from napari_hagmil.training.events import EventWriter
-from napari_hagmil.training.methods import FeatureFacts
-from napari_hagmil.training.protocol import Protocol, Run, RunRecord, carry_out, plan_runs
-from napari_hagmil.training.tables import write_tables
+from napari_hagmil.training.protocol.methods import FeatureFacts
+from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, plan_runs
+from napari_hagmil.training.protocol.tables import write_tables
 
 
 def train(arguments: argparse.Namespace) -> int:

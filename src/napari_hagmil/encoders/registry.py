@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from napari_hagmil.encoders.efficientnet import EfficientNetLite0
-from napari_hagmil.encoders.protocol import Encoder
+from napari_hagmil.encoders.interface import Encoder
 from napari_hagmil.encoders.resnet import ResNet50Layer3
 from napari_hagmil.errors import EncoderError
 

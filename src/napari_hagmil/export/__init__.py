@@ -1,7 +1,6 @@
 """Results as files that other programs read; nothing is ever half written."""
 
 from napari_hagmil.export.analysis import Thumbnail, write_analysis
-from napari_hagmil.export.atomic import require_writable
 from napari_hagmil.export.geojson import region_feature, write_features, write_geojson
 from napari_hagmil.export.geojson_reader import read_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
@@ -10,6 +9,7 @@ from napari_hagmil.export.report import write_report
 from napari_hagmil.export.result_json import write_result
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.export.tables import nodes_table, write_nodes
+from napari_hagmil.files import require_writable
 from napari_hagmil.review.classes import PathClass
 
 __all__ = [

@@ -11,7 +11,6 @@ import numpy as np
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.errors import OutputError
-from napari_hagmil.export.atomic import drafting, move, remove
 from napari_hagmil.export.geojson import write_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import overview_picture
@@ -19,6 +18,7 @@ from napari_hagmil.export.pictures import Picture, encode_png
 from napari_hagmil.export.report import write_report
 from napari_hagmil.export.result_json import write_result
 from napari_hagmil.export.tables import write_nodes
+from napari_hagmil.files import drafting, move, remove
 from napari_hagmil.geometry import magnification
 
 #: What stands in the folder; result.json comes last and says that the others are there.

@@ -10,8 +10,8 @@ import numpy as np
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.export.geojson_reader import polygons_of, read_json
 from napari_hagmil.geometry import from_file_xy
+from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
-from napari_hagmil.review import outline as outline_of
 
 _KINDS: dict[str, tuple[AnnotationKind, int]] = {"Point": ("point", 1), "LineString": ("ruler", 2)}
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.attention import AttentionRegion
-from napari_hagmil.attention.rings import signed_area
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.geometry import to_file_xy
+from napari_hagmil.polygons import signed_area
 from napari_hagmil.review.classes import PathClass
 
 #: Names of region ids: the same slide and outline give the same id, run after run.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.attention.rings import signed_area
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
+from napari_hagmil.polygons import signed_area
 
 Ring = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""

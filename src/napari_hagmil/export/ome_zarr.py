@@ -11,7 +11,7 @@ import zarr
 from napari_hagmil.attention import AttentionMap, attention_map
 from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.errors import OutputError
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification_label, overlay_placement
 
 _VERSION = "0.5"

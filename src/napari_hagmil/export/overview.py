@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from napari_hagmil.attention import attention_map
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.cascade.result import SlideResult
-from napari_hagmil.export.atomic import replacing
 from napari_hagmil.export.legend import COLORS, OUTLINE, outline_thickness, with_legend
 from napari_hagmil.export.pictures import Picture, encode_png
+from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid
 
 #: Longer side of the slide in the picture, px.

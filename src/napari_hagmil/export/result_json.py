@@ -11,7 +11,7 @@ from typing import Any
 
 import napari_hagmil
 from napari_hagmil.cascade.result import SlideResult, Stage
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification
 
 SCHEMA = "napari-hagmil/result/1"

@@ -11,13 +11,13 @@ from xml.etree import ElementTree as Xml
 
 import numpy as np
 
-from napari_hagmil.export.atomic import replacing
 from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
+from napari_hagmil.files import replacing
 from napari_hagmil.geometry import to_file_xy
-from napari_hagmil.review import Annotation, Outline, PathClass, ReviewRegion, ReviewState
+from napari_hagmil.polygons import Outline, without_holes
+from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.review.classes import class_named
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
-from napari_hagmil.review.shapes import without_holes
 
 Format = Literal["geojson", "csv", "asap"]
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from napari_hagmil.cascade.result import SlideResult, Stage, node_statuses
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid, parents
 
 _SCHEMA = pa.schema(

@@ -19,7 +19,7 @@ from napari_hagmil.cascade import Stage
 from napari_hagmil.geometry import magnification_label, overlay_placement
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
-from napari_hagmil.slide.protocol import Channel
+from napari_hagmil.slide.interface import Channel
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 

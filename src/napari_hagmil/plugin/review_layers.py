@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.plugin.layers import KEY, LayerTuple
+from napari_hagmil.polygons import Outline, outline
 from napari_hagmil.review import (
     UNCLASSIFIED,
     Annotation,
     AnnotationKind,
-    Outline,
     PathClass,
     ReviewRegion,
     class_named,
     new_id,
-    outline,
 )
 from napari_hagmil.review.measure import measure_label
 

@@ -14,12 +14,9 @@ from napari_hagmil.review.state import (
     AnnotationKind,
     Conclusion,
     Decision,
-    Outline,
-    Place,
     ReviewRegion,
     ReviewState,
     new_id,
-    outline,
 )
 
 __all__ = [
@@ -30,15 +27,12 @@ __all__ = [
     "Conclusion",
     "Decision",
     "Offer",
-    "Outline",
     "PathClass",
-    "Place",
     "ReviewRegion",
     "ReviewState",
     "Sitting",
     "class_named",
     "new_id",
     "open_sitting",
-    "outline",
     "with_class",
 ]

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from shapely import Point
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.review.shapes import area_of, cut, joined, overlap, polygon_of, rings_of
-from napari_hagmil.review.state import (
-    Annotation,
+from napari_hagmil.polygons import (
     Outline,
     Place,
-    ReviewRegion,
-    ReviewState,
-    new_id,
+    area_of,
+    cut,
+    joined,
     outline,
+    overlap,
+    polygon_of,
+    rings_of,
 )
+from napari_hagmil.review.state import Annotation, ReviewRegion, ReviewState, new_id
 
 Fields = dict[str, Any]
 

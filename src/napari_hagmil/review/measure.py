@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from napari_hagmil.review.shapes import area_of, length_of
+from napari_hagmil.polygons import area_of, length_of
 from napari_hagmil.review.state import Annotation, ReviewRegion
 
 

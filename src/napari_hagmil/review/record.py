@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from napari_hagmil.polygons import Outline
 from napari_hagmil.review.classes import PathClass
-from napari_hagmil.review.state import Annotation, Conclusion, Outline, ReviewRegion, ReviewState
+from napari_hagmil.review.state import Annotation, Conclusion, ReviewRegion, ReviewState
 
 Record = dict[str, Any]
 

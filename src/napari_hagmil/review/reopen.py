@@ -8,8 +8,8 @@ from napari_hagmil.errors import JournalError, ReviewHeldError
 from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
 from napari_hagmil.review.history import History
 from napari_hagmil.review.journal import Journal
-from napari_hagmil.review.place import shelf_of
-from napari_hagmil.review.reading import read_journal, set_aside
+from napari_hagmil.review.journal_files import shelf_of
+from napari_hagmil.review.replay import read_journal, set_aside
 from napari_hagmil.review.sitting import Sitting
 from napari_hagmil.review.state import Annotation, ReviewState
 

@@ -12,10 +12,10 @@ from psygnal import Signal
 from napari_hagmil.errors import JournalError, ReviewHeldError
 from napari_hagmil.review.history import History, Step
 from napari_hagmil.review.journal import Journal
+from napari_hagmil.review.journal_files import Shelf
 from napari_hagmil.review.lock import held_by
-from napari_hagmil.review.place import Shelf
-from napari_hagmil.review.reading import read_journal
 from napari_hagmil.review.record import Record, annotation_record
+from napari_hagmil.review.replay import read_journal
 from napari_hagmil.review.state import Annotation, ReviewState
 
 SCHEMA = "napari-hagmil/review/1"

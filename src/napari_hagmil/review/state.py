@@ -10,28 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-import numpy as np
-from numpy.typing import ArrayLike
-
+from napari_hagmil.polygons import Outline, Place
 from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
-
-Place = tuple[float, float]
-"""(y, x), level-0 px, pixel centres at integers."""
-
-Outline = tuple[Place, ...]
-"""Corners of a line or ring; a ring is not closed: the last leads to the first."""
 
 Decision = Literal["unseen", "accepted", "rejected"]
 AnnotationKind = Literal["polygon", "freehand", "rectangle", "point", "ruler"]
 
 #: Fewest corners of each kind.
 FEWEST = {"polygon": 3, "freehand": 3, "rectangle": 4, "point": 1, "ruler": 2}
-
-
-def outline(points: ArrayLike) -> Outline:
-    """Corners (n, 2) as an outline."""
-    rows = np.asarray(points, dtype=np.float64).reshape(-1, 2).tolist()
-    return tuple((y, x) for y, x in rows)
 
 
 def new_id() -> str:

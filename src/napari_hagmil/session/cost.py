@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_hagmil.cascade import DepthForecast, Plan, Stage, forecast
-from napari_hagmil.reading import Options, Reading
+from napari_hagmil.prepare import Options, Reading
 
 #: Patches that are encoded to learn how fast this machine is; a run uses them.
 TRIAL = 8

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from napari_hagmil.cascade import SecondLook, Stage, second_look
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.reading import Reading
+from napari_hagmil.prepare import Reading
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import Reading, load_model, prepare
-from napari_hagmil.review import Outline
+from napari_hagmil.polygons import Outline
 from napari_hagmil.session.tissue import drawn_tissue
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import segment_tissue

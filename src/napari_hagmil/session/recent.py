@@ -8,7 +8,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from napari_hagmil.errors import OutputError
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 
 #: How many are kept.
 KEPT = 10

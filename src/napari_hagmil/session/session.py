@@ -16,7 +16,6 @@ import numpy as np
 from psygnal import Signal
 
 from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
-from napari_hagmil.bags import EncodingProgress
 from napari_hagmil.cascade import (
     DepthChange,
     NodeFacts,
@@ -27,6 +26,7 @@ from napari_hagmil.cascade import (
     compare,
 )
 from napari_hagmil.errors import CancelledError, HagmilError
+from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import Options, Reading, read_stages, summarize
 from napari_hagmil.quadtree import PatchGrid

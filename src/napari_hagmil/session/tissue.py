@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.attention.rings import label_areas, trace_rings
-from napari_hagmil.review import Outline, outline
+from napari_hagmil.polygons import Outline, outline
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import TissueMask, raster_shape
 

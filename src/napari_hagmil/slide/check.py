@@ -10,8 +10,8 @@ from math import prod
 
 import numpy as np
 
-from napari_hagmil.slide.protocol import Address, LevelGrid
-from napari_hagmil.slide.pyramid import Slide
+from napari_hagmil.slide.interface import Address, LevelGrid
+from napari_hagmil.slide.slide import Slide
 
 #: Tiles between two reports.
 _BATCH = 256

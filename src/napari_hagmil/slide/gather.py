@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide.hatching import Box
-from napari_hagmil.slide.protocol import Address, LevelGrid, Meter, Pixels, SlideReader
+from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideReader
 
 #: Enough for a row of 256-px tiles of a slide 120,000 px wide. Twice as much would cost
 #: more in fresh memory than it saves in decoding.

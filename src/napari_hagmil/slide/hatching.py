@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_hagmil.slide.protocol import Pixels
+from napari_hagmil.slide.interface import Pixels
 
 Box = tuple[int, int, int, int]
 """First row and column, and those just after the last."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from napari_hagmil.slide.choose import choose_reader
+from napari_hagmil.slide.formats.choose import choose_reader
+from napari_hagmil.slide.interface import LevelGrid, SlideSpec
 from napari_hagmil.slide.location import local_path
-from napari_hagmil.slide.protocol import LevelGrid, SlideSpec
-from napari_hagmil.slide.pyramid import Level, Slide
+from napari_hagmil.slide.slide import Level, Slide
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:

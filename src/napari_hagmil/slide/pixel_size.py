@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from napari_hagmil.errors import MissingPixelSizeError
 from napari_hagmil.geometry import MPP_AT_1X, PLAUSIBLE_MPP, is_plausible_mpp
-from napari_hagmil.slide.protocol import SlideFacts
+from napari_hagmil.slide.interface import SlideFacts
 
 #: Above this share two statements of the same pixel size contradict each other.
 DISAGREEMENT = 0.2

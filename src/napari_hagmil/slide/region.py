@@ -12,9 +12,9 @@ import numpy as np
 from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
 from napari_hagmil.slide.hatching import Box, hatch, scaled
-from napari_hagmil.slide.protocol import Pixels
-from napari_hagmil.slide.pyramid import Slide
+from napari_hagmil.slide.interface import Pixels
 from napari_hagmil.slide.resample import area_mean, blocks, resize
+from napari_hagmil.slide.slide import Slide
 
 #: Most source pixels that are held at once while a coarse picture is made.
 BLOCK_PIXELS = 4096 * 4096

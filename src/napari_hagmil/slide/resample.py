@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from napari_hagmil.slide.protocol import Pixels
+from napari_hagmil.slide.interface import Pixels
 
 
 def area_mean(pixels: Pixels, factor: int) -> Pixels:

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide.hatching import Box, hatch, scaled
-from napari_hagmil.slide.protocol import LevelGrid, Pixels
+from napari_hagmil.slide.interface import LevelGrid, Pixels
 from napari_hagmil.slide.resample import area_mean, blocks
 
 #: Long side of the coarsest level, px: a viewer reads it whole.

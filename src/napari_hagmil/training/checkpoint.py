@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from napari_hagmil.export.atomic import replacing
+from napari_hagmil.files import replacing
 
 State = dict[str, Any]
 """Tensors, numbers, texts, lists and dicts of them: nothing that could run code when loaded."""

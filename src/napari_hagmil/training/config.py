@@ -14,8 +14,8 @@ from napari_hagmil.models.ablations import ABLATIONS
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Context
 from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.methods import Decision, Method, Schedule
-from napari_hagmil.training.protocol import Protocol, slug
+from napari_hagmil.training.protocol.methods import Decision, Method, Schedule
+from napari_hagmil.training.protocol.run import Protocol, slug
 from napari_hagmil.training.step import Optimiser, Precision
 
 SCHEMES = ("holdout", "three-way", "k-fold")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from napari_hagmil.errors import MissingExtraError
-from napari_hagmil.training.cascade import Progress
+from napari_hagmil.training.stagewise import Progress
 
 
 class EventWriter:

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 
 from napari_hagmil.cascade import select_top
+from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes, children, z_order
-from napari_hagmil.training.cascade import CascadeTraining, Progress
 from napari_hagmil.training.loop import Epoch
-from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.stagewise import CascadeTraining, Progress
 from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.state import Row, RunState
 from napari_hagmil.training.step import bag_loss, device_of, reduced

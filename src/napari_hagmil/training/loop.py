@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import BagModel, LossConfig
 from napari_hagmil.training.bags import Bag, joined
 from napari_hagmil.training.checkpoint import Checkpoint
-from napari_hagmil.training.metrics import auc
 from napari_hagmil.training.state import RunState
 from napari_hagmil.training.step import Optimiser, Precision, Stepper, bag_loss, device_of, reduced
 

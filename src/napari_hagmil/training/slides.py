@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from napari_hagmil.bags import FeatureSource, FromDepth, in_context
+from napari_hagmil.features import FeatureSource, FromDepth, in_context
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
 

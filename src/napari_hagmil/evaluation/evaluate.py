@@ -1,0 +1,298 @@
+"""A finished cascade on slides with labels: what it said, where it looked, what that cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.cascade import (
+    Choose,
+    Stage,
+    at_random,
+    by_attention,
+    called_class,
+)
+from napari_hagmil.cascade.run import run_over
+from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.encoders import Encoder
+from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
+from napari_hagmil.evaluation.localisation import Lesion, attention_auc, diameter, found
+from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.features import (
+    FeatureSource,
+    FeatureStore,
+    FromDepth,
+    feature_tree,
+    in_context,
+    open_store,
+)
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.prepare import prepare
+from napari_hagmil.quadtree import Quadtree
+from napari_hagmil.slide import open_slide
+
+
+@dataclass(frozen=True)
+class Readable:
+    """A slide that a cascade can be run on.
+
+    Attributes
+    ----------
+    quadtree : Quadtree
+    features : FeatureSource
+    last_depth : int
+        The finest that slide and model have in common.
+    is_placed : bool
+        Whether nodes have places on the slide, to be compared with outlines.
+    """
+
+    quadtree: Quadtree
+    features: FeatureSource
+    last_depth: int
+    is_placed: bool = True
+
+
+Source = Callable[[SlideRecord], AbstractContextManager[Readable]]
+"""Where the slides of a cohort are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the cascade over a slide.
+
+    Attributes
+    ----------
+    factor : float
+        The budget as a multiple of the model's.
+    probabilities : tuple of (classes,)
+        One per depth reached; the last decides.
+    encoded : tuple of int
+        Patches looked at, by depth.
+    lesions : tuple of tuple of bool
+        For each depth, which lesions a patch of it met.
+    """
+
+    factor: float
+    probabilities: tuple[NDArray[np.float64], ...]
+    encoded: tuple[int, ...]
+    lesions: tuple[tuple[bool, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlideEvaluation:
+    """What a model made of one slide.
+
+    Attributes
+    ----------
+    record : SlideRecord
+    called : str
+        The class, by the model's thresholds.
+    runs : tuple of Run
+        One per factor of the budget.
+    tissue : tuple of int
+        Patches with tissue that a cascade can reach, by depth: what reading everything costs.
+    seconds : float
+        For the run with the model's own budget, with reading and encoding where it was done.
+    attention_auc : tuple of float
+        By depth, see `localisation.attention_auc`; empty without outlines.
+    diameters_um : tuple of float
+        Of each lesion: that of the circle of the same area, µm.
+    chance : Run or None
+        With the model's own budget spent at random, where that was asked for.
+    note : str
+        What the user should know.
+    """
+
+    record: SlideRecord
+    called: str
+    runs: tuple[Run, ...]
+    tissue: tuple[int, ...]
+    seconds: float
+    attention_auc: tuple[float, ...] = ()
+    diameters_um: tuple[float, ...] = ()
+    chance: Run | None = None
+    note: str = ""
+
+    @property
+    def own(self) -> Run:
+        """The run with the model's own budget."""
+        return next(run for run in self.runs if run.factor == 1)
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Of the deciding depth, (classes,)."""
+        return self.own.probabilities[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class SlideFailure:
+    """A slide that could not be evaluated, and why."""
+
+    record: SlideRecord
+    why: str
+
+
+def stored(store: Path, model: CascadeModel) -> Source:
+    """Slides as their features are kept in a store."""
+
+    @contextmanager
+    def read(record: SlideRecord) -> Iterator[Readable]:
+        features = open_store(store, record)
+        first = _first_depth(features, model)
+        tree = Quadtree(features.quadtree.grids[first:], features.quadtree.nodes[first:])
+        source = in_context(FromDepth(features, first), model.config.context)
+        last = min(tree.n_depths, model.config.n_depths) - 1
+        yield Readable(tree, source, last, features.is_placed)
+
+    return read
+
+
+def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> Source:
+    """Slides read and encoded where the cascade looks; `mpp` where their files are silent."""
+
+    @contextmanager
+    def read(record: SlideRecord) -> Iterator[Readable]:
+        with open_slide(record.path, mpp=mpp) as slide:
+            reading = prepare(slide, model, encoder)
+            yield Readable(reading.quadtree, reading.source, reading.plan.last_depth)
+
+    return read
+
+
+def evaluate_cohort(
+    records: Sequence[SlideRecord],
+    model: CascadeModel,
+    source: Source,
+    *,
+    factors: Sequence[float] = (1.0,),
+    chance: int | None = None,
+) -> Iterator[SlideEvaluation | SlideFailure]:
+    """Run a cascade over slides; a slide that fails is told, and the rest goes on.
+
+    Parameters
+    ----------
+    records : sequence of SlideRecord
+    model : CascadeModel
+    source : Source
+        `stored` or `live`.
+    factors : sequence of float
+        Multiples of the model's budget to run with; 1 is always among them.
+    chance : int, optional
+        Also run with places drawn at random, from this seed: what attention is compared with.
+    """
+    for n, record in enumerate(records):
+        draw = None if chance is None else at_random((chance, n))
+        try:
+            yield evaluate_slide(record, model, source, factors=factors, chance=draw)
+        except (CancelledError, DeviceError):
+            raise
+        except (HagmilError, OSError, ValueError) as error:
+            yield SlideFailure(record, " ".join(str(error).split()))
+
+
+def evaluate_slide(
+    record: SlideRecord,
+    model: CascadeModel,
+    source: Source,
+    *,
+    factors: Sequence[float] = (1.0,),
+    chance: Choose | None = None,
+) -> SlideEvaluation:
+    """Run a cascade over one slide: its own budget, multiples of it, and that by `chance`."""
+    started = time.perf_counter()
+    with source(record) as readable:
+        stages = _stages(model, readable, 1.0)
+        seconds = time.perf_counter() - started
+        lesions = _lesions(record, readable)
+        runs = [_run(1.0, stages, readable, lesions)]
+        for factor in sorted(set(factors) - {1.0}):
+            other = _stages(model, readable, factor, known=stages)
+            runs.append(_run(factor, other, readable, lesions))
+        drawn = _by_chance(model, readable, stages, lesions, chance)
+    grids, config = readable.quadtree.grids, model.config
+    mpp = config.mpp[0] / grids[0].downsample  # µm per level-0 px
+    return SlideEvaluation(
+        record=record,
+        called=called_class(stages[-1].probabilities, config.classes, config.thresholds),
+        runs=tuple(sorted(runs, key=lambda run: run.factor)),
+        tissue=tuple(int(held.sum()) for held in feature_tree(readable.quadtree).tissue),
+        seconds=seconds,
+        attention_auc=tuple(attention_auc(s, grids[s.depth], lesions) for s in stages)
+        if lesions
+        else (),
+        diameters_um=tuple(diameter(lesion) * mpp for lesion in lesions),
+        chance=drawn,
+        note="" if readable.is_placed or record.truth is None else _UNPLACED,
+    )
+
+
+_UNPLACED = "Its features have no places, so that they cannot be compared with its outlines."
+
+
+def _stages(
+    model: CascadeModel,
+    readable: Readable,
+    factor: float,
+    *,
+    known: Sequence[Stage] = (),
+    choose: Choose = by_attention,
+) -> list[Stage]:
+    budget = tuple(max(1, round(k * factor)) for k in model.config.budget)
+    seen, last = (readable.quadtree, readable.features), readable.last_depth
+    return run_over(model, *seen, budget, last_depth=last, choose=choose, known=known)
+
+
+def _by_chance(
+    model: CascadeModel,
+    readable: Readable,
+    known: Sequence[Stage],
+    lesions: Sequence[Lesion],
+    chance: Choose | None,
+) -> Run | None:
+    if chance is None:
+        return None
+    stages = _stages(model, readable, 1.0, known=known, choose=chance)
+    return _run(1.0, stages, readable, lesions)
+
+
+def _run(
+    factor: float, stages: Sequence[Stage], readable: Readable, lesions: Sequence[Lesion]
+) -> Run:
+    grids = readable.quadtree.grids
+    return Run(
+        factor,
+        tuple(stage.probabilities for stage in stages),
+        tuple(len(stage.nodes) for stage in stages),
+        tuple(found(lesions, grids[s.depth], s.nodes) for s in stages) if lesions else (),
+    )
+
+
+def _lesions(record: SlideRecord, readable: Readable) -> list[Lesion]:
+    if record.truth is None or not readable.is_placed:
+        return []
+    return list(read_rings(record.truth))
+
+
+def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
+    """The stored depth that is the model's first; raises unless they are of one kind."""
+    config, mine = model.config, features.encoder
+    config.check_encoder(mine.name, mine.n_features, mine.weights_sha256)
+    for first in range(len(features.mpp)):
+        shared = min(len(features.mpp) - first, config.n_depths)
+        whole = first == 0 or shared == config.n_depths
+        stored = features.mpp[first : first + shared]
+        if whole and np.allclose(stored, config.mpp[:shared], rtol=0.01):
+            if features.patch_size == config.patch_size:
+                return first
+            break
+    raise FeatureStoreError(
+        f"the features of {features.name} are of patches of {features.patch_size} px at "
+        f"{list(features.mpp)} µm per pixel, and model {config.name} reads {config.patch_size} "
+        f"px at {list(config.mpp)}; encode with the model's depths"
+    )

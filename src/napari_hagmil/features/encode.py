@@ -1,0 +1,260 @@
+"""Encoding a cohort: every node that a cascade can reach, of every slide, kept on disk.
+
+All slides are laid out first, so that one that cannot be read is known in the first minutes and
+the work left is known exactly; then they are encoded one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.encoders import Encoder
+from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
+from napari_hagmil.features.layout import feature_tree, lay_out
+from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
+from napari_hagmil.features.store import (
+    DTypeName,
+    FeatureKey,
+    FeatureStore,
+    difference,
+    key_of,
+    read_facts,
+    store_path,
+)
+from napari_hagmil.features.writing import (
+    CHUNK_ROWS,
+    begin_store,
+    finish_store,
+    missing_chunks,
+    write_chunk,
+)
+from napari_hagmil.models.config import EncoderFacts
+from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.slide import Slide, open_slide
+
+#: µm per pixel of the depths: 10×, 20×, 40×.
+DEFAULT_MPP = (1.0, 0.5, 0.25)
+
+#: Patches encoded between two signs of life. A chunk is kept when it is whole.
+_BATCH = 128
+
+Job = tuple[int, int, Nodes]
+"""Depth, chunk and nodes."""
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """How a cohort is encoded.
+
+    Attributes
+    ----------
+    mpp : tuple of float
+        µm per pixel of each depth, coarse to fine, each half the one before.
+    patch_size : int or None
+        px; the encoder's own if None.
+    dtype : str
+        "float32", or "float16" for half the space.
+    slide_mpp : float or None
+        µm per level-0 pixel, where the slides' files are silent.
+    overwrite : bool
+        Whether features of another encoder, slide or depth are replaced; they are refused if not.
+    workers : int
+        Threads that decode.
+    chunk_rows : int
+        Patches encoded, and kept, at a time.
+    """
+
+    mpp: tuple[float, ...] = DEFAULT_MPP
+    patch_size: int | None = None
+    dtype: DTypeName = "float32"
+    slide_mpp: float | None = None
+    overwrite: bool = False
+    workers: int = 2
+    chunk_rows: int = CHUNK_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeEvent:
+    """Something that happened to one slide.
+
+    Attributes
+    ----------
+    kind : str
+        "laid out": its work is known; "encoded": some patches were; "done"; "failed".
+    name : str
+        The slide's name in its cohort.
+    done, total : int
+        Patches encoded, and patches there are.
+    unread : int
+        Patches that could not be decoded; known when done.
+    message : str
+        Why it failed, or what its reader should know.
+    """
+
+    kind: Literal["laid out", "encoded", "done", "failed"]
+    name: str
+    done: int = 0
+    total: int = 0
+    unread: int = 0
+    message: str = ""
+
+
+def encode_cohort(
+    records: Sequence[SlideRecord], store: Path, encoder: Encoder, config: EncodeConfig
+) -> Iterator[EncodeEvent]:
+    """Encode slides into a store; what is there already stays.
+
+    A slide that fails is told, and the rest goes on.
+
+    Raises
+    ------
+    OutputError
+        When the store cannot be written: it would fail for every slide.
+    """
+    good = []
+    for record in records:
+        event = _laid_out(record, store, encoder, config)
+        if event.kind != "failed":
+            good.append(record)
+        yield event
+    for record in good:
+        yield from _encoded(record, store, encoder, config)
+
+
+def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKey:
+    """The key of the features that a slide will have."""
+    return FeatureKey(
+        fingerprint=slide.fingerprint,
+        reader=slide.reader.backend,
+        slide_mpp=slide.require_mpp(),
+        encoder=EncoderFacts(encoder.name, encoder.weights_sha256, encoder.n_features),
+        patch_size=config.patch_size or encoder.patch_size,
+        mpp=config.mpp,
+        dtype=config.dtype,
+        precision=_precision(encoder),
+    )
+
+
+def _precision(encoder: Encoder) -> str:
+    """What an encoder computes in, where it runs."""
+    reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
+    return str(reduced or torch.float32).removeprefix("torch.")
+
+
+def _laid_out(
+    record: SlideRecord, store: Path, encoder: Encoder, config: EncodeConfig
+) -> EncodeEvent:
+    path = store_path(store, record)
+    note = ""
+    try:
+        with open_slide(record.path, mpp=config.slide_mpp) as slide:
+            key = slide_key(slide, encoder, config)
+            if not is_kept(path, key, overwrite=config.overwrite):
+                layout = lay_out(slide, key.mpp, key.patch_size)
+                tree = feature_tree(layout.quadtree)
+                begin_store(path, key, tree, chunk_rows=config.chunk_rows)
+                note = " ".join(layout.plan.notes)
+        missing = sum(len(nodes) for _, _, nodes in missing_chunks(path))
+        total = count_patches(path)
+    except (OutputError, CancelledError):
+        raise
+    except Exception as error:
+        return _failed(record, error)
+    return EncodeEvent("laid out", record.name, total - missing, total, message=note)
+
+
+def is_kept(path: Path, key: FeatureKey, *, overwrite: bool) -> bool:
+    """Whether a store of this very key was begun before.
+
+    Raises
+    ------
+    FeatureStoreError
+        When a store of another key stands there and may not be replaced.
+    """
+    if not (path / "zarr.json").exists():
+        return False
+    try:
+        differs = difference(key_of(read_facts(path)), key)
+        if not differs:
+            return True
+    except FeatureStoreError:
+        if not overwrite:
+            raise
+        return False
+    if not overwrite:
+        raise FeatureStoreError(
+            f"the features of {path.stem} that are kept already have {differs}; take another "
+            "--store, or replace them with --overwrite"
+        )
+    return False
+
+
+def _encoded(
+    record: SlideRecord, store: Path, encoder: Encoder, config: EncodeConfig
+) -> Iterator[EncodeEvent]:
+    path = store_path(store, record)
+    total = count_patches(path)
+    try:
+        jobs = missing_chunks(path)
+        done = total - sum(len(nodes) for _, _, nodes in jobs)
+        if jobs:
+            with open_slide(record.path, mpp=config.slide_mpp) as slide:
+                grids = _grids(path)
+                for job, pixels in _pixels(slide, grids, jobs, config.workers):
+                    features = []
+                    for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
+                        features.append(encode_pixels(encoder, part))
+                        done += len(part)
+                        yield EncodeEvent("encoded", record.name, done, total)
+                    write_chunk(path, job[0], job[1], torch.cat(features))
+        if jobs or not read_facts(path)["complete"]:
+            finish_store(path)
+        unread = FeatureStore(path).n_unread
+    except (OutputError, CancelledError):
+        raise
+    except Exception as error:
+        yield _failed(record, error)
+        return
+    yield EncodeEvent("done", record.name, total, total, unread)
+
+
+def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:
+    """A failed slide is a result: one decoder's surprise must not end a night's work."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return EncodeEvent("failed", record.name, message=text)
+
+
+def _pixels(
+    slide: Slide, grids: Sequence[PatchGrid], jobs: Sequence[Job], workers: int
+) -> Iterator[tuple[Job, list[Patch | None]]]:
+    """Pixels of each job in turn; the next one's are read while one is worked on."""
+
+    def read(job: Job) -> list[Patch | None]:
+        return read_nodes(slide, grids[job[0]], job[2], workers=workers)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead: Future[list[Patch | None]] = pool.submit(read, jobs[0])
+        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
+            pixels = ahead.result()
+            if following is not None:
+                ahead = pool.submit(read, following)
+            yield job, pixels
+
+
+def _grids(path: Path) -> list[PatchGrid]:
+    facts = read_facts(path)
+    size = key_of(facts).patch_size
+    return [PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"]]
+
+
+def count_patches(path: Path) -> int:
+    """Patches of all depths of a store, finished or not."""
+    return int(read_facts(path)["patches"])

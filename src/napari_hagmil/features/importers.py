@@ -1,0 +1,277 @@
+"""Features that others made: h5 of CLAM and TRIDENT, the three folders of the official code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
+from napari_hagmil.features.encode import EncodeEvent, is_kept
+from napari_hagmil.features.foreign import Patches, read_h5, read_pt
+from napari_hagmil.features.layout import FeatureTree
+from napari_hagmil.features.store import DTypeName, FeatureKey, FeatureStore, store_path
+from napari_hagmil.features.writing import (
+    CHUNK_ROWS,
+    begin_store,
+    finish_store,
+    missing_chunks,
+    write_chunk,
+)
+from napari_hagmil.models.config import EncoderFacts
+from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
+from napari_hagmil.slide.formats.file_bytes import fingerprint
+
+Kind = Literal["clam", "trident", "official"]
+
+KINDS: tuple[Kind, ...] = ("clam", "trident", "official")
+
+#: What the official code's folders end in, coarse to fine.
+_OFFICIAL = ("_level_2", "_level_1_corresponding", "_level_0_corresponding")
+
+#: The official code's children are listed down the columns, ours along the rows.
+_COLUMN_MAJOR = np.array([0, 2, 1, 3])
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Where features are, and what their files do not say.
+
+    Attributes
+    ----------
+    kind : str
+        "clam", "trident" or "official".
+    folders : tuple of Path
+        One per depth, coarse to fine, with NAME.h5 in each; for "official" the folder that
+        holds the three.
+    encoder : str
+        Whose features they are.
+    mpp : tuple of float or None
+        µm per pixel of each depth; None: as the files say.
+    patch_size : int or None
+        px; None: as the files say.
+    dtype, overwrite
+        As of `EncodeConfig`.
+    """
+
+    kind: Kind
+    folders: tuple[Path, ...]
+    encoder: str
+    mpp: tuple[float, ...] | None = None
+    patch_size: int | None = None
+    dtype: DTypeName = "float32"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A slide's features, laid into a tree.
+
+    Attributes
+    ----------
+    features : tuple of (n, d) float32
+        One row per node of the tree; NaN where the files have none.
+    placed : bool
+        Whether the nodes' addresses are places on the slide.
+    note : str
+        What the user should know.
+    """
+
+    tree: FeatureTree
+    features: tuple[NDArray[np.float32], ...]
+    mpp: tuple[float, ...]
+    placed: bool
+    note: str = ""
+
+
+def import_cohort(
+    records: Sequence[SlideRecord], store: Path, config: ImportConfig
+) -> Iterator[EncodeEvent]:
+    """Bring existing features into a store; a slide that fails is told, and the rest goes on.
+
+    Raises
+    ------
+    FeatureStoreError
+        When the folders are not what was said.
+    OutputError
+        When the store cannot be written.
+    """
+    folders = _official_folders(config.folders) if config.kind == "official" else config.folders
+    for record in records:
+        try:
+            event = _import_slide(record.name, folders, store_path(store, record), config)
+        except (OutputError, CancelledError):
+            raise
+        except (FeatureStoreError, OSError, ValueError, RuntimeError) as error:
+            event = EncodeEvent("failed", record.name, message=" ".join(str(error).split()))
+        yield event
+
+
+def _import_slide(
+    name: str, folders: Sequence[Path], path: Path, config: ImportConfig
+) -> EncodeEvent:
+    suffix = ".pt" if config.kind == "official" else ".h5"
+    files = [folder / f"{name}{suffix}" for folder in folders]
+    for file in files:
+        if not file.is_file():
+            raise FeatureStoreError(f"{file} does not exist; give the folders with --features")
+    found = _official(files, config) if config.kind == "official" else _placed(files, config)
+    n_features = found.features[0].shape[1]
+    key = FeatureKey(
+        fingerprint=" ".join(fingerprint(file)[:16] for file in files),
+        reader=config.kind,
+        slide_mpp=None,
+        encoder=EncoderFacts(config.encoder, None, n_features),
+        patch_size=found.tree.grids[0].patch_size,
+        mpp=found.mpp,
+        dtype=config.dtype,
+    )
+    if not is_kept(path, key, overwrite=config.overwrite):
+        begin_store(path, key, found.tree, placed=found.placed)
+    for depth, index, nodes in missing_chunks(path):
+        start = index * CHUNK_ROWS
+        chunk = found.features[depth][start : start + len(nodes)]
+        write_chunk(path, depth, index, torch.from_numpy(chunk))
+    finish_store(path)
+    total, unread = sum(map(len, found.tree.nodes)), FeatureStore(path).n_unread
+    return EncodeEvent("done", name, total, total, unread, found.note)
+
+
+def _official_folders(given: Sequence[Path]) -> list[Path]:
+    """The three folders with .pt files, coarse to fine."""
+    if len(given) != 1:
+        raise FeatureStoreError(
+            f"official features lie in one folder with three in it, got {len(given)} --features; "
+            "give one"
+        )
+    first = [given[0]] if given[0].name.endswith(_OFFICIAL[0]) else []
+    first = first or sorted(given[0].glob(f"*{_OFFICIAL[0]}"))
+    if len(first) != 1:
+        raise FeatureStoreError(
+            f"{given[0]} holds {len(first)} folders that end in {_OFFICIAL[0]}, and one is needed; "
+            "give the folder that holds it, or the folder itself"
+        )
+    stem = str(first[0]).removesuffix(_OFFICIAL[0])
+    return [Path(stem + ending) / "pt_files" for ending in _OFFICIAL]
+
+
+def _official(files: Sequence[Path], config: ImportConfig) -> Imported:
+    """Three bags without places, the children of row i at rows 4i … 4i+3 of the next."""
+    bags = [read_pt(file) for file in files]
+    nodes = [_virtual_nodes(len(bags[0]))]
+    order = np.arange(len(bags[0]))
+    features = [bags[0]]
+    for coarse, fine in pairwise(bags):
+        if fine.shape != (4 * len(coarse), coarse.shape[1]):
+            raise FeatureStoreError(
+                f"{files[0].stem} has {len(fine)} patches below {len(coarse)}; four for each of "
+                "them are needed"
+            )
+        order = (4 * order[:, None] + _COLUMN_MAJOR).ravel()
+        features.append(fine[order])
+        nodes.append(children(nodes[-1]))
+    mpp = config.mpp or (1.0, 0.5, 0.25)
+    size = config.patch_size or 256
+    side = int(nodes[0].max(initial=0)) + 1
+    grids = tuple(PatchGrid(size, 4.0 / 2**d, (side << d, side << d)) for d in range(3))
+    tissue = tuple(np.ones(len(some), dtype=bool) for some in nodes)
+    return Imported(FeatureTree(grids, tuple(nodes), tissue), tuple(features), mpp, placed=False)
+
+
+def _virtual_nodes(n: int) -> Nodes:
+    """Addresses whose Z-order is the order of the file."""
+    nodes = np.zeros((1, 2), dtype=np.int64)
+    while len(nodes) < n:
+        nodes = children(nodes)
+    return nodes[:n]
+
+
+def _placed(files: Sequence[Path], config: ImportConfig) -> Imported:
+    """Bags with coordinates, one per depth, on one grid."""
+    bags = [read_h5(file, patch_size=config.patch_size) for file in files]
+    origin = bags[0].coords.min(axis=0) % bags[0].stride
+    aligned = all(bag.is_on_grid(origin) for bag in bags)
+    if len(bags) > 1:
+        _require_halving(files[0].stem, bags, aligned=aligned)
+    known = [bag.nodes(origin) for bag in bags]
+    nodes = [_in_z_order(known[0])]
+    for _ in bags[1:]:
+        nodes.append(children(nodes[-1]))
+    rows = [_rows(some, among) for some, among in zip(nodes, known, strict=True)]
+    features = tuple(_taken(bag.features, at) for bag, at in zip(bags, rows, strict=True))
+    height, width = (int(last) + 1 for last in nodes[0].max(axis=0))
+    grids = tuple(
+        PatchGrid(bag.patch_size, bag.stride / bag.patch_size, (height << d, width << d))
+        for d, bag in enumerate(bags)
+    )
+    tree = FeatureTree(grids, tuple(nodes), tuple(at >= 0 for at in rows))
+    return Imported(
+        tree,
+        features,
+        _mpp(files[0].stem, bags, config),
+        placed=aligned and not origin.any(),
+        note=_left_out(known, nodes, rows),
+    )
+
+
+def _require_halving(name: str, bags: Sequence[Patches], *, aligned: bool) -> None:
+    strides = [bag.stride for bag in bags]
+    halves = np.allclose(strides, [strides[0] / 2**d for d in range(len(bags))], rtol=1e-3)
+    alike = len({(bag.patch_size, bag.features.shape[1]) for bag in bags}) == 1
+    if not (halves and aligned and alike):
+        raise FeatureStoreError(
+            f"the patches of {name} are not of one kind, on a grid that halves from depth to depth "
+            f"(every {', '.join(f'{s:g}' for s in strides)} px); import one depth alone"
+        )
+
+
+def _in_z_order(nodes: Nodes) -> Nodes:
+    once = np.unique(nodes, axis=0)
+    return once[z_order(once)]
+
+
+def _rows(nodes: Nodes, among: Nodes) -> NDArray[np.int64]:
+    """The first place of each node in a list, -1 where it is not there."""
+    codes, first = np.unique(z_codes(among), return_index=True)
+    wanted = z_codes(nodes)
+    at = np.minimum(np.searchsorted(codes, wanted), len(codes) - 1)
+    return np.where(codes[at] == wanted, first[at], -1)
+
+
+def _taken(features: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    taken = features[rows]
+    taken[rows < 0] = np.nan
+    return taken
+
+
+def _mpp(name: str, bags: Sequence[Patches], config: ImportConfig) -> tuple[float, ...]:
+    if config.mpp is not None:
+        if len(config.mpp) != len(bags):
+            raise FeatureStoreError(
+                f"{len(config.mpp)} µm per pixel were given for {len(bags)} folders of features; "
+                "give one each with --depths"
+            )
+        return config.mpp
+    found = tuple(bag.mpp for bag in bags)
+    if None in found:
+        raise FeatureStoreError(
+            f"the features of {name} do not say their µm per pixel; give them with --depths"
+        )
+    return tuple(mpp for mpp in found if mpp is not None)
+
+
+def _left_out(
+    known: Sequence[Nodes], nodes: Sequence[Nodes], rows: Sequence[NDArray[np.int64]]
+) -> str:
+    """What of the files has no place in the tree."""
+    lost = sum(len(k) - int((at >= 0).sum()) for k, at in zip(known, rows, strict=True))
+    if not lost:
+        return ""
+    return f"{lost} of {sum(map(len, known))} patches have no place of their own on the grid."

@@ -1,0 +1,136 @@
+"""Where features come from when a cascade asks for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_hagmil.encoders.interface import Encoder
+from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.slide import Slide, read_patches
+
+Patch = NDArray[np.uint8]
+"""(patch_size, patch_size, 3) RGB."""
+
+
+class FeatureSource(Protocol):
+    """Answers (depth, nodes) with features.
+
+    The answer has one row per node, in the order asked. A row of NaN says that the place
+    could not be read; the cascade leaves it out of the bag and reports it as unread.
+    """
+
+    def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(depth, (n, 2) nodes) → (n, n_features) float32."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingProgress:
+    """How far the encoding of one depth has come: `done` of `total` patches."""
+
+    depth: int
+    done: int
+    total: int
+
+
+class LazyFeatures:
+    """Reads and encodes the nodes that are asked for, once each.
+
+    Asking again for a node costs nothing, so a cascade run again with a larger budget
+    encodes only its new branches.
+
+    Parameters
+    ----------
+    slide : Slide
+        Read from, never through dask.
+    grids : sequence of PatchGrid
+        One per depth.
+    encoder : Encoder
+        Its patch size must be that of the grids.
+    batch_size : int
+        Patches per call of the encoder.
+    workers : int
+        Threads that read.
+    on_progress : callable, optional
+        Called after every batch with `EncodingProgress`; what it raises (for instance
+        `CancelledError`) ends the work, and what is encoded by then is kept.
+
+    Attributes
+    ----------
+    patches_encoded : int
+        How many patches went through the encoder.
+    seconds : dict
+        Wall time spent in "read" (waiting for pixels) and "encode".
+    """
+
+    def __init__(
+        self,
+        slide: Slide,
+        grids: Sequence[PatchGrid],
+        encoder: Encoder,
+        *,
+        batch_size: int = 32,
+        workers: int = 2,
+        on_progress: Callable[[EncodingProgress], None] | None = None,
+    ) -> None:
+        self.slide, self.grids, self.encoder = slide, tuple(grids), encoder
+        self.batch_size, self.workers, self.on_progress = batch_size, workers, on_progress
+        self.patches_encoded = 0
+        self.seconds = {"read": 0.0, "encode": 0.0}
+        self._known: dict[tuple[int, int, int], torch.Tensor] = {}
+
+    def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
+        """(depth, (n, 2) nodes) → (n, n_features) float32, encoding what is new."""
+        new = self.missing(depth, nodes)
+        for start in range(0, len(new), self.batch_size):
+            self._report(depth, start, len(new))
+            self._encode(depth, new[start : start + self.batch_size])
+        self._report(depth, len(new), len(new))
+        if not len(nodes):
+            return torch.empty((0, self.encoder.n_features))
+        return torch.stack([self._known[depth, int(r), int(c)] for r, c in nodes])
+
+    def missing(self, depth: int, nodes: Nodes) -> Nodes:
+        """The nodes of a depth that would have to be encoded."""
+        new = [node for node in nodes if (depth, int(node[0]), int(node[1])) not in self._known]
+        return np.array(new, dtype=np.int64).reshape(-1, 2)
+
+    def _report(self, depth: int, done: int, total: int) -> None:
+        if self.on_progress is not None:
+            self.on_progress(EncodingProgress(depth, done, total))
+
+    def _encode(self, depth: int, nodes: Nodes) -> None:
+        started = time.perf_counter()
+        pixels = read_nodes(self.slide, self.grids[depth], nodes, workers=self.workers)
+        read = time.perf_counter()
+        keys = [(depth, int(row), int(column)) for row, column in nodes]
+        self._known.update(zip(keys, encode_pixels(self.encoder, pixels), strict=True))
+        self.patches_encoded += sum(patch is not None for patch in pixels)
+        self.seconds["read"] += read - started
+        self.seconds["encode"] += time.perf_counter() - read
+
+
+def read_nodes(slide: Slide, grid: PatchGrid, nodes: Nodes, *, workers: int) -> list[Patch | None]:
+    """Pixels of some nodes of a grid, in their order; None where they cannot be read."""
+    regions = [grid.region(node) for node in nodes]
+    pixels: list[Patch | None] = [None] * len(regions)
+    for i, patch in read_patches(slide, regions, grid.patch_size, workers=workers):
+        if isinstance(patch, np.ndarray):
+            pixels[i] = patch
+    return pixels
+
+
+def encode_pixels(encoder: Encoder, pixels: Sequence[Patch | None]) -> torch.Tensor:
+    """Features of patches, (n, n_features) float32; a row of NaN for each None."""
+    features = torch.full((len(pixels), encoder.n_features), torch.nan)
+    readable = [i for i, patch in enumerate(pixels) if patch is not None]
+    if readable:
+        features[readable] = encoder(np.stack([p for p in pixels if p is not None]))
+    return features

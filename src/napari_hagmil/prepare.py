@@ -1,0 +1,157 @@
+"""One slide under one model, made ready: options, networks, tissue, quadtree."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_hagmil.bundles import find_bundle
+from napari_hagmil.cascade import CascadeConfig, Steering
+from napari_hagmil.depths import DepthPlan
+from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
+from napari_hagmil.errors import BundleError
+from napari_hagmil.features import (
+    EncodingProgress,
+    FeatureSource,
+    LazyFeatures,
+    in_context,
+    lay_out,
+    lay_quadtree,
+)
+from napari_hagmil.models import CascadeModel, load_bundle
+from napari_hagmil.quadtree import Quadtree
+from napari_hagmil.slide import Slide
+from napari_hagmil.tissue import TissueMask
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be asked of an analysis; the defaults are the bundle's.
+
+    Attributes
+    ----------
+    budget : tuple of int, optional
+        Nodes followed at each depth but the last.
+    device : str
+        "auto", "cpu", "cuda", "mps".
+    exhaustive : bool
+        Follow every node: what the cascade is compared with.
+    tissue : TissueMask, optional
+        Instead of the one that `segment_tissue` finds.
+    steering : Steering
+        Branches to follow and places to leave out.
+    last_depth : int, optional
+        Where the cascade ends, if before the last depth that model and slide have.
+    """
+
+    budget: tuple[int, ...] | None = None
+    device: str = "auto"
+    exhaustive: bool = False
+    tissue: TissueMask | None = None
+    steering: Steering = field(default_factory=Steering)
+    last_depth: int | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One slide under one model, ready to be read as often as wanted.
+
+    Features stay in `features`, so that a second run with another budget or steering
+    encodes only what is new.
+    """
+
+    slide: Slide
+    model: CascadeModel
+    plan: DepthPlan
+    tissue: TissueMask
+    quadtree: Quadtree
+    features: LazyFeatures
+    device: str
+    model_seconds: list[float] = field(default_factory=list)
+
+    @property
+    def source(self) -> FeatureSource:
+        """The features as the model wants them: alone, or with their ancestors'."""
+        return in_context(self.features, self.model.config.context)
+
+    def config(self, options: Options) -> CascadeConfig:
+        """The cascade's configuration for these options, on this slide."""
+        budget = options.budget or self.model.config.budget
+        if options.exhaustive:
+            budget = tuple(grid.shape[0] * grid.shape[1] for grid in self.quadtree.grids)
+        if len(budget) < self.plan.last_depth:
+            raise BundleError(
+                f"the budget {budget} has {len(budget)} numbers, but model "
+                f"{self.model.config.name} hands nodes on at {self.plan.last_depth} depths; "
+                "give one number per depth but the last"
+            )
+        return CascadeConfig(
+            tuple(budget), self.last_depth(options), self.model.config.order, options.steering
+        )
+
+    def last_depth(self, options: Options) -> int:
+        """The depth that a cascade with these options ends at."""
+        deepest = self.plan.last_depth
+        return deepest if options.last_depth is None else min(options.last_depth, deepest)
+
+    def with_tissue(self, tissue: TissueMask) -> Reading:
+        """The same with another mask; what is encoded stays.
+
+        Raises
+        ------
+        NoTissueError
+            When there is nothing to look at.
+        """
+        quadtree = lay_quadtree(self.slide, self.plan, self.model.config.patch_size, tissue)
+        return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
+
+
+def load_model(name: str | Path, *, device: str = "auto") -> tuple[CascadeModel, Encoder]:
+    """A bundle by name or path, and the encoder that it was trained with.
+
+    Raises
+    ------
+    BundleError
+        When there is no such bundle, or the encoder here is not the one of its training.
+    EncoderError, DeviceError
+        When the encoder or the device is not there.
+    """
+    where = resolve_device(device)
+    model = load_bundle(find_bundle(name), device=str(where))
+    encoder = load_encoder(model.config.encoder.name, device=where)
+    model.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
+    return model, encoder
+
+
+def prepare(
+    slide: Slide,
+    model: CascadeModel,
+    encoder: Encoder,
+    *,
+    tissue: TissueMask | None = None,
+    on_progress: Callable[[EncodingProgress], None] | None = None,
+) -> Reading:
+    """Find the tissue and lay the quadtree; nothing is encoded yet.
+
+    Raises
+    ------
+    SlideFormatError
+        When it is no RGB brightfield slide, or too coarse for the model.
+    MissingPixelSizeError
+        When it has no µm per pixel.
+    SlideReadError
+        When most of it cannot be decoded.
+    NoTissueError
+        When there is nothing to look at.
+    """
+    layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
+    plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree
+    features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
+    return Reading(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
+
+
+def encoder_device(encoder: Encoder) -> str:
+    """Where an encoder runs, as a name for the record."""
+    return str(getattr(encoder, "device", "cpu"))

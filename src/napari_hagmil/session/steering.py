@@ -1,0 +1,108 @@
+"""What the reader of a slide adds: every wish goes through the review, so it can be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from napari_hagmil.cascade.trace import node_at
+from napari_hagmil.polygons import Outline, Place, encloses, outline
+from napari_hagmil.review import ReviewState
+from napari_hagmil.session.session import Session
+from napari_hagmil.session.tissue import outlines_of
+from napari_hagmil.tissue import TissueMask
+
+
+def follow(session: Session, place: Place) -> str:
+    """Follow the branch of a place, or no longer: where it was pinned, the pin goes.
+
+    Returns
+    -------
+    str
+        What was done; empty when nothing can be steered yet.
+    """
+    sitting = session.sitting
+    if sitting is None or not session.grids:
+        return ""
+    branch = node_at(session.grids[-1], place)
+    kept = tuple(pin for pin in sitting.state.pins if node_at(session.grids[-1], pin) != branch)
+    if len(kept) < len(sitting.state.pins):
+        sitting.change("no longer follow a branch", pins=kept)
+        return "No longer followed by your wish."
+    sitting.change("follow a branch", pins=(*kept, place))
+    return "Followed whatever its attention, from the next run on."
+
+
+def leave_out(session: Session, place: Place) -> str:
+    """Leave out the coarsest node of a place, or no longer; what was done, as `follow` says it."""
+    sitting = session.sitting
+    if sitting is None or not session.grids:
+        return ""
+    vetoes = sitting.state.vetoes
+    kept = tuple(ring for ring in vetoes if not encloses(ring, place))
+    if len(kept) < len(vetoes):
+        sitting.change("no longer leave out a place", vetoes=kept)
+        return "No longer left out."
+    grid = session.grids[0]
+    region = grid.region(node_at(grid, place))
+    (y0, x0), (y1, x1) = (region.y - 0.5, region.x - 0.5), np.subtract(region.stop, 0.5)
+    corners = outline([(y0, x0), (y0, x1), (y1, x1), (y1, x0)])
+    sitting.change("leave out a place", vetoes=(*vetoes, corners))
+    return "Left out from the next run on."
+
+
+def draw_left_out(session: Session, rings: Sequence[ArrayLike]) -> None:
+    """Take the places to leave out as they were drawn."""
+    sitting = session.sitting
+    if sitting is not None:
+        drawn = tuple(outline(ring) for ring in rings)
+        sitting.change("draw a place to leave out", vetoes=drawn)
+
+
+def set_pins(session: Session, places: ArrayLike) -> None:
+    """Take the branches to follow as they were set."""
+    sitting = session.sitting
+    if sitting is not None:
+        sitting.change("set branches to follow", pins=outline(np.array(places)))
+
+
+def set_tissue(session: Session, mask: TissueMask | None) -> None:
+    """Take an edited mask; None goes back to the tissue that is found."""
+    rings = None if mask is None else outlines_of(mask)
+    set_tissue_rings(session, rings, "find the tissue again" if rings is None else "edit tissue")
+
+
+def set_tissue_rings(session: Session, rings: tuple[Outline, ...] | None, action: str) -> None:
+    """Take the tissue as rings, filled by the even-odd rule."""
+    sitting = session.sitting
+    if sitting is not None:
+        sitting.change(action, tissue=rings)
+
+
+def correct_mpp(session: Session, mpp: float | None) -> None:
+    """Take the reader's µm per pixel; None goes back to what the file says."""
+    sitting = session.sitting
+    if sitting is not None:
+        sitting.change("correct the pixel size", mpp_override=mpp)
+
+
+def clear_steering(session: Session) -> None:
+    """Follow and leave out nothing."""
+    sitting = session.sitting
+    if sitting is not None:
+        sitting.change("steer no longer", pins=(), vetoes=())
+
+
+def steered(state: ReviewState) -> str:
+    """What is steered, for people."""
+    n_pins, n_out = len(state.pins), len(state.vetoes)
+    if not (n_pins or n_out):
+        return "Nothing is steered: the model alone decides."
+    parts = []
+    if n_pins:
+        parts.append(f"{n_pins} branch{'es' if n_pins > 1 else ''} to follow")
+    if n_out:
+        parts.append(f"{n_out} place{'s' if n_out > 1 else ''} to leave out")
+    return " and ".join(parts) + "."

@@ -1,0 +1,1 @@
+"""One module, or folder, per kind of file, and what keeps a malformed one from harm."""

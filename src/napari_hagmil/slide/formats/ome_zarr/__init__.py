@@ -1,0 +1,1 @@
+"""OME-Zarr slides: metadata, chunks, and their guard."""

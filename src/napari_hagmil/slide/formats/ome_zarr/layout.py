@@ -1,0 +1,220 @@
+"""Which arrays of a Zarr hierarchy are a slide's levels, and what their axes mean.
+
+OME-Zarr 0.4 and 0.5 say so in their metadata, reached through zarr's own attributes; for plain Zarr
+it is told from the shapes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+
+from napari_hagmil.errors import SlideFormatError
+from napari_hagmil.slide.interface import Channel, PixelSize
+
+_MICROMETRES = {
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "micron": 1.0,
+    "µm": 1.0,
+    "um": 1.0,
+    "nanometer": 1e-3,
+    "nanometre": 1e-3,
+    "millimeter": 1e3,
+    "millimetre": 1e3,
+    "centimeter": 1e4,
+    "meter": 1e6,
+}
+_RGB = ("ff0000", "00ff00", "0000ff")
+
+#: Channels a slide may have; a first axis that is longer is something else.
+_MAX_CHANNELS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrLayout:
+    """The levels of a Zarr hierarchy.
+
+    Attributes
+    ----------
+    arrays : tuple of zarr.Array
+        Finest first.
+    axes : str
+        A letter per axis of every array: t, c, z, y, x.
+    kind : str
+        "OME-Zarr 0.5", "plain Zarr".
+    pixel_sizes : tuple of PixelSize
+        Of the finest level.
+    channels : tuple of Channel
+        Names and colours; may be empty.
+    is_rgb : bool
+        Whether the channels are red, green and blue.
+    """
+
+    arrays: tuple[Any, ...]
+    axes: str
+    kind: str
+    pixel_sizes: tuple[PixelSize, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    is_rgb: bool = False
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of every level."""
+        return self.size("c")
+
+    def size(self, axis: str) -> int:
+        """Length of an axis of the finest level; 1 when it has none."""
+        at = self.axes.find(axis)
+        return 1 if at < 0 else int(self.arrays[0].shape[at])
+
+
+def zarr_layout(name: str, node: Any) -> ZarrLayout:
+    """Find the levels under a zarr group, or take the array that is given.
+
+    Raises
+    ------
+    SlideFormatError
+        When no picture is found.
+    """
+    if isinstance(node, zarr.Array):
+        return _plain(name, [node])
+    ome = node.attrs.get("ome", node.attrs.asdict())
+    if not isinstance(ome, Mapping):
+        raise _malformed(name, "its ome entry is no table")
+    if ome.get("bioformats2raw.layout") == 3 and "multiscales" not in ome:
+        return _first_of_series(name, node)
+    if "plate" in ome:
+        raise SlideFormatError(
+            f"{name} is a plate of many pictures, not a slide; give one of its fields"
+        )
+    if "multiscales" in ome:
+        return _multiscale(name, node, ome)
+    return _plain(name, [array for _, array in node.arrays()])
+
+
+def _first_of_series(name: str, node: Any) -> ZarrLayout:
+    """Open the first picture of a collection; the others are label, macro and the like."""
+    first = node.get("0")
+    if not isinstance(first, zarr.Group):
+        raise _malformed(name, "its collection has no picture 0")
+    return zarr_layout(name, first)
+
+
+def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
+    try:
+        image = ome["multiscales"][0]
+        version = str(ome.get("version") or image.get("version") or "0.4")
+        stated = [a if isinstance(a, Mapping) else {"name": a} for a in image["axes"]]
+        axes = "".join(str(axis["name"])[:1].lower() for axis in stated)
+        datasets = list(image["datasets"])
+        arrays = [node[str(dataset["path"])] for dataset in datasets]
+        _check_axes(name, axes, arrays)
+        size = _pixel_size(axes, stated, image, datasets[0])
+    except SlideFormatError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _malformed(name, f"{type(error).__name__}: {error}") from error
+    windows = (ome.get("omero") or {}).get("channels") or ()
+    channels = tuple(
+        Channel(str(c.get("label", "")), _color(c)) for c in windows if isinstance(c, Mapping)
+    )
+    colors = tuple(channel.color for channel in channels)
+    n_channels = arrays[0].shape[axes.index("c")] if "c" in axes else 1
+    is_rgb = n_channels == 3 and arrays[0].dtype == np.uint8 and colors in ((), _RGB)
+    return ZarrLayout(
+        _finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, channels, is_rgb
+    )
+
+
+def _color(channel: Mapping[str, Any]) -> str:
+    """Hexadecimal red, green and blue; empty where it is not that."""
+    stated = str(channel.get("color", "")).lower()
+    return stated if re.fullmatch("[0-9a-f]{6}", stated) else ""
+
+
+def _pixel_size(
+    axes: str,
+    stated: Sequence[Mapping[str, Any]],
+    image: Mapping[str, Any],
+    finest: Mapping[str, Any],
+) -> tuple[PixelSize, ...]:
+    """µm per pixel from the scales of the finest level; none without a unit of length."""
+    scale = np.ones(len(axes))
+    for transforms in (
+        finest.get("coordinateTransformations"),
+        image.get("coordinateTransformations"),
+    ):
+        for transform in transforms or ():
+            if transform.get("type") == "scale":
+                scale = scale * np.asarray(transform["scale"], dtype=np.float64)
+    sides = []
+    for axis in "yx":
+        unit = _MICROMETRES.get(str(stated[axes.index(axis)].get("unit", "")).lower())
+        if unit is None:
+            return ()
+        sides.append(float(scale[axes.index(axis)]) * unit)
+    return (PixelSize((sides[0], sides[1]), "OME-Zarr scale"),)
+
+
+def _plain(name: str, arrays: Sequence[Any]) -> ZarrLayout:
+    """Arrays of pixels: (y, x), (y, x, 3 or 4 samples) or (c, y, x)."""
+    pictures = [a for a in arrays if a.ndim in (2, 3)]
+    if not pictures:
+        raise SlideFormatError(
+            f"{name} is a Zarr without OME metadata and without an array of 2 or 3 axes; "
+            "give the group of one picture"
+        )
+    largest = max(pictures, key=lambda a: math.prod(a.shape))
+    shape = largest.shape
+    if len(shape) == 2:
+        axes = "yx"
+    elif shape[2] in (3, 4):
+        axes = "yxc"
+    elif shape[0] <= _MAX_CHANNELS:
+        axes = "cyx"
+    else:
+        raise SlideFormatError(
+            f"{name} holds an array of shape {'×'.join(map(str, shape))}, whose axes cannot be "
+            "told; write it as OME-Zarr"
+        )
+    levels = [a for a in pictures if a.ndim == len(axes) and a.dtype == largest.dtype]
+    _check_axes(name, axes, levels)
+    is_rgb = largest.dtype == np.uint8 and (axes == "yxc" or (axes == "cyx" and shape[0] == 3))
+    return ZarrLayout(_finest_first(levels, axes), axes, "plain Zarr", is_rgb=is_rgb)
+
+
+def _check_axes(name: str, axes: str, arrays: Sequence[Any]) -> None:
+    known = set(axes) <= set("tczyx") and len(set(axes)) == len(axes)
+    if not (known and {"y", "x"} <= set(axes)) or axes.index("y") > axes.index("x"):
+        raise _malformed(name, f"its axes are {axes!r}")
+    for array in arrays:
+        if not isinstance(array, zarr.Array) or array.ndim != len(axes):
+            raise _malformed(name, "a level is not an array of its axes")
+        if min(array.shape) < 1:
+            raise _malformed(name, f"a level has shape {array.shape}")
+
+
+def _finest_first(arrays: Sequence[Any], axes: str) -> tuple[Any, ...]:
+    """Sort by rows, and drop levels that are no smaller than the one before."""
+    y, x = axes.index("y"), axes.index("x")
+    kept: list[Any] = []
+    for array in sorted(arrays, key=lambda a: (a.shape[y], a.shape[x]), reverse=True):
+        if not kept or max(array.shape[y], array.shape[x]) < 0.9 * max(
+            kept[-1].shape[y], kept[-1].shape[x]
+        ):
+            kept.append(array)
+    return tuple(kept)
+
+
+def _malformed(name: str, why: str) -> SlideFormatError:
+    return SlideFormatError(
+        f"{name} is a Zarr whose metadata is malformed ({why}); write it again as OME-Zarr"
+    )

@@ -1,0 +1,1 @@
+"""TIFF slides: layout of the pages, tags, rows of strips, channels, and their guard."""

@@ -1,0 +1,1 @@
+"""Levels that a file lacks: made, written, and kept on disk."""

@@ -1,0 +1,134 @@
+"""A slide of one level → one that can be zoomed into: pyramid TIFF or OME-Zarr."""
+
+from __future__ import annotations
+
+import glob
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from napari_hagmil.errors import OutputError
+from napari_hagmil.slide.open import open_slide
+from napari_hagmil.slide.pyramids.tiff_writer import TiffStyle, write_tiff
+from napari_hagmil.slide.slide import Slide
+
+#: Long side of the coarsest level that is written, px.
+SMALLEST = 1024
+
+_DAY = 86_400.0
+
+_TIFF_SUFFIXES, _COMPRESSIONS = (".tif", ".tiff"), ("jpeg", "deflate", "zstd")
+
+
+def make_pyramid(
+    source: Slide | str | Path,
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    style: TiffStyle | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> tuple[tuple[int, int], ...]:
+    """Write level 0 of a slide and its halvings, each the exact area mean of level 0.
+
+    The file or folder appears only when it is whole. Label and macro images stay behind.
+
+    Parameters
+    ----------
+    source : Slide, str or Path
+        What is read; its coarser levels, if it has any, are made anew.
+    path : str or Path
+        Ends in .tif or .tiff: a tiled BigTIFF; in .zarr: OME-Zarr 0.5, lossless.
+    mpp : float or None
+        µm per level-0 pixel, where the source is silent or wrong.
+    style : TiffStyle
+        Compression of a TIFF; JPEG of quality 90 if not given.
+    on_progress : callable, optional
+        Told the share that is done, 0 to 1; what it raises ends the work.
+
+    Returns
+    -------
+    tuple of (int, int)
+        Rows and columns of the levels.
+
+    Raises
+    ------
+    OutputError
+        When the name says no format or one that does not fit, when something stands there
+        already, or when it cannot be written.
+    SlideReadError
+        When a tile of the source cannot be decoded.
+    """
+    path, style = Path(path), style or TiffStyle()
+    _check_target(path, style)
+    if not isinstance(source, Slide):
+        with open_slide(source, mpp=mpp) as slide:
+            return make_pyramid(slide, path, style=style, on_progress=on_progress)
+    _check_channels(source, path)
+    factors = halvings(source.shape, SMALLEST)
+    _remove_old_drafts(path)
+    try:
+        with tempfile.TemporaryDirectory(prefix=_draft(path), dir=path.parent) as folder:
+            draft = Path(folder) / path.name
+            if path.suffix.lower() in _TIFF_SUFFIXES:
+                write_tiff(draft, source, factors, style, on_progress)
+            else:
+                from napari_hagmil.slide.pyramids.zarr_writer import (
+                    write_ome_zarr,  # slow to import
+                )
+
+                write_ome_zarr(draft, source, factors, on_progress)
+            draft.replace(path)
+    except OSError as error:
+        if isinstance(error, OutputError) or error.errno is None:
+            raise
+        raise OutputError(
+            f"{path.name} cannot be written ({error.strerror or error}); choose another folder"
+        ) from error
+    return tuple((-(-source.shape[0] // f), -(-source.shape[1] // f)) for f in factors)
+
+
+def _draft(path: Path) -> str:
+    """How the hidden folders begin in which `path` is written."""
+    return f".{path.name}.draft-"
+
+
+def _remove_old_drafts(path: Path) -> None:
+    """Remove what a program that was killed has left; a day old, so that none is at work."""
+    for draft in path.parent.glob(f"{glob.escape(_draft(path))}*"):
+        if time.time() - draft.stat().st_mtime >= _DAY:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def halvings(shape: tuple[int, int], smallest: int) -> tuple[int, ...]:
+    """Powers of two, from 1 until the long side is at most `smallest`."""
+    factors = [1]
+    while max(shape) > smallest * factors[-1]:
+        factors.append(factors[-1] * 2)
+    return tuple(factors)
+
+
+def _check_channels(slide: Slide, path: Path) -> None:
+    if path.suffix.lower() in _TIFF_SUFFIXES and slide.n_channels > 1 and not slide.is_brightfield:
+        raise OutputError(
+            f"{slide.name} has channels that are not red, green and blue light, which a pyramid "
+            "TIFF cannot say; choose a name that ends in .zarr"
+        )
+
+
+def _check_target(path: Path, style: TiffStyle) -> None:
+    if path.suffix.lower() not in (*_TIFF_SUFFIXES, ".zarr"):
+        raise OutputError(
+            f"{path.name} must end in .tif, .tiff or .zarr, which says what is written; "
+            "choose such a name"
+        )
+    if style.compression not in _COMPRESSIONS or not 1 <= style.quality <= 100:
+        raise OutputError(
+            f"{path.name} cannot be compressed by {style.compression!r} of quality "
+            f"{style.quality}; give {', '.join(_COMPRESSIONS)} and 1 to 100"
+        )
+    if path.exists():
+        raise OutputError(f"{path.name} stands there already; choose another name, or remove it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path.name} needs the folder {path.parent.name}; make it first")

@@ -1,0 +1,296 @@
+"""An open slide: its levels, its pixel size, its pixels."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from napari_hagmil.errors import MissingPixelSizeError, SlideReadError
+from napari_hagmil.slide.gather import Gatherer, TileStatus
+from napari_hagmil.slide.hatching import Box, hatch
+from napari_hagmil.slide.interface import Address, Pixels, SlideReader, SlideSpec
+from napari_hagmil.slide.pixel_size import choose_pixel_size, no_pixel_size
+from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, lazy_array, view_plan
+
+#: A level may be this much coarser than asked for and still count as fine enough:
+#: files round the sizes of their levels.
+DOWNSAMPLE_TOLERANCE = 1e-3
+
+#: From this step on, a mean of level 0 costs a viewer too many tiles to be made on the fly.
+_FAR = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One resolution of the file.
+
+    Attributes
+    ----------
+    index : int
+        0 is the finest.
+    downsample : tuple of float
+        Level-0 pixels per pixel, (y, x), exact ratios of the shapes.
+    data : dask array
+        (y, x, c), lazy. For looking; the encoder reads through `read_patches`.
+    """
+
+    index: int
+    downsample: tuple[float, float]
+    data: Any
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.data.shape[0]), int(self.data.shape[1])
+
+
+class Slide:
+    """A slide that is open for reading, from any number of threads.
+
+    Open one with `open_slide`; use it as a context manager, or call `close`.
+
+    Parameters
+    ----------
+    spec : SlideSpec
+        What it is opened from.
+    reader : SlideReader
+        The backend.
+
+    Attributes
+    ----------
+    name : str
+        The file's name. It can hold patient data: never export it.
+    path : Path
+        The file or folder.
+    shape : tuple of int
+        Rows and columns of level 0.
+    levels : tuple of Level
+        The levels of the file, finest first.
+    mpp : float or None
+        µm per level-0 pixel; None when the file states none that can be believed.
+    mpp_source : str
+        Where `mpp` comes from: "given", "Aperio MPP tag", "TIFF resolution",
+        "objective power", "none" and the like.
+    warnings : tuple of str
+        Sentences that the user should see.
+    """
+
+    def __init__(self, spec: SlideSpec, reader: SlideReader) -> None:
+        self.spec = spec
+        self.path: Path = spec.path
+        self.name: str = spec.path.name
+        self.reader = reader
+        # A viewer's layers own their slide, and nobody closes a layer: the file goes with it.
+        self._finalizer = weakref.finalize(self, reader.close)
+        facts = reader.facts
+        chosen = choose_pixel_size(self.name, facts, spec.mpp)
+        self.mpp: float | None = chosen.mpp
+        self.mpp_source: str = chosen.source
+        self.warnings: tuple[str, ...] = (*chosen.warnings, *facts.warnings)
+        self.shape: tuple[int, int] = facts.grids[0].shape
+        self.fingerprint: str = reader.fingerprint()
+        self._gather = Gatherer(reader, 255 if self.is_brightfield else 0)
+        self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
+        self._view: list[Any] | None = None
+        self.levels: tuple[Level, ...] = tuple(
+            Level(i, self._downsample(i), lazy_array(LevelArray(self, ViewLevel(i, 1))))
+            for i in range(len(facts.grids))
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        size = f"{self.shape[0]}×{self.shape[1]} px"
+        mpp = "no pixel size" if self.mpp is None else f"{self.mpp:.4g} µm/px"
+        return f"<Slide {self.name}: {size}, {len(self.levels)} levels, {mpp}>"
+
+    def close(self) -> None:
+        """Let go of the file and of the cached tiles."""
+        self._gather.cache.clear()
+        self._finalizer()
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of every pixel."""
+        return self.reader.facts.n_channels
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of every pixel."""
+        return self.reader.facts.dtype
+
+    @property
+    def is_rgb(self) -> bool:
+        """Whether the channels are red, green and blue."""
+        return self.reader.facts.is_rgb
+
+    @property
+    def is_brightfield(self) -> bool:
+        """Whether it is an 8-bit RGB picture of transmitted light, as encoders want it."""
+        facts = self.reader.facts
+        return facts.is_rgb and not facts.fluorescence and facts.dtype == np.uint8
+
+    @property
+    def background(self) -> int:
+        """Value of empty glass: white in brightfield, black in fluorescence."""
+        return self._gather.background
+
+    @property
+    def objective(self) -> float | None:
+        """Magnification of the objective, as the file states it."""
+        return self.reader.facts.objective
+
+    @property
+    def vendor(self) -> str:
+        """Who wrote the file."""
+        return self.reader.facts.vendor
+
+    @property
+    def tile_shape(self) -> tuple[int, int]:
+        """Rows and columns of a tile of level 0."""
+        return self.reader.facts.grids[0].tile
+
+    @property
+    def associated(self) -> tuple[str, ...]:
+        """Names of label, macro and thumbnail. Their pixels are never read here."""
+        return self.reader.facts.associated
+
+    @property
+    def bytes_read(self) -> int:
+        """Encoded bytes fetched so far."""
+        return self._gather.meter.bytes_read
+
+    @property
+    def tiles_read(self) -> int:
+        """Tiles decoded so far."""
+        return self._gather.meter.tiles_read
+
+    @property
+    def unreadable(self) -> dict[Address, str]:
+        """Damaged tiles met so far: (level, row, column) → what is wrong."""
+        return dict(self._gather.unreadable)
+
+    @property
+    def downsamples(self) -> tuple[tuple[float, float], ...]:
+        """Level-0 pixels per pixel (y, x) of every level."""
+        return tuple(level.downsample for level in self.levels)
+
+    @property
+    def view_downsamples(self) -> tuple[tuple[float, float], ...]:
+        """Exact level-0 pixels per pixel (y, x) of every level of `view_levels`."""
+        return tuple(
+            (y * v.factor, x * v.factor)
+            for v in self._view_plan
+            for y, x in [self._downsample(v.level)]
+        )
+
+    def require_mpp(self) -> float:
+        """Return the pixel size, or raise `MissingPixelSizeError` with what to do."""
+        if self.mpp is None:
+            asks = [w for w in self.warnings if "give mpp=" in w]
+            raise MissingPixelSizeError(asks[0] if asks else no_pixel_size(self.name))
+        return self.mpp
+
+    def level_for(self, downsample: float) -> int:
+        """Index of the coarsest level that is at least as fine as `downsample`."""
+        limit = downsample * (1 + DOWNSAMPLE_TOLERANCE)
+        fine = [level.index for level in self.levels if max(level.downsample) <= limit]
+        return fine[-1] if fine else 0
+
+    def read(
+        self,
+        level: int,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        *,
+        mark_unreadable: bool = False,
+    ) -> Pixels:
+        """Pixels of a level of the file, outside of it background.
+
+        Parameters
+        ----------
+        level : int
+            0 is the finest.
+        top_left, shape : tuple of int
+            First row and column, and rows and columns, px of that level.
+        mark_unreadable : bool
+            Draw damaged tiles as hatching instead of raising.
+
+        Returns
+        -------
+        (h, w, c) array
+            A fresh array.
+
+        Raises
+        ------
+        SlideReadError
+            When a tile cannot be decoded.
+        """
+        if not mark_unreadable:
+            return self._gather.read(level, top_left, shape)
+        pixels, unread = self.read_around(level, top_left, shape)
+        hatch(pixels, unread, top_left)
+        return pixels
+
+    def read_around(
+        self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
+    ) -> tuple[Pixels, list[Box]]:
+        """Read as `read` does, around what is damaged: pixels, and the boxes that are unread."""
+        unread: list[Box] = []
+        return self._gather.read(level, top_left, shape, unread=unread), unread
+
+    def tile_status(self, address: Address) -> TileStatus:
+        """What became of a tile (level, row, column): unseen, read, absent or unread."""
+        return self._gather.status(address)
+
+    def check_tile(self, address: Address) -> TileStatus:
+        """Decode one tile, keep nothing of it, and say what became of it."""
+        with contextlib.suppress(SlideReadError):
+            self._gather.tile(address, keep=False)
+        return self._gather.status(address)
+
+    def view_levels(self, *, on_progress: Callable[[float], None] | None = None) -> Sequence[Any]:
+        """Levels for a viewer, finest first, each at most twice as coarse as the one before.
+
+        Levels that the file lacks are area means of the next finer one of the file. The
+        last is an array in memory of at most 2048 px on its long side (a viewer reads it
+        whole, on its main thread); the others are dask arrays in chunks of 1024 px. The
+        first call reads the last level: make it in a worker. Damaged tiles are hatched.
+
+        The means of a large slide of one level are made once and kept on disk
+        (`pyramid_cache`); `on_progress` is told the share that is done while they are, and
+        what it raises ends the work.
+        """
+        if self._view is None:
+            kept = self._kept_levels(on_progress)
+            arrays = [LevelArray(self, level, kept) for level in self._view_plan]
+            self._view = [*(lazy_array(a) for a in arrays[:-1]), arrays[-1].whole()]
+        return list(self._view)
+
+    def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:
+        """Means of level 0 from the disk cache, where making them anew would take long."""
+        factors = [v.factor for v in self._view_plan if v.level == 0 and v.factor > 1]
+        if not factors or factors[-1] < _FAR:
+            return None
+        from napari_hagmil.slide.pyramids import cache as pyramid_cache  # which needs this module
+
+        if not pyramid_cache.is_worth(self.reader.facts.grids[0]):
+            return None
+        kept = pyramid_cache.open_cached(self, factors, on_progress)
+        if kept is not None:
+            weakref.finalize(self, kept.close)
+        return kept
+
+    def _downsample(self, level: int) -> tuple[float, float]:
+        shape = self.reader.facts.grids[level].shape
+        return self.shape[0] / shape[0], self.shape[1] / shape[1]

@@ -1,0 +1,288 @@
+"""A method to compare: what model, on which depths, and how it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from napari_hagmil.errors import BundleError
+from napari_hagmil.models import (
+    BaselineConfig,
+    BundleConfig,
+    CascadeModel,
+    EncoderFacts,
+    IATConfig,
+    StageConfig,
+    build_stage,
+)
+from napari_hagmil.models.config import Context
+from napari_hagmil.models.initialisation import start_glorot, start_unmixed
+from napari_hagmil.training.fusion import fit_depth_weights
+from napari_hagmil.training.guide import Guide, guide_from
+from napari_hagmil.training.joint import train_jointly
+from napari_hagmil.training.loop import TrainConfig
+from napari_hagmil.training.read_slides import read_slides
+from napari_hagmil.training.slides import CohortSlide, TrainingSlide
+from napari_hagmil.training.stagewise import (
+    CascadeTraining,
+    Progress,
+    Selection,
+    fit_stage,
+    train_cascade,
+)
+from napari_hagmil.training.step import device_of
+
+Schedule = Literal["joint", "stagewise", "guided"]
+Decision = Literal["finest", "all depths"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFacts:
+    """What the features of a cohort are, as its bundles will say.
+
+    Attributes
+    ----------
+    encoder : EncoderFacts
+    patch_size : int
+    mpp : tuple of float
+        Of every depth, coarse to fine.
+    classes : tuple of str
+    """
+
+    encoder: EncoderFacts
+    patch_size: int
+    mpp: tuple[float, ...]
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One row of a protocol's tables.
+
+    Attributes
+    ----------
+    name : str
+    model : str
+        "iat", or the name of a baseline.
+    options : mapping
+        Of the model's constructor.
+    depths : tuple of int
+        Consecutive ones, coarse to fine; none given: all for "iat", the finest for a baseline.
+    schedule : str
+        "joint": the paper's, all depths at once. "stagewise": one after the other. "guided":
+        stagewise, and led by a teacher that has seen all, see `training.guide`.
+    context : "none" or "ancestors"
+        See `BundleConfig`.
+    teacher_context : "ancestors" or "none"
+        What an instance knows besides itself when a teacher reads it ("guided" only).
+    decision : "finest" or "all depths"
+        Whether the finest depth decides, as in the paper, or all that were read, weighed on the
+        validation slides: see `training.fusion`.
+    budget, training_budget, random : tuple of int
+        k in use; k in training, the same unless given; nodes drawn at random besides (not by the
+        joint schedule, which hands on by attention alone).
+    choose_budget : bool
+        Read with the one of its own budget and those of the protocol's sweep that has the highest
+        AUC on the validation slides; of equal ones, the cheapest.
+    training : TrainConfig
+        Of every depth; label smoothing is left out at the finest.
+    standardise, unmixed, glorot : bool
+        Learn on standardised features; let self-attention begin at nothing; start linear layers
+        as Glorot and Bengio do.
+    group : str
+        Of the table that the row stands in: "method", "ablation" or "control".
+    """
+
+    name: str
+    model: str = "iat"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    depths: tuple[int, ...] = ()
+    schedule: Schedule = "joint"
+    context: Context = "none"
+    teacher_context: Context = "ancestors"
+    decision: Decision = "finest"
+    budget: tuple[int, ...] = ()
+    training_budget: tuple[int, ...] = ()
+    random: tuple[int, ...] = ()
+    choose_budget: bool = False
+    training: TrainConfig = field(default_factory=TrainConfig)
+    standardise: bool = False
+    unmixed: bool = False
+    glorot: bool = False
+    group: str = "method"
+
+    def on(self, n_depths: int) -> tuple[int, ...]:
+        """The depths that the method works on, of a cohort that has `n_depths`."""
+        return self.depths or tuple(range(n_depths) if self.model == "iat" else (n_depths - 1,))
+
+
+def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
+    """Make a method's untrained model, the same one for the same seed.
+
+    Raises
+    ------
+    BundleError
+        When depths, budget, options and features do not fit each other.
+    """
+    depths = method.on(len(facts.mpp))
+    if not set(depths) <= set(range(len(facts.mpp))):
+        raise BundleError(
+            f"method {method.name!r} works on the depths {depths}, but the features have "
+            f"{len(facts.mpp)}; choose among 0 … {len(facts.mpp) - 1}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            model = CascadeModel(_bundle_config(method, facts, depths))
+            if method.glorot:
+                start_glorot(model)
+        except (TypeError, ValueError) as error:
+            raise BundleError(f"method {method.name!r} cannot be made: {error}") from error
+    if method.unmixed:
+        for depth in range(len(depths)):
+            start_unmixed(model.stage(depth))
+    return model
+
+
+def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...]) -> BundleConfig:
+    inputs = [
+        facts.encoder.n_features * (i + 1 if method.context == "ancestors" else 1)
+        for i in range(len(depths))
+    ]
+    return BundleConfig(
+        name=method.name,
+        encoder=facts.encoder,
+        patch_size=facts.patch_size,
+        mpp=tuple(facts.mpp[depth] for depth in depths),
+        classes=facts.classes,
+        stages=tuple(_stage(method, n, len(facts.classes)) for n in inputs),
+        budget=method.budget[: len(depths) - 1],
+        context=method.context,
+        intended_use="Research use only.",
+    )
+
+
+def _stage(method: Method, n_features: int, n_classes: int) -> StageConfig:
+    if method.model == "iat":
+        return IATConfig(n_features=n_features, n_classes=n_classes, **method.options)
+    return BaselineConfig(method.model, n_features, n_classes, dict(method.options))
+
+
+def fit(
+    method: Method,
+    model: CascadeModel,
+    training: Sequence[CohortSlide],
+    validation: Sequence[CohortSlide],
+    run: tuple[int, tuple[Path, str] | None],
+) -> Iterator[Progress]:
+    """Train a method's model in place; `run` is its seed, and where its checkpoints go.
+
+    Yields
+    ------
+    Progress
+        After every epoch of every depth; a teacher's count as depth −1.
+    """
+    seed, checkpoints = run
+    depths = _depths_of(method, model, training[0])
+    sides = [
+        [slide.at(depths, method.context) for slide in side] for side in (training, validation)
+    ]
+    k = method.training_budget or model.config.budget
+    config = CascadeTraining(
+        stages=tuple(stage_training(method, d, len(depths), seed) for d in range(len(depths))),
+        selection=Selection(k[: len(depths) - 1], _random(method, len(depths)), seed),
+        standardise=method.standardise,
+        checkpoints=checkpoints,
+    )
+    if method.schedule == "guided" and len(depths) > 1:
+        teacher = _Teacher(method, model, depths, config)
+        yield from teacher.train(training, validation)
+        config = replace(config, guide=teacher.guide(training))
+    train = train_jointly if method.schedule == "joint" and len(depths) > 1 else train_cascade
+    yield from train(model, sides[0], sides[1], config)
+    if method.decision == "all depths" and len(depths) > 1:
+        weigh_depths(model, sides[1])
+
+
+def weigh_depths(model: CascadeModel, slides: Sequence[TrainingSlide]) -> None:
+    """Let all depths of a trained cascade decide, in place; `slides` are validation slides."""
+    readings = read_slides(model, slides)
+    weights = fit_depth_weights(readings.logits, readings.labels)
+    model.config = replace(model.config, depth_weights=weights)
+
+
+def stage_training(method: Method, depth: int, n_depths: int, seed: int) -> TrainConfig:
+    """How one depth is trained: its own seed, and smoothed labels at all but the finest."""
+    base = method.training
+    smoothing = base.loss.label_smoothing if depth < n_depths - 1 else 0.0
+    loss = replace(base.loss, label_smoothing=smoothing)
+    return replace(base, loss=loss, seed=1000 * seed + base.seed + depth)
+
+
+def _random(method: Method, n_depths: int) -> tuple[int, ...]:
+    return (method.random or (0,) * n_depths)[: n_depths - 1]
+
+
+def _depths_of(method: Method, model: CascadeModel, slide: CohortSlide) -> tuple[int, ...]:
+    depths = method.on(len(slide.nodes))
+    if len(depths) != model.config.n_depths:
+        raise BundleError(
+            f"method {method.name!r} has {model.config.n_depths} depths, but {slide.name} has "
+            f"features of {len(slide.nodes)}; leave the slide out, or encode it again"
+        )
+    return depths
+
+
+class _Teacher:
+    """A model of all finest instances, each with its ancestors' features unless told otherwise."""
+
+    def __init__(
+        self,
+        method: Method,
+        model: CascadeModel,
+        depths: tuple[int, ...],
+        config: CascadeTraining,
+    ) -> None:
+        self.method, self.depths, self.config = method, depths, config
+        self.finest = len(depths) - 1
+        seen = len(depths) if method.teacher_context == "ancestors" else 1
+        n_inputs = model.config.encoder.n_features * seen
+        stage = _stage(method, n_inputs, len(model.config.classes))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.stages[-1].seed)
+            self.model = build_stage(stage).to(device_of(model))
+        if method.unmixed:
+            start_unmixed(self.model)
+
+    def train(
+        self, training: Sequence[CohortSlide], validation: Sequence[CohortSlide]
+    ) -> Iterator[Progress]:
+        sides = [
+            [
+                slide.bag(self.finest, nodes)[0]
+                for slide, nodes in zip(*self._seen(side), strict=True)
+            ]
+            for side in (training, validation)
+        ]
+        last = self.config.stages[-1]
+        epochs = fit_stage(
+            self.model,
+            sides[0],
+            sides[1],
+            replace(last, loss=replace(last.loss, instance_loss="none")),
+            standardise=self.config.standardise,
+            checkpoint=self.config.checkpoint(-1),
+        )
+        yield from (Progress(-1, epoch) for epoch in epochs)
+
+    def guide(self, training: Sequence[CohortSlide]) -> Guide:
+        slides, nodes = self._seen(training)
+        return guide_from(self.model, slides, nodes, self.finest, self.method.training.background)
+
+    def _seen(self, slides: Sequence[CohortSlide]) -> tuple[list[TrainingSlide], list[Any]]:
+        seen = [slide.at(self.depths, self.method.teacher_context) for slide in slides]
+        return seen, [slide.nodes[self.depths[-1]] for slide in slides]

@@ -1,0 +1,56 @@
+"""What a run leaves behind for people: epochs, curves, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from napari_hagmil.export.csv_file import write_csv
+from napari_hagmil.files import replacing
+from napari_hagmil.training.read_slides import Readings
+from napari_hagmil.training.slides import CohortSlide
+from napari_hagmil.training.stagewise import Progress
+
+
+def write_epochs(path: Path, epochs: Sequence[Progress]) -> None:
+    """One row per epoch and depth; depth −1 is a teacher's."""
+    header = ("depth", "epoch", "train_loss", "val_loss", "val_auc", "best", "seconds")
+    rows = [(progress.depth, *progress.epoch) for progress in epochs]
+    write_csv(path, header, rows)
+
+
+def write_predictions(
+    path: Path, slides: Sequence[CohortSlide], classes: Sequence[str], readings: Readings
+) -> None:
+    """One row per test slide: its label, the probabilities at the finest depth, the cost."""
+    header = ("slide", "label", *[f"p_{name}" for name in classes], "patches")
+    rows = [
+        (slide.name, classes[slide.label], *(f"{p:.6f}" for p in probabilities), patches)
+        for slide, probabilities, patches in zip(
+            slides, readings.decisive, readings.patches, strict=True
+        )
+    ]
+    write_csv(path, header, rows)
+
+
+def write_curves(path: Path, title: str, epochs: Sequence[Progress]) -> None:
+    """Training and validation loss of every depth, and where the best epoch lies, as PNG."""
+    depths = sorted({progress.depth for progress in epochs})
+    figure = Figure(figsize=(3.2 * max(len(depths), 1), 2.8), layout="constrained")
+    figure.suptitle(title)
+    for i, depth in enumerate(depths):
+        axes = figure.add_subplot(1, len(depths), i + 1)
+        rows = [progress.epoch for progress in epochs if progress.depth == depth]
+        numbers = [row.number for row in rows]
+        axes.plot(numbers, [row.train_loss for row in rows], color="#0072B2", label="training")
+        axes.plot(numbers, [row.val_loss for row in rows], color="#D55E00", label="validation")
+        best = max((row.number for row in rows if row.is_best), default=1)
+        axes.axvline(best, color="0.6", linewidth=0.8, linestyle="--", label=f"best, {best}")
+        axes.set_title("teacher" if depth < 0 else f"depth {depth}")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss" if i == 0 else "")
+        axes.legend(frameon=False, fontsize=8)
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=120)

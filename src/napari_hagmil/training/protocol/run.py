@@ -1,0 +1,274 @@
+"""A protocol: every method on every split, each run on disk, resumable, the same each time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_hagmil.cohort import Split
+from napari_hagmil.evaluation.classification import macro_auc
+from napari_hagmil.files import replacing
+from napari_hagmil.models import CascadeModel, save_bundle
+from napari_hagmil.training.protocol.card import model_card
+from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
+from napari_hagmil.training.protocol.records import write_curves, write_epochs, write_predictions
+from napari_hagmil.training.read_slides import Readings, figures, read_slides
+from napari_hagmil.training.slides import CohortSlide, TrainingSlide
+from napari_hagmil.training.stagewise import Progress
+
+SCHEMA = "napari-hagmil/run/1"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is compared, and how often.
+
+    Attributes
+    ----------
+    methods : tuple of Method
+    sweep : tuple of tuple of int
+        Budgets at which every cascade is read besides its own: the paper's Figure 3.
+    scheme : str
+        "holdout", "three-way" or "k-fold": see `cohort`.
+    repeats, folds : int
+        Seeds; folds of each, with "k-fold".
+    seed : int
+        The first.
+    """
+
+    methods: tuple[Method, ...]
+    sweep: tuple[tuple[int, ...], ...] = ()
+    scheme: str = "holdout"
+    repeats: int = 5
+    folds: int = 10
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method on one split with one seed.
+
+    Attributes
+    ----------
+    method : Method
+    split : Split
+        Places among the slides.
+    seed : int
+    folder : Path
+        Where its bundle, records and figures go.
+    cohort : str
+        Name of the cohort, for the model's card.
+    device : str
+        Where it is trained and read.
+    """
+
+    method: Method
+    split: Split
+    seed: int
+    folder: Path
+    cohort: str = "a cohort"
+    device: str = "cpu"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.method.name}, {self.folder.name}"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What came of a run.
+
+    Attributes
+    ----------
+    method, run : str
+    figures : dict
+        See `training.reading.figures`; of the test slides.
+    sweep : list of dict
+        The same with other budgets, with "budget".
+    epochs : int
+    seconds : float
+        Of the training.
+    budget, training_budget : list of int
+        k in use and k of training, at each depth but the finest.
+    """
+
+    method: str
+    run: str
+    figures: dict[str, float]
+    sweep: list[dict[str, Any]] = field(default_factory=list)
+    epochs: int = 0
+    seconds: float = 0.0
+    budget: list[int] = field(default_factory=list)
+    training_budget: list[int] = field(default_factory=list)
+
+
+def plan_runs(
+    protocol: Protocol,
+    splits: Sequence[tuple[str, int, Split]],
+    out: Path,
+    *,
+    cohort: str = "a cohort",
+    device: str = "cpu",
+) -> list[Run]:
+    """Every method on every (name, seed, split)."""
+    return [
+        Run(method, split, seed, out / "runs" / slug(method.name) / name, cohort, device)
+        for method in protocol.methods
+        for name, seed, split in splits
+    ]
+
+
+def carry_out(
+    run: Run,
+    slides: Sequence[CohortSlide],
+    facts: FeatureFacts,
+    sweep: Sequence[tuple[int, ...]] = (),
+) -> Iterator[Progress | RunRecord]:
+    """Train, read the test slides, put everything on record.
+
+    A run that is on record already is only told; one that was killed goes on.
+
+    Yields
+    ------
+    Progress
+        After every epoch of every depth.
+    RunRecord
+        Last.
+    """
+    key = _key(run, slides, facts, sweep)
+    done = _on_record(run.folder, key)
+    if done is not None:
+        yield done
+        return
+    train, val, test = (
+        [slides[i] for i in part] for part in (run.split.train, run.split.val, run.split.test)
+    )
+    model, epochs = build(run.method, facts, run.seed).to(run.device), []
+    for progress in fit(run.method, model, train, val, (run.seed, (run.folder, key))):
+        epochs.append(progress)
+        yield progress
+    yield _put_on_record(run, model, epochs, (train, val, test), (key, sweep))
+
+
+def _put_on_record(
+    run: Run,
+    model: CascadeModel,
+    epochs: Sequence[Progress],
+    sides: Sequence[Sequence[CohortSlide]],
+    how: tuple[str, Sequence[tuple[int, ...]]],
+) -> RunRecord:
+    key, sweep = how
+    depths = run.method.on(len(sides[0][0].nodes))
+    seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
+    if run.method.choose_budget and len(depths) > 1:
+        model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
+    validation, test = read_slides(model, seen[1]), read_slides(model, seen[2])
+    record = RunRecord(
+        run.method.name,
+        run.folder.name,
+        figures(test, validation),
+        [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
+        len(epochs),
+        sum(progress.epoch.seconds for progress in epochs),
+        list(model.config.budget),
+        list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
+    )
+    model.config.training.update(_summary(run, sides, record))
+    write_epochs(run.folder / "epochs.csv", epochs)
+    write_curves(run.folder / "curves.png", run.name, epochs)
+    write_predictions(run.folder / "predictions.csv", sides[2], model.config.classes, test)
+    sha256 = save_bundle(model, run.folder / "model.hagmil")
+    with replacing(run.folder / "model-card.md") as draft:
+        draft.write_text(model_card(model.config, sha256), encoding="utf-8")
+    with replacing(run.folder / "run.json") as draft:
+        draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
+    for checkpoint in run.folder.glob("depth-*.pt"):
+        checkpoint.unlink()
+    return record
+
+
+def chosen_budget(
+    model: CascadeModel, validation: Sequence[TrainingSlide], sweep: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """The model's own budget or one of `sweep`: the highest validation AUC at the lowest cost."""
+
+    def merit(budget: tuple[int, ...]) -> tuple[float, float]:
+        read = read_slides(model, validation, budget)
+        return macro_auc(read.labels, read.decisive), -float(read.patches.mean())
+
+    return max((model.config.budget, *map(tuple, sweep)), key=merit)
+
+
+def _swept(
+    model: CascadeModel, sides: Sequence[Sequence[Any]], budget: tuple[int, ...]
+) -> dict[str, Any]:
+    readings: list[Readings] = [read_slides(model, side, budget) for side in sides]
+    return {"budget": list(budget), **figures(readings[1], readings[0])}
+
+
+def _summary(run: Run, sides: Sequence[Sequence[CohortSlide]], record: RunRecord) -> dict[str, Any]:
+    """What the bundle, and its card, say of the training."""
+    return {
+        "method": _plain(run.method),
+        "seed": run.seed,
+        "data": run.cohort,
+        "slides": dict(zip(("train", "val", "test"), map(len, sides), strict=True)),
+        "epochs": record.epochs,
+        "test": {name: round(value, 4) for name, value in record.figures.items()},
+    }
+
+
+def _on_record(folder: Path, key: str) -> RunRecord | None:
+    try:
+        content = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return None
+    if content.pop("schema", None) != SCHEMA or content.pop("key", None) != key:
+        return None
+    return RunRecord(**content)
+
+
+def _key(
+    run: Run,
+    slides: Sequence[CohortSlide],
+    facts: FeatureFacts,
+    sweep: Sequence[tuple[int, ...]],
+) -> str:
+    """Names everything that a run depends on."""
+    told = {
+        "method": _plain(run.method),
+        "seed": run.seed,
+        "split": [
+            [slides[i].name for i in part]
+            for part in (run.split.train, run.split.val, run.split.test)
+        ],
+        "labels": [slide.label for slide in slides],
+        "nodes": [[len(nodes) for nodes in slide.nodes] for slide in slides],
+        "facts": asdict(facts),
+        "sweep": [list(budget) for budget in sweep],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(method: Method) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(method), default=_number))
+    return plain
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot stand in JSON")
+
+
+def slug(name: str) -> str:
+    """A method's name as the name of a folder."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "method"

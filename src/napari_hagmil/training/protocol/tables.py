@@ -1,0 +1,149 @@
+"""The paper's tables and its Figure 3, from the records of a protocol's runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from napari_hagmil.export.csv_file import write_csv
+from napari_hagmil.files import replacing
+from napari_hagmil.training.protocol.run import Protocol, RunRecord
+
+#: Figure → column, and whether more is better; None: neither, it is a cost.
+COLUMNS: dict[str, tuple[str, bool | None]] = {
+    "auc": ("AUC", True),
+    "f1": ("F1", True),
+    "accuracy": ("accuracy", True),
+    "accuracy_youden": ("accuracy (Youden)", True),
+    "patches": ("patches per slide", None),
+    "seconds": ("model seconds per slide", None),
+}
+
+TITLES = {
+    "method": "Table 1: methods",
+    "ablation": "Table 3: ablations",
+    "control": "Controls",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method's figures over its runs: mean and standard deviation (n − 1); `k` for people."""
+
+    name: str
+    group: str
+    mean: dict[str, float]
+    deviation: dict[str, float]
+    runs: int
+    k: str = ""
+
+
+def summarise(protocol: Protocol, records: Sequence[RunRecord]) -> list[Row]:
+    """One row per method that has runs, in the protocol's order."""
+    rows = []
+    for method in protocol.methods:
+        runs = [record.figures for record in records if record.method == method.name]
+        names = [name for name in COLUMNS if runs and name in runs[0]]
+        values = {name: np.array([run[name] for run in runs]) for name in names}
+        spread = {n: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for n, v in values.items()}
+        mean = {n: float(v.mean()) for n, v in values.items()}
+        if runs:
+            mine = [record for record in records if record.method == method.name]
+            rows.append(Row(method.name, method.group, mean, spread, len(runs), _k(mine)))
+    return rows
+
+
+def _k(records: Sequence[RunRecord]) -> str:
+    """K in use, and that of training where it is another; of each run, where they differ."""
+    found = []
+    for record in records:
+        used, trained = (", ".join(map(str, k)) for k in (record.budget, record.training_budget))
+        found.append(used if used == trained else f"{used} (trained: {trained})")
+    return "; ".join(dict.fromkeys(found))
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Tables with mean ± standard deviation, the best of each group in bold."""
+    parts = []
+    for group in dict.fromkeys(row.group for row in rows):
+        some = [row for row in rows if row.group == group]
+        names = [name for name in COLUMNS if any(name in row.mean for row in some)]
+        k = ["k"] if any(row.k for row in some) else []
+        lines = [
+            f"### {TITLES.get(group, group)}\n",
+            "| " + " | ".join(["method", *k, *(COLUMNS[n][0] for n in names), "runs"]) + " |",
+            "|---" * (len(names) + len(k) + 2) + "|",
+        ]
+        best = {n: max(r.mean.get(n, -1.0) for r in some) for n in names if COLUMNS[n][1]}
+        for row in some:
+            cells = [_cell(row, name, best.get(name)) for name in names]
+            told = [row.name, *([row.k] if k else []), *cells, str(row.runs)]
+            lines.append("| " + " | ".join(told) + " |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(row: Row, name: str, best: float | None) -> str:
+    if name not in row.mean:
+        return ""
+    if COLUMNS[name][1] is None:
+        return f"{row.mean[name]:.3g}" if row.mean[name] < 100 else f"{row.mean[name]:,.0f}"
+    text = f"{row.mean[name]:.3f} ± {row.deviation[name]:.3f}"
+    return (
+        f"**{text}**" if best is not None and round(row.mean[name], 3) >= round(best, 3) else text
+    )
+
+
+def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) -> list[Path]:
+    """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``."""
+    rows = summarise(protocol, records)
+    written = [out / "tables.md", out / "tables.csv"]
+    with replacing(written[0]) as draft:
+        draft.write_text(as_markdown(rows), encoding="utf-8")
+    lines = [
+        {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
+        | {f"{name}_sd": value for name, value in row.deviation.items()}
+        for row in rows
+    ]
+    _write_dicts(written[1], lines)
+    swept = [
+        {"method": record.method, "run": record.run, **entry}
+        for record in records
+        for entry in record.sweep
+    ]
+    if swept:
+        written += [out / "sweep.csv", out / "sweep.png"]
+        _write_dicts(written[2], swept)
+        _draw_sweep(written[3], swept)
+    return written
+
+
+def _draw_sweep(path: Path, swept: Sequence[dict[str, object]]) -> None:
+    """AUC against patches looked at, a line per method: mean and deviation of the runs."""
+    figure = Figure(figsize=(5, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    for method in dict.fromkeys(str(entry["method"]) for entry in swept):
+        points: dict[str, list[tuple[float, float]]] = {}
+        for entry in swept:
+            if entry["method"] == method:
+                point = (float(str(entry["patches"])), float(str(entry["auc"])))
+                points.setdefault(str(entry["budget"]), []).append(point)
+        values = np.array(
+            [(*np.mean(p, 0), np.std([auc for _, auc in p])) for p in points.values()]
+        )
+        x, y, spread = values[values[:, 0].argsort()].T
+        axes.errorbar(x, y, spread, marker="o", capsize=2, label=method)
+    axes.set_xlabel("patches looked at per slide")
+    axes.set_ylabel("AUC")
+    axes.legend(frameon=False)
+    with replacing(path) as draft:
+        figure.savefig(draft, format="png", dpi=140)
+
+
+def _write_dicts(path: Path, rows: Sequence[dict[str, object]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    write_csv(path, names, [[row.get(name, "") for name in names] for row in rows])

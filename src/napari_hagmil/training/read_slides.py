@@ -1,0 +1,114 @@
+"""Slides of a cohort read with a trained model: what it says, and what that costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.cascade import Choose, by_attention
+from napari_hagmil.cascade.run import run_over
+from napari_hagmil.evaluation.classification import macro_auc, macro_f1
+from napari_hagmil.evaluation.metrics import accuracy, f1, youden_threshold
+from napari_hagmil.models import CascadeModel
+from napari_hagmil.quadtree import Nodes
+from napari_hagmil.training.slides import TrainingSlide
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What a model says of some slides.
+
+    Attributes
+    ----------
+    labels : (n,) int64
+    logits : (n, depths, classes) float32
+        Of every depth alone.
+    probabilities : (n, depths, classes) float64
+        Of the decision once that depth has been read.
+    patches : (n,) int64
+        Looked at, over all depths.
+    seconds : float
+        Of the model, mean per slide; features were at hand.
+    nodes : tuple of tuples of (n, 2) int64
+        What was looked at, per slide and depth.
+    """
+
+    labels: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float64]
+    patches: NDArray[np.int64]
+    seconds: float
+    nodes: tuple[tuple[Nodes, ...], ...]
+
+    @property
+    def decisive(self) -> NDArray[np.float64]:
+        """Probabilities at the finest depth, (n, classes)."""
+        return self.probabilities[:, -1]
+
+
+def read_slides(
+    model: CascadeModel,
+    slides: Sequence[TrainingSlide],
+    budget: tuple[int, ...] | None = None,
+    choose: Callable[[TrainingSlide], Choose] = lambda slide: by_attention,
+) -> Readings:
+    """Run the cascade over every slide.
+
+    Parameters
+    ----------
+    model : CascadeModel
+    slides : sequence of TrainingSlide
+    budget : tuple of int, optional
+        k at every depth but the last; by default the model's own.
+    choose : callable
+        How a slide's budget is spent; for controls.
+    """
+    n_depths = model.config.n_depths
+    found, started = [], time.perf_counter()
+    for slide in slides:
+        tree = slide.quadtree(n_depths)
+        found.append(run_over(model, tree, slide.features, budget, choose=choose(slide)))
+    seconds = (time.perf_counter() - started) / max(len(slides), 1)
+    return Readings(
+        labels=np.array([slide.label for slide in slides], dtype=np.int64),
+        logits=np.array([[stage.logits for stage in stages] for stages in found]),
+        probabilities=np.array([[stage.probabilities for stage in stages] for stages in found]),
+        patches=np.array([sum(len(s.nodes) for s in stages) for stages in found], dtype=np.int64),
+        seconds=seconds,
+        nodes=tuple(tuple(stage.nodes for stage in stages) for stages in found),
+    )
+
+
+def figures(test: Readings, validation: Readings) -> dict[str, float]:
+    """The paper's figures of some test slides.
+
+    `auc`, `f1` and `accuracy` (most probable class) of the finest depth, `auc_depth…` of every
+    depth, `patches` and `seconds` per slide; for two classes also `accuracy_youden` and
+    `f1_youden`, at the threshold that the validation slides chose. More classes: one against the
+    rest, mean over the classes.
+    """
+    found = _scores(test.labels, test.decisive)
+    for depth in range(test.probabilities.shape[1]):
+        found[f"auc_depth{depth}"] = _scores(test.labels, test.probabilities[:, depth])["auc"]
+    if test.decisive.shape[1] == 2:
+        threshold = youden_threshold(validation.labels, validation.decisive[:, 1])
+        scores = test.decisive[:, 1]
+        found["threshold"] = threshold
+        found["accuracy_youden"] = accuracy(test.labels, scores, threshold)
+        found["f1_youden"] = f1(test.labels, scores, threshold)
+    found["patches"] = float(test.patches.mean())
+    found["seconds"] = test.seconds
+    return found
+
+
+def _scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
+    called, n_classes = probabilities.argmax(1), probabilities.shape[1]
+    return {
+        "auc": macro_auc(labels, probabilities),
+        "f1": f1(labels, called) if n_classes == 2 else macro_f1(labels, called, n_classes),
+        "accuracy": float((called == labels).mean()),
+    }

@@ -1,0 +1,265 @@
+"""Choose model, device and budget, see the price; run the cascade, watch it, stop it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QSpinBox,
+)
+
+from napari_hagmil.bundles import SUFFIX
+from napari_hagmil.encoders import DEVICES, ENCODERS
+from napari_hagmil.features import EncodingProgress
+from napari_hagmil.geometry import magnification_label
+from napari_hagmil.models import BundleConfig
+from napari_hagmil.session import Choice, RunCost
+from napari_hagmil.widgets.cascade.run.budget_row import BudgetRow
+from napari_hagmil.widgets.preferences import budget_preference, preference
+from napari_hagmil.widgets.style import (
+    ERROR_COLOR,
+    QUIET_COLOR,
+    Section,
+    duration,
+    show_text,
+    text_label,
+)
+
+_OTHER = "Other bundle…"
+
+#: Milliseconds of a run before the progress bar appears.
+_PATIENCE = 150
+
+
+class RunPanel(Section):
+    """The cascade's controls.
+
+    Signals
+    -------
+    run_asked, cancel_asked
+        The buttons.
+    model_chosen : str
+        A bundle's name or path.
+    plan_changed
+        Another budget, last depth or device is wanted.
+    """
+
+    run_asked = Signal()
+    cancel_asked = Signal()
+    model_chosen = Signal(str)
+    plan_changed = Signal()
+
+    def __init__(self, models: Sequence[str]) -> None:
+        super().__init__("Cascade")
+        self.model, self.encoder, self.device = QComboBox(), QComboBox(), QComboBox()
+        self.down_to = QComboBox()
+        self.rows: list[BudgetRow] = []
+        self._encoders: dict[str, str] = {}
+        self._devices: dict[str, str] = {}
+        self._add_choices(models)
+        self._add_run_controls()
+        self.run_button.clicked.connect(self.run_asked)
+        self.cancel_button.clicked.connect(self.cancel_asked)
+        self.model.activated.connect(self._choose_model)
+        self.device.currentTextChanged.connect(lambda _: self.plan_changed.emit())
+        self.device.currentTextChanged.connect(lambda _: self._show_missing_device())
+        self.down_to.activated.connect(lambda _: self.plan_changed.emit())
+        self.set_state("empty")
+
+    @property
+    def budgets(self) -> list[QSpinBox]:
+        """The boxes with the numbers, coarse to fine; the last depth has none."""
+        return [row.spin for row in self.rows[:-1]]
+
+    def show_model(self, config: BundleConfig) -> None:
+        """Offer a budget for each depth of a model, its own as the start."""
+        for row in self.rows:
+            self.budget_form.removeRow(row)
+        self.rows = []
+        self.down_to.clear()
+        budgets = budget_preference(len(config.budget)) or config.budget
+        for depth, mpp in enumerate(config.mpp):
+            label = magnification_label(mpp)
+            budget = budgets[depth] if depth < len(budgets) else None
+            row = BudgetRow(label, budget)
+            row.changed.connect(self.plan_changed)
+            self.budget_form.addRow(f"Follow at {label}" if budget else label, row)
+            self.rows.append(row)
+            self.down_to.addItem(label)
+        self.down_to.setCurrentIndex(len(config.mpp) - 1)
+        self.encoder.setCurrentText(config.encoder.name)
+        self._mark_encoders(config.encoder.name)
+        show_text(self.intended_use, config.intended_use)
+
+    def show_missing(self, sentence: str) -> None:
+        """Say why the chosen model cannot be used here; nothing when it can."""
+        show_text(self.missing, sentence)
+
+    def mark_choices(self, encoders: Sequence[Choice], devices: Sequence[Choice]) -> None:
+        """Grey out what cannot be used here, with the reason as its tooltip."""
+        self._encoders = {choice.name: choice.missing for choice in encoders}
+        self._mark_encoders(self.encoder.currentText())
+        self._devices = {choice.name: choice.missing for choice in devices}
+        for name, missing in self._devices.items():
+            _mark(self.device, name, missing)
+        self._show_missing_device()
+
+    def show_cost(self, cost: RunCost | None, n_nodes: Sequence[int]) -> None:
+        """The price of the next run, per depth and in all."""
+        for depth, row in enumerate(self.rows):
+            priced = cost.depths if cost is not None else ()
+            row.show_price(priced[depth] if depth < len(priced) else None)
+            row.set_followed(cost is None or depth < len(priced) - 1)
+            if depth < len(n_nodes):
+                row.set_most(n_nodes[depth])
+            elif n_nodes:
+                row.show_absent(self.down_to.itemText(len(n_nodes) - 1))
+        show_text(self.cost, "" if cost is None else _priced(cost))
+
+    def chosen_budget(self) -> tuple[int, ...] | None:
+        """The numbers in the boxes; None where there are none."""
+        return tuple(spin.value() for spin in self.budgets) or None
+
+    def chosen_depth(self) -> int | None:
+        """Where the run is to end; None: as deep as it goes."""
+        index = self.down_to.currentIndex()
+        return None if index < 0 or index == self.down_to.count() - 1 else index
+
+    def set_state(self, state: str) -> None:
+        """Enable what makes sense now."""
+        running = state in ("running", "opening")
+        self.run_button.setEnabled(state not in ("empty", "opening", "running"))
+        self.run_button.setText("Run again" if state in ("done", "cancelled") else "Run cascade")
+        self.cancel_button.setEnabled(state == "running")
+        if running:
+            self._waiting.start()
+        else:
+            self._waiting.stop()
+            self.progress.hide()
+        for widget in (self.model, self.device, self.encoder):
+            widget.setEnabled(not running)
+        if running:
+            self.show_error("")
+            self.show_waiting("Opening…" if state == "opening" else "Looking for tissue…")
+
+    def show_waiting(self, what: str) -> None:
+        """Show work of unknown length."""
+        self.progress.setRange(0, 0)
+        self.progress.setFormat(what)
+        self.progress.setTextVisible(True)
+
+    def show_progress(self, progress: EncodingProgress, mpp: float) -> None:
+        """Patches encoded at the depth in hand."""
+        self.progress.setRange(0, max(progress.total, 1))
+        self.progress.setValue(progress.done)
+        self.progress.setFormat(
+            f"{magnification_label(mpp)}: {progress.done} of {progress.total} patches"
+        )
+
+    def show_error(self, sentence: str) -> None:
+        """Say what went wrong, or clear it."""
+        show_text(self.error, sentence)
+
+    def chosen_model(self) -> str:
+        """A bundle's name, or the path of one."""
+        return str(self.model.currentData())
+
+    def add_model(self, path: str) -> None:
+        """Offer a bundle on disk, by its name, and choose it."""
+        self.model.insertItem(0, Path(path).name.removesuffix(SUFFIX), path)
+        self.model.setItemData(0, path, Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(0)
+        self.model_chosen.emit(path)
+
+    def _add_choices(self, models: Sequence[str]) -> None:
+        for name in models:
+            self.model.addItem(name, name)
+        self.model.addItem(_OTHER, None)
+        self.encoder.addItems(list(ENCODERS))
+        self.encoder.setToolTip("Features fit only the model that was trained on them")
+        self.device.addItems(DEVICES)
+        self.device.setCurrentText(preference("cascade", "device", "auto"))
+        self.form = QFormLayout()
+        self.form.setVerticalSpacing(4)
+        for label, box in (
+            ("Model", self.model),
+            ("Encoder", self.encoder),
+            ("Device", self.device),
+            ("Go down to", self.down_to),
+        ):
+            box.setMinimumWidth(10)
+            self.form.addRow(label, box)
+        self.body.addLayout(self.form)
+        self.missing = text_label(color=ERROR_COLOR, selectable=True)
+        self.missing_device = text_label(color=ERROR_COLOR, selectable=True)
+        self.intended_use = text_label(color=QUIET_COLOR)
+        self.add(self.missing, self.missing_device, self.intended_use)
+        self.budget_form = QFormLayout()
+        self.budget_form.setVerticalSpacing(4)
+        self.body.addLayout(self.budget_form)
+
+    def _add_run_controls(self) -> None:
+        self.cost = text_label()
+        self.live = QCheckBox("Update as the budget changes")
+        self.live.setToolTip("After a run: only branches that are new are read and encoded")
+        self.live.setChecked(preference("cascade", "live", True))
+        self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        self.add(self.cost)
+        self.body.addLayout(buttons)
+        self.progress = QProgressBar()
+        self.progress.hide()
+        # What is known already is there at once: no bar that flashes, and nothing that jumps.
+        self._waiting = QTimer(self, singleShot=True, interval=_PATIENCE)
+        self._waiting.timeout.connect(self.progress.show)
+        self.error = text_label(color=ERROR_COLOR, selectable=True)
+        self.add(self.progress, self.error, self.live)
+
+    def _mark_encoders(self, wanted: str) -> None:
+        for name in ENCODERS:
+            unfit = f"The model was trained on features of {wanted}, and cannot use these"
+            reason = self._encoders.get(name, "") or ("" if name == wanted else unfit)
+            _mark(self.encoder, name, reason)
+
+    def _show_missing_device(self) -> None:
+        """Say before a run that the device is not there: a preference may name it unseen."""
+        show_text(self.missing_device, self._devices.get(self.device.currentText(), ""))
+
+    def _choose_model(self) -> None:
+        if self.model.currentData() is not None:
+            self.model_chosen.emit(self.chosen_model())
+            return
+        path = QFileDialog.getExistingDirectory(self, "Choose a model bundle (.hagmil folder)")
+        if path:
+            self.add_model(path)
+        else:
+            self.model.setCurrentIndex(0)
+
+
+def _mark(box: QComboBox, name: str, missing: str) -> None:
+    """Enable an entry, or grey it out with the reason as its tooltip."""
+    item = box.model().item(box.findText(name))
+    if item is not None:
+        item.setEnabled(not missing)
+        item.setToolTip(missing)
+
+
+def _priced(cost: RunCost) -> str:
+    if not cost.new:
+        return "The next run encodes nothing new."
+    upto = "" if cost.exact else "up to "
+    text = f"The next run encodes {upto}{cost.new:,} new patches"
+    return text + (
+        "." if cost.seconds is None else f", {upto or 'about '}{duration(cost.seconds)}."
+    )

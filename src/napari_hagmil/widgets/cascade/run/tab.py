@@ -1,0 +1,242 @@
+"""The tab Cascade: choose, see the price, run, and read the findings depth by depth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from qtpy.QtCore import QTimer
+
+from napari_hagmil.bundles import shipped_bundles
+from napari_hagmil.cascade import SlideResult, Stage, called_class
+from napari_hagmil.features import EncodingProgress
+from napari_hagmil.geometry import magnification_label
+from napari_hagmil.polygons import Outline
+from napari_hagmil.review import ReviewState
+from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder_choices
+from napari_hagmil.widgets.cascade.run.depth_row import DepthSays
+from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
+from napari_hagmil.widgets.cascade.run.run_panel import RunPanel
+from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.style import Page
+from napari_hagmil.widgets.work import Background, Relay
+
+#: Seconds between two updates of the progress bar: more only slow the window.
+_TICK = 0.1
+
+#: Milliseconds that a slider must rest before the findings follow it.
+_REST = 25
+
+
+class CascadeTab(Page):
+    """Runs the cascade, and again when the budget changes.
+
+    Parameters
+    ----------
+    desk : Desk
+        The sitting.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk, self.session = desk, desk.session
+        self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
+        self.add(self.run_panel, self.findings)
+        self._relay, self._last_tick, self._again = Relay(), 0.0, False
+        self._choices = Background()
+        self._tissue: tuple[Outline, ...] | None = None
+        self._rest = QTimer(self, singleShot=True, interval=_REST)
+        self._rest.timeout.connect(self._follow_the_plan)
+        self._connect_panels()
+        self._connect_session()
+        self.choose_model(self.run_panel.chosen_model())
+        self._look_for_choices()
+
+    def run(self) -> None:
+        """Run the cascade on the open slide; a run under way is made again with the new plan."""
+        if self.session.slide is None:
+            return
+        if self.desk.work.busy:
+            self._again = True
+            if self.session.state == "running":
+                self.session.cancel()
+            return
+        self._again = False
+        self._take_plan()
+        cost = self.session.cost()
+        # What is known already comes at once: shown in one go, without buttons that flash.
+        self.setUpdatesEnabled(cost is None or cost.new > 0)
+        self.session.begin()
+        self.desk.work.start(
+            lambda: self.session.run(self._relay.sent.emit),
+            on_item=self.session.add_stage,
+            on_done=lambda: self._end_run(complete=True),
+            on_cancelled=lambda: self._end_run(complete=False),
+            on_error=self._fail,
+        )
+
+    def make_ready(self) -> None:
+        """Load the model, find the tissue and time a few patches, for the price."""
+        if self.desk.work.busy or self.session.slide is None:
+            return
+        self._take_plan()
+
+        def work() -> Iterator[str]:
+            yield self.session.make_ready()
+
+        self.desk.work.start(
+            work,
+            on_item=self.session.prepared.emit,
+            on_done=self._run_if_asked,
+            on_cancelled=self._run_if_asked,
+            on_error=self.session.fail,
+        )
+
+    def choose_model(self, name: str) -> None:
+        """Take a bundle by name or path, or say what is missing for it."""
+        choice = bundle_choice(name)
+        self.run_panel.show_missing(choice.missing)
+        if choice.config is None:
+            return
+        self.session.model_name = name
+        self.run_panel.show_model(choice.config)
+        self.make_ready()
+
+    def close_work(self) -> None:
+        """Wait for what runs beside the one worker."""
+        self._rest.stop()
+        self.findings.close_work()
+        self._choices.wait()
+
+    def _connect_panels(self) -> None:
+        panel, findings, stages = self.run_panel, self.findings, self.desk.stages
+        panel.run_asked.connect(self.run)
+        panel.cancel_asked.connect(self.session.cancel)
+        panel.model_chosen.connect(self.choose_model)
+        panel.plan_changed.connect(self._plan_changed)
+        findings.visibility_changed.connect(
+            lambda depth, on: stages.set_depth_shown(depth, shown=on)
+        )
+        findings.opacity_changed.connect(stages.set_opacity)
+        findings.threshold_changed.connect(stages.set_threshold)
+        self._relay.sent.connect(self._show_progress)
+
+    def _connect_session(self) -> None:
+        session = self.session
+        session.state_changed.connect(self.run_panel.set_state)
+        session.slide_changed.connect(self._slide_changed)
+        session.review_changed.connect(self._review_changed)
+        session.prepared.connect(self._show_prepared)
+        session.started.connect(self._show_start)
+        session.stage_found.connect(self._show_stage)
+        session.finished.connect(self._show_result)
+        session.failed.connect(self.run_panel.show_error)
+
+    def _look_for_choices(self) -> None:
+        """Find out in the background what can be used here: every encoder is loaded once."""
+
+        def work() -> Iterator[tuple[tuple[Choice, ...], tuple[Choice, ...]]]:
+            yield encoder_choices(), device_choices()
+
+        self._choices.start(
+            work,
+            on_item=lambda found: self.run_panel.mark_choices(*found),
+            on_done=lambda: None,
+            on_cancelled=lambda: None,
+            on_error=self.session.fail,
+        )
+
+    def _take_plan(self) -> None:
+        self.session.device = self.run_panel.device.currentText()
+        self.session.budget = self.run_panel.chosen_budget()
+        self.session.last_depth = self.run_panel.chosen_depth()
+
+    def _plan_changed(self) -> None:
+        self._take_plan()
+        self._show_cost()
+        if self.session.stages and self.run_panel.live.isChecked():
+            self._rest.start()
+
+    def _follow_the_plan(self) -> None:
+        if self.session.state in ("done", "cancelled", "running"):
+            self.run()
+
+    def _fail(self, error: BaseException) -> None:
+        self.setUpdatesEnabled(True)
+        self.session.fail(error)
+        self._again = False
+
+    def _end_run(self, *, complete: bool) -> None:
+        try:
+            self.session.finish(complete=complete)
+        finally:
+            self.setUpdatesEnabled(True)  # whatever a listener raises, the tab must not stay frozen
+        self._run_if_asked()
+
+    def _run_if_asked(self) -> None:
+        if self._again:
+            self.run()
+
+    def _slide_changed(self, slide: Any) -> None:
+        self.findings.clear(slide_open=slide is not None)
+        self.desk.stages.clear()
+        self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
+        self._show_cost()
+
+    def _review_changed(self, state: ReviewState, action: str) -> None:
+        """Wishes change the price; another tissue mask has to be laid out first."""
+        if state.tissue == self._tissue:
+            self._show_cost()
+            return
+        self._tissue = state.tissue
+        self.make_ready()
+
+    def _show_prepared(self, problem: str) -> None:
+        self._show_cost()
+        if problem:
+            self.run_panel.show_error(problem)
+
+    def _show_cost(self) -> None:
+        reading = self.session.reading
+        n_nodes = [len(nodes) for nodes in reading.quadtree.nodes] if reading else []
+        self.run_panel.show_cost(self.session.cost(), n_nodes)
+
+    def _show_start(self, afresh: bool) -> None:
+        if afresh:
+            self.findings.clear()
+            self.desk.stages.clear()
+
+    def _show_stage(self, stage: Stage) -> None:
+        session = self.session
+        self.desk.stages.show_stage(stage.depth)
+        if session.model is None:
+            return
+        config = session.model.config
+        self.findings.add_stage(
+            DepthSays(
+                magnification_label(session.grids[stage.depth].downsample * session.mpp),
+                stage,
+                session.seconds[stage.depth],
+                config.classes,
+                called_class(stage.probabilities, config.classes, config.thresholds),
+            )
+        )
+
+    def _show_result(self, result: SlideResult | None) -> None:
+        self.findings.keep_depths(len(self.session.stages))
+        self.desk.stages.keep_depths(len(self.session.stages))
+        self.desk.stages.draw()
+        if result is not None:
+            self.findings.show_result(result)
+        self._show_cost()
+
+    def _show_progress(self, progress: EncodingProgress) -> None:
+        now = time.monotonic()
+        reading = self.session.reading
+        if reading is None:
+            return
+        if now - self._last_tick >= _TICK or progress.done == progress.total:
+            self._last_tick = now
+            mpp = reading.quadtree.grids[progress.depth].downsample * self.session.mpp
+            self.run_panel.show_progress(progress, mpp)

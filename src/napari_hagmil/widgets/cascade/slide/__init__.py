@@ -1,0 +1,1 @@
+"""The tab *Slide*: the open slide, the view of it and its tissue."""

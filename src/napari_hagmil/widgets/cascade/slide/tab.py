@@ -1,0 +1,259 @@
+"""The tab Slide: open, find one's way, correct the pixel size, edit the tissue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QTimer, Signal
+
+from napari_hagmil.attention import attention_map
+from napari_hagmil.cascade import Stage
+from napari_hagmil.errors import HagmilError
+from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.geometry import magnification
+from napari_hagmil.plugin.sample_data import phantom_path
+from napari_hagmil.polygons import outline
+from napari_hagmil.review import ReviewState
+from napari_hagmil.session import sentence
+from napari_hagmil.session.recent import RecentSlides
+from napari_hagmil.session.steering import correct_mpp, set_tissue, set_tissue_rings
+from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.widgets.cascade.camera import (
+    centre_on,
+    magnification_shown,
+    set_magnification,
+    view_rectangle,
+)
+from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
+from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
+from napari_hagmil.widgets.cascade.slide.tissue_panel import TissuePanel
+from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
+from napari_hagmil.widgets.style import QUIET_COLOR, Page, text_label
+
+#: Milliseconds within which movements of the camera are shown together.
+_TOGETHER = 30
+
+
+class SlideTab(Page):
+    """Opens slides, and shows where one is on them.
+
+    Parameters
+    ----------
+    desk : Desk
+        The sitting.
+
+    Signals
+    -------
+    opened : bool
+        A slide is open; whether the cascade was asked for at once.
+    """
+
+    opened = Signal(bool)
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk, self.session = desk, desk.session
+        self.slide_panel, self.view_panel = SlidePanel(), ViewPanel()
+        self.tissue_panel = TissuePanel()
+        self.tissue = TissueLayer(desk.viewer, lambda mask: self._wish(set_tissue, mask))
+        research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
+        self.add(self.slide_panel, self.view_panel, self.tissue_panel, research)
+        self._recent, self._run_when_open = RecentSlides(), False
+        self._given: float | None = None
+        self._soon = QTimer(self, singleShot=True, interval=_TOGETHER)
+        self._soon.timeout.connect(self.show_view)
+        self._connect_panels()
+        self._connect_session()
+        self._follow_camera()
+        self.slide_panel.show_recent(self._recent.paths())
+
+    def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
+        """Open a slide in the background; with `run`, ask for the cascade when it is there."""
+        self._given = mpp
+        self._start(f"Opening {Path(path).name}…", lambda: Path(path), mpp, run=run)
+
+    def open_phantom(self, *, run: bool = False) -> None:
+        """Open the built-in phantom, made on first use."""
+        self._given = None
+        self._start("Making the phantom slide (once)…", phantom_path, None, run=run)
+
+    def look_at(self, wanted: float) -> None:
+        """Look at a magnification."""
+        if self.session.slide is not None:
+            set_magnification(self.desk.viewer, wanted)
+
+    def show_view(self) -> None:
+        """Draw the rectangle and the magnification as the camera stands."""
+        slide = self.session.slide
+        if slide is None:
+            return
+        self.view_panel.navigator.show_view(view_rectangle(self.desk.viewer, self.session.mpp))
+        scanned = magnification(slide.mpp) if slide.mpp else None
+        shown = magnification_shown(self.desk.viewer) if slide.mpp else None
+        self.view_panel.show_magnification(shown, scanned)
+
+    def close_work(self) -> None:
+        """Let go of the camera, and take in what was painted last."""
+        self._soon.stop()
+        self.tissue.close()
+        for event in self._camera_events():
+            event.disconnect(self._camera_moved)
+
+    def _start(self, what: str, find: Callable[[], Path], mpp: float | None, *, run: bool) -> None:
+        if self.desk.work.busy:
+            return
+        self._run_when_open = run
+        self.slide_panel.show_busy(what)
+        self.session.set_state("opening")
+
+        def work() -> Iterator[Slide]:
+            slide = open_slide(find(), mpp=mpp)
+            # Reads the coarsest level, which napari would otherwise read on the GUI thread.
+            slide.view_levels()
+            yield slide
+
+        self.desk.work.start(
+            work,
+            on_item=self.session.adopt,
+            on_done=self._after_opening,
+            on_cancelled=self._opening_stopped,
+            on_error=self._opening_failed,
+        )
+
+    def _after_opening(self) -> None:
+        slide, sitting = self.session.slide, self.session.sitting
+        run, self._run_when_open = self._run_when_open, False
+        if slide is None:
+            return
+        corrected = sitting.state.mpp_override if sitting else None
+        if self._given is None and corrected is not None and slide.mpp != corrected:
+            self._start(f"Opening {slide.name}…", lambda: slide.path, corrected, run=run)
+            return
+        self._recent.add(slide.path)
+        self.slide_panel.show_recent(self._recent.paths())
+        self.opened.emit(run)
+
+    def _opening_stopped(self) -> None:
+        self.session.set_state("ready" if self.session.slide else "empty")
+
+    def _opening_failed(self, error: BaseException) -> None:
+        if self.session.slide is None:
+            self.slide_panel.show_busy("No slide is open.")
+        else:
+            self._show_facts(self.session.slide)
+        self._opening_stopped()
+        self.slide_panel.show_error(sentence(error))
+
+    def _connect_panels(self) -> None:
+        panel, view, tissue = self.slide_panel, self.view_panel, self.tissue_panel
+        panel.open_asked.connect(self.open)
+        panel.phantom_asked.connect(self.open_phantom)
+        panel.forget_asked.connect(self._forget_recent)
+        panel.mpp_given.connect(lambda mpp: self._wish(correct_mpp, mpp))
+        view.magnification_asked.connect(self.look_at)
+        view.whole_asked.connect(self.desk.viewer.reset_view)
+        view.navigator.centre_asked.connect(
+            lambda y, x: centre_on(self.desk.viewer, (y, x), self.session.mpp)
+        )
+        tissue.shown.connect(lambda on: self._show_tissue() if on else self.tissue.hide())
+        tissue.tool_asked.connect(self.take_tool)
+        tissue.imported.connect(self.import_tissue)
+        tissue.found_again.connect(lambda: self._wish(set_tissue, None))
+
+    def _connect_session(self) -> None:
+        session = self.session
+        session.state_changed.connect(
+            lambda state: self.slide_panel.set_enabled(state not in ("opening", "running"))
+        )
+        session.slide_changed.connect(self._show_slide)
+        session.review_changed.connect(self._review_changed)
+        session.prepared.connect(self._tissue_ready)
+        session.finished.connect(lambda result: self._tissue_ready())
+        session.stage_found.connect(self._tint)
+
+    def _camera_events(self) -> tuple[Any, ...]:
+        events = self.desk.viewer.scene.camera.events
+        return events.center, events.zoom
+
+    def _follow_camera(self) -> None:
+        for event in self._camera_events():
+            event.connect(self._camera_moved)
+
+    def _camera_moved(self, event: Any = None) -> None:
+        self._soon.start()
+
+    def import_tissue(self, path: str | Path) -> None:
+        """Take the tissue from the polygons of a GeoJSON file."""
+        try:
+            rings = tuple(outline(ring) for rings in read_rings(path) for ring in rings)
+            set_tissue_rings(self.session, rings, "import tissue")
+        except HagmilError as error:
+            self.tissue_panel.show_error(sentence(error))
+        else:
+            self.tissue_panel.show_error("")
+
+    def _wish(self, wish: Callable[..., object], value: Any) -> None:
+        try:
+            wish(self.session, value)
+        except HagmilError as error:
+            self.tissue_panel.show_error(sentence(error))
+
+    def _show_slide(self, slide: Slide) -> None:
+        self._show_facts(slide)
+        overview = np.asarray(slide.view_levels()[-1])
+        self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
+        self.tissue.clear()
+        self.tissue_panel.box.setChecked(False)
+        self.tissue_panel.show_none("")
+        self._soon.start()
+
+    def _show_facts(self, slide: Slide) -> None:
+        sitting = self.session.sitting
+        corrected = sitting is not None and sitting.state.mpp_override is not None
+        self.slide_panel.show_slide(slide, corrected=corrected)
+
+    def _review_changed(self, state: ReviewState, action: str) -> None:
+        slide = self.session.slide
+        if slide is None:
+            return
+        wanted = state.mpp_override
+        if "pixel size" in action and wanted != slide.mpp:
+            self.open(slide.path, mpp=wanted)
+
+    def _forget_recent(self) -> None:
+        self._recent.clear()
+        self.slide_panel.show_recent(())
+
+    def _tint(self, stage: Stage) -> None:
+        """Tint the overview with the first depth, which has seen all the tissue."""
+        if stage.depth == 0:
+            amap = attention_map(self.session.grids[0], stage.nodes, stage.scores)
+            self.view_panel.navigator.show_attention(amap)
+
+    def _tissue_ready(self, problem: str = "") -> None:
+        """The tissue is known: tell its area, and show it if it is shown."""
+        reading, sitting = self.session.reading, self.session.sitting
+        if reading is None or sitting is None:
+            self.tissue_panel.show_none(problem)
+            return
+        self.tissue_panel.set_available(available=True)
+        area = reading.tissue.area_um2(self.session.mpp) / 1e6
+        self.tissue_panel.show_facts(area, drawn=sitting.state.tissue is not None)
+        if self.tissue_panel.box.isChecked():
+            self._show_tissue()
+
+    def _show_tissue(self) -> None:
+        if self.session.reading is not None:
+            self.tissue.show(self.session.reading.tissue, self.session.mpp)
+
+    def take_tool(self, tool: str) -> None:
+        """Put a tool for the tissue in the reader's hand: "paint", "erase" or "polygon"."""
+        if self.session.reading is None:
+            return
+        self.tissue_panel.box.setChecked(True)
+        self._show_tissue()
+        self.tissue.take_tool(tool)

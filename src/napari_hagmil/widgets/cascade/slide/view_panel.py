@@ -1,0 +1,86 @@
+"""Where one is and how close: the overview, the magnification, how pixels are loaded."""
+
+from __future__ import annotations
+
+from napari.settings import get_settings
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton
+
+from napari_hagmil.widgets.cascade.camera import PRESETS
+from napari_hagmil.widgets.cascade.slide.navigator import Navigator
+from napari_hagmil.widgets.style import QUIET_COLOR, Section
+
+
+class ViewPanel(Section):
+    """The overview and the magnification.
+
+    Signals
+    -------
+    magnification_asked : float
+        Look at this magnification.
+    whole_asked
+        See the whole slide.
+    """
+
+    magnification_asked = Signal(float)
+    whole_asked = Signal()
+
+    def __init__(self) -> None:
+        super().__init__("View")
+        self.navigator = Navigator()
+        self.magnification = QComboBox()
+        self.magnification.setEditable(True)
+        self.magnification.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.magnification.addItems([f"{preset:g}×" for preset in PRESETS])
+        self.magnification.setToolTip("Alt-1 to Alt-6 for 1.25× to 40×; type any other")
+        self.whole = QPushButton("Whole slide")
+        self.whole.setToolTip("Alt-0")
+        self.note = QLabel()
+        self.note.setStyleSheet(f"color: {QUIET_COLOR};")
+        self.smooth = QCheckBox("Load without waiting (asynchronous)")
+        self.smooth.setToolTip("The window stays free while pixels are read; napari's own setting")
+        self.smooth.setChecked(bool(get_settings().experimental.async_))
+        line = QHBoxLayout()
+        line.addWidget(QLabel("Magnification"))
+        line.addWidget(self.magnification)
+        line.addWidget(self.whole)
+        self.body.addWidget(self.navigator)
+        self.body.addLayout(line)
+        self.add(self.note, self.smooth)
+        self.whole.clicked.connect(self.whole_asked)
+        self.magnification.textActivated.connect(lambda text: self._take(text))
+        self.magnification.lineEdit().editingFinished.connect(self._edited)
+        self.smooth.toggled.connect(_load_asynchronously)
+        self._shown = ""
+
+    def show_magnification(self, magnification: float | None, scanned: float | None) -> None:
+        """Say what the screen shows; `scanned` is the slide's own, beyond which it is blown up.
+
+        A slide without a pixel size has neither.
+        """
+        self._shown = "–" if magnification is None else f"{magnification:.3g}×"
+        self.magnification.setEnabled(magnification is not None)
+        if not self.magnification.lineEdit().hasFocus():
+            self.magnification.setEditText(self._shown)
+        blown = scanned is not None and (magnification or 0.0) > 1.05 * scanned
+        self.note.setText(f"Enlarged beyond the scan ({scanned:.3g}×)" if blown else "")
+        self.note.setVisible(blown)
+
+    def _edited(self) -> None:
+        text = self.magnification.currentText()
+        if text != self._shown:
+            self._take(text)
+
+    def _take(self, text: str) -> None:
+        try:
+            wanted = float(text.rstrip("×xX ").replace(",", "."))
+        except ValueError:
+            wanted = 0.0
+        if 0 < wanted <= 1000:
+            self.magnification_asked.emit(wanted)
+        else:
+            self.magnification.setEditText(self._shown)
+
+
+def _load_asynchronously(on: bool) -> None:
+    get_settings().experimental.async_ = on

@@ -1,0 +1,1 @@
+"""The tab *Steer*: branches to follow and places to leave out."""

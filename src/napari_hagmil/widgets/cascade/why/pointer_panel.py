@@ -1,0 +1,69 @@
+"""What every depth says of one place: why it was followed, or cut."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
+
+from napari_hagmil.cascade import NodeFacts
+from napari_hagmil.cascade.trace import described
+from napari_hagmil.geometry import magnification_label
+from napari_hagmil.widgets.cascade.why.tree_strip import TreeStrip
+from napari_hagmil.widgets.style import QUIET_COLOR, Section, show_text, text_label
+
+_EMPTY = "Move over the slide: what every depth says of the place appears here."
+
+
+class PointerPanel(Section):
+    """A line per depth, a sentence, and the place in the tree."""
+
+    def __init__(self) -> None:
+        super().__init__("This place")
+        self.where = text_label(color=QUIET_COLOR)
+        self.label = QLabel(_EMPTY)
+        self.label.setWordWrap(True)
+        self.label.setTextFormat(Qt.TextFormat.RichText)
+        self.label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.label.setMinimumHeight(76)
+        self.sentence = QLabel()
+        self.sentence.setWordWrap(True)
+        # Two lines are kept free, so that nothing jumps while the pointer moves.
+        self.sentence.setMinimumHeight(48)
+        self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.strip = TreeStrip()
+        self.add(self.where, self.label, self.sentence, self.strip)
+        self.say_where(held=False)
+
+    def say_where(self, *, held: bool) -> None:
+        """Say whether the place is held or follows the pointer."""
+        text = "Held: W lets it go." if held else "Under the pointer: W holds it."
+        show_text(self.where, text)
+
+    def show_facts(self, facts: Sequence[NodeFacts]) -> None:
+        """Show what is known of one place, coarse to fine."""
+        if not facts:
+            self.label.setText(f'<span style="color:{QUIET_COLOR}">{_EMPTY}</span>')
+            self.sentence.setText("")
+            return
+        head = "".join(f"<td><span style='color:{QUIET_COLOR}'>{t}</span></td>" for t in _HEAD)
+        rows = "".join(f"<tr>{_cells(one)}</tr>" for one in facts)
+        self.label.setText(f'<table cellspacing="0" cellpadding="2"><tr>{head}</tr>{rows}</table>')
+        self.sentence.setText(described(facts))
+
+
+_HEAD = ("", "percentile&nbsp;", "attention&nbsp;", "rank&nbsp;", "")
+
+
+def _cells(facts: NodeFacts) -> str:
+    label = f"<td><b>{magnification_label(facts.mpp)}</b>&nbsp;&nbsp;</td>"
+    status = html.escape(facts.status)
+    if not facts.n_nodes:
+        return f'{label}<td colspan="4" style="color:{QUIET_COLOR}">{status}</td>'
+    cut = f" at {facts.cut_rank:,}" if facts.status == "cut" else ""
+    return (
+        f"{label}<td>{facts.score:.0f}</td><td>{facts.attention:.3g}</td>"
+        f"<td>{facts.rank:,}/{facts.n_nodes:,}&nbsp;&nbsp;</td><td>{status}{cut}</td>"
+    )

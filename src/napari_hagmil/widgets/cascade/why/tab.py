@@ -1,0 +1,194 @@
+"""The tab Why: what every depth says of a place, and what the prediction owes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from napari.layers import Layer
+from qtpy.QtCore import QTimer
+
+from napari_hagmil.cascade import NodeFacts, without_branch
+from napari_hagmil.geometry import magnification_label
+from napari_hagmil.session import sentence
+from napari_hagmil.session.pictures import Pictures
+from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
+from napari_hagmil.widgets.cascade.why.show_panel import ShowPanel
+from napari_hagmil.widgets.cascade.why.tree_strip import Leaf
+from napari_hagmil.widgets.cascade.why.without_panel import WithoutPanel
+from napari_hagmil.widgets.style import Page
+from napari_hagmil.widgets.work import Background
+
+#: Milliseconds that the pointer must rest before pictures are read.
+_REST = 120
+
+Place = tuple[float, float]
+
+
+class WhyTab(Page):
+    """Answers for the place under the pointer, or for one that is held.
+
+    Parameters
+    ----------
+    desk : Desk
+        The sitting.
+
+    Attributes
+    ----------
+    place : tuple of float or None
+        (y, x), level-0 px; what is shown.
+    held : bool
+        Whether it stays when the pointer moves on.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk, self.session = desk, desk.session
+        self.show_panel, self.pointer = ShowPanel(), PointerPanel()
+        self.without = WithoutPanel()
+        self.add(self.pointer, self.without, self.show_panel)
+        self.place: Place | None = None
+        self.pointed: Place | None = None
+        self.held = False
+        self._facts: list[NodeFacts] = []
+        self._pictures, self._reader = Pictures(), Background()
+        self._mark: Layer | None = None
+        self._rest = QTimer(self, singleShot=True, interval=_REST)
+        self._rest.timeout.connect(self._read_pictures)
+        self.show_panel.show_state(desk.stages.shown)
+        self.show_panel.toggled.connect(lambda kind, on: desk.stages.set_shown(kind, shown=on))
+        desk.stages.on_shown = self.show_panel.show_state
+        self.without.asked.connect(self.ask_without)
+        self.session.slide_changed.connect(self._forget)
+        self.session.stage_found.connect(lambda _: self._rest.start())
+        self.session.finished.connect(lambda _: self._show())
+        self.without.show_depths(())
+
+    def point_at(self, place: Place | None) -> None:
+        """Answer for a level-0 pixel (y, x), unless another place is held; None: off the slide."""
+        self.pointed = place
+        if not self.held:
+            self.place = place
+            self._show()
+
+    def toggle_hold(self) -> None:
+        """Hold the place under the pointer, or let the held one go."""
+        if self.held:
+            self.held = False
+            self.place = self.pointed
+        elif self.place is not None:
+            self.held = True
+        self._draw_mark()
+        self.pointer.say_where(held=self.held)
+        self._show()
+
+    def ask_without(self, depth: int = 0) -> None:
+        """Ask what the prediction is without the branch of the place that starts at a depth."""
+        reading, facts = self.session.reading, self._facts
+        if reading is None or depth >= len(facts) or not facts[depth].n_nodes:
+            self.without.say("No branch starts here: this place was not looked at.")
+            return
+        if self.desk.work.busy:
+            self.without.say("Wait for the run to end, then ask again.")
+            return
+        stages, branch = list(self.session.stages), (depth, facts[depth].node)
+
+        def work() -> Iterator[Any]:
+            yield without_branch(reading.model, reading.features, stages, branch)
+
+        def show(found: Any) -> None:
+            pairs = [(s.probabilities, p) for s, p in zip(stages, found, strict=True)]
+            self.without.show_answer(self._labels(), reading.model.config.classes, pairs)
+
+        self.without.say("Asking the model…")
+        self.desk.work.start(
+            work, on_item=show, on_done=_nothing, on_cancelled=_nothing, on_error=self._say_error
+        )
+
+    def close_work(self) -> None:
+        """Wait for the pictures under way."""
+        self._rest.stop()
+        self._reader.wait()
+
+    def _show(self) -> None:
+        self._facts = self.session.node_facts(*self.place) if self.place is not None else []
+        self.pointer.show_facts(self._facts)
+        self.pointer.strip.show_leaves(self._leaves())
+        self.without.show_depths(self._labels())
+        self._rest.start()
+
+    def _labels(self) -> list[str]:
+        session = self.session
+        grids = session.grids[: len(session.stages)]
+        return [magnification_label(grid.downsample * session.mpp) for grid in grids]
+
+    def _leaves(self) -> tuple[Leaf, ...]:
+        slide, grids = self.session.slide, self.session.grids
+        if slide is None:
+            return ()
+        leaves = []
+        for i, facts in enumerate(self._facts):
+            below = self._facts[i + 1].node if i + 1 < len(self._facts) else None
+            child = (below[0] % 2, below[1] % 2) if below is not None else None
+            picture = self._pictures.known(slide, grids[facts.depth], facts.node)
+            label = magnification_label(facts.mpp)
+            leaves.append(Leaf(facts.depth, label, facts.status, picture, child))
+        return tuple(leaves)
+
+    def _read_pictures(self) -> None:
+        """Read what the strip lacks, in the background; the newest place comes next."""
+        slide, grids, facts = self.session.slide, self.session.grids, list(self._facts)
+        lacking = any(leaf.picture is None for leaf in self._leaves())
+        if slide is None or not lacking or not self.isVisible():
+            return
+        if self._reader.busy:
+            self._rest.start()
+            return
+
+        def work() -> Iterator[None]:
+            for one in facts:
+                self._pictures.read(slide, grids[one.depth], one.node)
+                yield None
+
+        self._reader.start(
+            work,
+            on_item=lambda _: self.pointer.strip.show_leaves(self._leaves()),
+            on_done=_nothing,
+            on_cancelled=_nothing,
+            on_error=self._say_error,
+        )
+
+    def _draw_mark(self) -> None:
+        """A cross-hair on the held place."""
+        layers = self.desk.viewer.layers
+        if self._mark is not None and self._mark in layers:
+            layers.remove(self._mark)
+        self._mark = None
+        if self.held and self.place is not None:
+            active = layers.selection.active
+            self._mark = self.desk.viewer.add_points(
+                np.array([self.place]) * self.session.mpp,
+                name="Held place",
+                symbol="cross",
+                size=18 / max(self.desk.viewer.scene.camera.zoom, 1e-9),
+                face_color="#ffffff",
+                border_color="#000000",
+                units=("um", "um"),
+            )
+            # A click must go on panning, and not set another point.
+            layers.selection.active = active
+
+    def _forget(self, slide: Any) -> None:
+        self.held, self.place, self._facts = False, None, []
+        self._draw_mark()
+        self.pointer.say_where(held=False)
+        self._show()
+
+    def _say_error(self, error: BaseException) -> None:
+        self.without.say(sentence(error))
+
+
+def _nothing() -> None:
+    """For work whose end needs no answer."""

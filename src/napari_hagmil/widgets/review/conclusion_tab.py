@@ -1,0 +1,94 @@
+"""What the slide is, in the reader's words, beside what the model says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
+
+from napari_hagmil.review.queue import tally
+from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, counted, percent, text_label
+
+_OPEN = "No conclusion yet"
+
+
+class ConclusionTab(QWidget):  # type: ignore[misc]
+    """A class for the slide, and a text."""
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        super().__init__()
+        self.desk = desk
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        self.found = text_label(color=QUIET_COLOR)
+        self.progress = text_label()
+        self.path_class = QComboBox(editable=True)
+        self.path_class.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.path_class.setToolTip("One of the model's classes, or your own words")
+        self.text = QPlainTextEdit()
+        self.text.setStyleSheet(
+            f"QPlainTextEdit {{ border: 1px solid {FRAME_COLOR}; padding: 3px; }}"
+        )
+        self.text.setPlaceholderText("Your conclusion on this slide. Saved as you type.")
+        for widget in (self.progress, self.path_class, self.text, self.found):
+            column.addWidget(widget)
+        self.path_class.lineEdit().setPlaceholderText(_OPEN)
+        self.path_class.currentTextChanged.connect(self._conclude)
+        self.text.textChanged.connect(self._conclude)
+        self._showing = False
+        desk.changed.connect(self.show_state)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Show what the desk holds; the cursor of somebody who types stays."""
+        self._showing = True
+        said = self.desk.state.conclusion
+        result = self.desk.session.result
+        classes = list(result.model.classes) if result else []
+        offered = [self.path_class.itemText(i) for i in range(self.path_class.count())]
+        if offered != ["", *classes]:
+            self.path_class.clear()
+            self.path_class.addItems(["", *classes])
+        if self.path_class.currentText() != said.path_class:
+            self.path_class.setCurrentText(said.path_class)
+        if self.text.toPlainText() != said.text:
+            self.text.setPlainText(said.text)
+        counts = tally(self.desk.state.regions)
+        self.progress.setText(
+            f"{counted(counts['accepted'], 'region')} accepted, {counts['rejected']} rejected, "
+            f"{counts['unseen']} still unseen; "
+            f"{counted(len(self.desk.state.annotations), 'own annotation')}."
+        )
+        self.progress.show()
+        self._show_model()
+        for widget in (self.path_class, self.text):
+            widget.setEnabled(self.desk.sitting is not None)
+        self._showing = False
+
+    def close_work(self) -> None:
+        """Listen no more."""
+        self.desk.changed.disconnect(self.show_state)
+
+    def _show_model(self) -> None:
+        result = self.desk.session.result
+        cascade = result.cascade if result else None
+        if result is None or cascade is None:
+            self.found.hide()
+            return
+        shares = zip(cascade.classes, cascade.probabilities, strict=True)
+        listed = ", ".join(f"{name} {percent(float(share))}" for name, share in shares)
+        self.found.setText(
+            f"The model {result.model.name} says: {listed}. Research use only: it is not a second "
+            "opinion."
+        )
+        self.found.show()
+
+    def _conclude(self) -> None:
+        if not self._showing and self.desk.sitting is not None:
+            said = replace(
+                self.desk.state.conclusion,
+                path_class=self.path_class.currentText(),
+                text=self.text.toPlainText(),
+            )
+            self.desk.change("conclude", coalesce="conclude", conclusion=said)

@@ -1,0 +1,252 @@
+"""The dock of the review: decide on regions, draw, conclude, hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+
+from napari_hagmil.review import Offer
+from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
+from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
+from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
+from napari_hagmil.widgets.review.conclusion_tab import ConclusionTab
+from napari_hagmil.widgets.review.desk import ReviewDesk, review_desk_of
+from napari_hagmil.widgets.review.draw_tab import DrawTab
+from napari_hagmil.widgets.review.export_tab import ExportTab
+from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.review.queue_tab import QueueTab
+from napari_hagmil.widgets.review.side_by_side import SideBySide
+from napari_hagmil.widgets.style import MAX_WIDTH, WARNING_COLOR, show_text, text_label
+
+#: How often troubles of the journal are looked at, ms: they come from another thread.
+_LOOK = 500
+
+#: How long a sentence stays, ms.
+_STAY = 8000
+
+
+class ReviewDock(QWidget):  # type: ignore[misc]
+    """Everything that a reader of the slide decides.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Given by napari.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self.desk: ReviewDesk = review_desk_of(napari_viewer)
+        self.side_by_side = SideBySide(napari_viewer)
+        self.queue, self.draw = QueueTab(self.desk), DrawTab(self.desk)
+        self.conclusion, self.export = ConclusionTab(self.desk), ExportTab(self.desk)
+        self._offer: Offer | None = None
+        self._offered_for: object = None
+        self._lay_out()
+        self._unbind = bind(napari_viewer, self._key_actions())
+        leave_with_escape(self)
+        self.desk.changed.connect(self._show_state)
+        self.desk.said.connect(self._say)
+        napari_viewer.mouse_drag_callbacks.append(self._on_click)
+        self._look = QTimer(self, interval=_LOOK)
+        self._look.timeout.connect(self._show_trouble)
+        self._look.start()
+        self._sheet: CheatSheet | None = None
+        self._fade = QTimer(self, singleShot=True, interval=_STAY)
+        self._fade.timeout.connect(lambda: self._say(""))
+        # napari does not know this key; a shortcut of Qt leaves it to whoever types a text.
+        self._question = QShortcut(QKeySequence("?"), self)
+        self._question.setContext(Qt.ShortcutContext.WindowShortcut)
+        self._question.activated.connect(self.show_keys)
+        self._show_state()
+
+    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
+        """Take files that are dragged over the dock."""
+        if event.mimeData().hasUrls():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:  # noqa: N802
+        """Import the annotations of a GeoJSON file that was dropped."""
+        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if paths:
+            event.acceptProposedAction()
+            self.desk.import_annotations(paths[0])
+
+    def closeEvent(self, event: Any) -> None:  # noqa: N802
+        """Give the keys and the canvas back; the review itself goes on with the slide."""
+        self._unbind()
+        self._look.stop()
+        self._question.setEnabled(False)
+        if self._on_click in self.viewer.mouse_drag_callbacks:
+            self.viewer.mouse_drag_callbacks.remove(self._on_click)
+            self.desk.changed.disconnect(self._show_state)
+            self.desk.said.disconnect(self._say)
+            for tab in self._tabs():
+                tab.close_work()
+            self.desk.tools.drawing.stop()
+            self.side_by_side.stop()
+        if self._sheet is not None:
+            self._sheet.deleteLater()
+            self._sheet = None
+        super().closeEvent(event)
+
+    def show_keys(self) -> None:
+        """Show the cheat sheet in the middle of the window, or put it away."""
+        if self._sheet is None:
+            actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]
+            few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
+            back = KeyAction("Esc", "From a dock back to the slide", "Docks")
+            self._sheet = CheatSheet(self.window(), [*actions, few, back])
+        self._sheet.toggle()
+
+    def _tabs(self) -> tuple[QueueTab, DrawTab, ConclusionTab, ExportTab]:
+        return self.queue, self.draw, self.conclusion, self.export
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(4)
+        self.banner = text_label(color=WARNING_COLOR, selectable=True)
+        self.banner_button = QPushButton()
+        self.banner_button.hide()
+        self.banner_button.clicked.connect(self._answer_banner)
+        row = self._make_buttons()
+        self.tabs = QTabWidget()
+        titles = ("Regions", "Draw", "Conclude", "Export")
+        for tab, title in zip(self._tabs(), titles, strict=True):
+            self.tabs.addTab(tab, title)
+        self.message = text_label()
+        column.addWidget(self.banner)
+        column.addWidget(self.banner_button)
+        column.addLayout(row)
+        column.addWidget(self.tabs, 1)
+        column.addWidget(self.message)
+        self.setAcceptDrops(True)
+        self.setMinimumWidth(340)
+        self.setMaximumWidth(MAX_WIDTH)
+
+    def _make_buttons(self) -> QHBoxLayout:
+        self.undo, self.redo = QPushButton("↶ Undo"), QPushButton("↷ Redo")
+        self.undo.clicked.connect(self.desk.undo)
+        self.redo.clicked.connect(self.desk.redo)
+        self.both = QPushButton("Side by side", checkable=True)
+        self.both.setToolTip("The bare slide beside it, moving along (Shift-Y)")
+        self.both.clicked.connect(self._toggle_both)
+        self.keys = QPushButton("Keys")
+        self.keys.setToolTip("Show all keys (F1 or ?)")
+        self.keys.clicked.connect(self.show_keys)
+        row = QHBoxLayout()
+        for button, stretch in ((self.undo, 2), (self.redo, 2), (self.both, 2), (self.keys, 1)):
+            row.addWidget(button, stretch)
+        return row
+
+    def _key_actions(self) -> dict[KeyAction, Callable[[], object]]:
+        desk = self.desk
+        does: dict[str, Callable[[], object]] = {
+            "next": lambda: desk.step(1),
+            "previous": lambda: desk.step(-1),
+            "accept": lambda: desk.decide("accepted"),
+            "reject": lambda: desk.decide("rejected"),
+            "put_back": lambda: desk.decide("unseen"),
+            "centre": desk.centre,
+            "comment": self._go_to_comment,
+            "merge": desk.tools.merge,
+            "split": desk.tools.split,
+            "redraw": desk.tools.redraw,
+            "remove": desk.tools.remove,
+            "undo": desk.undo,
+            "redo": desk.redo,
+            "polygon": lambda: desk.tools.draw("polygon"),
+            "freehand": lambda: desk.tools.draw("freehand"),
+            "rectangle": lambda: desk.tools.draw("rectangle"),
+            "point": lambda: desk.tools.draw("point"),
+            "ruler": lambda: desk.tools.draw("ruler"),
+            "side_by_side": self._toggle_both,
+            "cheat_sheet": self.show_keys,
+        }
+        for name in ("queue", "draw", "conclusion", "export"):
+            does[f"tab_{name}"] = partial(go_to_tab, self.tabs, getattr(self, name))
+        actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
+        for number, key in CLASS_KEYS.items():
+            actions[key] = lambda number=number: self._class_by_number(number)  # type: ignore[misc]
+        return actions
+
+    def _class_by_number(self, number: int) -> None:
+        classes = self.desk.state.classes
+        if number <= len(classes):
+            name = classes[number - 1].name if number else ""
+            if self.desk.region() is not None:
+                self.desk.reclassify(name)
+            self.desk.set_drawing_class(name)
+
+    def _go_to_comment(self) -> None:
+        self.tabs.setCurrentWidget(self.queue)
+        self.queue.focus_comment()
+
+    def _toggle_both(self) -> None:
+        self.both.setChecked(self.side_by_side.toggle())
+
+    def _show_state(self) -> None:
+        sitting = self.desk.sitting
+        undo = sitting.undo_name if sitting else ""
+        redo = sitting.redo_name if sitting else ""
+        self.undo.setEnabled(bool(undo))
+        self.redo.setEnabled(bool(redo))
+        self.undo.setToolTip(f"Undo: {undo} (Ctrl-Z)" if undo else "Nothing to undo")
+        self.redo.setToolTip(f"Redo: {redo} (Ctrl-Shift-Z)" if redo else "Nothing to redo")
+        self.both.setChecked(self.side_by_side.on)
+        self._show_trouble()
+
+    def _show_trouble(self) -> None:
+        """Say who else has the slide, what cannot be saved, and what was reviewed before."""
+        sitting = self.desk.sitting
+        if sitting is not self._offered_for:
+            self._offered_for = sitting
+            offers = sitting.offers() if sitting else []
+            self._offer = offers[0] if offers else None
+        if sitting is None:
+            self._banner("", "")
+        elif sitting.held_by or (sitting.journal and sitting.journal.lost):
+            self._banner(sitting.held_by or sitting.trouble, "Review here instead")
+        elif sitting.trouble or sitting.notes:
+            self._banner(" ".join([sitting.trouble, *sitting.notes]).strip(), "")
+        elif self._offer is not None and not sitting.undo_name:
+            regions, drawn = len(self._offer.state.regions), len(self._offer.state.annotations)
+            self._banner(
+                f"This file has changed since it was reviewed on {self._offer.written:%d %B %Y} "
+                f"({regions} regions, {drawn} annotations); that review may not fit any more.",
+                "Go on with that review",
+            )
+        else:
+            self._banner("", "")
+
+    def _banner(self, words: str, answer: str) -> None:
+        if words != self.banner.text():
+            show_text(self.banner, words[:1].upper() + words[1:])
+        self.banner_button.setText(answer)
+        self.banner_button.setVisible(bool(answer))
+
+    def _answer_banner(self) -> None:
+        self.desk.answer(self._offer)
+
+    def _say(self, words: str) -> None:
+        show_text(self.message, words)
+        self._fade.start()
+
+    def _on_click(self, viewer: Any, event: Any) -> Any:
+        """A click on a region takes it in hand; a drag moves the picture as ever."""
+        if self.desk.tools.drawing.active:
+            return
+        start = tuple(event.position)
+        yield
+        while event.type == "mouse_move":
+            yield
+        if tuple(event.position) == start:
+            self.desk.choose_at(start[-2:])

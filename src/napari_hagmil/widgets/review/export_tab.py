@@ -1,0 +1,148 @@
+"""Handing the review over: what, of which classes, in which formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_hagmil.errors import HagmilError
+from napari_hagmil.export.review import Format, ReviewWish, write_review
+from napari_hagmil.session import sentence
+from napari_hagmil.widgets.preferences import preference
+from napari_hagmil.widgets.review.class_box import swatch
+from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.widgets.style import ERROR_COLOR, counted, show_text, text_label
+
+_FORMATS: dict[Format, str] = {
+    "geojson": "GeoJSON, for QuPath",
+    "csv": "Table (CSV), with measures and the conclusion",
+    "asap": "XML, for ASAP (holes cut open, no rulers)",
+}
+
+
+class ExportTab(QWidget):  # type: ignore[misc]
+    """Choices, what they come to, and a button."""
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        super().__init__()
+        self.desk = desk
+        self._lay_out()
+        for box in (self.regions, self.accepted_only, self.annotations, *self.formats.values()):
+            box.toggled.connect(self._count)
+        self.classes.itemChanged.connect(self._count)
+        self.button.clicked.connect(self._ask)
+        desk.changed.connect(self.show_state)
+        self.show_state()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(4)
+        self.regions = QCheckBox("Attention regions", checked=True)
+        self.accepted_only = QCheckBox("  of these only the accepted ones", checked=True)
+        self.annotations = QCheckBox("Own annotations", checked=True)
+        self.classes = QListWidget()
+        self.classes.setMinimumHeight(110)
+        self.formats = {
+            name: QCheckBox(label, checked=name == "geojson") for name, label in _FORMATS.items()
+        }
+        self.open_folder = QCheckBox(
+            "Open the folder afterwards", checked=preference("review", "open_folder", True)
+        )
+        self.button = QPushButton("Export…")
+        self.summary = text_label()
+        self.message = text_label(selectable=True)
+        self.error = text_label(color=ERROR_COLOR, selectable=True)
+        for widget in (
+            self.regions, self.accepted_only, self.annotations, QLabel("Of the classes"),
+            self.classes, QLabel("As"), *self.formats.values(), self.open_folder, self.summary,
+            self.button, self.message, self.error,
+        ):  # fmt: skip
+            column.addWidget(widget)
+        column.addStretch(1)
+
+    def show_state(self) -> None:
+        """Show what the desk holds."""
+        state = self.desk.state
+        names = ["", *(one.name for one in state.classes)]
+        if names != [i.data(Qt.ItemDataRole.UserRole) for i in self._items()]:
+            self.classes.blockSignals(True)
+            self.classes.clear()
+            colors = {one.name: one.color for one in state.classes}
+            for name in names:
+                item = QListWidgetItem(name or "No class")
+                if name:
+                    item.setIcon(swatch(colors[name]))
+                item.setData(Qt.ItemDataRole.UserRole, name)
+                item.setCheckState(Qt.CheckState.Checked)
+                self.classes.addItem(item)
+            self.classes.blockSignals(False)
+        self._count()
+
+    def close_work(self) -> None:
+        """Listen no more."""
+        self.desk.changed.disconnect(self.show_state)
+
+    def wish(self) -> ReviewWish:
+        """What the boxes say."""
+        items = self._items()
+        checked = [i for i in items if i.checkState() == Qt.CheckState.Checked]
+        names = tuple(str(i.data(Qt.ItemDataRole.UserRole)) for i in checked)
+        return ReviewWish(
+            regions=self.regions.isChecked(),
+            annotations=self.annotations.isChecked(),
+            accepted_only=self.accepted_only.isChecked(),
+            classes=None if len(checked) == len(items) else names,
+            formats=tuple(name for name, box in self.formats.items() if box.isChecked()),
+        )
+
+    def write(self, path: str | Path) -> list[Path]:
+        """Write the files; empty, and a sentence, when they cannot be."""
+        show_text(self.message, "")
+        show_text(self.error, "")
+        try:
+            written = write_review(path, self.desk.state, self.wish(), mpp=self.desk.mpp)
+        except HagmilError as error:
+            show_text(self.error, sentence(error))
+            return []
+        names = ", ".join(one.name for one in written)
+        show_text(self.message, f"Written to {written[0].parent}: {names}")
+        if self.open_folder.isChecked():
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(written[0].parent)))
+        return written
+
+    def _items(self) -> list[QListWidgetItem]:
+        return [self.classes.item(row) for row in range(self.classes.count())]
+
+    def _count(self, *_: object) -> None:
+        self.accepted_only.setEnabled(self.regions.isChecked())
+        wish = self.wish()
+        regions, drawn = wish.chosen(self.desk.state)
+        words = f"{counted(len(regions), 'region')} and {counted(len(drawn), 'annotation')}"
+        words += " will be written."
+        slide = self.desk.session.slide
+        if slide is not None and slide.mpp is None:
+            words += " The slide has no pixel size: measures are in pixels."
+        show_text(self.summary, words)
+        self.button.setEnabled(bool((regions or drawn) and wish.formats))
+
+    def _ask(self) -> None:
+        slide = self.desk.session.slide
+        if slide is None:
+            return
+        proposed = slide.path.with_name(f"{slide.path.stem}-review")
+        path, _ = QFileDialog.getSaveFileName(self, "Export the review", str(proposed))
+        if path:
+            self.write(path)

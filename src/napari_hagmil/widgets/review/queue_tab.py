@@ -1,0 +1,276 @@
+"""The queue of regions: filters, thumbnails, decisions."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QIcon, QPixmap
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_hagmil.plugin.review_layers import DECISION_COLORS
+from napari_hagmil.review import ReviewRegion
+from napari_hagmil.review.measure import area_label, region_area_um2
+from napari_hagmil.review.queue import DECISIONS, Filter, tally
+from napari_hagmil.widgets.preferences import preference, set_preference
+from napari_hagmil.widgets.review.class_box import ClassBox
+from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
+from napari_hagmil.widgets.style import QUIET_COLOR, text_label
+
+_MARK = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
+_ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
+_EMPTY = "Run the cascade in the HAG-MIL dock: the regions of high attention come here."
+_FILTERED = "No region passes the filters."
+
+
+class QueueTab(QWidget):  # type: ignore[misc]
+    """Shows the queue, and sends what people wish to the desk."""
+
+    def __init__(self, desk: ReviewDesk) -> None:
+        super().__init__()
+        self.desk = desk
+        self.thumbnails = Thumbnails()
+        self._ids: list[str] = []
+        column = QVBoxLayout(self)
+        column.setContentsMargins(4, 4, 4, 4)
+        column.setSpacing(4)
+        column.addLayout(self._make_filters())
+        column.addWidget(self._make_list(), 1)
+        self.facts = text_label(color=QUIET_COLOR)
+        column.addWidget(self.facts)
+        column.addLayout(self._make_words())
+        column.addLayout(self._make_decisions())
+        column.addLayout(self._make_edits())
+        column.addLayout(self._make_find())
+        self.thumbnails.ready.connect(self._show_thumbnail)
+        desk.changed.connect(self.show_state)
+        self.show_state()
+
+    def show_state(self) -> None:
+        """Show what the desk holds."""
+        state, queue = self.desk.state, self.desk.queue()
+        for decision, number in tally(state.regions).items():
+            self.decisions[decision].setText(f"{_MARK[decision]} {number} {decision}")
+        self.class_filter.show_classes(state.classes, self.desk.wanted.path_class)
+        self._show_rows(queue)
+        self.empty.setText("" if queue else _FILTERED if state.regions else _EMPTY)
+        self.empty.setVisible(not queue)
+        self._show_region(self.desk.region())
+        self.find.setEnabled(bool(self.desk.session.stages))
+
+    def close_work(self) -> None:
+        """Stop reading thumbnails."""
+        self.desk.changed.disconnect(self.show_state)
+        self.thumbnails.close()
+
+    def focus_comment(self) -> None:
+        """Put the cursor into the comment."""
+        self.comment.setFocus()
+        self.comment.selectAll()
+
+    def _make_filters(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setSpacing(4)
+        self.decisions: dict[str, QPushButton] = {}
+        for i, decision in enumerate(DECISIONS):
+            button = QPushButton(checkable=True, checked=True)
+            button.setToolTip(f"Show regions that are {decision}")
+            button.setStyleSheet(
+                f"QPushButton:checked {{ border: 2px solid {DECISION_COLORS[decision]}; }}"
+            )
+            button.toggled.connect(self._filter)
+            self.decisions[decision] = button
+            grid.addWidget(button, 0, i)
+        for i, row in enumerate(self._make_limits(), start=1):
+            grid.addLayout(row, i, 0, 1, 3)
+        return grid
+
+    def _make_limits(self) -> tuple[QHBoxLayout, QHBoxLayout]:
+        """Least score and area; class and order."""
+        self.score = QSpinBox(minimum=0, maximum=100, prefix="Score ≥ ")
+        self.area = QDoubleSpinBox(
+            minimum=0, maximum=999, decimals=3, singleStep=0.01, prefix="≥ ", suffix=" mm²"
+        )
+        self.class_filter = ClassBox(none="Any class", can_create=False)
+        self.order = QComboBox()
+        for label, order in _ORDERS.items():
+            self.order.addItem(label, order)
+        limits, kinds = QHBoxLayout(), QHBoxLayout()
+        for widget in (self.score, self.area):
+            widget.valueChanged.connect(self._filter)
+            limits.addWidget(widget, 1)
+        kinds.addWidget(self.class_filter, 1)
+        kinds.addWidget(self.order, 1)
+        self.class_filter.picked.connect(self._filter)
+        self.order.activated.connect(self._filter)
+        return limits, kinds
+
+    def _make_list(self) -> QWidget:
+        holder = QWidget()
+        column = QVBoxLayout(holder)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.list = QListWidget()
+        self.list.setIconSize(QSize(SIDE, SIDE))
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.list.setUniformItemSizes(True)
+        self.list.setMinimumHeight(130)
+        self.list.setToolTip(
+            "Click: take a region in hand. Double-click: go there. Ctrl-click: mark several."
+        )
+        self.empty = text_label(_EMPTY, color=QUIET_COLOR)
+        column.addWidget(self.empty)
+        column.addWidget(self.list, 1)
+        self.list.itemSelectionChanged.connect(self._choose)
+        self.list.itemDoubleClicked.connect(
+            lambda item: self.desk.choose(item.data(Qt.ItemDataRole.UserRole), centre=True)
+        )
+        return holder
+
+    def _make_words(self) -> QHBoxLayout:
+        self.path_class, self.comment = ClassBox(), QLineEdit()
+        self.path_class.setToolTip("Class of the region (Ctrl-1 … Ctrl-9, Ctrl-0 for none)")
+        self.comment.setPlaceholderText("Comment (Shift-C)")
+        row = QHBoxLayout()
+        row.addWidget(self.path_class, 2)
+        row.addWidget(self.comment, 3)
+        self.path_class.picked.connect(self.desk.reclassify)
+        self.path_class.created.connect(self._create_class)
+        self.comment.textEdited.connect(self.desk.comment)
+        # Back to the canvas, whose keys are waiting.
+        self.comment.returnPressed.connect(self.list.setFocus)
+        return row
+
+    def _make_decisions(self) -> QHBoxLayout:
+        self.accept, self.reject = QPushButton("✓ Accept (K)"), QPushButton("✗ Reject (J)")
+        self.previous, self.next = QPushButton("‹"), QPushButton("›")
+        self.previous.setToolTip("Previous region (Shift-N)")
+        self.next.setToolTip("Next region (N)")
+        self.accept.clicked.connect(lambda: self.desk.decide("accepted"))
+        self.reject.clicked.connect(lambda: self.desk.decide("rejected"))
+        self.previous.clicked.connect(lambda: self.desk.step(-1))
+        self.next.clicked.connect(lambda: self.desk.step(1))
+        row = QHBoxLayout()
+        for widget, stretch in (
+            (self.previous, 1),
+            (self.accept, 4),
+            (self.reject, 4),
+            (self.next, 1),
+        ):
+            widget.setMinimumHeight(30)
+            row.addWidget(widget, stretch)
+        return row
+
+    def _make_edits(self) -> QHBoxLayout:
+        self.edits: dict[str, QPushButton] = {}
+        row = QHBoxLayout()
+        for name, label, tip in (
+            ("merge", "Merge", "Join the marked regions, or this one with the nearest (Shift-M)"),
+            ("split", "Split", "Cut it along a line that you draw (Shift-S)"),
+            ("redraw", "Redraw", "Draw its outline anew (Shift-R)"),
+            ("remove", "Remove", "Take it out of the review (Shift-D)"),
+        ):
+            button = QPushButton(label)
+            button.setToolTip(tip)
+            button.clicked.connect(lambda _=False, name=name: getattr(self.desk.tools, name)())
+            row.addWidget(button)
+            self.edits[name] = button
+        return row
+
+    def _make_find(self) -> QHBoxLayout:
+        self.share = QSpinBox(minimum=1, maximum=100, suffix=" %")
+        self.share.setValue(preference("review", "region_share", 25))
+        self.share.setToolTip("How much of what was looked at, at the finest depth, is drawn")
+        self.find = QPushButton("Find again")
+        self.find.setToolTip("Replaces what has no decision yet; what you have dealt with stays")
+        self.share.valueChanged.connect(
+            lambda value: set_preference("review", "region_share", value)
+        )
+        self.find.clicked.connect(self.desk.find)
+        row = QHBoxLayout()
+        row.addWidget(QLabel("Highest"))
+        row.addWidget(self.share)
+        row.addWidget(self.find, 1)
+        return row
+
+    def _filter(self, *_: object) -> None:
+        self.desk.wanted = Filter(
+            min_score=self.score.value(),
+            min_area_um2=self.area.value() * 1e6,
+            path_class=self.class_filter.currentData() or None,
+            decisions=tuple(d for d in DECISIONS if self.decisions[d].isChecked()),
+            order=self.order.currentData(),
+        )
+        self.show_state()
+
+    def _create_class(self, name: str, color: tuple[int, int, int]) -> None:
+        self.desk.add_class(name, color)
+        self.desk.reclassify(name)
+
+    def _choose(self) -> None:
+        ids = tuple(i.data(Qt.ItemDataRole.UserRole) for i in self.list.selectedItems())
+        self.desk.chosen = ids
+        if ids and self.desk.current not in ids:
+            self.desk.choose(ids[-1])
+
+    def _show_rows(self, queue: list[ReviewRegion]) -> None:
+        self.list.blockSignals(True)
+        ids = [one.id for one in queue]
+        if ids != self._ids:
+            self._ids = ids
+            self.list.clear()
+            self.list.addItems([""] * len(queue))
+        for row, region in enumerate(queue):
+            self._show_row(self.list.item(row), region)
+        for row, region_id in enumerate(ids):
+            chosen = region_id in self.desk.chosen or region_id == self.desk.current
+            self.list.item(row).setSelected(chosen)
+        if self.desk.current in ids:
+            self.list.scrollToItem(self.list.item(ids.index(self.desk.current)))
+        self.list.blockSignals(False)
+        self.thumbnails.ask(self.desk.session.slide, queue)
+
+    def _show_row(self, item: QListWidgetItem, region: ReviewRegion) -> None:
+        score = "drawn by hand" if region.score is None else f"score {region.score:.0f}"
+        area = area_label(region_area_um2(region, self.desk.mpp))
+        said = " · ".join(word for word in (region.path_class, region.comment) if word)
+        item.setText(f"{_MARK[region.decision]}  {score} · {area}\n{said or region.decision}")
+        item.setData(Qt.ItemDataRole.UserRole, region.id)
+
+    def _show_thumbnail(self, region_id: str, picture: QPixmap) -> None:
+        if region_id in self._ids:
+            icon = QIcon(picture)
+            # Else Qt tints the picture of a row that is marked.
+            icon.addPixmap(picture, QIcon.Mode.Selected)
+            self.list.item(self._ids.index(region_id)).setIcon(icon)
+
+    def _show_region(self, region: ReviewRegion | None) -> None:
+        for widget in (self.accept, self.reject, self.path_class, self.comment):
+            widget.setEnabled(region is not None)
+        for button in self.edits.values():
+            button.setEnabled(region is not None)
+        for button in (self.previous, self.next):
+            button.setEnabled(bool(self._ids))
+        self.path_class.show_classes(self.desk.state.classes, region.path_class if region else None)
+        # The cursor of somebody who types stays where it is.
+        if region is None or self.comment.text() != region.comment:
+            self.comment.setText(region.comment if region else "")
+        self.facts.setText(self._facts(region) if region else "")
+        self.facts.setVisible(region is not None)
+
+    def _facts(self, region: ReviewRegion) -> str:
+        at = self._ids.index(region.id) + 1 if region.id in self._ids else 0
+        place = f"{at} of {len(self._ids)}" if at else "not in the queue"
+        return " · ".join([place, region.decision, f"found by {region.provenance}"])

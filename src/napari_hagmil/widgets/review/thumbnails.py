@@ -1,0 +1,98 @@
+"""Small pictures of regions, read behind the window's back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtGui import QImage, QPixmap
+
+from napari_hagmil.geometry import Region
+from napari_hagmil.polygons import Outline
+from napari_hagmil.review import ReviewRegion
+from napari_hagmil.slide import Slide, read_scaled
+from napari_hagmil.widgets.work import Background
+
+#: Side of a thumbnail, px.
+SIDE = 56
+
+#: Tissue that is shown around a region, as a share of its size.
+_MARGIN = 0.15
+
+
+class Thumbnails(QObject):  # type: ignore[misc]
+    """Reads one region after the other.
+
+    Signals
+    -------
+    ready : str, QPixmap
+        A region's id, and its picture.
+    """
+
+    ready = Signal(str, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._work = Background()
+        self._known: dict[Outline, QPixmap] = {}
+        self._wanted: list[ReviewRegion] = []
+        self._slide: Slide | None = None
+
+    def ask(self, slide: Slide | None, regions: Sequence[ReviewRegion]) -> None:
+        """Read what is not known yet; what is known comes at once."""
+        if slide is not self._slide:
+            self._known, self._slide = {}, slide
+        self._wanted = [one for one in regions if one.polygon not in self._known]
+        for one in regions:
+            if one.polygon in self._known:
+                self.ready.emit(one.id, self._known[one.polygon])
+        self._go_on()
+
+    def close(self) -> None:
+        """Stop after the picture in hand."""
+        self._wanted = []
+        self._work.wait()
+
+    def _go_on(self) -> None:
+        if self._slide is None or not self._wanted or self._work.busy:
+            return
+        slide = self._slide
+        self._work.start(
+            lambda: self._read(slide),
+            on_item=self._take,
+            on_done=self._go_on,
+            on_cancelled=lambda: None,
+            on_error=lambda error: None,
+        )
+
+    def _read(self, slide: Slide) -> Iterator[tuple[ReviewRegion, NDArray[np.uint8]]]:
+        while self._wanted and slide is self._slide:
+            region = self._wanted.pop(0)
+            yield region, picture_of(slide, region.polygon)
+
+    def _take(self, item: tuple[ReviewRegion, NDArray[np.uint8]]) -> None:
+        region, pixels = item
+        self._known[region.polygon] = pixmap(pixels)
+        self.ready.emit(region.id, self._known[region.polygon])
+
+
+def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.uint8]:
+    """A square around an outline, (side, side, 3); hatched where it cannot be read."""
+    corners = np.asarray(polygon)
+    (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
+    reach = max(y1 - y0, x1 - x0, float(side)) * (1 + 2 * _MARGIN)
+    top, left = (y0 + y1 - reach) / 2, (x0 + x1 - reach) / 2
+    place = Region(round(top), round(left), max(round(reach), 1), max(round(reach), 1))
+    pixels = read_scaled(slide, place, (side, side), mark_unreadable=True)
+    if pixels.shape[2] < 3:
+        pixels = np.repeat(pixels[..., :1], 3, axis=2)
+    return np.ascontiguousarray(pixels[..., :3], dtype=np.uint8)
+
+
+def pixmap(pixels: NDArray[np.uint8]) -> QPixmap:
+    """RGB pixels for Qt, which must own its copy."""
+    height, width = pixels.shape[:2]
+    image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    return QPixmap.fromImage(image.copy())

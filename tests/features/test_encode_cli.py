@@ -1,0 +1,97 @@
+"""``encode`` as its users call it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from napari_hagmil import encoders
+from napari_hagmil.cli import main
+from napari_hagmil.encoders import registry
+from napari_hagmil.features import open_store
+
+
+class Colours:
+    name, weights_sha256, n_features, patch_size = "colours", "abc", 3, 128
+
+    def __init__(self, device):
+        pass
+
+    def __call__(self, patches):
+        return torch.from_numpy(patches.reshape(len(patches), -1, 3).mean(1).astype(np.float32))
+
+
+@pytest.fixture(autouse=True)
+def colours(monkeypatch):
+    monkeypatch.setitem(registry.ENCODERS, "colours", Colours)
+    assert encoders.ENCODERS is registry.ENCODERS
+
+
+@pytest.fixture
+def cohort(phantom, slides_dir, tmp_path):
+    table = tmp_path / "cohort.csv"
+    broken = slides_dir / "broken" / "broken.svs"
+    table.write_text(f"slide,label,patient,scanner\n{broken},tumor,p1,a\n{phantom},tumor,p2,b\n")
+    return table
+
+
+def encode(cohort, store, *more):
+    return main(["encode", str(cohort), "--store", str(store), "--encoder", "colours", *more])
+
+
+def test_a_line_per_slide_and_status_3_where_one_failed(cohort, tmp_path, capsys):
+    store = tmp_path / "store"
+    assert encode(cohort, store, "--depths", "1,0.5") == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Columns that are not used: scanner."
+    assert lines[1].startswith("[1/2] broken: failed: broken.svs")
+    assert lines[2].startswith("[2/2] phantom: 245 patches")
+    assert lines[3] == f"1 of 2 slides are in {store}"
+    assert open_store(store, "phantom").mpp == (1.0, 0.5)
+
+
+def test_the_answer_in_json_names_every_slide(cohort, tmp_path, capsys):
+    assert encode(cohort, tmp_path / "store", "--depths", "1", "--json") == 3
+    captured = capsys.readouterr()
+    answer = json.loads(captured.out)
+    assert [(s["name"], s["kind"]) for s in answer["slides"]] == [
+        ("broken", "failed"),
+        ("phantom", "done"),
+    ]
+    assert captured.err == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--import", "clam"], "belong together"),
+        (["--features", "x"], "belong together"),
+        (["--device", "tpu"], "a device is one of"),
+        (["--encoder", "none"], "encoder 'none' is not known"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(cohort, tmp_path, capsys, options, says):
+    assert encode(cohort, tmp_path / "store", *options) == 1
+    assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("depths", ["1,0.7", "0", "x", "-1"])
+def test_depths_that_do_not_halve_are_wrong_usage(cohort, tmp_path, depths):
+    with pytest.raises(SystemExit) as stop:
+        encode(cohort, tmp_path / "store", f"--depths={depths}")
+    assert stop.value.code == 2
+
+
+def test_official_features_need_no_slides(tmp_path, capsys):
+    table = tmp_path / "cohort.csv"
+    table.write_text("slide,label,patient\nelsewhere/a.svs,x,p1\nelsewhere/b.svs,y,p2\n")
+    for i, depth in enumerate(("level_2", "level_1_corresponding", "level_0_corresponding")):
+        folder = tmp_path / f"feats_{depth}" / "pt_files"
+        folder.mkdir(parents=True)
+        torch.save(torch.ones(2 * 4**i, 8), folder / "a.pt")
+    store = tmp_path / "store"
+    words = ["--import", "official", "--features", str(tmp_path)]
+    assert main(["encode", str(table), "--store", str(store), *words]) == 3
+    assert "[1/2] a: 42 patches" in capsys.readouterr().out
+    assert open_store(store, "a").encoder.name == "resnet50-layer3"

@@ -1,0 +1,307 @@
+"""Encoding into a store, and reading from it."""
+
+import hashlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.errors import FeatureStoreError, OutputError
+from napari_hagmil.features import (
+    EncodeConfig,
+    LazyFeatures,
+    encode_cohort,
+    open_store,
+    store_path,
+)
+from napari_hagmil.features.writing import missing_chunks
+from napari_hagmil.quadtree import children, z_order
+from napari_hagmil.slide import open_slide
+
+CONFIG = EncodeConfig(mpp=(1.0, 0.5), chunk_rows=50)
+
+
+class Colours:
+    """An encoder whose features are the mean colour and the patch's first pixel."""
+
+    name, weights_sha256, n_features, patch_size = "colours", "abc", 6, 128
+
+    def __init__(self, fail_after=None):
+        self.seen, self.fail_after = 0, fail_after
+
+    def __call__(self, patches):
+        self.seen += len(patches)
+        if self.fail_after is not None and self.seen > self.fail_after:
+            raise RuntimeError("out of memory")
+        mean = patches.reshape(len(patches), -1, 3).mean(1)
+        return torch.from_numpy(np.hstack([mean, patches[:, 0, 0]]).astype(np.float32))
+
+
+def encode(records, store, encoder=None, config=CONFIG):
+    return list(encode_cohort(records, store, encoder or Colours(), config))
+
+
+def ends(events):
+    return {event.name: event for event in events if event.kind in ("done", "failed")}
+
+
+def contents(folder):
+    """Hash of every file of a store, by its place."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def record(phantom):
+    return SlideRecord(phantom, "tumor", "p1")
+
+
+@pytest.fixture(scope="module")
+def full(record, tmp_path_factory):
+    """The phantom encoded in one go."""
+    folder = tmp_path_factory.mktemp("full")
+    assert ends(encode([record], folder))["phantom"].kind == "done"
+    return folder
+
+
+def test_stored_features_are_those_of_the_slide(record, full):
+    store = open_store(full, record)
+    with open_slide(record.path) as slide:
+        live = LazyFeatures(slide, store.grids, Colours())
+        for depth in (0, 1):
+            nodes = store.nodes[depth][::7][::-1]
+            assert torch.equal(store(depth, nodes), live(depth, nodes))
+    assert store(1, np.empty((0, 2), np.int64)).shape == (0, 6)
+
+
+def test_a_store_holds_all_that_a_cascade_can_reach_in_z_order(record, full):
+    store = open_store(full, "phantom")
+    assert (store.nodes[1] == children(store.nodes[0])).all()
+    for nodes in store.nodes:
+        assert (z_order(nodes) == np.arange(len(nodes))).all()
+    assert store.tissue[0].all()
+    assert 0 < store.tissue[1].sum() < len(store.tissue[1])
+    assert store.mpp == (1.0, 0.5)
+    assert (store.name, store.n_features, store.patch_size) == ("phantom", 6, 128)
+    assert store.encoder.name == "colours"
+    assert store.n_unread == 0
+    assert len(store.quadtree.nodes[1]) == store.tissue[1].sum()
+
+
+def test_a_node_beside_the_tissue_is_not_stored(full):
+    with pytest.raises(FeatureStoreError, match=r"hold no node \[900, 900\] at depth 1"):
+        open_store(full, "phantom")(1, np.array([[900, 900]]))
+
+
+def test_a_store_travels_to_another_process_as_its_path(full):
+    store = open_store(full, "phantom")
+    assert len(pickle.dumps(store)) < 500
+    again = pickle.loads(pickle.dumps(store))
+    assert torch.equal(again(0, store.nodes[0]), store(0, store.nodes[0]))
+
+
+def test_encoding_again_encodes_nothing(record, full):
+    before, encoder = contents(full), Colours()
+    events = encode([record], full, encoder)
+    assert encoder.seen == 0
+    assert ends(events)["phantom"].kind == "done"
+    assert contents(full) == before
+
+
+def test_half_precision_takes_half_the_space(record, full, tmp_path):
+    encode([record], tmp_path, config=replace(CONFIG, dtype="float16"))
+    whole, half = open_store(full, "phantom"), open_store(tmp_path, "phantom")
+    nodes = whole.nodes[1]
+    assert half(1, nodes).dtype == torch.float32
+    assert torch.allclose(whole(1, nodes), half(1, nodes), rtol=1e-3)
+    file = "phantom.zarr/depth1/features/c/0/0"
+    assert 2 * (tmp_path / file).stat().st_size == (full / file).stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"encoder": "other"}, "the encoder colours"),
+        ({"config": {"mpp": (0.5, 0.25)}}, r"the µm per pixel \[1.0, 0.5\], not \[0.5, 0.25\]"),
+        ({"config": {"patch_size": 96}}, "the patch size 128, not 96"),
+        ({"config": {"dtype": "float16"}}, "the type float32, not float16"),
+        ({"config": {"slide_mpp": 0.26}}, "the pixel size 0.25, not 0.26"),
+    ],
+)
+def test_features_of_another_kind_are_refused_and_left(record, full, change, says):
+    before, encoder = contents(full), Colours()
+    encoder.weights_sha256 = change.get("encoder", "abc")
+    events = encode([record], full, encoder, replace(CONFIG, **change.get("config", {})))
+    assert events[0].kind == "failed"
+    with pytest.raises(AssertionError, match=says):
+        raise AssertionError(events[0].message)
+    assert "--overwrite" in events[0].message
+    assert contents(full) == before
+
+
+def test_a_run_on_a_device_of_another_precision_is_refused(record, full, monkeypatch):
+    """Half a slide in bfloat16 and half in float32 would be neither."""
+    from napari_hagmil.features import encode as module
+
+    monkeypatch.setattr(module, "autocast_dtype", lambda device: torch.float64)
+    (event,) = encode([record], full)
+    assert "have the precision" in event.message
+    assert "not float64" in event.message
+
+
+def test_features_of_another_kind_are_replaced_when_asked_for(record, tmp_path):
+    encode([record], tmp_path)
+    encode([record], tmp_path, config=replace(CONFIG, mpp=(1.0,), overwrite=True))
+    assert open_store(tmp_path, "phantom").mpp == (1.0,)
+
+
+def test_another_slide_under_the_same_name_is_noticed(full, tmp_path, slides_dir):
+    other = tmp_path / "phantom.svs"
+    other.symlink_to(slides_dir / "CMU-1-Small-Region.svs")
+    events = encode([SlideRecord(other, "x", "p")], full)
+    assert "have another slide" in events[0].message
+
+
+def test_a_failed_slide_is_told_and_the_rest_goes_on(record, slides_dir, tmp_path):
+    broken = SlideRecord(slides_dir / "broken" / "broken.svs", "x", "p2")
+    silent = SlideRecord(slides_dir / "histoprep-slide.jpeg", "x", "p3")
+    events = encode([broken, silent, record], tmp_path)
+    # What cannot be opened is known before the first patch is encoded.
+    assert [e.kind for e in events[:3]] == ["failed", "failed", "laid out"]
+    assert "give mpp=" in events[1].message
+    assert ends(events)["phantom"].kind == "done"
+
+
+def test_a_slide_that_fails_under_way_goes_on_from_there(record, full, tmp_path):
+    events = encode([record], tmp_path, Colours(fail_after=120))
+    assert ends(events)["phantom"].message == "out of memory"
+    with pytest.raises(FeatureStoreError, match="not complete; run encode again"):
+        open_store(tmp_path, "phantom")
+    encoder = Colours()
+    encode([record], tmp_path, encoder)
+    coarse, fine = map(len, open_store(full, "phantom").nodes)
+    assert coarse < 50  # so the second chunk is the first of the finer depth
+    assert encoder.seen == fine - 50
+    assert contents(tmp_path) == contents(full)
+
+
+def test_a_cut_chunk_is_told_and_made_again(record, full, tmp_path):
+    encode([record], tmp_path)
+    chunk = tmp_path / "phantom.zarr/depth1/features/c/1/0"
+    os.truncate(chunk, 100)
+    store = open_store(tmp_path, "phantom")
+    with pytest.raises(FeatureStoreError, match="chunk 1 of depth 1 is missing or cut"):
+        store(1, store.nodes[1])
+    encode([record], tmp_path)
+    assert contents(tmp_path) == contents(full)
+
+
+def test_places_that_cannot_be_decoded_are_counted_and_not_tried_again(
+    record, tmp_path, monkeypatch
+):
+    from napari_hagmil.errors import SlideReadError
+    from napari_hagmil.features import sources
+
+    def damaged(slide, regions, size, *, workers):
+        for i, pixels in read(slide, regions, size, workers=workers):
+            yield i, SlideReadError("broken") if regions[i].x < 1500 else pixels
+
+    read = sources.read_patches
+    monkeypatch.setattr(sources, "read_patches", damaged)
+    events = encode([record], tmp_path, config=replace(CONFIG, chunk_rows=1))
+    store = open_store(tmp_path, "phantom")
+    west = store.nodes[0][:, 1] * store.grids[0].stride < 1500
+    assert west.any()
+    assert torch.isnan(store(0, store.nodes[0])).any(1).numpy().tolist() == west.tolist()
+    assert ends(events)["phantom"].unread == store.n_unread > 0
+    encoder = Colours()
+    encode([record], tmp_path, encoder, replace(CONFIG, chunk_rows=1))
+    assert encoder.seen == 0
+
+
+def test_a_coarse_slide_is_kept_to_the_depth_that_it_has(slides_dir, tmp_path):
+    slide = SlideRecord(slides_dir / "CMU-1-Small-Region.svs", "x", "p")
+    events = encode([slide], tmp_path, config=replace(CONFIG, mpp=(1.0, 0.5, 0.25)))
+    assert "no 40×" in events[0].message
+    store = open_store(tmp_path, slide)
+    assert store.mpp == (1.0, 0.5)
+    assert len(store.nodes) == 2
+
+
+def test_a_folder_of_something_else_is_never_replaced(record, tmp_path):
+    mine = tmp_path / "phantom.zarr"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="is something else; move it"):
+        encode([record], tmp_path)
+    assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_missing_store_says_how_to_make_it(tmp_path):
+    with pytest.raises(FeatureStoreError, match=r"no features of none in .*; run encode"):
+        open_store(tmp_path, "none")
+
+
+def test_a_store_of_another_schema_is_refused(full, tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    facts = json.loads((full / "phantom.zarr" / "zarr.json").read_text())
+    facts["attributes"]["schema"] = "napari-hagmil/features/9"
+    (tmp_path / "a.zarr" / "zarr.json").write_text(json.dumps(facts))
+    with pytest.raises(FeatureStoreError, match="features/9"):
+        open_store(tmp_path, "a")
+
+
+SLOW_RUN = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from test_store import CONFIG, Colours, encode
+    from napari_hagmil.cohort import SlideRecord
+
+    class Slow(Colours):
+        def __call__(self, patches):
+            time.sleep(0.05)
+            return super().__call__(patches)
+
+    encode([SlideRecord(Path({slide!r}), "tumor", "p1")], Path({store!r}), Slow())
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_ends_with_the_same_bytes(record, full, tmp_path):
+    path = store_path(tmp_path, record)
+    script = textwrap.dedent(
+        SLOW_RUN.format(
+            tests=str(Path(__file__).parent), slide=str(record.path), store=str(tmp_path)
+        )
+    )
+    for _ in range(2):
+        before = len(missing_chunks(path)) if path.exists() else None
+        run = subprocess.Popen([sys.executable, "-c", script])
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and run.poll() is None:
+            time.sleep(0.02)
+            if path.exists() and len(missing_chunks(path)) != before:
+                break
+        run.send_signal(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL, "the run was over before it was killed"
+    assert missing_chunks(path)
+    # A half-written chunk of the killed run lies about.
+    (path / "depth1" / "features" / "c" / "0").mkdir(parents=True, exist_ok=True)
+    (path / "depth1" / "features" / "c" / "0" / "0.abc.partial").write_bytes(b"half")
+    encode([record], tmp_path)
+    assert contents(tmp_path) == contents(full)
