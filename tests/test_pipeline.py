@@ -50,33 +50,33 @@ def test_the_same_slide_and_model_give_the_same_result(phantom, scratch_bundle):
 
 def test_a_larger_budget_encodes_only_the_new_branches(phantom, model):
     with open_slide(phantom) as slide:
-        reading = prepare(slide, *model)
-        first = list(read_stages(reading, Options()))
-        before = reading.features.patches_encoded
-        second = list(read_stages(reading, Options(budget=(5, 6))))
+        prepared = prepare(slide, *model)
+        first = list(read_stages(prepared, Options()))
+        before = prepared.features.patches_encoded
+        second = list(read_stages(prepared, Options(budget=(5, 6))))
         known = [{tuple(n) for n in stage.nodes} for stage in first]
         new = sum(tuple(n) not in known[stage.depth] for stage in second for n in stage.nodes)
-        assert reading.features.patches_encoded - before == new
+        assert prepared.features.patches_encoded - before == new
         assert len(second[1].nodes) == 20
 
 
 def test_exhaustive_follows_every_node(phantom, model):
     with open_slide(phantom) as slide:
-        reading = prepare(slide, *model)
-        *_, last = read_stages(reading, Options(exhaustive=True))
-    tissue = {tuple(n) for n in reading.quadtree.nodes[-1]}
+        prepared = prepare(slide, *model)
+        *_, last = read_stages(prepared, Options(exhaustive=True))
+    tissue = {tuple(n) for n in prepared.quadtree.nodes[-1]}
     assert tissue <= {tuple(n) for n in last.nodes}
-    assert len(last.nodes) == 16 * len(reading.quadtree.nodes[0])
+    assert len(last.nodes) == 16 * len(prepared.quadtree.nodes[0])
 
 
 def test_a_steered_place_is_followed_to_the_finest_depth(phantom, model):
     with open_slide(phantom) as slide:
-        reading = prepare(slide, *model)
-        plain = list(read_stages(reading, Options()))
+        prepared = prepare(slide, *model)
+        plain = list(read_stages(prepared, Options()))
         cut = plain[0].nodes[~plain[0].followed][0]
-        grid = reading.quadtree.grids[0]
+        grid = prepared.quadtree.grids[0]
         point = tuple(float(v) for v in (cut + 0.5) * grid.stride)
-        stages = list(read_stages(reading, Options(steering=Steering(follow=(point,)))))
+        stages = list(read_stages(prepared, Options(steering=Steering(follow=(point,)))))
     assert (parents(parents(stages[2].nodes)) == cut).all(1).any()
 
 

@@ -85,16 +85,16 @@ def test_before_the_first_run_there_is_no_branch_to_steer(session):
 
 def test_edited_tissue_is_what_the_next_run_looks_at(session):
     session.make_ready()
-    before, features = session.reading.quadtree.nodes[0], session.reading.features
-    half = session.reading.tissue.values.copy()
+    before, features = session.prepared.quadtree.nodes[0], session.prepared.features
+    half = session.prepared.tissue.values.copy()
     half[:, : half.shape[1] // 2] = False
-    set_tissue(session, TissueMask(half, session.reading.tissue.downsample))
+    set_tissue(session, TissueMask(half, session.prepared.tissue.downsample))
     session.make_ready()
-    assert session.reading.features is features
-    assert 0 < len(session.reading.quadtree.nodes[0]) < len(before)
+    assert session.prepared.features is features
+    assert 0 < len(session.prepared.quadtree.nodes[0]) < len(before)
     session.sitting.undo()
     session.make_ready()
-    assert np.array_equal(session.reading.quadtree.nodes[0], before)
+    assert np.array_equal(session.prepared.quadtree.nodes[0], before)
 
 
 def test_a_slide_whose_tissue_was_wiped_away_says_so(session):

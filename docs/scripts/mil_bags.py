@@ -32,8 +32,8 @@ from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training import CohortSlide
 from napari_hagmil.training.config import load_protocol
+from napari_hagmil.training.predictions import predict_slides
 from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
-from napari_hagmil.training.read_slides import read_slides
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "mil_bags.toml"
 
@@ -135,8 +135,8 @@ def run_fold(
     model = build(method, facts, seed)
     for _ in fit(method, model, learnt, [], (seed, None)):
         pass
-    readings = read_slides(model, [slide.at((0,)) for slide in held_out])
-    return int((readings.decisive.argmax(1) == readings.labels).sum())
+    predictions = predict_slides(model, [slide.at((0,)) for slide in held_out])
+    return int((predictions.decisive.argmax(1) == predictions.labels).sum())
 
 
 def run_repeat(method: Method, name: str, data: Path, repeat: int) -> dict[str, Any]:

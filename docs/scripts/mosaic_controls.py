@@ -28,7 +28,7 @@ from napari_hagmil.cascade import (
 )
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord, read_cohort
-from napari_hagmil.evaluation.evaluate import Readable, stored
+from napari_hagmil.evaluation.evaluate import EvaluableSlide, stored
 from napari_hagmil.evaluation.localisation import Lesion, found, meeting
 from napari_hagmil.export.geojson_reader import read_rings
 from napari_hagmil.models import CascadeModel, load_bundle
@@ -78,7 +78,9 @@ class Read:
     patches: int
 
 
-def read(model: CascadeModel, readable: Readable, truth: Truth, label: int, way: Choose) -> Read:
+def read(
+    model: CascadeModel, readable: EvaluableSlide, truth: Truth, label: int, way: Choose
+) -> Read:
     stages = run_over(model, readable.quadtree, readable.features, choose=way)
     last = stages[-1]
     inside = truth.tumour[tuple(last.nodes.T)].sum() if truth.lesions else 0
@@ -92,7 +94,7 @@ def read(model: CascadeModel, readable: Readable, truth: Truth, label: int, way:
     )
 
 
-def readings(
+def predictions(
     model: CascadeModel, records: Sequence[SlideRecord], classes: Sequence[str], store: Path
 ) -> dict[str, list[list[Read]]]:
     """Every way → every draw of it → every slide."""
@@ -147,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     records = [record for record in cohort.records if record.split == "test"]
     found_rows: dict[str, list[list[float]]] = {}
     for bundle in sorted(args.runs.glob("*/model.hagmil")):
-        for way, draws in readings(
+        for way, draws in predictions(
             load_bundle(bundle), records, cohort.classes, args.store
         ).items():
             found_rows.setdefault(way, []).append(row(draws))

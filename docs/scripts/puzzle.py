@@ -24,9 +24,9 @@ from napari_hagmil.cohort import Split
 from napari_hagmil.models import load_bundle
 from napari_hagmil.training import TrainingSlide
 from napari_hagmil.training.config import load_protocol
+from napari_hagmil.training.predictions import figures, predict_slides
 from napari_hagmil.training.protocol.methods import Method
 from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, slug
-from napari_hagmil.training.read_slides import figures, read_slides
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "puzzle.toml"
 
@@ -104,11 +104,11 @@ def controls(
         ways |= {"random k": random, "oracle k": oracle}
     found = {}
     for way, choose in ((way, ways[way]) for way in only if way in ways):
-        readings = read_slides(model, seen, choose=choose)
-        told = figures(readings, readings)
+        predictions = predict_slides(model, seen, choose=choose)
+        told = figures(predictions, predictions)
         found[way] = {"auc": told["auc"], "patches": told["patches"]}
         if depths[-1] == N_DEPTHS - 1:
-            pairs = zip(test, readings.nodes, strict=True)
+            pairs = zip(test, predictions.nodes, strict=True)
             recalls = [p.recall(nodes[-1]) for p, nodes in pairs if p.lesion.any()]
             found[way]["recall"] = float(np.mean(recalls))
     return found

@@ -124,13 +124,13 @@ def titled(picture: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
 def picture_of(
     slide: NDArray[np.uint8],
     truth: NDArray[np.float64],
-    readings: dict[str, tuple[list[NDArray[np.float64]], list[tuple[float, int, int]]]],
+    predictions: dict[str, tuple[list[NDArray[np.float64]], list[tuple[float, int, int]]]],
 ) -> NDArray[np.uint8]:
     """Slide and truth in the first column, then one column per depth and one row per reading."""
     ground = cv2.resize(slide, None, fx=CELL / PATCH, fy=CELL / PATCH, interpolation=cv2.INTER_AREA)
     first = [titled(ground, "slide"), panel(slide, truth * 100, 1, "truth: carcinoma yellow")]
     lines = []
-    for left, (name, (maps, scores)) in zip(first, readings.items(), strict=True):
+    for left, (name, (maps, scores)) in zip(first, predictions.items(), strict=True):
         columns = [left]
         for d, values in enumerate(maps):
             title = f"{NAMES[d]}, {name}: {told(*scores[d])}"
@@ -150,17 +150,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     slide, truth = read_patches(args.data / "idc_slide_14082.npz")
     path = args.out / "slide-14082.tiff"
     write_pyramid(path, slide)
-    readings = {}
+    predictions = {}
     for name, more in (("cascade", ()), ("all read", ("--exhaustive",))):
         folder = args.out / name.replace(" ", "-")
         command = ["analyze", str(path), "--model", args.model, "--out", str(folder), *more]
         if napari_hagmil(command) != 0:
             raise SystemExit(1)
         maps = attention_of(folder, truth.shape)
-        readings[name] = (maps, figures_of(maps, truth))
-        for d, (area, seen, tumour) in enumerate(readings[name][1]):
+        predictions[name] = (maps, figures_of(maps, truth))
+        for d, (area, seen, tumour) in enumerate(predictions[name][1]):
             print(f"{name}, {NAMES[d]}: {told(area, seen, tumour)}")
-    cv2.imwrite(str(args.out / "attention.png"), picture_of(slide, truth, readings)[..., ::-1])
+    cv2.imwrite(str(args.out / "attention.png"), picture_of(slide, truth, predictions)[..., ::-1])
 
 
 if __name__ == "__main__":

@@ -11,20 +11,20 @@ from napari_hagmil.cascade import (
     Cost,
     ModelFacts,
     Settings,
-    SlideFacts,
     SlideResult,
+    SlideSummary,
     Stage,
     iter_cascade,
 )
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.prepare import Options, Reading, load_model, prepare
+from napari_hagmil.prepare import Options, PreparedSlide, load_model, prepare
 from napari_hagmil.slide import Slide, open_slide
 
 __all__ = [
     "Options",
-    "Reading",
+    "PreparedSlide",
     "analyze_slide",
     "load_model",
     "prepare",
@@ -34,15 +34,15 @@ __all__ = [
 
 
 def read_stages(
-    reading: Reading, options: Options, *, known: Sequence[Stage] = ()
+    prepared: PreparedSlide, options: Options, *, known: Sequence[Stage] = ()
 ) -> Iterator[Stage]:
     """Run the cascade over a prepared slide, one stage per depth as it is found.
 
     `known`: see `iter_cascade`.
     """
-    spent = reading.features.seconds
+    spent = prepared.features.seconds
     stages = iter_cascade(
-        reading.model, reading.quadtree, reading.source, reading.config(options), known=known
+        prepared.model, prepared.quadtree, prepared.source, prepared.config(options), known=known
     )
     while True:
         started, waited = time.perf_counter(), sum(spent.values())
@@ -50,7 +50,7 @@ def read_stages(
         if stage is None:
             return
         waited = sum(spent.values()) - waited
-        reading.model_seconds.append(time.perf_counter() - started - waited)
+        prepared.model_seconds.append(time.perf_counter() - started - waited)
         yield stage
 
 
@@ -92,18 +92,18 @@ def analyze_slide(
     started = time.perf_counter()
     network, encoder = load_model(model, device=options.device)
     try:
-        reading = prepare(slide, network, encoder, tissue=options.tissue, on_progress=on_progress)
+        prepared = prepare(slide, network, encoder, tissue=options.tissue, on_progress=on_progress)
     except NoTissueError as error:
         return _no_tissue(slide, network, options, str(error), time.perf_counter() - started)
     stages = []
-    for stage in read_stages(reading, options):
+    for stage in read_stages(prepared, options):
         stages.append(stage)
         on_stage(stage)
-    return summarize(reading, options, stages, time.perf_counter() - started)
+    return summarize(prepared, options, stages, time.perf_counter() - started)
 
 
 def summarize(
-    reading: Reading,
+    prepared: PreparedSlide,
     options: Options,
     stages: list[Stage],
     seconds: float,
@@ -111,34 +111,34 @@ def summarize(
     complete: bool = True,
 ) -> SlideResult:
     """Put what the stages found, and what it cost, on record."""
-    config = reading.model.config
+    config = prepared.model.config
     reached = len(stages)
     unread = sum(len(stage.unread) for stage in stages)
-    notes = reading.plan.notes + reading.slide.warnings
+    notes = prepared.plan.notes + prepared.slide.warnings
     if unread:
         notes += (f"{unread} places could not be read: they are shown as unread, not as glass.",)
     return SlideResult(
         state="done" if complete else "cancelled",
-        slide=_slide_facts(reading.slide),
-        model=_model_facts(reading.model),
-        settings=Settings(reading.config(options).budget, reading.device, 0, options.exhaustive),
-        grids=reading.quadtree.grids[: reading.last_depth(options) + 1],
+        slide=_slide_summary(prepared.slide),
+        model=_model_facts(prepared.model),
+        settings=Settings(prepared.config(options).budget, prepared.device, 0, options.exhaustive),
+        grids=prepared.quadtree.grids[: prepared.last_depth(options) + 1],
         cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
-        cost=_cost(reading, stages, seconds, reading.last_depth(options))
+        cost=_cost(prepared, stages, seconds, prepared.last_depth(options))
         if reached
         else _no_cost(seconds),
         notes=notes,
     )
 
 
-def _cost(reading: Reading, stages: list[Stage], seconds: float, last_depth: int) -> Cost:
-    spent = {**reading.features.seconds, "model": sum(reading.model_seconds)}
+def _cost(prepared: PreparedSlide, stages: list[Stage], seconds: float, last_depth: int) -> Cost:
+    spent = {**prepared.features.seconds, "model": sum(prepared.model_seconds)}
     return Cost(
         patches_encoded=sum(len(stage.nodes) for stage in stages),
-        patches_exhaustive=sum(len(nodes) for nodes in reading.quadtree.nodes[: last_depth + 1]),
+        patches_exhaustive=sum(len(nodes) for nodes in prepared.quadtree.nodes[: last_depth + 1]),
         finest_encoded=len(stages[-1].nodes),
-        finest_tissue=len(reading.quadtree.nodes[stages[-1].depth]),
-        bytes_read=reading.slide.bytes_read,
+        finest_tissue=len(prepared.quadtree.nodes[stages[-1].depth]),
+        bytes_read=prepared.slide.bytes_read,
         seconds={**spent, "total": seconds},
     )
 
@@ -147,9 +147,9 @@ def _no_cost(seconds: float) -> Cost:
     return Cost(0, 0, 0, 0, 0, {"read": 0.0, "encode": 0.0, "model": 0.0, "total": seconds})
 
 
-def _slide_facts(slide: Slide) -> SlideFacts:
+def _slide_summary(slide: Slide) -> SlideSummary:
     height, width = slide.shape
-    return SlideFacts(
+    return SlideSummary(
         slide.name, slide.fingerprint, float(slide.mpp or 0), slide.mpp_source, width, height
     )
 
@@ -165,7 +165,7 @@ def _no_tissue(
     budget = tuple(options.budget or model.config.budget)
     return SlideResult(
         state="no_tissue",
-        slide=_slide_facts(slide),
+        slide=_slide_summary(slide),
         model=_model_facts(model),
         settings=Settings(budget, options.device, 0, options.exhaustive),
         grids=(),

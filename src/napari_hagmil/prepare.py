@@ -55,7 +55,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Reading:
+class PreparedSlide:
     """One slide under one model, ready to be read as often as wanted.
 
     Features stay in `features`, so that a second run with another budget or steering
@@ -96,7 +96,7 @@ class Reading:
         deepest = self.plan.last_depth
         return deepest if options.last_depth is None else min(options.last_depth, deepest)
 
-    def with_tissue(self, tissue: TissueMask) -> Reading:
+    def with_tissue(self, tissue: TissueMask) -> PreparedSlide:
         """The same with another mask; what is encoded stays.
 
         Raises
@@ -132,7 +132,7 @@ def prepare(
     *,
     tissue: TissueMask | None = None,
     on_progress: Callable[[EncodingProgress], None] | None = None,
-) -> Reading:
+) -> PreparedSlide:
     """Find the tissue and lay the quadtree; nothing is encoded yet.
 
     Raises
@@ -149,7 +149,7 @@ def prepare(
     layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
     plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree
     features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
-    return Reading(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
+    return PreparedSlide(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
 
 
 def encoder_device(encoder: Encoder) -> str:

@@ -126,21 +126,21 @@ def test_a_budget_without_new_branches_is_repainted_soon(
     full = min(row.value(), len(dock.session.stages[0].nodes))
     smaller = max(full // 2, 1)
     stopwatch.until_at_rest(lambda: row.setValue(smaller), lambda: settled(dock))
-    encoded = dock.session.reading.features.patches_encoded
+    encoded = dock.session.prepared.features.patches_encoded
     times = []
     for value in (full, smaller) * (8 if benchmark.enabled else 1):
         act = lambda value=value: row.setValue(value)  # noqa: E731
         times.append(stopwatch.until_at_rest(act, lambda: at_rest(dock)))
         assert len(dock.session.stages[1].nodes) == 4 * value
     benchmark(lambda: None)
-    assert dock.session.reading.features.patches_encoded == encoded
+    assert dock.session.prepared.features.patches_encoded == encoded
     high = tell(benchmark, capsys, "budget change", times)
     assert not benchmark.enabled or high <= TARGETS["budget"]
 
 
 def made_stages(dock: CascadeDock, n_nodes: int) -> list[Stage]:
     """Stages of about so many nodes in all, of random attention, as a cascade would give."""
-    quadtree, rng = dock.session.reading.quadtree, np.random.default_rng(0)
+    quadtree, rng = dock.session.prepared.quadtree, np.random.default_rng(0)
     nodes, stages = quadtree.nodes[0], []
     shares = (0, n_nodes // 4, n_nodes - n_nodes // 4)
     for depth, share in enumerate(shares):

@@ -7,8 +7,8 @@ from napari_hagmil.cascade.result import (
     Cost,
     ModelFacts,
     Settings,
-    SlideFacts,
     SlideResult,
+    SlideSummary,
     Stage,
 )
 from napari_hagmil.quadtree import PatchGrid, children
@@ -49,7 +49,7 @@ def slide_result(
     )
     return SlideResult(
         state="done",
-        slide=SlideFacts("tumor_001.tif", "f00d", mpp, "tiff", shape[1], shape[0]),
+        slide=SlideSummary("tumor_001.tif", "f00d", mpp, "tiff", shape[1], shape[0]),
         model=ModelFacts("demo", "ab" * 32, "efficientnet-lite0", CLASSES),
         settings=Settings((budget, budget), "cpu"),
         grids=grids,
@@ -91,7 +91,7 @@ def _stage(depth, grid, nodes, hot, budget, last):
 def no_tissue_result():
     return SlideResult(
         state="no_tissue",
-        slide=SlideFacts("blank.tif", "beef", 0.5, "given", 5_000, 4_000),
+        slide=SlideSummary("blank.tif", "beef", 0.5, "given", 5_000, 4_000),
         model=ModelFacts("demo", "ab" * 32, "efficientnet-lite0", CLASSES),
         settings=Settings((6, 6), "cpu"),
         grids=(),

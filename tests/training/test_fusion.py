@@ -7,8 +7,8 @@ from puzzle_slides import FACTS, World, puzzles
 from napari_hagmil.models import LossConfig, load_bundle, save_bundle
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.fusion import fit_depth_weights
+from napari_hagmil.training.predictions import predict_slides
 from napari_hagmil.training.protocol.methods import Method, build, fit
-from napari_hagmil.training.read_slides import read_slides
 
 
 def said(strengths, n=200, seed=0):
@@ -68,13 +68,13 @@ def test_a_method_may_let_all_depths_decide_and_its_bundle_still_does(tmp_path):
     model, slides = trained("all depths")
     plain, _ = trained("finest")
     assert plain.config.depth_weights == ()
-    readings, alone = read_slides(model, slides), read_slides(plain, slides)
-    np.testing.assert_array_equal(readings.logits, alone.logits)  # no depth is another one
+    predictions, alone = predict_slides(model, slides), predict_slides(plain, slides)
+    np.testing.assert_array_equal(predictions.logits, alone.logits)  # no depth is another one
     weights = np.array(model.config.depth_weights)
-    decided = np.einsum("d,sdc->sc", weights, readings.logits.astype(float))
+    decided = np.einsum("d,sdc->sc", weights, predictions.logits.astype(float))
     expected = np.exp(decided) / np.exp(decided).sum(1, keepdims=True)
-    np.testing.assert_allclose(readings.decisive, expected, rtol=1e-4)
-    assert not np.allclose(readings.decisive, alone.decisive, atol=1e-3)
+    np.testing.assert_allclose(predictions.decisive, expected, rtol=1e-4)
+    assert not np.allclose(predictions.decisive, alone.decisive, atol=1e-3)
     save_bundle(model, tmp_path / "m.hagmil")
-    again = read_slides(load_bundle(tmp_path / "m.hagmil"), slides)
-    np.testing.assert_allclose(again.decisive, readings.decisive, rtol=1e-5)
+    again = predict_slides(load_bundle(tmp_path / "m.hagmil"), slides)
+    np.testing.assert_allclose(again.decisive, predictions.decisive, rtol=1e-5)

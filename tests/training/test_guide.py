@@ -7,8 +7,8 @@ from napari_hagmil.cascade import at_random
 from napari_hagmil.models import LossConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import Guide, TrainConfig, TrainingSlide
+from napari_hagmil.training.predictions import predict_slides
 from napari_hagmil.training.protocol.methods import Method, build, fit
-from napari_hagmil.training.read_slides import read_slides
 
 COARSE = np.array([(0, 0), (0, 1), (0, 2)])
 FINEST = children(children(COARSE))
@@ -67,7 +67,7 @@ def test_a_guided_cascade_meets_the_lesion_of_the_puzzle_where_chance_does_not()
     seen = [puzzle.slide.at((0, 1, 2), "ancestors") for puzzle in test]
 
     def recall(**how):
-        nodes = read_slides(model, seen, **how).nodes
+        nodes = predict_slides(model, seen, **how).nodes
         return np.mean([p.recall(some[-1]) for p, some in zip(test, nodes, strict=True)])
 
     assert recall() > 0.6

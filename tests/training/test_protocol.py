@@ -155,7 +155,7 @@ def test_a_chosen_budget_is_the_best_on_validation_and_the_cheapest_of_equals():
 
     model = SimpleNamespace(config=SimpleNamespace(budget=(8, 8)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_hagmil.training.protocol.run.read_slides", read)
+        patch.setattr("napari_hagmil.training.protocol.run.predict_slides", read)
         assert chosen_budget(model, [], [(4, 4), (2, 2), (16, 16)]) == (2, 2)
         assert chosen_budget(model, [], []) == (8, 8)
 

@@ -23,24 +23,24 @@ def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, w
     assert not cost.exact
     assert f"up to {cost.new:,} new patches" in ready.run_panel.cost.text()
     assert cost.seconds > 0
-    before = ready.session.reading.features.patches_encoded
+    before = ready.session.prepared.features.patches_encoded
     run(ready, wait_until)
-    spent = ready.session.reading.features.patches_encoded - before
+    spent = ready.session.prepared.features.patches_encoded - before
     assert 0 < spent <= cost.new
     assert ready.run_panel.cost.text() == "The next run encodes nothing new."
 
 
 def test_a_smaller_budget_updates_the_findings_and_encodes_nothing(ready, viewer, wait_until):
     run(ready, wait_until)
-    layer, encoded = viewer.layers["Attention 20×"], ready.session.reading.features.patches_encoded
+    layer, encoded = viewer.layers["Attention 20×"], ready.session.prepared.features.patches_encoded
     ready.run_panel.budgets[0].setValue(3)
     assert "nothing new" in ready.run_panel.cost.text() or "up to" in ready.run_panel.cost.text()
     wait_until(lambda: settled(ready))
     assert [len(stage.nodes) for stage in ready.session.stages][:2] == [
-        len(ready.session.reading.quadtree.nodes[0]), 12,
+        len(ready.session.prepared.quadtree.nodes[0]), 12,
     ]  # fmt: skip
     assert viewer.layers["Attention 20×"] is layer
-    assert ready.session.reading.features.patches_encoded - encoded < 24
+    assert ready.session.prepared.features.patches_encoded - encoded < 24
     assert ready.session.before
 
 
@@ -49,7 +49,7 @@ def test_moving_the_slider_moves_the_number_and_back(ready):
     row.spin.setValue(1)
     assert row.slider.value() == 0
     row.slider.setValue(row.slider.maximum())
-    assert row.spin.value() == len(ready.session.reading.quadtree.nodes[0])
+    assert row.spin.value() == len(ready.session.prepared.quadtree.nodes[0])
 
 
 def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, wait_until):
@@ -87,12 +87,12 @@ def test_a_run_can_end_at_a_coarser_depth_and_go_on_later(ready, viewer, wait_un
     assert [stage.depth for stage in ready.session.stages] == [0, 1]
     assert not ready.session.stages[1].followed.any()
     assert "at 20×" in ready.findings.prediction.text()
-    encoded = ready.session.reading.features.patches_encoded
+    encoded = ready.session.prepared.features.patches_encoded
     ready.run_panel.down_to.setCurrentIndex(2)
     ready.run_panel.down_to.activated.emit(2)
     assert ready.session.cost().new == 24
     run(ready, wait_until)
-    assert ready.session.reading.features.patches_encoded - encoded == 24
+    assert ready.session.prepared.features.patches_encoded - encoded == 24
     assert "Attention 40×" in names(viewer)
 
 

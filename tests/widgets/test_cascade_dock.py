@@ -98,11 +98,11 @@ def test_running_again_with_a_larger_budget_encodes_only_new_branches(
 ):
     open_slide(dock, phantom, wait_until)
     run(dock, wait_until)
-    features = dock.session.reading.features
+    features = dock.session.prepared.features
     first = features.patches_encoded
     dock.run_panel.budgets[0].setValue(5)
     run(dock, wait_until)
-    assert dock.session.reading.features is features
+    assert dock.session.prepared.features is features
     assert len(dock.session.stages[1].nodes) == 20
     assert 0 < features.patches_encoded - first < first
     assert names(viewer).count("Attention 10×") == 1
@@ -115,9 +115,9 @@ def test_a_slide_can_be_opened_and_read_in_one_go(dock, phantom, wait_until):
 
 
 def test_a_slide_opened_by_napari_is_taken_over(dock, viewer, phantom, wait_until):
-    from napari_hagmil.plugin.reader import read_slides
+    from napari_hagmil.plugin.reader import predict_slides
 
-    ((data, meta, _),) = read_slides(str(phantom))
+    ((data, meta, _),) = predict_slides(str(phantom))
     viewer.add_image(data, **meta)
     wait_until(lambda: dock.session.slide is not None and not dock._work.busy)
     assert names(viewer) == ["phantom.tiff"]

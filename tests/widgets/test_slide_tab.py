@@ -112,7 +112,7 @@ def test_tissue_is_imported_from_geojson_and_a_bad_file_is_one_sentence(
     path.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
     opened.slide.import_tissue(path)
     wait_until(lambda: not opened._work.busy)
-    values = opened.session.reading.tissue.values
+    values = opened.session.prepared.tissue.values
     assert values[:, : values.shape[1] // 2].all()
     assert not values[:, values.shape[1] // 2 :].any()
     path.write_text("no")

@@ -134,7 +134,7 @@ class CascadeResult:
 
 
 @dataclass(frozen=True, slots=True)
-class SlideFacts:
+class SlideSummary:
     """What a result says of its slide; never a path, never patient data."""
 
     name: str
@@ -206,7 +206,7 @@ class SlideResult:
     """
 
     state: State
-    slide: SlideFacts
+    slide: SlideSummary
     model: ModelFacts
     settings: Settings
     grids: tuple[PatchGrid, ...]

@@ -39,7 +39,7 @@ from napari_hagmil.slide import open_slide
 
 
 @dataclass(frozen=True)
-class Readable:
+class EvaluableSlide:
     """A slide that a cascade can be run on.
 
     Attributes
@@ -58,7 +58,7 @@ class Readable:
     is_placed: bool = True
 
 
-Source = Callable[[SlideRecord], AbstractContextManager[Readable]]
+Source = Callable[[SlideRecord], AbstractContextManager[EvaluableSlide]]
 """Where the slides of a cohort are read from."""
 
 
@@ -142,13 +142,13 @@ def stored(store: Path, model: CascadeModel) -> Source:
     """Slides as their features are kept in a store."""
 
     @contextmanager
-    def read(record: SlideRecord) -> Iterator[Readable]:
+    def read(record: SlideRecord) -> Iterator[EvaluableSlide]:
         features = open_store(store, record)
         first = _first_depth(features, model)
         tree = Quadtree(features.quadtree.grids[first:], features.quadtree.nodes[first:])
         source = in_context(FromDepth(features, first), model.config.context)
         last = min(tree.n_depths, model.config.n_depths) - 1
-        yield Readable(tree, source, last, features.is_placed)
+        yield EvaluableSlide(tree, source, last, features.is_placed)
 
     return read
 
@@ -157,10 +157,10 @@ def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> 
     """Slides read and encoded where the cascade looks; `mpp` where their files are silent."""
 
     @contextmanager
-    def read(record: SlideRecord) -> Iterator[Readable]:
+    def read(record: SlideRecord) -> Iterator[EvaluableSlide]:
         with open_slide(record.path, mpp=mpp) as slide:
-            reading = prepare(slide, model, encoder)
-            yield Readable(reading.quadtree, reading.source, reading.plan.last_depth)
+            prepared = prepare(slide, model, encoder)
+            yield EvaluableSlide(prepared.quadtree, prepared.source, prepared.plan.last_depth)
 
     return read
 
@@ -237,7 +237,7 @@ _UNPLACED = "Its features have no places, so that they cannot be compared with i
 
 def _stages(
     model: CascadeModel,
-    readable: Readable,
+    readable: EvaluableSlide,
     factor: float,
     *,
     known: Sequence[Stage] = (),
@@ -250,7 +250,7 @@ def _stages(
 
 def _by_chance(
     model: CascadeModel,
-    readable: Readable,
+    readable: EvaluableSlide,
     known: Sequence[Stage],
     lesions: Sequence[Lesion],
     chance: Choose | None,
@@ -262,7 +262,7 @@ def _by_chance(
 
 
 def _run(
-    factor: float, stages: Sequence[Stage], readable: Readable, lesions: Sequence[Lesion]
+    factor: float, stages: Sequence[Stage], readable: EvaluableSlide, lesions: Sequence[Lesion]
 ) -> Run:
     grids = readable.quadtree.grids
     return Run(
@@ -273,7 +273,7 @@ def _run(
     )
 
 
-def _lesions(record: SlideRecord, readable: Readable) -> list[Lesion]:
+def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Lesion]:
     if record.truth is None or not readable.is_placed:
         return []
     return list(read_rings(record.truth))

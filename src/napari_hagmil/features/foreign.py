@@ -1,4 +1,4 @@
-"""Reading other people's feature files, without running what they contain."""
+"""PreparedSlide other people's feature files, without running what they contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading other people's checkpoints without running what they contain."""
+"""PreparedSlide other people's checkpoints without running what they contain."""
 
 from __future__ import annotations
 

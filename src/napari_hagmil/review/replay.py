@@ -1,4 +1,4 @@
-"""Reading a journal back, as far as it is whole."""
+"""PreparedSlide a journal back, as far as it is whole."""
 
 from __future__ import annotations
 

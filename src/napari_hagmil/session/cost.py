@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_hagmil.cascade import DepthForecast, Plan, Stage, forecast
-from napari_hagmil.prepare import Options, Reading
+from napari_hagmil.prepare import Options, PreparedSlide
 
 #: Patches that are encoded to learn how fast this machine is; a run uses them.
 TRIAL = 8
@@ -37,30 +37,30 @@ class RunCost:
         return all(one.exact for one in self.depths)
 
 
-def run_cost(reading: Reading, options: Options, known: list[Stage]) -> RunCost:
+def run_cost(prepared: PreparedSlide, options: Options, known: list[Stage]) -> RunCost:
     """Count the patches of a run with these options, and estimate its time.
 
     `known` are stages of earlier runs with the same model and features.
     """
-    plan = Plan(reading.config(options).budget, reading.last_depth(options), options.steering)
-    features = reading.features
+    plan = Plan(prepared.config(options).budget, prepared.last_depth(options), options.steering)
+    features = prepared.features
     depths = forecast(
-        reading.quadtree, plan, lambda depth, nodes: len(features.missing(depth, nodes)), known
+        prepared.quadtree, plan, lambda depth, nodes: len(features.missing(depth, nodes)), known
     )
-    rate = seconds_per_patch(reading)
+    rate = seconds_per_patch(prepared)
     seconds = None if rate is None else rate * sum(one.new for one in depths)
     return RunCost(depths, seconds)
 
 
-def seconds_per_patch(reading: Reading) -> float | None:
+def seconds_per_patch(prepared: PreparedSlide) -> float | None:
     """Measured time to read and encode one patch; None before the first."""
-    features = reading.features
+    features = prepared.features
     if not features.patches_encoded:
         return None
     return sum(features.seconds.values()) / features.patches_encoded
 
 
-def time_a_trial(reading: Reading) -> None:
+def time_a_trial(prepared: PreparedSlide) -> None:
     """Encode the first patches that any run will need, unless some were timed already."""
-    if seconds_per_patch(reading) is None:
-        reading.features(0, reading.quadtree.nodes[0][:TRIAL])
+    if seconds_per_patch(prepared) is None:
+        prepared.features(0, prepared.quadtree.nodes[0][:TRIAL])

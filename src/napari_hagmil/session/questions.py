@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from napari_hagmil.cascade import SecondLook, Stage, second_look
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.prepare import Reading
+from napari_hagmil.prepare import PreparedSlide
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,14 @@ class SecondLookPlan:
 
 
 def ask_second_look(
-    reading: Reading, stages: list[Stage], plan: SecondLookPlan
+    prepared: PreparedSlide, stages: list[Stage], plan: SecondLookPlan
 ) -> Iterator[SecondLook | None]:
     """Draw, encode and judge; None where nothing was cut or the depth below was not reached."""
     if plan.depth + 1 >= len(stages):
         yield None
     else:
         wanted = (plan.depth, plan.n, plan.seed)
-        yield second_look(reading.model, reading.features, stages, wanted)
+        yield second_look(prepared.model, prepared.features, stages, wanted)
 
 
 def told(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """The state of one sitting at one slide.
 
 The widgets show it and send wishes. Signals are emitted by the thread that calls, which for
-all but `run`, `make_ready` and `make_reading` must be the main one.
+all but `run`, `make_ready` and `prepare_slide` must be the main one.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from napari_hagmil.cascade import (
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import Options, Reading, read_stages, summarize
+from napari_hagmil.pipeline import Options, PreparedSlide, read_stages, summarize
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
 from napari_hagmil.session.courtesy import leave_a_core
-from napari_hagmil.session.ready import Readiness, reading_key
+from napari_hagmil.session.preparation import Preparation, preparation_key
 from napari_hagmil.session.words import sentence
 from napari_hagmil.slide import Slide
 
@@ -69,7 +69,7 @@ class Session:
 
     slide_changed = Signal(object)
     state_changed = Signal(str)
-    prepared = Signal(str)
+    preparation_ended = Signal(str)
     progressed = Signal(object)
     started = Signal(bool)
     stage_found = Signal(object)
@@ -90,7 +90,7 @@ class Session:
         self.seconds: list[float] = []
         self.before: tuple[Stage, ...] = ()
         self.result: SlideResult | None = None
-        self._ready = Readiness()
+        self._ready = Preparation()
         self._known: list[Stage] = []
         self._index: list[StageIndex] = []
         self._known_key: tuple[object, ...] = ()
@@ -167,10 +167,10 @@ class Session:
 
     def cost(self) -> RunCost | None:
         """What the next run would cost; None before `make_ready` has found the tissue."""
-        if self.reading is None or self._ready.key != self._key():
+        if self.prepared is None or self._ready.key != self._key():
             return None
         known = self._known if self._known_key == self._ready.key else []
-        return run_cost(self.reading, self.options(), known)
+        return run_cost(self.prepared, self.options(), known)
 
     def make_ready(self) -> str:
         """Load the model, find the tissue and time a few patches; made for a worker's thread.
@@ -182,7 +182,7 @@ class Session:
         """
         try:
             if self.slide is not None:
-                time_a_trial(self.make_reading(self.slide))
+                time_a_trial(self.prepare_slide(self.slide))
         except HagmilError as error:
             return sentence(error)
         return ""
@@ -215,19 +215,19 @@ class Session:
         """
         if self.slide is None:
             raise HagmilError("the cascade needs an open slide, and none is open; open one")
-        reading = self.make_reading(self.slide)
+        prepared = self.prepare_slide(self.slide)
 
         def tick(progress: EncodingProgress) -> None:
             if self._cancel.is_set():
                 raise CancelledError("the run was cancelled; what was found until then stays")
             on_progress(progress)
 
-        reading.features.on_progress = tick
+        prepared.features.on_progress = tick
         try:
             with leave_a_core():
-                yield from read_stages(reading, self._options, known=tuple(self._known))
+                yield from read_stages(prepared, self._options, known=tuple(self._known))
         finally:
-            reading.features.on_progress = None
+            prepared.features.on_progress = None
 
     def add_stage(self, stage: Stage) -> None:
         """Take in what a run has found at one depth."""
@@ -239,18 +239,18 @@ class Session:
 
     def finish(self, *, complete: bool) -> None:
         """End a run: put it on record and say so."""
-        if self.reading is not None:
+        if self.prepared is not None:
             seconds = time.perf_counter() - self._started
             self.result = summarize(
-                self.reading, self._options, self.stages, seconds, complete=complete
+                self.prepared, self._options, self.stages, seconds, complete=complete
             )
         self.set_state("done" if complete else "cancelled")
         self.finished.emit(self.result)
 
     @property
-    def reading(self) -> Reading | None:
+    def prepared(self) -> PreparedSlide | None:
         """The slide under the model, once it is ready to be read."""
-        return self._ready.reading
+        return self._ready.prepared
 
     @property
     def mpp(self) -> float:
@@ -260,14 +260,14 @@ class Session:
     @property
     def model(self) -> CascadeModel | None:
         """The model of the last run."""
-        return self.reading.model if self.reading else None
+        return self.prepared.model if self.prepared else None
 
     @property
     def grids(self) -> tuple[PatchGrid, ...]:
         """The patch grids of the depths in use, coarse to fine."""
-        if self.reading is None:
+        if self.prepared is None:
             return ()
-        return self.reading.quadtree.grids[: self.reading.last_depth(self._options) + 1]
+        return self.prepared.quadtree.grids[: self.prepared.last_depth(self._options) + 1]
 
     def node_facts(self, y: float, x: float) -> list[NodeFacts]:
         """What every stage says of a level-0 pixel, coarse to fine."""
@@ -283,7 +283,7 @@ class Session:
 
     def _key(self) -> tuple[object, ...]:
         """What features and attention depend on."""
-        return reading_key(self.slide, self.model_name, self.device)
+        return preparation_key(self.slide, self.model_name, self.device)
 
     def _forget(self) -> None:
         self.stages, self.seconds, self.before, self._known = [], [], (), []
@@ -294,7 +294,7 @@ class Session:
         last = stage.depth == len(grids) - 1
         return StageIndex(stage, grids[stage.depth], self.mpp, last=last)
 
-    def make_reading(self, slide: Slide) -> Reading:
+    def prepare_slide(self, slide: Slide) -> PreparedSlide:
         """Load the model and find the tissue, unless that is done; for a worker's thread."""
         rings = self.sitting.state.tissue if self.sitting else None
         return self._ready.make(slide, self.model_name, self.device, rings)

@@ -25,7 +25,7 @@ from napari_hagmil.training.fusion import fit_depth_weights
 from napari_hagmil.training.guide import Guide, guide_from
 from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.read_slides import read_slides
+from napari_hagmil.training.predictions import predict_slides
 from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 from napari_hagmil.training.stagewise import (
     CascadeTraining,
@@ -210,8 +210,8 @@ def fit(
 
 def weigh_depths(model: CascadeModel, slides: Sequence[TrainingSlide]) -> None:
     """Let all depths of a trained cascade decide, in place; `slides` are validation slides."""
-    readings = read_slides(model, slides)
-    weights = fit_depth_weights(readings.logits, readings.labels)
+    predictions = predict_slides(model, slides)
+    weights = fit_depth_weights(predictions.logits, predictions.labels)
     model.config = replace(model.config, depth_weights=weights)
 
 

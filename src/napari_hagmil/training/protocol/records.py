@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.files import replacing
-from napari_hagmil.training.read_slides import Readings
+from napari_hagmil.training.predictions import Predictions
 from napari_hagmil.training.slides import CohortSlide
 from napari_hagmil.training.stagewise import Progress
 
@@ -22,14 +22,14 @@ def write_epochs(path: Path, epochs: Sequence[Progress]) -> None:
 
 
 def write_predictions(
-    path: Path, slides: Sequence[CohortSlide], classes: Sequence[str], readings: Readings
+    path: Path, slides: Sequence[CohortSlide], classes: Sequence[str], predictions: Predictions
 ) -> None:
     """One row per test slide: its label, the probabilities at the finest depth, the cost."""
     header = ("slide", "label", *[f"p_{name}" for name in classes], "patches")
     rows = [
         (slide.name, classes[slide.label], *(f"{p:.6f}" for p in probabilities), patches)
         for slide, probabilities, patches in zip(
-            slides, readings.decisive, readings.patches, strict=True
+            slides, predictions.decisive, predictions.patches, strict=True
         )
     ]
     write_csv(path, header, rows)

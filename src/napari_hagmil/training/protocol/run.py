@@ -16,10 +16,10 @@ from napari_hagmil.cohort import Split
 from napari_hagmil.evaluation.classification import macro_auc
 from napari_hagmil.files import replacing
 from napari_hagmil.models import CascadeModel, save_bundle
+from napari_hagmil.training.predictions import Predictions, figures, predict_slides
 from napari_hagmil.training.protocol.card import model_card
 from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
 from napari_hagmil.training.protocol.records import write_curves, write_epochs, write_predictions
-from napari_hagmil.training.read_slides import Readings, figures, read_slides
 from napari_hagmil.training.slides import CohortSlide, TrainingSlide
 from napari_hagmil.training.stagewise import Progress
 
@@ -170,7 +170,7 @@ def _put_on_record(
     seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
     if run.method.choose_budget and len(depths) > 1:
         model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
-    validation, test = read_slides(model, seen[1]), read_slides(model, seen[2])
+    validation, test = predict_slides(model, seen[1]), predict_slides(model, seen[2])
     record = RunRecord(
         run.method.name,
         run.folder.name,
@@ -201,7 +201,7 @@ def chosen_budget(
     """The model's own budget or one of `sweep`: the highest validation AUC at the lowest cost."""
 
     def merit(budget: tuple[int, ...]) -> tuple[float, float]:
-        read = read_slides(model, validation, budget)
+        read = predict_slides(model, validation, budget)
         return macro_auc(read.labels, read.decisive), -float(read.patches.mean())
 
     return max((model.config.budget, *map(tuple, sweep)), key=merit)
@@ -210,8 +210,8 @@ def chosen_budget(
 def _swept(
     model: CascadeModel, sides: Sequence[Sequence[Any]], budget: tuple[int, ...]
 ) -> dict[str, Any]:
-    readings: list[Readings] = [read_slides(model, side, budget) for side in sides]
-    return {"budget": list(budget), **figures(readings[1], readings[0])}
+    predictions: list[Predictions] = [predict_slides(model, side, budget) for side in sides]
+    return {"budget": list(budget), **figures(predictions[1], predictions[0])}
 
 
 def _summary(run: Run, sides: Sequence[Sequence[CohortSlide]], record: RunRecord) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.run.tab import CascadeTab
-from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.cascade.slide.tab import SlideTab
 from napari_hagmil.widgets.cascade.slide_layers import Overlay
 from napari_hagmil.widgets.cascade.steer.tab import SteerTab
@@ -46,7 +46,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         self.overlay = Overlay(napari_viewer, self.session)
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session)
-        self.desk = Desk(napari_viewer, self.session, self.overlay, stages, self._work)
+        self.desk = CascadeContext(napari_viewer, self.session, self.overlay, stages, self._work)
         self.slide = SlideTab(self.desk)
         self.cascade, self.why = CascadeTab(self.desk), WhyTab(self.desk)
         self.steer = SteerTab(self.desk)

@@ -13,7 +13,7 @@ from napari_hagmil.widgets.work import Background
 
 
 @dataclass(frozen=True)
-class Desk:
+class CascadeContext:
     """One sitting in one window.
 
     Attributes

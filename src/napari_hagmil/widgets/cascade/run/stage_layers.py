@@ -186,7 +186,7 @@ class StageLayers:
 
     def _draw_others(self) -> None:
         session, made = self.session, {}
-        quadtree = session.reading.quadtree if session.reading else None
+        quadtree = session.prepared.quadtree if session.prepared else None
         made["branches"] = branches_layer(session.grids, session.stages, session.mpp)
         if quadtree is not None and self.shown["unseen"]:
             last = len(session.grids) - 1

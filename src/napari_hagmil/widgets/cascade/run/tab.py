@@ -18,7 +18,7 @@ from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder
 from napari_hagmil.widgets.cascade.run.depth_row import DepthSays
 from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
 from napari_hagmil.widgets.cascade.run.run_panel import RunPanel
-from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.style import Page
 from napari_hagmil.widgets.work import Background, Relay
 
@@ -34,11 +34,11 @@ class CascadeTab(Page):
 
     Parameters
     ----------
-    desk : Desk
+    desk : CascadeContext
         The sitting.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CascadeContext) -> None:
         super().__init__()
         self.desk, self.session = desk, desk.session
         self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
@@ -87,7 +87,7 @@ class CascadeTab(Page):
 
         self.desk.work.start(
             work,
-            on_item=self.session.prepared.emit,
+            on_item=self.session.preparation_ended.emit,
             on_done=self._run_if_asked,
             on_cancelled=self._run_if_asked,
             on_error=self.session.fail,
@@ -127,7 +127,7 @@ class CascadeTab(Page):
         session.state_changed.connect(self.run_panel.set_state)
         session.slide_changed.connect(self._slide_changed)
         session.review_changed.connect(self._review_changed)
-        session.prepared.connect(self._show_prepared)
+        session.preparation_ended.connect(self._show_prepared)
         session.started.connect(self._show_start)
         session.stage_found.connect(self._show_stage)
         session.finished.connect(self._show_result)
@@ -198,8 +198,8 @@ class CascadeTab(Page):
             self.run_panel.show_error(problem)
 
     def _show_cost(self) -> None:
-        reading = self.session.reading
-        n_nodes = [len(nodes) for nodes in reading.quadtree.nodes] if reading else []
+        prepared = self.session.prepared
+        n_nodes = [len(nodes) for nodes in prepared.quadtree.nodes] if prepared else []
         self.run_panel.show_cost(self.session.cost(), n_nodes)
 
     def _show_start(self, afresh: bool) -> None:
@@ -233,10 +233,10 @@ class CascadeTab(Page):
 
     def _show_progress(self, progress: EncodingProgress) -> None:
         now = time.monotonic()
-        reading = self.session.reading
-        if reading is None:
+        prepared = self.session.prepared
+        if prepared is None:
             return
         if now - self._last_tick >= _TICK or progress.done == progress.total:
             self._last_tick = now
-            mpp = reading.quadtree.grids[progress.depth].downsample * self.session.mpp
+            mpp = prepared.quadtree.grids[progress.depth].downsample * self.session.mpp
             self.run_panel.show_progress(progress, mpp)

@@ -27,7 +27,7 @@ from napari_hagmil.widgets.cascade.camera import (
     set_magnification,
     view_rectangle,
 )
-from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
 from napari_hagmil.widgets.cascade.slide.tissue_panel import TissuePanel
@@ -43,7 +43,7 @@ class SlideTab(Page):
 
     Parameters
     ----------
-    desk : Desk
+    desk : CascadeContext
         The sitting.
 
     Signals
@@ -54,7 +54,7 @@ class SlideTab(Page):
 
     opened = Signal(bool)
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CascadeContext) -> None:
         super().__init__()
         self.desk, self.session = desk, desk.session
         self.slide_panel, self.view_panel = SlidePanel(), ViewPanel()
@@ -171,7 +171,7 @@ class SlideTab(Page):
         )
         session.slide_changed.connect(self._show_slide)
         session.review_changed.connect(self._review_changed)
-        session.prepared.connect(self._tissue_ready)
+        session.preparation_ended.connect(self._tissue_ready)
         session.finished.connect(lambda result: self._tissue_ready())
         session.stage_found.connect(self._tint)
 
@@ -236,23 +236,23 @@ class SlideTab(Page):
 
     def _tissue_ready(self, problem: str = "") -> None:
         """The tissue is known: tell its area, and show it if it is shown."""
-        reading, sitting = self.session.reading, self.session.sitting
-        if reading is None or sitting is None:
+        prepared, sitting = self.session.prepared, self.session.sitting
+        if prepared is None or sitting is None:
             self.tissue_panel.show_none(problem)
             return
         self.tissue_panel.set_available(available=True)
-        area = reading.tissue.area_um2(self.session.mpp) / 1e6
+        area = prepared.tissue.area_um2(self.session.mpp) / 1e6
         self.tissue_panel.show_facts(area, drawn=sitting.state.tissue is not None)
         if self.tissue_panel.box.isChecked():
             self._show_tissue()
 
     def _show_tissue(self) -> None:
-        if self.session.reading is not None:
-            self.tissue.show(self.session.reading.tissue, self.session.mpp)
+        if self.session.prepared is not None:
+            self.tissue.show(self.session.prepared.tissue, self.session.mpp)
 
     def take_tool(self, tool: str) -> None:
         """Put a tool for the tissue in the reader's hand: "paint", "erase" or "polygon"."""
-        if self.session.reading is None:
+        if self.session.prepared is None:
             return
         self.tissue_panel.box.setChecked(True)
         self._show_tissue()

@@ -22,7 +22,7 @@ from napari_hagmil.session.steering import (
     set_pins,
     steered,
 )
-from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.cascade.steer.layers import SteerLayers
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
@@ -40,7 +40,7 @@ class SteerTab(Page):
 
     Parameters
     ----------
-    desk : Desk
+    desk : CascadeContext
         The sitting.
 
     Signals
@@ -51,7 +51,7 @@ class SteerTab(Page):
 
     run_asked = Signal()
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CascadeContext) -> None:
         super().__init__()
         self.desk, self.session = desk, desk.session
         self.layers = SteerLayers(
@@ -82,15 +82,15 @@ class SteerTab(Page):
 
     def second_look(self) -> None:
         """Open some of the pruned branches and say what they hide."""
-        reading, stages = self.session.reading, list(self.session.stages)
-        if reading is None or len(stages) < 2 or self.desk.work.busy:
+        prepared, stages = self.session.prepared, list(self.session.stages)
+        if prepared is None or len(stages) < 2 or self.desk.work.busy:
             show_text(self.answer, "Run the cascade first, to its second depth at least.")
             return
         plan = SecondLookPlan(max(self.depth.currentIndex(), 0), self.n.value(), self._seed)
         self._seed += 1
         show_text(self.answer, "Opening them…")
         self.desk.work.start(
-            lambda: ask_second_look(reading, stages, plan),
+            lambda: ask_second_look(prepared, stages, plan),
             on_item=self._show_second_look,
             on_done=_nothing,
             on_cancelled=_nothing,

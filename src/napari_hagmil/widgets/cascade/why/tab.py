@@ -13,7 +13,7 @@ from napari_hagmil.cascade import NodeFacts, without_branch
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.session import sentence
 from napari_hagmil.session.pictures import Pictures
-from napari_hagmil.widgets.cascade.shared import Desk
+from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
 from napari_hagmil.widgets.cascade.why.show_panel import ShowPanel
 from napari_hagmil.widgets.cascade.why.tree_strip import Leaf
@@ -32,7 +32,7 @@ class WhyTab(Page):
 
     Parameters
     ----------
-    desk : Desk
+    desk : CascadeContext
         The sitting.
 
     Attributes
@@ -43,7 +43,7 @@ class WhyTab(Page):
         Whether it stays when the pointer moves on.
     """
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: CascadeContext) -> None:
         super().__init__()
         self.desk, self.session = desk, desk.session
         self.show_panel, self.pointer = ShowPanel(), PointerPanel()
@@ -86,8 +86,8 @@ class WhyTab(Page):
 
     def ask_without(self, depth: int = 0) -> None:
         """Ask what the prediction is without the branch of the place that starts at a depth."""
-        reading, facts = self.session.reading, self._facts
-        if reading is None or depth >= len(facts) or not facts[depth].n_nodes:
+        prepared, facts = self.session.prepared, self._facts
+        if prepared is None or depth >= len(facts) or not facts[depth].n_nodes:
             self.without.say("No branch starts here: this place was not looked at.")
             return
         if self.desk.work.busy:
@@ -96,11 +96,11 @@ class WhyTab(Page):
         stages, branch = list(self.session.stages), (depth, facts[depth].node)
 
         def work() -> Iterator[Any]:
-            yield without_branch(reading.model, reading.features, stages, branch)
+            yield without_branch(prepared.model, prepared.features, stages, branch)
 
         def show(found: Any) -> None:
             pairs = [(s.probabilities, p) for s, p in zip(stages, found, strict=True)]
-            self.without.show_answer(self._labels(), reading.model.config.classes, pairs)
+            self.without.show_answer(self._labels(), prepared.model.config.classes, pairs)
 
         self.without.say("Asking the model…")
         self.desk.work.start(

@@ -19,7 +19,7 @@ from napari_hagmil.training.slides import TrainingSlide
 
 
 @dataclass(frozen=True)
-class Readings:
+class Predictions:
     """What a model says of some slides.
 
     Attributes
@@ -50,12 +50,12 @@ class Readings:
         return self.probabilities[:, -1]
 
 
-def read_slides(
+def predict_slides(
     model: CascadeModel,
     slides: Sequence[TrainingSlide],
     budget: tuple[int, ...] | None = None,
     choose: Callable[[TrainingSlide], Choose] = lambda slide: by_attention,
-) -> Readings:
+) -> Predictions:
     """Run the cascade over every slide.
 
     Parameters
@@ -73,7 +73,7 @@ def read_slides(
         tree = slide.quadtree(n_depths)
         found.append(run_over(model, tree, slide.features, budget, choose=choose(slide)))
     seconds = (time.perf_counter() - started) / max(len(slides), 1)
-    return Readings(
+    return Predictions(
         labels=np.array([slide.label for slide in slides], dtype=np.int64),
         logits=np.array([[stage.logits for stage in stages] for stages in found]),
         probabilities=np.array([[stage.probabilities for stage in stages] for stages in found]),
@@ -83,7 +83,7 @@ def read_slides(
     )
 
 
-def figures(test: Readings, validation: Readings) -> dict[str, float]:
+def figures(test: Predictions, validation: Predictions) -> dict[str, float]:
     """The paper's figures of some test slides.
 
     `auc`, `f1` and `accuracy` (most probable class) of the finest depth, `auc_depth…` of every

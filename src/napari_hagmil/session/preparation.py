@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import Reading, load_model, prepare
+from napari_hagmil.pipeline import PreparedSlide, load_model, prepare
 from napari_hagmil.polygons import Outline
 from napari_hagmil.session.tissue import drawn_tissue
 from napari_hagmil.slide import Slide
@@ -14,31 +14,31 @@ from napari_hagmil.tissue import segment_tissue
 Key = tuple[object, ...]
 
 
-class Readiness:
+class Preparation:
     """The reading of the slide in hand, made when it is first needed.
 
     Attributes
     ----------
-    reading : Reading or None
+    prepared : PreparedSlide or None
         The last one made.
     key : tuple
         What it was made for.
     """
 
     def __init__(self) -> None:
-        self.reading: Reading | None = None
+        self.prepared: PreparedSlide | None = None
         self.key: Key = ()
         self._rings: tuple[Outline, ...] | None = None
         self._networks: tuple[CascadeModel, Encoder] | None = None
         self._named: tuple[str, str] = ("", "")
 
     def forget(self) -> None:
-        """Let the reading go; the networks stay for the next slide."""
-        self.reading, self.key, self._rings = None, (), None
+        """Drop the prepared slide; the networks stay for the next slide."""
+        self.prepared, self.key, self._rings = None, (), None
 
     def make(
         self, slide: Slide, model: str, device: str, rings: tuple[Outline, ...] | None
-    ) -> Reading:
+    ) -> PreparedSlide:
         """Load the networks and find the tissue, unless that is done; for a worker's thread.
 
         Parameters
@@ -50,19 +50,19 @@ class Readiness:
         rings : tuple of Outline, optional
             The tissue as it was drawn.
         """
-        key = reading_key(slide, model, device)
+        key = preparation_key(slide, model, device)
         if self._networks is None or self._named != (model, device):
             self._networks, self._named = load_model(model, device=device), (model, device)
-        if self.reading is None or key != self.key:
+        if self.prepared is None or key != self.key:
             drawn = None if rings is None else drawn_tissue(slide, rings)
-            self.reading, self.key = prepare(slide, *self._networks, tissue=drawn), key
+            self.prepared, self.key = prepare(slide, *self._networks, tissue=drawn), key
         elif rings != self._rings:
             tissue = segment_tissue(slide) if rings is None else drawn_tissue(slide, rings)
-            self.reading = self.reading.with_tissue(tissue)
+            self.prepared = self.prepared.with_tissue(tissue)
         self._rings = rings
-        return self.reading
+        return self.prepared
 
 
-def reading_key(slide: Slide | None, model: str, device: str) -> Key:
+def preparation_key(slide: Slide | None, model: str, device: str) -> Key:
     """What features and attention depend on."""
     return (slide and slide.fingerprint, slide and slide.mpp, model, device)
