@@ -20,17 +20,96 @@
     ├── MissingExtraError (ImportError)    an optional dependency is not installed
     └── CancelledError                     the user stopped the work
 
-Every message is one sentence: subject, rule, value, remedy. The library raises, the
-application shows.
+Every error carries a `Problem`: subject, rule, value and remedy. The library raises; the command
+line and the window render the same problem, each with the remedy that its user can reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Front = Literal["library", "command line", "window"]
+"""Who reads a sentence: a caller in Python, a user of the command line, a user of the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What to do, where that depends on who is asked.
+
+    Attributes
+    ----------
+    library : str
+        For a caller in Python: "give mpp= in µm per pixel of level 0".
+    command_line, window : str
+        For the others; empty: the same.
+    """
+
+    library: str
+    command_line: str = ""
+    window: str = ""
+
+    def on(self, front: Front) -> str:
+        """The words for one kind of reader."""
+        own = {"command line": self.command_line, "window": self.window}
+        return own.get(front) or self.library
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and what to do about it: an error's content, or a warning.
+
+    Attributes
+    ----------
+    subject : str
+        What it is about: "tumor_001.tif".
+    rule : str
+        What holds, or should, as the rest of the clause: "needs a positive pixel size".
+    value : object
+        What was found instead; None where there is nothing to show.
+    remedy : str or Remedy
+        What to do, as an imperative: "choose another folder".
+    """
+
+    subject: str
+    rule: str = ""
+    value: object = None
+    remedy: str | Remedy = ""
+
+    def sentence(self, front: Front = "library") -> str:
+        """The problem as one sentence, without a full stop."""
+        text = f"{self.subject} {self.rule}".strip()
+        if self.value is not None:
+            text += f", got {self.value}"
+        remedy = self.remedy.on(front) if isinstance(self.remedy, Remedy) else self.remedy
+        return f"{text}; {remedy}" if remedy else text
 
 
 class HagmilError(Exception):
-    """Anything this package raises on purpose."""
+    """Anything this package raises on purpose.
+
+    Parameters
+    ----------
+    subject, rule, value, remedy
+        Of its `Problem`. ``str(error)`` is the sentence for a caller in Python.
+    """
+
+    def __init__(
+        self,
+        subject: str = "",
+        rule: str = "",
+        *,
+        value: object = None,
+        remedy: str | Remedy = "",
+    ) -> None:
+        self.problem = Problem(subject, rule, value, remedy)
+        # One argument: what pickle hands back, and what OSError does not take for an errno.
+        super().__init__(self.problem.sentence())
+
+    def sentence(self, front: Front) -> str:
+        """The problem in the words of one kind of reader."""
+        return self.problem.sentence(front)
 
 
 class SlideFormatError(HagmilError, ValueError):
@@ -67,12 +146,12 @@ class CohortError(HagmilError, ValueError):
     #: Problems that the message spells out; the rest is counted.
     shown = 12
 
-    def __init__(self, subject: str, problems: Sequence[str]) -> None:
+    def __init__(self, subject: str, problems: Sequence[str] = ()) -> None:
+        some = list(problems[: self.shown])
+        if len(problems) > self.shown:
+            some.append(f"and {len(problems) - self.shown} more")
+        super().__init__(f"{subject}: {'; '.join(some)}" if some else subject)
         self.problems = tuple(problems)
-        some = list(self.problems[: self.shown])
-        if len(self.problems) > self.shown:
-            some.append(f"and {len(self.problems) - self.shown} more")
-        super().__init__(f"{subject}: {'; '.join(some)}")
 
 
 class ProtocolError(HagmilError, ValueError):

@@ -1,0 +1,36 @@
+"""Errors carry what is wrong and what to do, for every kind of reader, through every process."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from napari_hagmil import errors
+from napari_hagmil.errors import CohortError, HagmilError, Remedy
+
+KINDS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, HagmilError)
+]
+ASK = Remedy("give mpp=", command_line="give --mpp", window="enter the pixel size")
+
+
+@pytest.mark.parametrize("front, remedy", [
+    ("library", "give mpp="), ("command line", "give --mpp"), ("window", "enter the pixel size"),
+])  # fmt: skip
+def test_each_reader_is_told_the_remedy_within_reach(front, remedy):
+    error = HagmilError("a.tif", "needs a positive pixel size", value=-1, remedy=ASK)
+    assert error.sentence(front) == f"a.tif needs a positive pixel size, got -1; {remedy}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_survives_the_way_to_another_process(kind):
+    error = kind("cohort.csv", ["no column label"]) if kind is CohortError else kind(
+        "a.tif", "needs a pixel size", value=0, remedy=ASK
+    )  # fmt: skip
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is kind
+    assert str(again) == str(error)
+    assert vars(again) == vars(error)
