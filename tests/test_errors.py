@@ -17,7 +17,7 @@ KINDS = [
 ASK = Remedy("give mpp=", command_line="give --mpp", window="enter the pixel size")
 
 
-@pytest.mark.parametrize("front, remedy", [
+@pytest.mark.parametrize(("front", "remedy"), [
     ("library", "give mpp="), ("command line", "give --mpp"), ("window", "enter the pixel size"),
 ])  # fmt: skip
 def test_each_reader_is_told_the_remedy_within_reach(front, remedy):
