@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "napari_hagmil"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MAX_MODULE_LINES = 300
+MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 30
 VAGUE_NAMES = {"utils", "util", "core", "helpers", "manager", "misc", "common"}
 #: napari's GUI, and what only makes sense beside it. napari's layers, types and settings are none.
@@ -146,7 +146,9 @@ def test_every_import_is_declared() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_module_is_small_and_named(path: Path) -> None:
     lines = len(path.read_text("utf-8").splitlines())
-    assert lines <= MAX_MODULE_LINES, f"{name_of(path)} has {lines} lines, more than 300; split it"
+    assert lines <= MAX_MODULE_LINES, (
+        f"{name_of(path)} has {lines} lines, more than {MAX_MODULE_LINES}"
+    )
     vague = VAGUE_NAMES & set(path.relative_to(PACKAGE).with_suffix("").parts)
     assert not vague, f"{name_of(path)} is called {vague}; name what it holds"
 
