@@ -17,8 +17,8 @@ from napari_hagmil.slide import open_slide, read_scaled
 from napari_hagmil.tissue import (
     TissueMask,
     background_colour,
+    drawn_tissue,
     segment_tissue,
-    tissue_from_polygons,
     tissue_of_image,
 )
 
@@ -193,11 +193,16 @@ def test_an_empty_slide_gives_an_empty_mask(tmp_path: Path) -> None:
     assert mask.is_empty
 
 
-def test_outlines_cover_the_pixels_inside() -> None:
-    square = np.array([(-0.5, -0.5), (-0.5, 799.5), (399.5, 799.5), (399.5, -0.5)])
-    mask = tissue_from_polygons([square], (1000, 1200), 10.0)
-    assert mask.values.shape == (100, 120)
+def test_drawn_outlines_cover_the_pixels_inside_on_the_raster_of_found_tissue(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "drawn.tif"
+    tifffile.imwrite(path, np.full((1000, 1200, 3), 240, np.uint8), photometric="rgb")
+    square = ((-0.5, -0.5), (-0.5, 799.5), (399.5, 799.5), (399.5, -0.5))
+    with open_slide(path, mpp=0.8) as slide:
+        mask = drawn_tissue(slide, [square])
+        assert mask.values.shape == segment_tissue(slide).values.shape == (100, 120)
+        assert drawn_tissue(slide, []).is_empty
     assert mask.values[:40, :80].all()
-    assert mask.values.sum() == pytest.approx(40 * 80, rel=0.05)
-    assert mask.downsample == 10.0
-    assert tissue_from_polygons([], (1000, 1200), 10.0).is_empty
+    assert mask.values.sum() == 40 * 80
+    assert mask.downsample == pytest.approx(10.0)

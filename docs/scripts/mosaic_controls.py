@@ -29,9 +29,10 @@ from napari_hagmil.cascade import (
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord, read_cohort
 from napari_hagmil.evaluation.evaluate import EvaluableSlide, stored
-from napari_hagmil.evaluation.localisation import Lesion, found, meeting
-from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.evaluation.localisation import found, meeting
+from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.models import CascadeModel, load_bundle
+from napari_hagmil.polygons import Rings
 from napari_hagmil.quadtree import Nodes, Quadtree
 from napari_hagmil.training import auc
 
@@ -42,13 +43,13 @@ DRAWS = 10
 class Truth:
     """Where the tumour of a slide is: its lesions, and the finest nodes that lie in one."""
 
-    lesions: list[Lesion]
+    lesions: list[Rings]
     tumour: NDArray[np.bool_]
 
     @classmethod
     def of(cls, record: SlideRecord, tree: Quadtree) -> Truth:
         """Read a slide's outlines."""
-        lesions = list(read_rings(record.truth)) if record.truth else []
+        lesions = read_polygons(record.truth) if record.truth else []
         nodes = tree.nodes[-1]
         tumour = np.zeros(nodes.max(0) + 1, dtype=bool)
         for lesion in lesions:

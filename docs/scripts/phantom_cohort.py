@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 
 #: Lesions of a tumour slide: how many, in turn, and their smallest and largest diameter, µm.
@@ -67,7 +67,7 @@ def draw(row: Row, folder: Path) -> None:
     path = folder / f"{row.name}.tiff"
     if not path.exists():
         write_phantom(path, row.config)
-    if bool(read_rings(path.with_suffix(".geojson"))) != (row.label == "tumor"):
+    if bool(read_polygons(path.with_suffix(".geojson"))) != (row.label == "tumor"):
         raise SystemExit(f"{row.name} has no room for a lesion; take another --seed or --size")
 
 

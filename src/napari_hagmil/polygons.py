@@ -1,12 +1,19 @@
-"""Outlines: rings of level-0 places, their areas, insides, unions and cuts."""
+"""Outlines: rings of level-0 places, what they enclose, their areas, unions and cuts.
+
+One rule says what is inside, for points (`contains`) and for rasters (`mask_of`) alike: a ring
+encloses by the even-odd rule, so that the middle of a ring that goes around it twice is outside;
+a polygon is what its outer ring encloses without what its holes enclose; several polygons are
+their union.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from math import hypot
+from math import ceil, hypot
 
 import numpy as np
+import shapely
 from numpy.typing import ArrayLike, NDArray
 from shapely import LineString, Point, Polygon, box, make_valid
 from shapely.geometry.base import BaseGeometry
@@ -34,28 +41,40 @@ def outline(points: ArrayLike) -> Outline:
 
 
 def polygon_of(rings: Rings) -> Polygon:
-    """A valid polygon, the largest part where the outline crosses itself.
-
-    What a hole covers is taken out, also where it reaches over the edge.
+    """The largest part of what a polygon's rings enclose: a valid polygon in one piece.
 
     Raises
     ------
     AnnotationError
         When it encloses nothing.
     """
-    outer, holes = rings
-    enough = tuple(hole for hole in holes if len(hole) >= 3)
-    best = Polygon(outer, enough) if len(outer) >= 3 else Polygon()
-    if not best.is_valid:
-        best = _largest(make_valid(Polygon(outer)))
-        for hole in enough:
-            best = _largest(best.difference(make_valid(Polygon(hole))))
-    if best.area <= 0:
+    largest = _largest(shape_of(rings))
+    if largest.area <= 0:
         raise AnnotationError(
-            f"an outline must enclose something, got {len(outer)} corners without an area; "
-            "draw it again"
+            "an outline",
+            "must enclose something",
+            value=f"{len(rings[0])} corners without an area",
+            remedy="draw it again",
         )
-    return best
+    return largest
+
+
+def shape_of(rings: Rings) -> BaseGeometry:
+    """All that a polygon's rings enclose, as valid geometry; empty where that is nothing."""
+    outer, holes = rings
+    if len(outer) < 3:
+        return Polygon()
+    holes = tuple(hole for hole in holes if len(hole) >= 3)
+    shape = Polygon(outer, holes)
+    if shape.is_valid:
+        return shape
+    # make_valid of one ring keeps what it goes around an odd number of times. Of all rings at
+    # once it would also add the part of a hole that reaches over the outer ring.
+    shape = make_valid(Polygon(outer))
+    for hole in holes:
+        shape = shape.difference(make_valid(Polygon(hole)))
+    # Sides that lie on each other are left as lines, which enclose nothing.
+    return unary_union(_pieces(shape))
 
 
 def rings_of(polygon: Polygon) -> Rings:
@@ -73,14 +92,108 @@ def signed_area(ring: NDArray[np.int64] | NDArray[np.float64]) -> float:
     return float(x[:-1] @ y[1:] - y[:-1] @ x[1:]) / 2
 
 
-def encloses(ring: Outline, place: Place) -> bool:
-    """Whether a ring goes around a place: the even-odd rule."""
-    corners, (y, x) = np.asarray(ring), place
-    following = np.roll(corners, -1, axis=0)
-    between = (corners[:, 0] > y) != (following[:, 0] > y)
-    rise = following[between] - corners[between]
-    at = corners[between, 1] + (y - corners[between, 0]) * rise[:, 1] / rise[:, 0]
-    return bool((at > x).sum() % 2)
+def contains(polygons: Iterable[Rings], places: ArrayLike) -> NDArray[np.bool_]:
+    """Which places lie in at least one polygon; its edge belongs to it.
+
+    Parameters
+    ----------
+    polygons : iterable of Rings
+    places : (n, 2) array
+        (y, x), level-0 px.
+
+    Returns
+    -------
+    (n,) bool array
+    """
+    y, x = np.asarray(places, dtype=np.float64).reshape(-1, 2).T
+    shape = unary_union([shape_of(rings) for rings in polygons])
+    shapely.prepare(shape)
+    return np.asarray(shapely.intersects_xy(shape, y, x), dtype=bool)
+
+
+def merged(polygons: Iterable[Rings]) -> tuple[Outline, ...]:
+    """Rings of the union of polygons: none crosses another, one within another is a hole."""
+    union = unary_union([shape_of(rings) for rings in polygons])
+    rings = map(rings_of, _pieces(union))
+    return tuple(ring for outer, holes in rings for ring in (outer, *holes))
+
+
+def mask_of(
+    rings: Iterable[Outline], slide_shape: tuple[int, int], downsample: float
+) -> NDArray[np.bool_]:
+    """Raster over the slide of what rings enclose together by the even-odd rule.
+
+    Parameters
+    ----------
+    rings : iterable of Outline
+        Of one polygon, or of several that do not overlap, as `merged` gives them.
+    slide_shape : tuple of int
+        Rows and columns of level 0.
+    downsample : float
+        Level-0 pixels per raster pixel.
+
+    Returns
+    -------
+    (h, w) bool array
+        Whether the centre of each raster pixel is inside. Of a pixel that reaches over the
+        slide's edge, the part on the slide counts.
+    """
+    rows, columns = (_centres(side, downsample) for side in slide_shape)
+    return fill(rings, rows, columns)
+
+
+def raster_shape(slide_shape: Sequence[int], downsample: float) -> tuple[int, int]:
+    """Rows and columns of a raster that covers the whole slide."""
+    rows, columns = (max(1, ceil(side / downsample - 1e-9)) for side in slide_shape)
+    return rows, columns
+
+
+def fill(
+    rings: Iterable[Outline], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Where the points of a lattice lie in rings, by the even-odd rule.
+
+    Parameters
+    ----------
+    rings : iterable of Outline
+    rows, columns : (h,), (w,) float64
+        y and x of the lattice, ascending, level-0 px.
+
+    Returns
+    -------
+    (h, w) bool array
+        Of two areas that share a side, a point on the side is in one of them only: the lower or
+        right one. (cv2.fillPoly would take every pixel that a side touches into both.)
+    """
+    crossed = np.zeros((len(rows), len(columns) + 1), dtype=np.uint8)
+    for ring in rings:
+        corners = np.asarray(ring, dtype=np.float64).reshape(-1, 2)
+        np.add.at(crossed, _crossings(corners, rows, columns), 1)
+    return np.bitwise_xor.accumulate(crossed & 1, axis=1)[:, :-1].astype(bool)
+
+
+def _centres(side: int, downsample: float) -> NDArray[np.float64]:
+    """Centres of raster pixels along an axis, of their part on the slide, level-0 px."""
+    edges = np.arange(raster_shape((side, side), downsample)[0] + 1) * downsample
+    edges = np.minimum(edges, side)
+    centres: NDArray[np.float64] = (edges[:-1] + edges[1:]) / 2 - 0.5
+    return centres
+
+
+def _crossings(
+    corners: NDArray[np.float64], rows: NDArray[np.float64], columns: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where a ring crosses the rows of a lattice: the row, and the first column to the right."""
+    start, stop = corners, np.roll(corners, -1, axis=0)
+    rising = start[:, :1] > stop[:, :1]
+    top, bottom = np.where(rising, stop, start), np.where(rising, start, stop)
+    first, end = np.searchsorted(rows, top[:, 0]), np.searchsorted(rows, bottom[:, 0])
+    count = end - first
+    side = np.repeat(np.arange(len(top)), count)
+    row = first[side] + np.arange(len(side)) - np.repeat(np.cumsum(count) - count, count)
+    slope = (bottom - top)[side]
+    x = top[side, 1] + (rows[row] - top[side, 0]) * slope[:, 1] / slope[:, 0]
+    return row, np.searchsorted(columns, x)
 
 
 def area_of(rings: Rings) -> float:

@@ -8,17 +8,21 @@ darker and more colourful than any stain, and would push the threshold past pale
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from napari_hagmil.errors import SlideFormatError
+from napari_hagmil.errors import Remedy, SlideFormatError
 from napari_hagmil.geometry import Region
+from napari_hagmil.polygons import Outline, mask_of, raster_shape
 from napari_hagmil.slide.region import read_scaled
 from napari_hagmil.slide.slide import Slide
+
+#: µm per pixel of a mask.
+MASK_MPP = 8.0
 
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
@@ -72,7 +76,7 @@ class TissueMask:
         return float(self.values.sum()) * (self.downsample * mpp) ** 2
 
 
-def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -> TissueMask:
+def segment_tissue(slide: Slide, *, mpp: float = MASK_MPP, remove_pen: bool = True) -> TissueMask:
     """Find the tissue of a brightfield slide.
 
     Ink is removed; what is left is tissue where it is more saturated, or denser, than
@@ -98,11 +102,15 @@ def segment_tissue(slide: Slide, *, mpp: float = 8.0, remove_pen: bool = True) -
     """
     if not slide.is_brightfield:
         raise SlideFormatError(
-            f"{slide.name} is not an RGB brightfield slide, so tissue is not found by its stain; "
-            "give a mask or an outline"
+            slide.name,
+            "is not an RGB brightfield slide, so tissue is not found by its stain",
+            remedy=Remedy(
+                library="give a mask or an outline",
+                command_line="give outlines with --tissue",
+                window="import its outlines in the tab Slide",
+            ),
         )
-    largest = math.sqrt(math.prod(slide.shape) / 2**25)  # a whole glass has fewer at 8 µm
-    downsample = max(1.0, mpp / slide.require_mpp(), largest)
+    downsample = mask_downsample(slide, mpp)
     image = _raster(slide, downsample)
     unread = _unread(slide, image.shape[:2], downsample)
     found, thresholds = tissue_of_image(
@@ -200,33 +208,33 @@ def _ink(density: Floats, share: float) -> Bools:
     return ink
 
 
-def tissue_from_polygons(
-    polygons: Iterable[ArrayLike], slide_shape: tuple[int, int], downsample: float
-) -> TissueMask:
-    """Make a mask of outlines that somebody drew.
+def drawn_tissue(slide: Slide, rings: Iterable[Outline]) -> TissueMask:
+    """The tissue that somebody drew, as fine as the tissue that is found.
 
     Parameters
     ----------
-    polygons : iterable of (n, 2) arrays
-        (y, x) of the corners in level-0 px, pixel centres at integers.
-    slide_shape : tuple of int
-        Rows and columns of level 0.
-    downsample : float
-        Level-0 pixels per raster pixel.
+    slide : Slide
+        An open slide with a pixel size.
+    rings : iterable of Outline
+        Filled together by the even-odd rule: see `polygons.mask_of`.
+
+    Raises
+    ------
+    MissingPixelSizeError
+        When the slide has no pixel size.
     """
-    values = np.zeros(raster_shape(slide_shape, downsample), np.uint8)
-    for polygon in polygons:
-        corners = np.asarray(polygon, dtype=np.float64)
-        # Level-0 centres at integers → raster centres at integers, with 4 fractional bits.
-        on_raster = ((corners + 0.5) / downsample - 0.5)[:, ::-1]
-        cv2.fillPoly(values, [np.rint(on_raster * 16).astype(np.int32)], 1, shift=4)
-    return TissueMask(values.astype(bool), float(downsample))
+    downsample = mask_downsample(slide)
+    return TissueMask(mask_of(rings, slide.shape, downsample), downsample)
 
 
-def raster_shape(slide_shape: Sequence[int], downsample: float) -> tuple[int, int]:
-    """Rows and columns of a raster that covers the whole slide."""
-    rows, columns = (max(1, math.ceil(side / downsample - 1e-9)) for side in slide_shape)
-    return rows, columns
+def mask_downsample(slide: Slide, mpp: float = MASK_MPP) -> float:
+    """Level-0 pixels per pixel of a mask of `mpp` µm per pixel.
+
+    No finer than the slide; coarser on a canvas larger than a whole glass, which has fewer than
+    2²⁵ pixels at 8 µm.
+    """
+    largest = math.sqrt(math.prod(slide.shape) / 2**25)
+    return max(1.0, mpp / slide.require_mpp(), largest)
 
 
 def _raster(slide: Slide, downsample: float) -> Image:

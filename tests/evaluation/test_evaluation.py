@@ -102,7 +102,7 @@ def make_store(folder, name, boxes, rng, *, placed=True):
     for depth, index, places in missing_chunks(path):
         seen = np.zeros(len(places))
         for ring in rings:
-            seen += meeting([ring], GRIDS[depth], places)
+            seen += meeting((ring, ()), GRIDS[depth], places)
         features = np.stack([seen, rng.random(len(places))], axis=1)
         write_chunk(path, depth, index, torch.from_numpy(features.astype(np.float32)))
     finish_store(path)

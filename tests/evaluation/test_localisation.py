@@ -32,7 +32,7 @@ sides = st.integers(0, 2000)
 @given(sides, sides, st.integers(40, 1500), st.integers(40, 1500))
 def test_a_node_meets_a_lesion_when_they_share_a_tenth_of_the_smaller(y, x, height, width):
     box = (y, x, y + height, x + width)
-    met = meeting([rectangle(*box)], GRID, NODES)
+    met = meeting((rectangle(*box), ()), GRID, NODES)
     small = min(200 * 200, height * width)
     share = np.array([shared(box, node) / small for node in NODES])
     clear = np.abs(share - SHARE) > 0.03  # of a raster's precision
@@ -41,13 +41,13 @@ def test_a_node_meets_a_lesion_when_they_share_a_tenth_of_the_smaller(y, x, heig
 
 def test_a_hole_is_not_lesion():
     ring, hole = rectangle(0, 0, 2000, 2400), rectangle(400, 400, 800, 800)
-    met = meeting([ring, hole], GRID, NODES).reshape(10, 12)
+    met = meeting((ring, (hole,)), GRID, NODES).reshape(10, 12)
     assert not met[2:4, 2:4].any()
     assert met.sum() == 120 - 4
 
 
 def test_a_micro_metastasis_counts_where_it_lies_however_small_it_is():
-    lesion = [rectangle(610, 410, 630, 430)]
+    lesion = (rectangle(610, 410, 630, 430), ())
     assert NODES[meeting(lesion, GRID, NODES)].tolist() == [[3, 2]]
     assert found([lesion], GRID, np.array([[3, 2]])) == (True,)
     assert found([lesion], GRID, np.array([[3, 3], [2, 2]])) == (False,)
@@ -58,12 +58,12 @@ def test_a_lesion_as_large_as_a_slide_is_measured_too():
     grid = PatchGrid(224, 1.0, (400, 400))
     nodes = np.array([[0, 0], [200, 200], [399, 399], [350, 10]])
     triangle = np.array([(0, 0), (89600, 0), (89600, 89600)], dtype=float)
-    assert meeting([triangle], grid, nodes).tolist() == [True, True, True, True]
-    assert not meeting([triangle], grid, np.array([[10, 350]])).any()
+    assert meeting((triangle, ()), grid, nodes).tolist() == [True, True, True, True]
+    assert not meeting((triangle, ()), grid, np.array([[10, 350]])).any()
 
 
 def test_attention_on_the_lesion_is_told_from_attention_beside_it():
-    lesion = [rectangle(400, 400, 800, 800)]
+    lesion = (rectangle(400, 400, 800, 800), ())
     inside = meeting(lesion, GRID, NODES)
     attention = np.where(inside, 0.02, 0.005).astype(np.float32)
     assert attention_auc(seen(NODES, attention), GRID, [lesion]) == 1

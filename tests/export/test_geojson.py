@@ -8,7 +8,7 @@ import pytest
 from napari_hagmil.attention import AttentionMap, AttentionRegion, find_regions
 from napari_hagmil.errors import AnnotationError, OutputError
 from napari_hagmil.export import PathClass, read_geojson, write_geojson
-from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.export.geojson_reader import read_polygons
 
 SQUARE = np.array([(-0.5, -0.5), (-0.5, 9.5), (9.5, 9.5), (9.5, -0.5)])
 HOLE = np.array([(2.5, 2.5), (6.5, 2.5), (6.5, 6.5), (2.5, 6.5)])
@@ -78,10 +78,10 @@ def test_regions_come_back_as_they_were(tmp_path):
     values = np.random.default_rng(1).random((12, 12)).astype(np.float32)
     regions = find_regions(AttentionMap(values, 37.3, (37.3 * 4, 0.0)), mpp=0.25, quantile=0.4)
     _written(tmp_path, regions)
-    rings = read_rings(tmp_path / "regions.geojson")
-    assert any(len(polygon) > 1 for polygon in rings)
-    for region, polygon in zip(regions, rings, strict=True):
-        for ours, theirs in zip((region.polygon, *region.holes), polygon, strict=True):
+    polygons = read_polygons(tmp_path / "regions.geojson")
+    assert any(holes for _, holes in polygons)
+    for region, (outer, holes) in zip(regions, polygons, strict=True):
+        for ours, theirs in zip((region.polygon, *region.holes), (outer, *holes), strict=True):
             np.testing.assert_array_equal(ours, theirs)
 
 

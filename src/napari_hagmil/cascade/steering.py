@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
+from napari_hagmil.polygons import Outline, Place, contains, outline
 from napari_hagmil.quadtree import Nodes, PatchGrid
 
 SCHEMA = "napari-hagmil/steering/1"
@@ -22,14 +22,14 @@ class Steering:
 
     Attributes
     ----------
-    follow : tuple of (y, x)
+    follow : tuple of Place
         The node of every depth that holds such a point is followed, whatever its attention.
-    leave_out : tuple of (n, 2) arrays
-        Nodes whose centre lies in such a polygon are not looked at.
+    leave_out : tuple of Outline
+        Nodes whose centre lies in such an outline, or on it, are not looked at.
     """
 
-    follow: tuple[tuple[float, float], ...] = ()
-    leave_out: tuple[NDArray[np.float64], ...] = ()
+    follow: tuple[Place, ...] = ()
+    leave_out: tuple[Outline, ...] = ()
 
     def pinned(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
         """Which nodes hold a point to follow, (n,)."""
@@ -42,13 +42,7 @@ class Steering:
     def vetoed(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
         """Which nodes have their centre in a place to leave out, (n,)."""
         centres = (nodes + 0.5) * grid.stride - 0.5
-        vetoed = np.zeros(len(nodes), dtype=bool)
-        for polygon in self.leave_out:
-            contour = np.asarray(polygon, dtype=np.float32)
-            vetoed |= [
-                cv2.pointPolygonTest(contour, (float(y), float(x)), False) >= 0 for y, x in centres
-            ]
-        return vetoed
+        return contains([(ring, ()) for ring in self.leave_out], centres)
 
 
 def load_steering(path: Path) -> Steering:
@@ -70,9 +64,14 @@ def load_steering(path: Path) -> Steering:
         polygons = [np.asarray(p, dtype=np.float64) for p in data.get("leave_out", [])]
         if any(p.ndim != 2 or p.shape[0] < 3 or p.shape[1] != 2 for p in polygons):
             raise ValueError("a leave_out polygon without three (y, x) points")
+        if not all(np.isfinite(places).all() for places in (follow, *polygons)):
+            raise ValueError("a place that is not finite")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(
-            f"{path.name} is not a steering file ({error}); give an object with schema "
-            f'"{SCHEMA}", "follow": [[y, x], …] and "leave_out": [[[y, x], …], …]'
+            path.name,
+            "is not a steering file",
+            value=error,
+            remedy=f'give an object with schema "{SCHEMA}", "follow": [[y, x], …] and '
+            '"leave_out": [[[y, x], …], …]',
         ) from error
-    return Steering(tuple((float(y), float(x)) for y, x in follow), tuple(polygons))
+    return Steering(outline(follow), tuple(map(outline, polygons)))

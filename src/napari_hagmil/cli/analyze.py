@@ -14,14 +14,15 @@ from tqdm import tqdm
 from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import SlideResult, Stage, Steering, load_steering
-from napari_hagmil.export import Thumbnail, read_geojson, require_writable, write_analysis
+from napari_hagmil.export import Thumbnail, require_writable, write_analysis
+from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.export.result_json import result_document
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import Region, magnification_label
 from napari_hagmil.models import load_bundle
 from napari_hagmil.pipeline import Options, analyze_slide
 from napari_hagmil.slide import Slide, open_slide, read_scaled
-from napari_hagmil.tissue import TissueMask, tissue_from_polygons
+from napari_hagmil.tissue import TissueMask, drawn_tissue
 
 #: Long side of the overview, px, and side of a region's picture.
 _OVERVIEW, _PICTURE = 1600, 256
@@ -103,8 +104,7 @@ def _options(arguments: argparse.Namespace, slide: Slide) -> Options:
 
 
 def _tissue(path: Path, slide: Slide) -> TissueMask:
-    downsample = 8.0 / slide.require_mpp()
-    return tissue_from_polygons(read_geojson(path), slide.shape, downsample)
+    return drawn_tissue(slide, read_area(path))
 
 
 def _overview(slide: Slide) -> Thumbnail:

@@ -22,8 +22,8 @@ from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
-from napari_hagmil.evaluation.localisation import Lesion, attention_auc, diameter, found
-from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.evaluation.localisation import attention_auc, diameter, found
+from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.features import (
     FeatureSource,
     FeatureStore,
@@ -33,6 +33,7 @@ from napari_hagmil.features import (
     open_store,
 )
 from napari_hagmil.models import CascadeModel
+from napari_hagmil.polygons import Rings
 from napari_hagmil.prepare import prepare
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import open_slide
@@ -252,7 +253,7 @@ def _by_chance(
     model: CascadeModel,
     readable: EvaluableSlide,
     known: Sequence[Stage],
-    lesions: Sequence[Lesion],
+    lesions: Sequence[Rings],
     chance: Choose | None,
 ) -> Run | None:
     if chance is None:
@@ -262,7 +263,7 @@ def _by_chance(
 
 
 def _run(
-    factor: float, stages: Sequence[Stage], readable: EvaluableSlide, lesions: Sequence[Lesion]
+    factor: float, stages: Sequence[Stage], readable: EvaluableSlide, lesions: Sequence[Rings]
 ) -> Run:
     grids = readable.quadtree.grids
     return Run(
@@ -273,10 +274,10 @@ def _run(
     )
 
 
-def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Lesion]:
+def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Rings]:
     if record.truth is None or not readable.is_placed:
         return []
-    return list(read_rings(record.truth))
+    return read_polygons(record.truth)
 
 
 def _first_depth(features: FeatureStore, model: CascadeModel) -> int:

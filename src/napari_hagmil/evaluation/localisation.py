@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cascade import Stage
 from napari_hagmil.evaluation.metrics import auc
+from napari_hagmil.polygons import Rings, fill, merged, shape_of
 from napari_hagmil.quadtree import Nodes, PatchGrid
-
-Lesion = Sequence[NDArray[np.float64]]
-"""Rings of one outline: the outer one, then its holes; (n, 2) of (y, x), level-0 px, pixel
-centres at integers."""
 
 #: A node and a lesion meet when they share this much of the smaller of the two.
 SHARE = 0.10
@@ -24,14 +21,14 @@ SHARE = 0.10
 _RASTER, _FEWEST, _MOST = 4096, 4, 256
 
 
-def meeting(lesion: Lesion, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
+def meeting(lesion: Rings, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
     """Which nodes meet a lesion: share at least `SHARE` of the smaller one's area, (n,).
 
     A patch at the edge of a large tumour counts when a tenth of it is tumour; a patch that holds
     a whole micro-metastasis counts however small that is.
     """
     met = np.zeros(len(nodes), dtype=bool)
-    outer = lesion[0] + 0.5  # pixel edges at integers
+    outer = np.asarray(lesion[0]) + 0.5  # pixel edges at integers
     low = np.floor(outer.min(axis=0) / grid.stride).astype(np.int64)
     high = np.floor(outer.max(axis=0) / grid.stride).astype(np.int64) + 1
     near = np.flatnonzero(((nodes >= low) & (nodes < high)).all(axis=1))
@@ -47,31 +44,27 @@ def meeting(lesion: Lesion, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
 
 
 def _raster(
-    lesion: Lesion, grid: PatchGrid, low: NDArray[np.int64], high: NDArray[np.int64], cells: int
+    lesion: Rings, grid: PatchGrid, low: NDArray[np.int64], high: NDArray[np.int64], cells: int
 ) -> NDArray[np.uint8]:
     """A lesion on a raster of `cells` a node's side, from node `low` on; holes stay empty."""
-    mask = np.zeros(tuple((high - low) * cells), dtype=np.uint8)
-    rings = [
-        # Cell edges at integers → centres at integers, (x, y), with 4 fractional bits.
-        np.rint((((ring + 0.5) / grid.stride - low) * cells - 0.5)[:, ::-1] * 16).astype(np.int32)
-        for ring in lesion
-    ]
-    cv2.fillPoly(mask, rings, 1, shift=4)
-    return mask
+    rows, columns = (
+        (first + (np.arange((last - first) * cells) + 0.5) / cells) * grid.stride - 0.5
+        for first, last in zip(low, high, strict=True)
+    )
+    return fill(merged([lesion]), rows, columns).astype(np.uint8)
 
 
-def diameter(lesion: Lesion) -> float:
+def diameter(lesion: Rings) -> float:
     """Diameter of the circle of the same area, level-0 px; holes do not count to the area."""
-    outer, *holes = (cv2.contourArea(ring.astype(np.float32)) for ring in lesion)
-    return float(2 * np.sqrt(max(outer - sum(holes), 0.0) / np.pi))
+    return float(2 * np.sqrt(shape_of(lesion).area / np.pi))
 
 
-def found(lesions: Sequence[Lesion], grid: PatchGrid, nodes: Nodes) -> tuple[bool, ...]:
+def found(lesions: Sequence[Rings], grid: PatchGrid, nodes: Nodes) -> tuple[bool, ...]:
     """Which lesions at least one of the nodes meets."""
     return tuple(bool(meeting(lesion, grid, nodes).any()) for lesion in lesions)
 
 
-def attention_auc(stage: Stage, grid: PatchGrid, lesions: Sequence[Lesion]) -> float:
+def attention_auc(stage: Stage, grid: PatchGrid, lesions: Sequence[Rings]) -> float:
     """Chance that a node on a lesion has more attention than one beside it.
 
     NaN where all nodes looked at lie on one side.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
-from napari_hagmil.polygons import signed_area
+from napari_hagmil.polygons import Outline, Rings, merged, outline, signed_area
 
 Ring = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
@@ -34,17 +34,27 @@ def read_geojson(path: str | Path) -> list[Ring]:
     AnnotationError
         When the file is not GeoJSON, or holds anything but polygons.
     """
-    return [_join(rings) for rings in read_rings(path)]
+    path = Path(path)
+    return polygons_of(read_json(path), path.name)
 
 
-def read_rings(path: str | Path) -> list[list[Ring]]:
-    """Read the polygons of a GeoJSON file: for each its outer ring, then its holes.
+def read_polygons(path: str | Path) -> list[Rings]:
+    """Read the polygons of a GeoJSON file, outer ring and holes of each.
 
     Polygon, MultiPolygon, Feature and FeatureCollection are read, and the bare list of
-    features that QuPath writes on request.
+    features that QuPath writes on request. Corners and errors as of `read_geojson`.
     """
     path = Path(path)
-    return [_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name)]
+    found = (_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name))
+    return [(outline(outer), tuple(map(outline, holes))) for outer, *holes in found]
+
+
+def read_area(path: str | Path) -> tuple[Outline, ...]:
+    """Read what the polygons of a GeoJSON file cover together: rings for `polygons.mask_of`.
+
+    A place in two overlapping polygons is covered as one in a single polygon is.
+    """
+    return merged(read_polygons(path))
 
 
 def read_json(path: Path) -> Any:

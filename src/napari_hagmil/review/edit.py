@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import Point
 
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import (
     Outline,
     Place,
     area_of,
+    contains,
     cut,
     joined,
     outline,
@@ -94,7 +94,7 @@ def _holds(region: ReviewRegion, place: Place) -> bool:
     ys, xs = zip(*region.polygon, strict=True)
     if not (min(ys) <= place[0] <= max(ys) and min(xs) <= place[1] <= max(xs)):
         return False
-    return bool(polygon_of((region.polygon, region.holes)).covers(Point(place)))
+    return bool(contains([(region.polygon, region.holes)], [place])[0])
 
 
 def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:

@@ -6,9 +6,8 @@ from napari_hagmil.encoders import Encoder
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import PreparedSlide, load_model, prepare
 from napari_hagmil.polygons import Outline
-from napari_hagmil.session.tissue import drawn_tissue
 from napari_hagmil.slide import Slide
-from napari_hagmil.tissue import segment_tissue
+from napari_hagmil.tissue import drawn_tissue, segment_tissue
 
 #: What features and attention depend on: fingerprint, mpp, model, device.
 Key = tuple[object, ...]

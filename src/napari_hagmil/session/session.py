@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from psygnal import Signal
 
 from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
@@ -158,7 +157,7 @@ class Session:
         if self.sitting is None:
             return Steering()
         state = self.sitting.state
-        return Steering(state.pins, tuple(np.array(ring) for ring in state.vetoes))
+        return Steering(state.pins, state.vetoes)
 
     @property
     def changes(self) -> tuple[DepthChange, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_hagmil.cascade.trace import node_at
-from napari_hagmil.polygons import Outline, Place, encloses, outline
+from napari_hagmil.polygons import Outline, Place, contains, outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session.session import Session
 from napari_hagmil.session.tissue import outlines_of
@@ -41,7 +41,7 @@ def leave_out(session: Session, place: Place) -> str:
     if sitting is None or not session.grids:
         return ""
     vetoes = sitting.state.vetoes
-    kept = tuple(ring for ring in vetoes if not encloses(ring, place))
+    kept = tuple(ring for ring in vetoes if not contains([(ring, ())], [place])[0])
     if len(kept) < len(vetoes):
         sitting.change("no longer leave out a place", vetoes=kept)
         return "No longer left out."
@@ -70,7 +70,9 @@ def set_pins(session: Session, places: ArrayLike) -> None:
 
 def set_tissue(session: Session, mask: TissueMask | None) -> None:
     """Take an edited mask; None goes back to the tissue that is found."""
-    rings = None if mask is None else outlines_of(mask)
+    if session.slide is None:
+        return
+    rings = None if mask is None else outlines_of(mask, session.slide.shape)
     set_tissue_rings(session, rings, "find the tissue again" if rings is None else "edit tissue")
 
 

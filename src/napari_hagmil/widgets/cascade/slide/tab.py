@@ -12,10 +12,9 @@ from qtpy.QtCore import QTimer, Signal
 from napari_hagmil.attention import attention_map
 from napari_hagmil.cascade import Stage
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.geojson_reader import read_rings
+from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.geometry import magnification
 from napari_hagmil.plugin.sample_data import phantom_path
-from napari_hagmil.polygons import outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import sentence
 from napari_hagmil.session.recent import RecentSlides
@@ -189,7 +188,7 @@ class SlideTab(Page):
     def import_tissue(self, path: str | Path) -> None:
         """Take the tissue from the polygons of a GeoJSON file."""
         try:
-            rings = tuple(outline(ring) for rings in read_rings(path) for ring in rings)
+            rings = read_area(path)
             set_tissue_rings(self.session, rings, "import tissue")
         except HagmilError as error:
             self.tissue_panel.show_error(sentence(error))
