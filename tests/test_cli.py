@@ -170,9 +170,9 @@ def test_an_implausible_pixel_size_is_questioned_and_wants_mpp(
     assert (facts["mpp"], facts["mpp_source"]) == (None, "none")
     assert main(["analyze", slide, "--out", str(out), "--model", str(scratch_bundle)]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
-    for sentence in (line, *facts["warnings"]):
+    for sentence, asks in ((line, "give --mpp"), (*facts["warnings"], "give mpp=")):
         assert f"{name} states a pixel size of {stated} (TIFF resolution)" in sentence
-        assert "on the command line --mpp" in sentence
+        assert sentence.endswith(f"; {asks} in µm per pixel of level 0")
     assert not out.exists()
     assert main(["info", slide, "--json", "--mpp", "0.499"]) == 0
     facts = json.loads(capsys.readouterr().out)

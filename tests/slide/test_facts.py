@@ -50,10 +50,9 @@ def test_the_pixel_size_is_chosen_by_trust(sizes, objective, given, mpp, source,
     facts = SlideFacts(grids=(GRID,), pixel_sizes=sizes, objective=objective)
     chosen = choose_pixel_size("a.svs", facts, given)
     assert (chosen.mpp, chosen.source) == (mpp, source)
-    assert len(chosen.warnings) == len(warns)
-    for text, part in zip(chosen.warnings, warns, strict=True):
-        assert part in text
-        assert text.startswith("a.svs ")
+    for problem, part in zip(chosen.problems, warns, strict=True):
+        assert part in problem.sentence()
+        assert problem.subject == "a.svs"
 
 
 @pytest.mark.parametrize("given", [0.0, -1.0, float("nan"), float("inf")])
@@ -87,9 +86,7 @@ def test_every_real_slide_is_described(slides_dir: Path, name: str) -> None:
     assert (info["mpp_source"], info["objective"]) == (source, objective)
     assert (info["vendor"], info["compression"]) == (vendor, compression)
     if mpp is None:
-        assert "give mpp= (on the command line --mpp) in µm per pixel of level 0" in " ".join(
-            info["warnings"]
-        )
+        assert "give mpp= in µm per pixel of level 0" in " ".join(info["warnings"])
     assert str(slides_dir) not in json.dumps(info)
 
 
@@ -112,6 +109,26 @@ def test_an_implausible_pixel_size_names_the_value_and_asks(slides_dir: Path) ->
     with open_slide(path, mpp=0.499) as slide:
         assert slide.require_mpp() == 0.499
         assert slide.mpp_source == "given"
+
+
+@pytest.mark.parametrize(
+    ("front", "remedy"),
+    [
+        ("library", "give mpp= in µm per pixel of level 0"),
+        ("command line", "give --mpp in µm per pixel of level 0"),
+        ("window", "enter the µm per pixel in the tab Slide"),
+    ],
+)
+def test_a_slide_without_a_pixel_size_asks_each_reader_for_what_they_can_reach(
+    tmp_path: Path, front, remedy
+) -> None:
+    with open_slide(write(tmp_path / "a.tif")) as slide:
+        (problem,) = slide.problems
+        assert problem.sentence(front) == f"a.tif has no pixel size; {remedy}"
+        assert slide_info(slide, front)["warnings"] == [problem.sentence(front)]
+        with pytest.raises(MissingPixelSizeError) as caught:
+            slide.require_mpp()
+    assert caught.value.problem == problem
 
 
 def write(path: Path, **options) -> Path:

@@ -184,7 +184,7 @@ def test_an_implausible_pixel_size_is_asked_for_typed_and_the_cascade_runs(
     wait_until(lambda: not opened._work.busy)
     for said in sentences(opened):
         assert f"{name} states a pixel size of {states}" in said
-        assert said.endswith("so it is not used; give the µm per pixel in the tab Slide")
+        assert said.endswith("so it is not used; enter the µm per pixel in the tab Slide")
     # Nothing of the slide before is told of this one, nor what hangs on a pixel size.
     assert "mm² of tissue" not in opened.slide.tissue_panel.facts.text()
     opened.slide.show_view()

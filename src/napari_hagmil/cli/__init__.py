@@ -24,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HagmilError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"napari-hagmil: {error}", file=sys.stderr)
+        text = error.sentence("command line") if isinstance(error, HagmilError) else error
+        print(f"napari-hagmil: {text}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("napari-hagmil: stopped by the user", file=sys.stderr)

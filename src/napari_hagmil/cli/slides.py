@@ -27,7 +27,7 @@ from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
 def info(arguments: argparse.Namespace) -> int:
     """Say what a slide file holds."""
     with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
-        facts = slide_info(slide)
+        facts = slide_info(slide, "library" if arguments.json else "command line")
         if arguments.check:
             with _bar() as bar:
                 checked = check_slide(slide, on_progress=lambda share: _move(bar, share))

@@ -3,7 +3,7 @@
 from napari_hagmil.session.choices import Choice, bundle_choice, device_choices, encoder_choices
 from napari_hagmil.session.cost import RunCost
 from napari_hagmil.session.session import Session
-from napari_hagmil.session.words import in_the_window, sentence
+from napari_hagmil.session.words import sentence
 
 __all__ = [
     "Choice",
@@ -12,6 +12,5 @@ __all__ = [
     "bundle_choice",
     "device_choices",
     "encoder_choices",
-    "in_the_window",
     "sentence",
 ]

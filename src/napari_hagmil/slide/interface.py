@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil.errors import Problem
+
 Pixels = NDArray[Any]
 """(height, width, channels), uint8 for every brightfield slide."""
 
@@ -124,8 +126,8 @@ class SlideFacts:
         Names and colours of the channels, where the file has them.
     associated : tuple of str
         Names of label, macro and thumbnail; their pixels may show patient data.
-    warnings : tuple of str
-        What deserves a look, a sentence each.
+    problems : tuple of Problem
+        What the user should know before trusting the picture.
     why : str
         Why this backend was chosen.
     """
@@ -140,7 +142,7 @@ class SlideFacts:
     vendor: str = "unknown"
     channels: tuple[Channel, ...] = ()
     associated: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     why: str = ""
 
 

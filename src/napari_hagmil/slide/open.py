@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from napari_hagmil.errors import Front
 from napari_hagmil.slide.formats.choose import choose_reader
 from napari_hagmil.slide.interface import LevelGrid, SlideSpec
 from napari_hagmil.slide.location import local_path
+from napari_hagmil.slide.pyramids.cache import open_cached
 from napari_hagmil.slide.slide import Level, Slide
 
 
@@ -39,16 +41,23 @@ def open_spec(spec: SlideSpec) -> Slide:
     """Open a slide again from its `Slide.spec`, for instance in another process."""
     reader = choose_reader(spec.path)
     try:
-        return Slide(spec, reader)
+        return Slide(spec, reader, open_cached)
     except BaseException:
         reader.close()
         raise
 
 
-def slide_info(slide: Slide) -> dict[str, Any]:
+def slide_info(slide: Slide, front: Front = "library") -> dict[str, Any]:
     """Describe a slide, ready for JSON; neither its path nor patient data.
 
     Associated images (label, macro) are named, never read.
+
+    Parameters
+    ----------
+    slide : Slide
+        An open slide.
+    front : str
+        Who reads the warnings: "library", "command line" or "window".
     """
     facts = slide.reader.facts
     return {
@@ -70,7 +79,7 @@ def slide_info(slide: Slide) -> dict[str, Any]:
         "compression": facts.grids[0].compression,
         "levels": [_level_info(*pair) for pair in zip(slide.levels, facts.grids, strict=True)],
         "associated_images": list(slide.associated),
-        "warnings": list(slide.warnings),
+        "warnings": [problem.sentence(front) for problem in slide.problems],
     }
 
 

@@ -1,8 +1,8 @@
-"""Which pixel size to believe: the user's, the vendor's, the resolution's, the objective's.
+"""Which pixel size to believe: the user's, the vendor's, the resolution's or the objective's.
 
-A wrong pixel size makes a model look at the wrong magnification without a word. Values that
-no light microscope has are therefore never used silently: the slide is opened without a
-pixel size, says why, and whoever needs one asks for it.
+A wrong pixel size makes a model look at the wrong magnification, silently. A value that no light
+microscope has is therefore never taken from a file: the slide opens without a pixel size and says
+why, and `Slide.require_mpp` raises for whoever needs one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,32 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from napari_hagmil.errors import MissingPixelSizeError
+from napari_hagmil.errors import MissingPixelSizeError, Problem, Remedy
 from napari_hagmil.geometry import MPP_AT_1X, PLAUSIBLE_MPP, is_plausible_mpp
 from napari_hagmil.slide.interface import SlideFacts
 
-#: Above this share two statements of the same pixel size contradict each other.
+#: Two pixel sizes that differ by more than this share contradict each other. Scanners sold as
+#: 40× differ by 10 %; the next magnification differs by 100 %.
 DISAGREEMENT = 0.2
 
-#: The remedy, for Python and for the command line: the same sentence is shown in both.
-_ASK = "give mpp= (on the command line --mpp) in µm per pixel of level 0"
+#: Sides of a pixel that differ by more than this share are reported: no scanner means them to.
+_NOT_SQUARE = 0.02
+
+_GIVE_MPP = Remedy(
+    library="give mpp= in µm per pixel of level 0",
+    command_line="give --mpp in µm per pixel of level 0",
+    window="enter the µm per pixel in the tab Slide",
+)
+_CHECK_MPP = Remedy(
+    library="check mpp=",
+    command_line="check --mpp",
+    window="check the µm per pixel in the tab Slide",
+)
+_CORRECT_MPP = Remedy(
+    library="give mpp= if that is wrong",
+    command_line="give --mpp if that is wrong",
+    window="correct the µm per pixel in the tab Slide if that is wrong",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +48,13 @@ class ChosenPixelSize:
         µm per level-0 pixel.
     source : str
         "given", "Aperio MPP tag", "TIFF resolution", "objective power", "none".
-    warnings : tuple of str
-        Sentences for the user.
+    problems : tuple of Problem
+        What the user should know about it; without a pixel size, the first says why.
     """
 
     mpp: float | None
     source: str
-    warnings: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def choose_pixel_size(name: str, facts: SlideFacts, given: float | None = None) -> ChosenPixelSize:
@@ -61,19 +78,20 @@ def choose_pixel_size(name: str, facts: SlideFacts, given: float | None = None) 
     if given is None:
         return stated
     if not (math.isfinite(given) and given > 0):
-        raise MissingPixelSizeError(f"{name} needs a positive pixel size, got mpp={given}; " + _ASK)
-    warnings = []
+        raise MissingPixelSizeError(
+            name, "needs a positive pixel size", value=f"{given} µm/px", remedy=_GIVE_MPP
+        )
+    problems = []
     if not is_plausible_mpp(given):
-        warnings.append(
-            f"{name} is read with the given pixel size {given:.4g} µm/px, "
-            f"outside the usual {_range()}; check mpp= (on the command line --mpp)"
-        )
+        rule = f"is read with the given pixel size {given:.4g} µm/px, outside the usual {_range()}"
+        problems.append(Problem(name, rule, remedy=_CHECK_MPP))
     if stated.mpp is not None and abs(given / stated.mpp - 1) > DISAGREEMENT:
-        warnings.append(
-            f"{name} states {stated.mpp:.4g} µm/px ({stated.source}), "
-            f"but mpp={given:.4g} was given and is used"
+        rule = (
+            f"states {stated.mpp:.4g} µm/px ({stated.source}), "
+            f"but {given:.4g} µm/px was given and is used"
         )
-    return ChosenPixelSize(float(given), "given", tuple(warnings))
+        problems.append(Problem(name, rule))
+    return ChosenPixelSize(float(given), "given", tuple(problems))
 
 
 def _stated(name: str, facts: SlideFacts) -> ChosenPixelSize:
@@ -84,38 +102,34 @@ def _stated(name: str, facts: SlideFacts) -> ChosenPixelSize:
     mpp = math.sqrt(y * x) if y > 0 and x > 0 else 0.0
     if not is_plausible_mpp(mpp):
         return ChosenPixelSize(None, "none", (_implausible(name, mpp, best.source),))
-    warnings: tuple[str, ...] = ()
-    if abs(y / x - 1) > 0.02:
-        warnings = (
-            f"{name} has pixels of {y:.4g} × {x:.4g} µm (y, x), which are not square; "
-            f"their mean {mpp:.4g} is used",
+    problems: tuple[Problem, ...] = ()
+    if abs(y / x - 1) > _NOT_SQUARE:
+        rule = (
+            f"has pixels of {y:.4g} × {x:.4g} µm (y, x), which are not square; "
+            f"their geometric mean {mpp:.4g} is used"
         )
-    return ChosenPixelSize(mpp, best.source, warnings)
+        problems = (Problem(name, rule),)
+    return ChosenPixelSize(mpp, best.source, problems)
 
 
 def _from_objective(name: str, objective: float | None) -> ChosenPixelSize:
     if objective is None or objective <= 0:
-        return ChosenPixelSize(None, "none", (no_pixel_size(name),))
+        return ChosenPixelSize(
+            None, "none", (Problem(name, "has no pixel size", remedy=_GIVE_MPP),)
+        )
     mpp = MPP_AT_1X / objective
     if not is_plausible_mpp(mpp):
         return ChosenPixelSize(None, "none", (_implausible(name, mpp, "objective power"),))
-    warning = (
-        f"{name} has no pixel size; {mpp:.4g} µm/px is guessed from the {objective:g}× objective, "
-        "give mpp= (on the command line --mpp) if that is wrong"
+    rule = f"has no pixel size; {mpp:.4g} µm/px is guessed from the {objective:g}× objective"
+    return ChosenPixelSize(mpp, "objective power", (Problem(name, rule, remedy=_CORRECT_MPP),))
+
+
+def _implausible(name: str, mpp: float, source: str) -> Problem:
+    rule = (
+        f"states a pixel size of {mpp:.4g} µm ({source}), outside the plausible {_range()}, "
+        "so it is not used"
     )
-    return ChosenPixelSize(mpp, "objective power", (warning,))
-
-
-def no_pixel_size(name: str) -> str:
-    """Return the sentence that asks for a pixel size."""
-    return f"{name} has no pixel size; {_ASK}"
-
-
-def _implausible(name: str, mpp: float, source: str) -> str:
-    return (
-        f"{name} states a pixel size of {mpp:.4g} µm ({source}), outside the plausible "
-        f"{_range()}, so it is not used; {_ASK}"
-    )
+    return Problem(name, rule, remedy=_GIVE_MPP)
 
 
 def _range() -> str:

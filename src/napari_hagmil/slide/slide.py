@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_hagmil.errors import MissingPixelSizeError, SlideReadError
+from napari_hagmil.errors import MissingPixelSizeError, Problem, SlideReadError
 from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.interface import Address, Pixels, SlideReader, SlideSpec
-from napari_hagmil.slide.pixel_size import choose_pixel_size, no_pixel_size
+from napari_hagmil.slide.pixel_size import choose_pixel_size
 from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, lazy_array, view_plan
 
 #: A level may be this much coarser than asked for and still count as fine enough:
@@ -24,6 +24,10 @@ DOWNSAMPLE_TOLERANCE = 1e-3
 
 #: From this step on, a mean of level 0 costs a viewer too many tiles to be made on the fly.
 _FAR = 8
+
+PyramidCache = Callable[["Slide", Sequence[int], Callable[[float], None] | None], KeptLevels | None]
+"""Given a slide, the steps of its means of level 0 and who is told the share that is done: the
+means, from where they are kept or made now; None where they are better made on the fly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,9 @@ class Slide:
         What it is opened from.
     reader : SlideReader
         The backend.
+    pyramid_cache : callable, optional
+        Keeps means of level 0 that take long to make (`pyramids.cache.open_cached`). It is handed
+        in because it reads and writes slides itself. None: nothing is kept.
 
     Attributes
     ----------
@@ -77,11 +84,16 @@ class Slide:
     mpp_source : str
         Where `mpp` comes from: "given", "Aperio MPP tag", "TIFF resolution",
         "objective power", "none" and the like.
+    problems : tuple of Problem
+        What the user should know before trusting the slide; `Problem.sentence` words each
+        for the window or the command line.
     warnings : tuple of str
-        Sentences that the user should see.
+        The same as sentences for a caller in Python.
     """
 
-    def __init__(self, spec: SlideSpec, reader: SlideReader) -> None:
+    def __init__(
+        self, spec: SlideSpec, reader: SlideReader, pyramid_cache: PyramidCache | None = None
+    ) -> None:
         self.spec = spec
         self.path: Path = spec.path
         self.name: str = spec.path.name
@@ -92,12 +104,14 @@ class Slide:
         chosen = choose_pixel_size(self.name, facts, spec.mpp)
         self.mpp: float | None = chosen.mpp
         self.mpp_source: str = chosen.source
-        self.warnings: tuple[str, ...] = (*chosen.warnings, *facts.warnings)
+        self.problems: tuple[Problem, ...] = (*chosen.problems, *facts.problems)
+        self._pixel_size = chosen
         self.shape: tuple[int, int] = facts.grids[0].shape
         self.fingerprint: str = reader.fingerprint()
         self._gather = Gatherer(reader, 255 if self.is_brightfield else 0)
         self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
         self._view: list[Any] | None = None
+        self._pyramid_cache = pyramid_cache
         self.levels: tuple[Level, ...] = tuple(
             Level(i, self._downsample(i), lazy_array(LevelArray(self, ViewLevel(i, 1))))
             for i in range(len(facts.grids))
@@ -118,6 +132,11 @@ class Slide:
         """Let go of the file and of the cached tiles."""
         self._gather.cache.clear()
         self._finalizer()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The problems as sentences for a caller in Python."""
+        return tuple(problem.sentence() for problem in self.problems)
 
     @property
     def n_channels(self) -> int:
@@ -195,10 +214,10 @@ class Slide:
         )
 
     def require_mpp(self) -> float:
-        """Return the pixel size, or raise `MissingPixelSizeError` with what to do."""
+        """Return the pixel size in µm, or raise `MissingPixelSizeError` with why there is none."""
         if self.mpp is None:
-            asks = [w for w in self.warnings if "give mpp=" in w]
-            raise MissingPixelSizeError(asks[0] if asks else no_pixel_size(self.name))
+            why = self._pixel_size.problems[0]
+            raise MissingPixelSizeError(why.subject, why.rule, value=why.value, remedy=why.remedy)
         return self.mpp
 
     def level_for(self, downsample: float) -> int:
@@ -267,9 +286,9 @@ class Slide:
         whole, on its main thread); the others are dask arrays in chunks of 1024 px. The
         first call reads the last level: make it in a worker. Damaged tiles are hatched.
 
-        The means of a large slide of one level are made once and kept on disk
-        (`pyramid_cache`); `on_progress` is told the share that is done while they are, and
-        what it raises ends the work.
+        The means of a large slide of one level are made once and kept on disk;
+        `on_progress` is told the share that is done meanwhile, and what it raises ends
+        the work.
         """
         if self._view is None:
             kept = self._kept_levels(on_progress)
@@ -280,13 +299,9 @@ class Slide:
     def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:
         """Means of level 0 from the disk cache, where making them anew would take long."""
         factors = [v.factor for v in self._view_plan if v.level == 0 and v.factor > 1]
-        if not factors or factors[-1] < _FAR:
+        if self._pyramid_cache is None or not factors or factors[-1] < _FAR:
             return None
-        from napari_hagmil.slide.pyramids import cache as pyramid_cache  # which needs this module
-
-        if not pyramid_cache.is_worth(self.reader.facts.grids[0]):
-            return None
-        kept = pyramid_cache.open_cached(self, factors, on_progress)
+        kept = self._pyramid_cache(self, factors, on_progress)
         if kept is not None:
             weakref.finalize(self, kept.close)
         return kept

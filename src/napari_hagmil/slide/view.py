@@ -47,9 +47,11 @@ class _Source(Protocol):
 class KeptLevels(Protocol):
     """Means of level 0 that were made before, by 2, by 4 and so on."""
 
-    def read(  # noqa: D102
-        self, index: int, top_left: tuple[int, int], shape: tuple[int, int]
-    ) -> Pixels: ...
+    def read(self, index: int, top_left: tuple[int, int], shape: tuple[int, int]) -> Pixels:
+        """Pixels of a rectangle of the mean `index`."""
+
+    def close(self) -> None:
+        """Let go of the file they are kept in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
-"""One sentence for whatever a decoder raises."""
+"""What a file has lost, in words: tiles that are damaged, and tiles that are absent."""
 
 from __future__ import annotations
 
-from napari_hagmil.errors import SlideReadError
+from napari_hagmil.errors import Problem, SlideReadError
 from napari_hagmil.slide.interface import Address
 
 _MAX_LENGTH = 160
@@ -19,7 +19,17 @@ def reason_of(error: BaseException) -> str:
 def damaged_tile(name: str, address: Address, error: BaseException) -> SlideReadError:
     """Make the error of a tile that cannot be decoded."""
     level, row, column = address
+    place = f"level {level}, row {row}, column {column}"
     return SlideReadError(
-        f"{name} has a damaged tile at level {level}, row {row}, column {column} "
-        f"({reason_of(error)}); this place is left unread"
+        name,
+        f"has a damaged tile at {place} ({reason_of(error)}); this place is left unread",
+    )
+
+
+def absent_tiles(name: str, level: int, n_absent: int, n_tiles: int) -> Problem:
+    """Make the warning about tiles of a level that the file does not hold."""
+    return Problem(
+        name,
+        f"holds no pixels for {n_absent} of {n_tiles} tiles of level {level}; "
+        "they are shown as background",
     )

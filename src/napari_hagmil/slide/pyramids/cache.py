@@ -82,7 +82,7 @@ def clear_cache(folder: Path | None = None) -> int:
     return freed
 
 
-def is_worth(grid: LevelGrid) -> bool:
+def _is_worth(grid: LevelGrid) -> bool:
     """Whether the means of a level are long in making, and so worth their space."""
     share = grid.share_held
     return share >= _FULL and share * prod(grid.shape) >= WORTH_PIXELS
@@ -93,9 +93,11 @@ def open_cached(
 ) -> CachedLevels | None:
     """Open the means of a slide's level 0, made now if they are not kept yet.
 
-    Returns None where they cannot be had: places of the slide are damaged (and would be kept
-    without their marks), or the disk does not take them.
+    Returns None where they are not worth their space, or cannot be had: places of the slide are
+    damaged (and would be kept without their marks), or the disk does not take them.
     """
+    if not _is_worth(slide.reader.facts.grids[0]):
+        return None
     path = cache_folder() / f"{slide.fingerprint}{_SUFFIX}"
     try:
         if not path.exists():

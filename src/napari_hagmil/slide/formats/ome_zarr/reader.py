@@ -14,8 +14,8 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from napari_hagmil.errors import HagmilError, SlideFormatError
-from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
+from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
+from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.ome_zarr.guard import chunk_check, compressor_of
 from napari_hagmil.slide.formats.ome_zarr.layout import zarr_layout
 from napari_hagmil.slide.formats.ome_zarr.store import GuardedStore, local_keys, open_store
@@ -152,18 +152,16 @@ class ZarrReader:
 
     def _facts(self) -> SlideFacts:
         layout, name = self._layout, self.path.name
-        grids, warnings = [], []
+        grids, problems = [], []
         for i, array in enumerate(layout.arrays):
             grid = self._grid(array)
             grids.append(grid)
             if grid.sparse:
-                warnings.append(
-                    f"{name} holds no pixels for {grid.sparse} of {prod(grid.n_tiles)} tiles of "
-                    f"level {i}; they are shown as background"
-                )
+                problems.append(absent_tiles(name, i, grid.sparse, prod(grid.n_tiles)))
         for axis, word in (("z", "focal planes"), ("t", "time points")):
             if layout.size(axis) > 1:
-                warnings.append(f"{name} has {layout.size(axis)} {word}; the first is shown")
+                rule = f"has {layout.size(axis)} {word}; the first is shown"
+                problems.append(Problem(name, rule))
         n_channels = 3 if layout.is_rgb else layout.n_channels
         kind = "grey" if n_channels == 1 else "fluorescence"
         return SlideFacts(
@@ -177,7 +175,7 @@ class ZarrReader:
             pixel_sizes=layout.pixel_sizes,
             vendor=layout.kind,
             channels=layout.channels,
-            warnings=tuple(warnings),
+            problems=tuple(problems),
             why=f"{layout.kind}{' behind a URL' if url_of(self.path) else ''}",
         )
 

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import tifffile
 
-from napari_hagmil.errors import HagmilError, SlideFormatError
-from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
+from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
+from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.formats.segments import check_scan, check_segment, jpeg2000_is_plain
 from napari_hagmil.slide.formats.tiff.channels import tiff_channels
@@ -184,18 +184,15 @@ def _facts(
         vendor=vendor.vendor,
         channels=channels,
         associated=layout.associated,
-        warnings=tuple(_warnings(name, layout)),
+        problems=tuple(_problems(name, layout)),
         why=f"a TIFF by {vendor.vendor}" if vendor.vendor != "generic TIFF" else "a generic TIFF",
     )
 
 
-def _warnings(name: str, layout: TiffLayout) -> list[str]:
-    found = [f"{name} holds more than is shown: {what}" for what in layout.unseen]
+def _problems(name: str, layout: TiffLayout) -> list[Problem]:
+    found = [Problem(name, f"holds more than is shown: {what}") for what in layout.unseen]
     for i, level in enumerate(layout.levels):
         if level.grid.sparse:
             n_tiles = level.grid.n_tiles[0] * level.grid.n_tiles[1] * len(level.planes)
-            found.append(
-                f"{name} holds no pixels for {level.grid.sparse} of {n_tiles} tiles of level {i}; "
-                "they are shown as background"
-            )
+            found.append(absent_tiles(name, i, level.grid.sparse, n_tiles))
     return found

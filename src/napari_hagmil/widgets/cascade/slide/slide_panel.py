@@ -17,7 +17,6 @@ from qtpy.QtWidgets import (
 )
 
 from napari_hagmil.geometry import PLAUSIBLE_MPP, magnification_label
-from napari_hagmil.session import in_the_window
 from napari_hagmil.slide import Slide, slide_info
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
@@ -97,7 +96,7 @@ class SlidePanel(Section):
         # Never the number of the slide before: it would be taken for this one's.
         self.mpp_input.setValue(_GUESS if slide.mpp is None else slide.mpp)
         show_text(self.facts, f"{facts}\n{_scanner(slide)}")
-        show_text(self.warning, in_the_window("\n".join(slide.warnings)))
+        show_text(self.warning, "\n".join(p.sentence("window") for p in slide.problems))
         self.mpp_row.show()
         self.reset_button.setVisible(corrected)
         self.mpp_button.setText("Correct" if slide.mpp is not None else "Use")
