@@ -5,7 +5,7 @@ from forest import Model, Source, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_hagmil.cascade import CascadeConfig, Plan, Steering, forecast, iter_cascade
+from napari_hagmil.cascade import CascadeConfig, Steering, forecast_depths, iter_cascade
 
 budgets = st.tuples(st.integers(1, 20), st.integers(1, 80))
 
@@ -22,7 +22,7 @@ def run(source, budget, steering=None, known=()):
 
 
 def test_before_the_first_run_only_the_first_depth_is_certain():
-    first, second, third = forecast(tree(), Plan((3, 5), 2), missing(Source()))
+    first, second, third = forecast_depths(tree(), CascadeConfig((3, 5), 2), missing(Source()))
     assert (first.nodes, first.new, first.exact) == (16, 16, True)
     assert (second.nodes, second.new, second.exact) == (12, 12, False)
     assert (third.nodes, third.exact) == (20, False)
@@ -33,7 +33,7 @@ def test_before_the_first_run_only_the_first_depth_is_certain():
 def test_the_forecast_is_exact_where_it_says_so_and_never_too_low(before, after):
     source = Source()
     known = run(source, before)
-    told = forecast(tree(), Plan(after, 2), missing(source), known)
+    told = forecast_depths(tree(), CascadeConfig(after, 2), missing(source), known)
     unseen, fresh = missing(source), Source()
     for one, stage in zip(told, run(fresh, after), strict=True):
         new = unseen(stage.depth, stage.nodes)
@@ -47,16 +47,16 @@ def test_the_forecast_is_exact_where_it_says_so_and_never_too_low(before, after)
 def test_the_same_run_again_costs_nothing_and_is_known_to_the_last_depth():
     source = Source()
     known = run(source, (3, 5))
-    told = forecast(tree(), Plan((3, 5), 2), missing(source), known)
+    told = forecast_depths(tree(), CascadeConfig((3, 5), 2), missing(source), known)
     assert all(one.exact and one.new == 0 for one in told)
 
 
 def test_places_to_leave_out_are_not_paid_for_and_pinned_branches_are():
     square = np.array([(0, 0), (0, 79), (79, 79), (79, 0)], float)
-    plan = Plan((2, 2), 2, Steering(leave_out=(square,)))
-    assert forecast(tree(), plan, missing(Source()))[0].nodes == 12
-    pinned = Plan((2, 2), 2, Steering(follow=((100.0, 100.0),)))
-    assert forecast(tree(), pinned, missing(Source()))[1].nodes == 12
+    plan = CascadeConfig((2, 2), steering=Steering(leave_out=(square,)))
+    assert forecast_depths(tree(), plan, missing(Source()))[0].nodes == 12
+    pinned = CascadeConfig((2, 2), steering=Steering(follow=((100.0, 100.0),)))
+    assert forecast_depths(tree(), pinned, missing(Source()))[1].nodes == 12
 
 
 @settings(max_examples=20, deadline=None)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from napari_hagmil.cascade.interval import share_interval
+from napari_hagmil.cascade.cut_branches import share_interval
 
 
 @st.composite

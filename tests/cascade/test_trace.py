@@ -6,7 +6,7 @@ from forest import Model, Source, tree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_hagmil.cascade import CascadeConfig, StageIndex, Steering, iter_cascade
+from napari_hagmil.cascade import Branch, CascadeConfig, StageIndex, Steering, iter_cascade
 from napari_hagmil.cascade.trace import ancestor, described, within_branch
 
 MPP = 0.25
@@ -76,7 +76,7 @@ def test_the_sentence_tells_what_became_of_the_place(status, words):
 
 def test_a_branch_holds_the_node_and_all_below_it_and_nothing_else():
     nodes = tree().nodes
-    branch = (1, (2, 3))
+    branch = Branch(1, (2, 3))
     assert not within_branch(nodes[0], 0, branch).any()
     assert nodes[1][within_branch(nodes[1], 1, branch)].tolist() == [[2, 3]]
     below = {tuple(n) for n in nodes[2][within_branch(nodes[2], 2, branch)].tolist()}

@@ -5,6 +5,7 @@ import pytest
 import torch
 from puzzles import N_FEATURES, SMALL, marked_slides
 
+from napari_hagmil.cascade import CascadeConfig
 from napari_hagmil.models import BundleConfig, CascadeModel, EncoderFacts, LossConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import (
@@ -63,9 +64,7 @@ def test_a_trained_cascade_follows_the_mark_on_new_slides():
     model, _ = trained(marked_slides(40, seed=1), marked_slides(8, seed=2), selection, LEARNING)
     slides = [s for s in marked_slides(20, seed=3) if s.label]
     bags = [Bag(s.features(0, s.nodes), s.label) for s in slides]
-    opened = next_nodes(
-        model.stage(0), 0, bags, [s.nodes for s in slides], Selection((2, 4), (0, 0))
-    )
+    opened = next_nodes(model.stage(0), 0, bags, [s.nodes for s in slides], CascadeConfig((2, 4)))
     found = [
         any(slide.features.is_marked(1, node) for node in nodes)
         for slide, nodes in zip(slides, opened, strict=True)
@@ -117,7 +116,8 @@ def test_random_coverage_takes_from_the_rest_and_repeats_with_its_seed():
     bag = Bag(torch.randn(16, N_FEATURES), 0)
 
     def opened(selection):
-        return next_nodes(model.stage(0), 0, [bag], [nodes], selection)[0]
+        config = CascadeConfig(selection.budget, choose=selection.choose(0))
+        return next_nodes(model.stage(0), 0, [bag], [nodes], config)[0]
 
     plain, more = opened(Selection((3,), (0,))), opened(Selection((3,), (5,), seed=1))
     assert len(plain) == 12

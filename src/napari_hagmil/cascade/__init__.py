@@ -1,15 +1,14 @@
 """The cascade: which places are looked at, and what was found there.
 
-What runs it needs torch and is imported on first use, so that results can be shown and
-exported without it.
+Running it needs torch, which is imported on first use: results can be shown and exported without.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from napari_hagmil.cascade.cut_branches import SecondLook
-from napari_hagmil.cascade.depth_changes import DepthChange, compare
-from napari_hagmil.cascade.forecast import DepthForecast, Plan, forecast
+from napari_hagmil.cascade.cut_branches import SecondLook, SecondLookPlan
+from napari_hagmil.cascade.depth_changes import DepthChange, compare_runs
+from napari_hagmil.cascade.forecast import DepthForecast, forecast_depths
 from napari_hagmil.cascade.result import (
     CascadeResult,
     Cost,
@@ -21,25 +20,36 @@ from napari_hagmil.cascade.result import (
     called_class,
     node_statuses,
 )
-from napari_hagmil.cascade.select import Choose, at_random, by_attention, by_value, select_top
+from napari_hagmil.cascade.select import (
+    CascadeConfig,
+    Choose,
+    Descent,
+    at_random,
+    by_attention,
+    by_value,
+    descend,
+    select_top,
+)
 from napari_hagmil.cascade.steering import Steering, load_steering
-from napari_hagmil.cascade.trace import NodeFacts, StageIndex
+from napari_hagmil.cascade.trace import Branch, NodeFacts, StageIndex
 
 if TYPE_CHECKING:
-    from napari_hagmil.cascade.run import CascadeConfig, iter_cascade
+    from napari_hagmil.cascade.run import iter_cascade
     from napari_hagmil.cascade.what_if import second_look, without_branch
 
 __all__ = [
+    "Branch",
     "CascadeConfig",
     "CascadeResult",
     "Choose",
     "Cost",
     "DepthChange",
     "DepthForecast",
+    "Descent",
     "ModelFacts",
     "NodeFacts",
-    "Plan",
     "SecondLook",
+    "SecondLookPlan",
     "Settings",
     "SlideResult",
     "SlideSummary",
@@ -50,8 +60,9 @@ __all__ = [
     "by_attention",
     "by_value",
     "called_class",
-    "compare",
-    "forecast",
+    "compare_runs",
+    "descend",
+    "forecast_depths",
     "iter_cascade",
     "load_steering",
     "node_statuses",
@@ -61,7 +72,6 @@ __all__ = [
 ]
 
 _NEEDS_TORCH = {
-    "CascadeConfig": "run",
     "iter_cascade": "run",
     "second_look": "what_if",
     "without_branch": "what_if",

@@ -1,4 +1,4 @@
-"""A second look: what may hide in the branches that were cut; no torch.
+"""A second look: how much attention the branches that were cut may hide; no torch.
 
 Some of the branches that a stage cut are drawn at random, opened, and put into the bag of the
 next depth beside those that were followed. A drawn branch *hides as much* when the highest
@@ -8,14 +8,33 @@ theirs.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.cascade.interval import share_interval
 from napari_hagmil.cascade.result import Stage
 from napari_hagmil.quadtree import Nodes, children, is_among, parents, z_order
+
+
+@dataclass(frozen=True)
+class SecondLookPlan:
+    """Which of the cut branches are opened.
+
+    Attributes
+    ----------
+    depth : int
+        Of the stage that cut them.
+    n : int
+        How many are drawn.
+    seed : int
+        Of the draw.
+    """
+
+    depth: int
+    n: int
+    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +77,11 @@ class SecondLook:
         return self.sampled[order][self.peaks[order] >= self.typical]
 
 
-def sample_cut(stage: Stage, n: int, rng: np.random.Generator) -> Nodes:
-    """Draw at most `n` of the nodes that a stage cut, without replacement."""
+def sample_cut(stage: Stage, plan: SecondLookPlan) -> Nodes:
+    """Draw at most `plan.n` of the nodes that a stage cut, without replacement."""
     cut = stage.nodes[~stage.followed]
-    return cut[rng.choice(len(cut), size=min(n, len(cut)), replace=False)]
+    rng = np.random.default_rng(plan.seed)
+    return cut[rng.choice(len(cut), size=min(plan.n, len(cut)), replace=False)]
 
 
 def extended_bag(below: Stage, sampled: Nodes) -> Nodes:
@@ -71,7 +91,7 @@ def extended_bag(below: Stage, sampled: Nodes) -> Nodes:
     return nodes[z_order(nodes)]
 
 
-def judge(stage: Stage, below: Stage, sampled: Nodes, seen: Stage) -> SecondLook:
+def second_look_at(stage: Stage, below: Stage, sampled: Nodes, seen: Stage) -> SecondLook:
     """Compare sampled branches with the followed ones.
 
     Parameters
@@ -112,3 +132,44 @@ def _peaks(seen: Stage, branches: Nodes) -> NDArray[np.float64]:
     for (row, column), attention in zip(parents(seen.nodes).tolist(), seen.attention, strict=True):
         highest[row, column] = max(highest.get((row, column), 0.0), float(attention))
     return np.array([highest.get((r, c), np.nan) for r, c in branches.tolist()], dtype=np.float64)
+
+
+def share_interval(
+    hits: int, sampled: int, population: int, *, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Exact interval for the share of a finite population that has a property.
+
+    The counterpart of Clopper and Pearson's interval for drawing without replacement: all
+    numbers of members with the property under which neither so few nor so many hits would
+    have a probability of at most (1 − confidence) / 2. It covers the truth at least as often as
+    `confidence` says, and is a point when everything was sampled.
+
+    Parameters
+    ----------
+    hits, sampled, population : int
+        0 ≤ hits ≤ sampled ≤ population, and at least one was sampled.
+    confidence : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    (low, high)
+        Shares, 0 to 1.
+    """
+    if not (0 <= hits <= sampled <= population and sampled > 0):
+        raise ValueError(
+            "an interval needs 0 ≤ hits ≤ sampled ≤ population and at least one sample, got "
+            f"{hits}, {sampled}, {population}; give counts of one sample"
+        )
+    from scipy.stats import hypergeom  # here: importing scipy.stats takes half a second
+
+    tail = (1 - confidence) / 2
+    members = range(hits, population - (sampled - hits) + 1)
+    # Bisection, since scipy computes these tails one by one: a stage can cut 100,000 branches.
+    low = bisect_left(
+        members, True, key=lambda m: bool(hypergeom.sf(hits - 1, population, m, sampled) > tail)
+    )
+    high = bisect_left(
+        members, True, key=lambda m: bool(hypergeom.cdf(hits, population, m, sampled) <= tail)
+    )
+    return members[low] / population, members[high - 1] / population

@@ -1,4 +1,4 @@
-"""What another run has changed; no torch."""
+"""What differs between two runs over one slide; no torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_hagmil.quadtree import Nodes, is_among
 
 @dataclass(frozen=True, eq=False)
 class DepthChange:
-    """What is different at one depth.
+    """What differs at one depth.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class DepthChange:
     after: NDArray[np.float64]
 
 
-def compare(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[DepthChange, ...]:
+def compare_runs(before: Sequence[Stage], after: Sequence[Stage]) -> tuple[DepthChange, ...]:
     """Compare two runs over the same slide and model, at the depths that both reached."""
     return tuple(_compare(old, new) for old, new in zip(before, after, strict=False))
 

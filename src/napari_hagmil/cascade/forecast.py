@@ -1,35 +1,13 @@
-"""What a run will cost, before it is made; no torch."""
+"""How many patches a run will look at, counted before it starts; no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from napari_hagmil.cascade.result import Stage
-from napari_hagmil.cascade.select import select_followed
-from napari_hagmil.cascade.steering import Steering
-from napari_hagmil.quadtree import Nodes, Quadtree, children, is_among, z_order
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is going to be run.
-
-    Attributes
-    ----------
-    budget : tuple of int
-        Nodes handed on at each depth but the last.
-    last_depth : int
-        Where it ends.
-    steering : Steering
-        Branches to follow, places to leave out.
-    """
-
-    budget: tuple[int, ...]
-    last_depth: int
-    steering: Steering = field(default_factory=Steering)
+from napari_hagmil.cascade.result import Stage, is_same_bag
+from napari_hagmil.cascade.select import CascadeConfig, descend
+from napari_hagmil.quadtree import Nodes, Quadtree
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +33,9 @@ class DepthForecast:
     exact: bool
 
 
-def forecast(
+def forecast_depths(
     quadtree: Quadtree,
-    plan: Plan,
+    config: CascadeConfig,
     n_missing: Callable[[int, Nodes], int],
     known: Sequence[Stage] = (),
 ) -> tuple[DepthForecast, ...]:
@@ -70,48 +48,41 @@ def forecast(
     ----------
     quadtree : Quadtree
         Of the slide.
-    plan : Plan
-        What is going to be run.
+    config : CascadeConfig
+        Of the run to come.
     n_missing : callable
         (depth, nodes) → how many of the nodes are not encoded yet.
     known : sequence of Stage
         Of an earlier run with the same model and features.
     """
-    found: list[DepthForecast] = []
+    depths: list[DepthForecast] = []
     nodes: Nodes | None = quadtree.nodes[0]
     most = len(quadtree.nodes[0])
-    for depth in range(plan.last_depth + 1):
+    for depth in range(config.last_depth + 1):
         if nodes is None:
-            found.append(DepthForecast(depth, most, most, exact=False))
+            depths.append(DepthForecast(depth, most, most, exact=False))
         else:
-            nodes = nodes[~plan.steering.vetoed(quadtree.grids[depth], nodes)]
+            nodes = nodes[~config.steering.vetoed(quadtree.grids[depth], nodes)]
             most = len(nodes)
-            found.append(DepthForecast(depth, most, n_missing(depth, nodes), exact=True))
-        if depth < plan.last_depth:
-            nodes = _next(quadtree, plan, depth, nodes, known)
+            depths.append(DepthForecast(depth, most, n_missing(depth, nodes), exact=True))
+        if depth < config.last_depth:
+            nodes = _next(quadtree, config, depth, nodes, known)
             # A pinned point opens one more branch at each depth, at most.
-            most = 4 * min(plan.budget[depth] + len(plan.steering.follow), most)
+            most = 4 * min(config.budget[depth] + len(config.steering.follow), most)
             most = most if nodes is None else len(nodes)
-    return tuple(found)
+    return tuple(depths)
 
 
 def _next(
-    quadtree: Quadtree, plan: Plan, depth: int, nodes: Nodes | None, known: Sequence[Stage]
+    quadtree: Quadtree,
+    config: CascadeConfig,
+    depth: int,
+    nodes: Nodes | None,
+    known: Sequence[Stage],
 ) -> Nodes | None:
-    """The nodes of the next depth, where they follow from what is known."""
-    if nodes is None or depth >= len(known):
+    """The nodes of the next depth, where the known stages determine them."""
+    if nodes is None or depth >= len(known) or not is_same_bag(known[depth], nodes):
         return None
     stage = known[depth]
-    if not _same_nodes(stage, nodes):
-        return None
-    pinned = plan.steering.pinned(quadtree.grids[depth], stage.nodes)
-    chosen = select_followed(stage.attention, plan.budget[depth], pinned)
-    opened = children(stage.nodes[chosen])
-    return opened[z_order(opened)]
-
-
-def _same_nodes(stage: Stage, nodes: Nodes) -> bool:
-    """Whether a stage looked at these nodes, in any order."""
-    if len(stage.nodes) + len(stage.unread) != len(nodes):
-        return False
-    return bool(is_among(nodes, np.concatenate([stage.nodes, stage.unread])).all())
+    pinned = config.steering.pinned(quadtree.grids[depth], stage.nodes)
+    return descend(depth, stage.nodes, stage.attention, config, pinned).nodes

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 
 NodeStatus = Literal["followed", "pinned", "cut", "leaf", "unread", "vetoed"]
-State = Literal["done", "no_tissue", "cancelled"]
+ResultState = Literal["done", "no_tissue", "cancelled"]
 
 _NO_NODES = np.empty((0, 2), dtype=np.int64)
 
@@ -34,14 +34,13 @@ class Stage:
     followed : (n,) bool
         The nodes handed on to the next depth; all False at the last.
     pinned : (n,) bool
-        The followed ones that the reader of the slide asked for, whatever their attention.
+        The followed ones that steering asked for, whatever their attention.
     unread : (m, 2) int64
-        Nodes whose pixels could not be read: not in the bag, and not glass.
+        Nodes whose pixels could not be read: tissue, but not in the bag.
     vetoed : (v, 2) int64
-        Nodes that the reader of the slide left out.
+        Nodes that steering left out.
     decision : (classes,) float32, optional
-        The slide-level logits once this depth has been read, where the coarser ones count too;
-        None where each depth speaks for itself.
+        See `pooled_logits`; None where each depth decides alone.
     """
 
     depth: int
@@ -56,7 +55,7 @@ class Stage:
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """What the slide is, as far as this depth can tell: softmax of the logits, (classes,)."""
+        """Class probabilities once this depth has been read: softmax of the logits, (classes,)."""
         logits = self.logits if self.decision is None else self.decision
         shifted = np.exp(logits.astype(np.float64) - logits.max())
         return np.asarray(shifted / shifted.sum())
@@ -87,6 +86,41 @@ def node_statuses(stage: Stage, *, last: bool) -> list[NodeStatus]:
         "pinned" if pinned else "followed" if followed else "cut"
         for followed, pinned in zip(stage.followed, stage.pinned, strict=True)
     ]
+
+
+def is_same_bag(stage: Stage, asked: Nodes) -> bool:
+    """Whether a stage looked at exactly these nodes, in this order."""
+    if len(stage.nodes) + len(stage.unread) != len(asked):
+        return False
+    return bool(np.array_equal(asked[~is_among(asked, stage.unread)], stage.nodes))
+
+
+def pooled_logits(
+    logits: Sequence[NDArray[np.float32]], weights: Sequence[float]
+) -> NDArray[np.float32] | None:
+    """Logits of a decision to which every depth read so far contributes: Σ w_d l_d.
+
+    The coarsest depth has seen all of the slide, the finest only what was followed. A linear
+    opinion pool of their logits, its weights fitted on validation slides, can decide better than
+    the finest alone.
+
+    Parameters
+    ----------
+    logits : sequence of (classes,)
+        Of each depth read, coarse to fine.
+    weights : sequence of float
+        One per depth of the model, not negative; empty: no pooling.
+
+    Returns
+    -------
+    (classes,) or None
+        None where the last depth of `logits` decides alone: without weights, and where no depth
+        that was read has any weight.
+    """
+    reached = np.asarray(weights[: len(logits)], dtype=np.float32)
+    if not reached.any():
+        return None
+    return np.asarray(reached @ np.stack(logits), dtype=np.float32)
 
 
 def called_class(
@@ -205,7 +239,7 @@ class SlideResult:
         Sentences for the reader: a missing magnification, unread places …
     """
 
-    state: State
+    state: ResultState
     slide: SlideSummary
     model: ModelFacts
     settings: Settings

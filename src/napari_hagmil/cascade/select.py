@@ -1,13 +1,19 @@
-"""Which nodes of a stage are handed on: the k highest, and the pinned ones."""
+"""From one depth to the next: which nodes a stage hands on, and what the next one looks at.
+
+`descend` is that step. The run, its forecast, and both schedules of training share it. No torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_hagmil.quadtree import Nodes
+from napari_hagmil.cascade.steering import Steering
+from napari_hagmil.quadtree import Nodes, children, z_order
 
 Choose = Callable[[int, Nodes, NDArray[np.float32], int], NDArray[np.intp]]
 """(depth, (n, 2) nodes, their attention, budget) → indices of the nodes to follow."""
@@ -51,13 +57,6 @@ def by_value(value: Callable[[int, Nodes], NDArray[np.float64]]) -> Choose:
     return choose
 
 
-def select_followed(
-    attention: ArrayLike, budget: int, pinned: NDArray[np.bool_]
-) -> NDArray[np.intp]:
-    """Indices of the nodes that attention and the reader's pins follow, highest first."""
-    return with_pinned(attention, select_top(attention, budget), pinned)
-
-
 def with_pinned(
     attention: ArrayLike, top: NDArray[np.intp], pinned: NDArray[np.bool_]
 ) -> NDArray[np.intp]:
@@ -70,3 +69,90 @@ def with_pinned(
     chosen[top] = True
     order = np.argsort(-np.asarray(attention), kind="stable")
     return order[chosen[order]]
+
+
+@dataclass(frozen=True)
+class CascadeConfig:
+    """How a cascade is run.
+
+    Attributes
+    ----------
+    budget : tuple of int
+        Nodes handed on at each depth but the last: the paper's k.
+    last_depth : int
+        Where the cascade ends; less than the model's last where the slide has no finer
+        pixels. By default as deep as the budget goes.
+    order : str
+        "quadtree": children are listed along the Z-order curve, so that neighbours in the bag
+        are neighbours on the glass and Nyström landmarks average neighbouring tissue.
+        "attention": in descending attention of their parents, as the official code lists them.
+    steering : Steering
+        Branches to follow and places to leave out.
+    choose : callable
+        How the budget is spent: on the highest attention; controls and training differ.
+    """
+
+    budget: tuple[int, ...]
+    last_depth: int = -1
+    order: Literal["quadtree", "attention"] = "quadtree"
+    steering: Steering = field(default_factory=Steering)
+    choose: Choose = by_attention
+
+    def __post_init__(self) -> None:
+        if self.last_depth < 0:
+            object.__setattr__(self, "last_depth", len(self.budget))
+        if len(self.budget) < self.last_depth or any(k < 1 for k in self.budget):
+            raise ValueError(
+                f"a budget is a positive number of nodes for each of {self.last_depth} depths, "
+                f"got {self.budget}; give for instance {(16,) * self.last_depth}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """What one stage hands on.
+
+    Attributes
+    ----------
+    followed : (n,) bool
+        Which of its nodes; none at the last depth.
+    nodes : (4k, 2) int64
+        Their children, in the order of the next bag.
+    """
+
+    followed: NDArray[np.bool_]
+    nodes: Nodes
+
+
+def descend(
+    depth: int,
+    nodes: Nodes,
+    attention: NDArray[np.float32],
+    config: CascadeConfig,
+    pinned: NDArray[np.bool_] | None = None,
+) -> Descent:
+    """Take the step from a stage to the next depth (HAG-MIL, Xiong et al., 2023, section 3).
+
+    Parameters
+    ----------
+    depth : int
+        Of the stage.
+    nodes : (n, 2) int64
+        Its bag.
+    attention : (n,)
+        Of those nodes.
+    config : CascadeConfig
+    pinned : (n,) bool, optional
+        Nodes to follow whatever their attention; by default none.
+    """
+    chosen = np.empty(0, dtype=np.intp)
+    if depth < config.last_depth:
+        top = config.choose(depth, nodes, attention, config.budget[depth])
+        none = np.zeros(len(nodes), dtype=bool)
+        chosen = with_pinned(attention, top, none if pinned is None else pinned)
+    followed = np.zeros(len(nodes), dtype=bool)
+    followed[chosen] = True
+    opened = nodes[chosen]
+    if config.order == "quadtree":
+        opened = opened[z_order(opened)]
+    return Descent(followed, children(opened))

@@ -1,4 +1,4 @@
-"""Why a place was followed, or cut: what every depth says of one point; no torch."""
+"""Why a place was followed or cut: what every depth found at one point; no torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,24 @@ from napari_hagmil.quadtree import Nodes, PatchGrid
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """A node and everything below it.
+
+    Attributes
+    ----------
+    depth : int
+        Of the node, 0 = coarsest.
+    node : (row, column)
+        Its address in the grid of that depth.
+    """
+
+    depth: int
+    node: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What one depth has to say of one place.
+    """What one depth found at one place.
 
     Attributes
     ----------
@@ -49,7 +65,7 @@ class NodeFacts:
 
 
 class StageIndex:
-    """One stage, sorted so that a point is answered at once.
+    """One stage, indexed by node: a lookup at a point takes constant time.
 
     Parameters
     ----------
@@ -76,7 +92,7 @@ class StageIndex:
         self._cut_rank, self._cut_attention = _cut(stage, self._ranks)
 
     def facts(self, y: float, x: float) -> NodeFacts:
-        """What this stage says of a level-0 pixel."""
+        """What this stage found at a level-0 pixel."""
         node = node_at(self.grid, (y, x))
         i = self._place.get(node)
         if i is None:
@@ -111,29 +127,26 @@ def node_at(grid: PatchGrid, point: tuple[float, float]) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def ancestor(node: tuple[int, int], levels: int) -> tuple[int, int]:
-    """Address of the node that holds a node, so many depths above it."""
-    return node[0] >> levels, node[1] >> levels
+def ancestor(node: tuple[int, int], depths: int) -> tuple[int, int]:
+    """Address of the node that holds a node, `depths` above it."""
+    return node[0] >> depths, node[1] >> depths
 
 
-def within_branch(
-    nodes: Nodes, depth: int, branch: tuple[int, tuple[int, int]]
-) -> NDArray[np.bool_]:
-    """Which nodes of a depth lie in a branch, (n,): the node itself and all below it.
+def within_branch(nodes: Nodes, depth: int, branch: Branch) -> NDArray[np.bool_]:
+    """Which nodes of a depth lie in a branch, (n,).
 
     Parameters
     ----------
     nodes : (n, 2) int64
         Addresses at `depth`.
     depth : int
-        0 = coarsest; above the branch nothing lies in it.
-    branch : (depth, (row, column))
-        The node that the branch starts with.
+        0 = coarsest; no node above the branch lies in it.
+    branch : Branch
     """
-    levels = depth - branch[0]
-    if levels < 0:
+    below = depth - branch.depth
+    if below < 0:
         return np.zeros(len(nodes), dtype=bool)
-    return np.asarray((nodes >> levels == np.array(branch[1])).all(1))
+    return np.asarray((nodes >> below == np.array(branch.node)).all(1))
 
 
 def described(facts: Sequence[NodeFacts]) -> str:

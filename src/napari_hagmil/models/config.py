@@ -56,8 +56,8 @@ class BundleConfig:
         What an instance knows besides itself: with "ancestors", its features are followed by
         those of its parent, its grandparent and so on.
     depth_weights : tuple of float
-        How much the logits of each depth count in the decision, see `cascade.decide`; empty: the
-        finest one decides alone, as in the paper.
+        How much the logits of each depth count in the decision, see
+        `cascade.result.pooled_logits`; empty: the finest one decides alone, as in the paper.
     thresholds : dict of str to float
         Class name → probability from which the class is called; empty: the most probable one.
     training : dict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_hagmil.cascade import DepthForecast, Plan, Stage, forecast
+from napari_hagmil.cascade import DepthForecast, Stage, forecast_depths
 from napari_hagmil.prepare import Options, PreparedSlide
 
 #: Patches that are encoded to learn how fast this machine is; a run uses them.
@@ -42,10 +42,12 @@ def run_cost(prepared: PreparedSlide, options: Options, known: list[Stage]) -> R
 
     `known` are stages of earlier runs with the same model and features.
     """
-    plan = Plan(prepared.config(options).budget, prepared.last_depth(options), options.steering)
     features = prepared.features
-    depths = forecast(
-        prepared.quadtree, plan, lambda depth, nodes: len(features.missing(depth, nodes)), known
+    depths = forecast_depths(
+        prepared.quadtree,
+        prepared.config(options),
+        lambda depth, nodes: len(features.missing(depth, nodes)),
+        known,
     )
     rate = seconds_per_patch(prepared)
     seconds = None if rate is None else rate * sum(one.new for one in depths)

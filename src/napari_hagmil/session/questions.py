@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from napari_hagmil.cascade import SecondLook, Stage, second_look
+from napari_hagmil.cascade import SecondLook, SecondLookPlan, Stage, second_look
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.prepare import PreparedSlide
-
-
-@dataclass(frozen=True)
-class SecondLookPlan:
-    """Which branches are looked at again.
-
-    Attributes
-    ----------
-    depth : int
-        Of the stage that cut them.
-    n : int
-        How many are drawn.
-    seed : int
-        Of the draw.
-    """
-
-    depth: int
-    n: int
-    seed: int = 0
 
 
 def ask_second_look(
@@ -36,8 +16,7 @@ def ask_second_look(
     if plan.depth + 1 >= len(stages):
         yield None
     else:
-        wanted = (plan.depth, plan.n, plan.seed)
-        yield second_look(prepared.model, prepared.features, stages, wanted)
+        yield second_look(prepared.model, prepared.features, stages, plan)
 
 
 def told(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from napari_hagmil.cascade import (
     Stage,
     StageIndex,
     Steering,
-    compare,
+    compare_runs,
 )
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.features import EncodingProgress
@@ -162,7 +162,7 @@ class Session:
     @property
     def changes(self) -> tuple[DepthChange, ...]:
         """What the last run has changed against the complete one before it."""
-        return compare(self.before, self.stages)
+        return compare_runs(self.before, self.stages)
 
     def cost(self) -> RunCost | None:
         """What the next run would cost; None before `make_ready` has found the tissue."""

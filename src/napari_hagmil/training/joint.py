@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from napari_hagmil.cascade import select_top
+from napari_hagmil.cascade import CascadeConfig, descend
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.quadtree import Nodes, children, z_order
+from napari_hagmil.quadtree import children
 from napari_hagmil.training.loop import Epoch
 from napari_hagmil.training.slides import TrainingSlide
 from napari_hagmil.training.stagewise import CascadeTraining, Progress
@@ -101,6 +101,7 @@ def _step(
 ) -> list[float]:
     """One step of every depth on one slide, coarse to fine; their losses."""
     nodes, losses, device = slide.nodes, [], device_of(model)
+    cascade = CascadeConfig(config.selection.budget, order=model.config.order)
     for depth, how in enumerate(config.stages):
         bag, nodes = slide.bag(depth, nodes)
         scale = scales[depth]
@@ -111,9 +112,8 @@ def _step(
         loss.backward()  # type: ignore[no-untyped-call]
         run.steppers[depth].step()
         losses.append(loss.item())
-        if depth < len(config.stages) - 1:
-            attention = output.attention.detach().float().cpu().numpy()
-            nodes = _below(nodes, attention, config.selection.budget[depth])
+        attention = output.attention.detach().float().cpu().numpy()
+        nodes = descend(depth, nodes, attention, cascade).nodes
     return losses
 
 
@@ -126,6 +126,7 @@ def _validate(
     """Mean loss and AUC of the last class, at each depth, read as in use."""
     model.eval()
     n_depths, device = model.config.n_depths, device_of(model)
+    cascade = CascadeConfig(model.config.budget, order=model.config.order)
     losses, scores = np.zeros((len(slides), n_depths)), np.zeros((len(slides), n_depths))
     with torch.inference_mode():
         for i, slide in enumerate(slides):
@@ -137,16 +138,10 @@ def _validate(
                 result = model.stage(depth).loss(features.to(device), bag.label, how.loss)
                 losses[i, depth] = float(result.total)
                 scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
-                if depth < n_depths - 1:
-                    attention = result.output.attention.cpu().numpy()
-                    nodes = _below(nodes, attention, model.config.budget[depth])
+                attention = result.output.attention.cpu().numpy()
+                nodes = descend(depth, nodes, attention, cascade).nodes
     labels = [int(slide.label == len(model.config.classes) - 1) for slide in slides]
     return [(float(losses[:, d].mean()), auc(labels, scores[:, d])) for d in range(n_depths)]
-
-
-def _below(nodes: Nodes, attention: np.ndarray, budget: int) -> Nodes:
-    chosen = nodes[select_top(attention, budget)]
-    return children(chosen[z_order(chosen)])
 
 
 def _standardisers(

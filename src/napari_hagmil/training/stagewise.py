@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.cascade import select_top
+from napari_hagmil.cascade import CascadeConfig, Choose, descend, select_top
 from napari_hagmil.models import BagModel, CascadeModel
-from napari_hagmil.quadtree import Nodes, children, z_order
+from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training.bags import Bag, standardised
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.guide import Guide
@@ -56,6 +56,19 @@ class Selection:
                 f"a Selection has a positive budget and a random share for the same depths, got "
                 f"{self.budget} and {self.random}; give for instance (16, 32) and (2, 4)"
             )
+
+    def choose(self, depth: int) -> Choose:
+        """How one depth of all training slides spends the budget: by attention, then at random."""
+        rng = np.random.default_rng((self.seed, depth))
+
+        def choose(
+            depth: int, nodes: Nodes, attention: NDArray[np.float32], budget: int
+        ) -> NDArray[np.intp]:
+            top = select_top(attention, budget)
+            rest = np.setdiff1d(np.arange(len(attention)), top)
+            return np.concatenate([top, rng.permutation(rest)[: self.random[depth]]])
+
+        return choose
 
 
 @dataclass(frozen=True)
@@ -141,7 +154,7 @@ def train_cascade(
         )
         yield from (Progress(depth, epoch) for epoch in epochs)
         if depth < model.config.n_depths - 1:
-            nodes = _opened(model.stage(depth), depth, bags, nodes, config.selection)
+            nodes = _opened(model, depth, bags, nodes, config.selection)
 
 
 def _limited(
@@ -153,17 +166,18 @@ def _limited(
 
 
 def _opened(
-    stage: BagModel,
+    model: CascadeModel,
     depth: int,
     bags: Sequence[Sequence[Bag]],
     nodes: Sequence[Sequence[Nodes]],
     selection: Selection,
 ) -> list[Sequence[Nodes]]:
-    """What both sides look at next; validation without random coverage, as in use."""
-    plain = replace(selection, random=(0,) * len(selection.random))
+    """What both sides look at next; validation without random nodes, as in use."""
+    in_use = CascadeConfig(selection.budget, order=model.config.order)
+    in_training = replace(in_use, choose=selection.choose(depth))
     return [
-        next_nodes(stage, depth, *side, how)
-        for side, how in zip(zip(bags, nodes, strict=True), (selection, plain), strict=True)
+        next_nodes(model.stage(depth), depth, *side, cascade)
+        for side, cascade in zip(zip(bags, nodes, strict=True), (in_training, in_use), strict=True)
     ]
 
 
@@ -197,26 +211,15 @@ def next_nodes(
     depth: int,
     bags: Sequence[Bag],
     nodes: Sequence[Nodes],
-    selection: Selection,
+    cascade: CascadeConfig,
 ) -> list[Nodes]:
     """The nodes of the next depth on every slide: children of those that a stage hands on."""
-    rng = np.random.default_rng((selection.seed, depth))
-    opened, device = [], device_of(stage)
+    below, device = [], device_of(stage)
     with torch.inference_mode():
         for bag, places in zip(bags, nodes, strict=True):
             attention = stage(bag.on(device).features).attention.cpu().numpy()
-            chosen = places[_chosen(attention, depth, selection, rng)]
-            opened.append(children(chosen[z_order(chosen)]))
-    return opened
-
-
-def _chosen(
-    attention: NDArray[np.float32], depth: int, selection: Selection, rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """The highest, then some of the others."""
-    top = select_top(attention, selection.budget[depth])
-    rest = np.setdiff1d(np.arange(len(attention)), top)
-    return np.concatenate([top, rng.permutation(rest)[: selection.random[depth]]])
+            below.append(descend(depth, places, attention, cascade).nodes)
+    return below
 
 
 def _bags(

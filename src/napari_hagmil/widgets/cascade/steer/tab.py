@@ -8,12 +8,12 @@ from typing import Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSpinBox
 
-from napari_hagmil.cascade import DepthChange, SecondLook
+from napari_hagmil.cascade import DepthChange, SecondLook, SecondLookPlan
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import sentence
-from napari_hagmil.session.questions import SecondLookPlan, ask_second_look, told
+from napari_hagmil.session.questions import ask_second_look, told
 from napari_hagmil.session.steering import (
     clear_steering,
     draw_left_out,

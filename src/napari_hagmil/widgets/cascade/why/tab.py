@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
-from napari_hagmil.cascade import NodeFacts, without_branch
+from napari_hagmil.cascade import Branch, NodeFacts, without_branch
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.session import sentence
 from napari_hagmil.session.pictures import Pictures
@@ -93,7 +93,7 @@ class WhyTab(Page):
         if self.desk.work.busy:
             self.without.say("Wait for the run to end, then ask again.")
             return
-        stages, branch = list(self.session.stages), (depth, facts[depth].node)
+        stages, branch = list(self.session.stages), Branch(depth, facts[depth].node)
 
         def work() -> Iterator[Any]:
             yield without_branch(prepared.model, prepared.features, stages, branch)

@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from forest import Model, Source, tree
 
-from napari_hagmil.cascade import CascadeConfig, Steering, iter_cascade, second_look, without_branch
-from napari_hagmil.cascade.decide import decide
+from napari_hagmil.cascade import (
+    Branch,
+    CascadeConfig,
+    SecondLookPlan,
+    Steering,
+    iter_cascade,
+    second_look,
+    without_branch,
+)
+from napari_hagmil.cascade.result import pooled_logits
 
 LOGITS = [np.float32([1, 0]), np.float32([0, 3]), np.float32([2, 2])]
 
@@ -20,13 +28,13 @@ def softmax(logits):
 
 
 def test_the_logits_of_the_depths_that_were_read_add_up_with_their_weights():
-    assert decide(LOGITS, (0.5, 2.0, 1.0)).tolist() == [2.5, 8.0]
-    assert decide(LOGITS[:2], (0.5, 2.0, 1.0)).tolist() == [0.5, 6.0]
+    assert pooled_logits(LOGITS, (0.5, 2.0, 1.0)).tolist() == [2.5, 8.0]
+    assert pooled_logits(LOGITS[:2], (0.5, 2.0, 1.0)).tolist() == [0.5, 6.0]
 
 
 @pytest.mark.parametrize(("read", "weights"), [(3, ()), (1, (0.0, 1.0, 1.0))])
 def test_the_last_depth_speaks_for_itself_where_no_depth_has_a_weight(read, weights):
-    assert decide(LOGITS[:read], weights) is None
+    assert pooled_logits(LOGITS[:read], weights) is None
 
 
 def test_a_cascade_without_weights_decides_at_its_finest_depth():
@@ -61,9 +69,9 @@ def test_known_stages_are_weighed_anew_where_a_coarser_one_has_changed():
 def test_questions_after_a_run_are_answered_with_all_depths():
     stages = list(iter_cascade(Weighed, tree(), Source(), CascadeConfig((3, 3))))
     node = stages[0].nodes[stages[0].followed][0]
-    without = without_branch(Weighed, Source(), stages, (0, tuple(node.tolist())))
-    alone = without_branch(Model, Source(), stages, (0, tuple(node.tolist())))
+    without = without_branch(Weighed, Source(), stages, Branch(0, tuple(node.tolist())))
+    alone = without_branch(Model, Source(), stages, Branch(0, tuple(node.tolist())))
     np.testing.assert_array_equal(without[0].shape, alone[0].shape)
     assert not np.allclose(without[2], alone[2])
-    look = second_look(Weighed, Source(), stages, (0, 4, 0))
+    look = second_look(Weighed, Source(), stages, SecondLookPlan(0, 4))
     np.testing.assert_allclose(look.before, stages[1].probabilities)
