@@ -18,13 +18,19 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "napari_hagmil"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
+FOLDERS = [path.parent for path in PACKAGES]
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 30
+MAX_PARAMETERS = 5
+MAX_MODULES_OF_FOLDER = 16
 VAGUE_NAMES = {"utils", "util", "core", "helpers", "manager", "misc", "common"}
 #: napari's GUI, and what only makes sense beside it. napari's layers, types and settings are none.
 GUI = ("qtpy", "PyQt5", "PyQt6", "PySide2", "PySide6", "superqt", "magicgui", "vispy")
 NAPARI_GUI = ("napari._qt", "napari.qt", "napari.viewer", "napari.window", "napari._vispy")
 NAPARI_GUI_NAMES = {"Viewer", "run", "gui_qt", "view_path", "imshow", "current_viewer"}
+#: Functions with more parameters, by module, with the reason.
+MANY_PARAMETERS = {"models/nystrom.py": {"__init__": "those of the layer that it stands in for"}}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -170,3 +176,40 @@ def test_no_bare_except_print_or_eval(path: Path) -> None:
             assert node.func.id not in {"eval", "exec", "breakpoint"}, f"{where} {node.func.id}"
             allowed = path.is_relative_to(PACKAGE / "cli") or node.func.id != "print"
             assert allowed, f"{where} prints; only the command line does"
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_folder_is_small(folder: Path) -> None:
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MAX_MODULES_OF_FOLDER, (
+        f"{name_of(folder)} has {len(modules)} modules, more than {MAX_MODULES_OF_FOLDER}; "
+        "split it by subject"
+    )
+
+
+def parameters(function: Function) -> list[str]:
+    """Return the parameters that a caller must keep apart.
+
+    Those that can be given by position, and keyword-only ones without a default. An option that
+    must be named and may be left out costs a caller nothing; ``self`` and ``cls`` are not his.
+    """
+    given = function.args
+    named = [arg.arg for arg in (*given.posonlyargs, *given.args)]
+    if named and named[0] in {"self", "cls", "mcs"}:
+        named = named[1:]
+    needed = zip(given.kwonlyargs, given.kw_defaults, strict=True)
+    return named + [arg.arg for arg, default in needed if default is None]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_have_few_parameters(path: Path) -> None:
+    many = {
+        node.name: parameters(node)
+        for node in ast.walk(parse(path))
+        if isinstance(node, Function)
+        and len(parameters(node)) > MAX_PARAMETERS
+        and node.name not in MANY_PARAMETERS.get(name_of(path), {})
+    }
+    assert not many, (
+        f"{name_of(path)} has functions of more than {MAX_PARAMETERS} parameters: {many}"
+    )

@@ -162,7 +162,7 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
     def _exact(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is None:
             return F.scaled_dot_product_attention(q, k, v, scale=self.scale)
-        return _masked_attention(q, k, v, mask, mask, self.scale)
+        return self._masked_attention(q, k, v, mask, mask)
 
     def _nystrom(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         if mask is not None:
@@ -187,9 +187,21 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
         tokens = F.pad(mask, (padding, 0), value=False)
         q_m, k_m, valid = self._landmarks(q, k, tokens)
         k, v = (F.pad(t, (0, 0, padding, 0)) for t in (k, v))
-        w = _masked_attention(q_m, k, v, valid, tokens, self.scale)
+        w = self._masked_attention(q_m, k, v, valid, tokens)
         values = self._inverse(q_m, k_m, valid) @ w
-        return _masked_attention(q, k_m, values, mask, valid, self.scale)
+        return self._masked_attention(q, k_m, values, mask, valid)
+
+    def _masked_attention(
+        self, q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        """Attention of (b, h, r, d) to (b, h, c, d); masked rows get the mean, as in the package.
+
+        `rows` (b, r) and `columns` (b, c) are bool; no (r, c) mask is made.
+        """
+        bias = torch.zeros(columns.shape, dtype=q.dtype, device=q.device)
+        bias = bias.masked_fill(~columns, torch.finfo(q.dtype).min)[:, None, None, :]
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
+        return torch.where(rows[:, None, :, None], out, v.mean(-2, keepdim=True))
 
     def _landmarks(self, q: Tensor, k: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean queries and keys of m segments, (b, h, m, d) each, and which hold a token, (b, m).
@@ -267,16 +279,3 @@ def _segment_sums(t: Tensor, m: int) -> Tensor:
     if first:
         parts.insert(1, t[..., :first, :].sum(-2, keepdim=True))
     return torch.cat(parts, dim=-2)
-
-
-def _masked_attention(
-    q: Tensor, k: Tensor, v: Tensor, rows: Tensor, columns: Tensor, scale: float
-) -> Tensor:
-    """Attention of (b, h, r, d) to (b, h, c, d); masked rows get the plain mean, as in the package.
-
-    `rows` (b, r) and `columns` (b, c) are bool; no (r, c) mask is made.
-    """
-    bias = torch.zeros(columns.shape, dtype=q.dtype, device=q.device)
-    bias = bias.masked_fill(~columns, torch.finfo(q.dtype).min)[:, None, None, :]
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale)
-    return torch.where(rows[:, None, :, None], out, v.mean(-2, keepdim=True))

@@ -1,5 +1,6 @@
 """Pixels of level 0, block by block; a block depends on nothing but the plan and its place."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -88,20 +89,28 @@ def _ramp(centre: int, slope: float) -> ByteArray:
     return np.asarray(np.clip((np.arange(256) - centre) * slope + 128, 0, 255), dtype=np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class _Border:
+    """A border: the share of noise that makes it ragged, and its sharpness (levels per level)."""
+
+    ragged: float
+    slope: float = 16.0
+
+
 def _cover(
     plan: PhantomPlan,
     field: ByteArray,
     window: Window,
     edge: ByteArray,
-    ragged: float,
-    slope: float = 16.0,
+    border: _Border,
 ) -> ByteArray | None:
-    """Sharp cover of a signed distance with a ragged border; None where it is nowhere."""
+    """Cover of a signed distance with a ragged border; None where it is nowhere."""
+    ragged = border.ragged
     if cells(plan, field, window, pad=2).max() < 128 - 127 * ragged:
         return None
     distance = enlarge(plan, field, window, cubic=True)
     rough = cv2.addWeighted(distance, 1.0, edge, ragged, -128.0 * ragged)
-    return np.asarray(cv2.LUT(rough, _ramp(128, slope)), dtype=np.uint8)
+    return np.asarray(cv2.LUT(rough, _ramp(128, border.slope)), dtype=np.uint8)
 
 
 def _block(texture: Texture, plan: PhantomPlan, window: Window, salt: int) -> ByteArray:
@@ -117,11 +126,11 @@ def _planes(plan: PhantomPlan, textures: Textures, window: Window) -> tuple[Byte
     edge = _block(textures.edge, plan, window, 1)
     grain = _block(textures.grain, plan, window, 2)
     h, e = _paint_ground(plan, textures, window, grain)
-    h, e = _paint_tumour(plan, textures, window, (h, e), edge, grain)
+    h, e = _paint_tumour(plan, textures, window, (h, e), edge)
     h, e = _paint_fat(plan, textures, window, (h, e), edge)
     h, e = stamp_nuclei(plan, textures, window, h, e)
     h, e = _paint_hollows(plan, textures, window, (h, e), edge)
-    tissue = _cover(plan, plan.shapes.tissue, window, edge, 0.25, 12.0)
+    tissue = _cover(plan, plan.shapes.tissue, window, edge, _Border(0.25, 12.0))
     if tissue is None:
         return np.zeros_like(h), np.zeros_like(e)
     planes = []
@@ -153,12 +162,12 @@ def _paint_tumour(
     window: Window,
     planes: tuple[ByteArray, ByteArray],
     edge: ByteArray,
-    grain: ByteArray,
 ) -> tuple[ByteArray, ByteArray]:
     """Cytoplasm of the tumour nests, with faint cell borders."""
-    cover = _cover(plan, plan.shapes.nest, window, edge, 0.22, 8.0)
+    cover = _cover(plan, plan.shapes.nest, window, edge, _Border(0.22, 8.0))
     if cover is None:
         return planes
+    grain = _block(textures.grain, plan, window, 2)
     border = cv2.LUT(_block(textures.membranes, plan, window, 4), _MEMBRANE)
     eosin = cv2.addWeighted(enlarge(plan, plan.shapes.tumour_eosin, window), 1.0, grain, 0.3, -38)
     eosin = cv2.multiply(eosin, border, scale=1 / 200)
@@ -186,7 +195,7 @@ def _paint_fat(
     edge: ByteArray,
 ) -> tuple[ByteArray, ByteArray]:
     """Adipocytes: clear, with thin walls."""
-    cover = _cover(plan, plan.shapes.fat, window, edge, 0.18)
+    cover = _cover(plan, plan.shapes.fat, window, edge, _Border(0.18))
     if cover is None:
         return planes
     distance = _fat_distance(plan, textures, window)
@@ -225,7 +234,7 @@ def _paint_hollows(
     """Lumens of vessels, empty or full of blood, and of glands."""
     h, e = planes
     for field, filled in ((plan.shapes.lumen, True), (plan.shapes.gland, False)):
-        cover = _cover(plan, field, window, edge, 0.12)
+        cover = _cover(plan, field, window, edge, _Border(0.12))
         if cover is None:
             continue
         content = np.full(h.shape, 3, np.uint8)
