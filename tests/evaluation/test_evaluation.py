@@ -396,6 +396,29 @@ def test_live_slides_give_what_their_stored_features_give(phantom, model, tmp_pa
     assert read.tissue == kept.tissue
 
 
+def test_a_truth_drawn_in_asap_gives_the_lesions_of_the_same_outlines_in_geojson(
+    phantom, model, tmp_path
+):
+    wider = CascadeModel(replace(model.config, patch_size=128))
+    wider.stages = model.stages
+    geojson = phantom.with_suffix(".geojson")
+    corners = [
+        "".join(f'<Coordinate X="{x}" Y="{y}"/>' for x, y in lesion["geometry"]["coordinates"][0])
+        for lesion in json.loads(geojson.read_text())["features"]
+    ]
+    asap = tmp_path / "phantom.xml"
+    areas = "".join(f'<Annotation PartOfGroup="_0">{some}</Annotation>' for some in corners)
+    asap.write_text(f"<ASAP_Annotations>{areas}</ASAP_Annotations>")
+    lesions = [
+        evaluate_slide(
+            SlideRecord(phantom, "tumor", "p", truth=truth), wider, live(wider, Shades())
+        ).own.lesions
+        for truth in (geojson, asap)
+    ]
+    assert lesions[0] == lesions[1]
+    assert len(lesions[1][0]) == 2
+
+
 def picture(content):
     with Image.open(BytesIO(content)) as image:
         return np.asarray(image.convert("RGB")).astype(int)

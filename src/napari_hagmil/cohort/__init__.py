@@ -1,17 +1,39 @@
-"""Many slides with labels: the table that names them, and how they are divided."""
+"""Many slides with labels: the table that names them, where it comes from, how they are divided."""
 
+from napari_hagmil.cohort.camelyon16 import from_camelyon16
+from napari_hagmil.cohort.check import (
+    SlideCheck,
+    TableCheck,
+    check_slides,
+    check_table,
+    same_content,
+)
 from napari_hagmil.cohort.cohort import PARTS, Cohort, Part, SlideRecord
+from napari_hagmil.cohort.folders import from_folders
+from napari_hagmil.cohort.gdc import from_gdc
+from napari_hagmil.cohort.listing import LeftOut, Listing, write_cohort
 from napari_hagmil.cohort.read import read_cohort
 from napari_hagmil.cohort.splits import Split, holdout, k_fold, three_way
 
 __all__ = [
     "PARTS",
     "Cohort",
+    "LeftOut",
+    "Listing",
     "Part",
+    "SlideCheck",
     "SlideRecord",
     "Split",
+    "TableCheck",
+    "check_slides",
+    "check_table",
+    "from_camelyon16",
+    "from_folders",
+    "from_gdc",
     "holdout",
     "k_fold",
     "read_cohort",
+    "same_content",
     "three_way",
+    "write_cohort",
 ]

@@ -32,7 +32,7 @@ class SlideRecord:
         Under which features and predictions are kept, unique in the cohort; by default the
         file's name without its suffix.
     truth : Path or None
-        GeoJSON with the outlines of what makes the label: the lesions.
+        GeoJSON or ASAP XML with the outlines of what makes the label: the lesions.
     """
 
     path: Path

@@ -43,7 +43,8 @@ def read_cohort(
     """Read a table of slides.
 
     Columns: `slide` (path, relative to the table, or URL), `label`, `patient`, and optionally
-    `split` (train, val, test), `name` and `truth` (GeoJSON of lesions, relative to the table).
+    `split` (train, val, test), `name` and `truth` (GeoJSON or ASAP XML of lesions, relative to the
+    table).
     Commas, semicolons or tabs; with or without a byte-order mark. Other columns are left out, and
     noted.
 
@@ -63,6 +64,26 @@ def read_cohort(
     CohortError
         With every problem in `problems`.
     """
+    cohort, problems = survey(csv_path, classes=classes, files=files, every_class=every_class)
+    if problems:
+        raise CohortError(f"{Path(csv_path).name} cannot be used", problems)
+    return cohort
+
+
+def survey(
+    csv_path: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    files: bool = True,
+    every_class: bool = True,
+) -> tuple[Cohort, list[str]]:
+    """Read a table as `read_cohort` does, and return what is wrong with it beside its slides.
+
+    Raises
+    ------
+    CohortError
+        When it cannot be read as a table of slides at all.
+    """
     csv_path = Path(csv_path)
     header, rows, problems = _table(csv_path)
     problems += _cell_problems(rows)
@@ -74,14 +95,12 @@ def read_cohort(
     problems += _split_problems(records)
     known = tuple(classes or sorted({record.label for record in records if record.label}))
     problems += _class_problems(records, lines, known, every_class=every_class)
-    if problems:
-        raise CohortError(f"{csv_path.name} cannot be used", problems)
-    return Cohort(tuple(records), known, _notes(header))
+    return Cohort(tuple(records), known, _notes(header)), problems
 
 
 def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
     """Columns, rows with all known columns, and what is wrong with single lines."""
-    text = _text(path)
+    text = table_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
     # Strict: a quotation mark that is never closed must not swallow the rest of the slides.
@@ -107,7 +126,14 @@ def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
     return header, [_row(header, cells, line) for line, cells in good], problems
 
 
-def _text(path: Path) -> str:
+def table_text(path: Path) -> str:
+    """Decode a table that a spreadsheet or a portal wrote: UTF-8 or UTF-16.
+
+    Raises
+    ------
+    CohortError
+        When it cannot be read, or is no text.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -23,6 +23,7 @@ from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
 from napari_hagmil.evaluation.localisation import attention_auc, diameter, found
+from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.features import (
     FeatureSource,
@@ -277,7 +278,8 @@ def _run(
 def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Rings]:
     if record.truth is None or not readable.is_placed:
         return []
-    return read_polygons(record.truth)
+    read = read_asap if record.truth.suffix.lower() == ".xml" else read_polygons
+    return read(record.truth)
 
 
 def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
