@@ -191,9 +191,76 @@ def test_every_ablation_of_table_3_learns_in_all_its_parts(name):
     model.loss(torch.randn(40, 12), 2, LossConfig(k=4, subtyping=True)).total.backward()
     without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     # a softmax does not see a shift of all scores: that gradient is nought, or what rounding left
-    assert [n for n in without if not n.endswith("scores.score.bias")] == []
-    assert ("scores.gate.weight" in str(list(model.state_dict()))) == name.endswith("gated")
+    without = [n for n in without if not n.endswith("scores.score.bias")]
+    # which patches are on top has no gradient: the patch loss alone moves g, not its scores
+    untaught = [n for n in without if name.endswith("patch_loss") and ".scores." in n]
+    assert without == untaught
+    assert bool(untaught) == name.endswith("patch_loss")
+    assert ("scores.gate.weight" in str(list(model.state_dict()))) == ("gated" in name)
     assert ("class_token" in model.state_dict()) == name.startswith("class_token")
+
+
+@pytest.mark.parametrize("reading", ["auxiliary", "patch_loss"])
+def test_with_a_class_token_the_attention_does_not_touch_the_prediction(reading):
+    model = small(pooling="class_token", token_attention=reading)
+    features = torch.randn(30, 12)
+    before = model(features)
+    with torch.no_grad():
+        model.blocks[-1].scores.score.weight.mul_(30).add_(1)
+    after = model(features)
+    assert not torch.allclose(after.attention, before.attention, atol=1e-3)
+    assert torch.equal(after.logits, before.logits)
+    assert torch.equal(after.embedding, before.embedding)
+
+
+def test_with_a_class_token_the_last_block_alone_scores_patches():
+    model = small(pooling="class_token")
+    scored = {name.split(".")[1] for name, _ in model.named_parameters() if ".scores." in name}
+    assert scored == {"1"}
+
+
+def test_dropped_self_attention_leaves_each_instance_to_itself():
+    model = small(branch_dropout=0.999999, widths=(16,), attention_dropout=0, gate_dropout=0)
+    one, other = torch.randn(9, 12), torch.randn(9, 12)
+    other[0] = one[0]
+    alike = [
+        m.forward_blocks(x)[1][0].scores[0].item() for m in (model.train(),) for x in (one, other)
+    ]
+    apart = [
+        m.forward_blocks(x)[1][0].scores[0].item() for m in (model.eval(),) for x in (one, other)
+    ]
+    assert alike[0] == pytest.approx(alike[1], abs=1e-6)
+    assert abs(apart[0] - apart[1]) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("norms", "longer"), [("official", False), ("paper", True), ("none", True)]
+)
+def test_without_a_norm_the_length_of_the_pooled_vector_reaches_the_bag(norms, longer):
+    block = small(norms=norms, widths=(16,)).blocks[0]
+    before, after = block._view(torch.ones(16)), block._view(5 * torch.arange(16.0))
+    again = block._view(10 * torch.arange(16.0))
+    assert not torch.allclose(before, after)
+    assert (not torch.allclose(after, again, atol=1e-3)) == longer
+
+
+def test_scores_of_projected_instances_do_not_hear_the_others():
+    model = small(scored="projected", widths=(16,))
+    features = torch.randn(9, 12)
+    changed = features.clone()
+    changed[1:] = torch.randn(8, 12)
+    scores = [model.forward_blocks(x)[1][0].scores[0].item() for x in (features, changed)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_the_papers_patch_loss_needs_a_head_of_all_classes():
+    features = torch.randn(30, 12)
+    loss = LossConfig(instance_loss="paper", k=4)
+    with pytest.raises(ValueError, match="patch_head='classes'"):
+        small().loss(features, 1, loss)
+    model = small(patch_head="classes")
+    model.loss(features, 1, loss).total.backward()
+    assert model.patch_classifier.weight.grad.shape == (3, 8)
 
 
 def test_an_unknown_ablation_is_refused_with_the_known_ones():

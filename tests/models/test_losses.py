@@ -10,7 +10,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 from napari_hagmil.models import LossConfig
-from napari_hagmil.models.losses import bag_cross_entropy, instance_loss, smooth_top1_svm
+from napari_hagmil.models.losses import (
+    bag_cross_entropy,
+    instance_loss,
+    patch_loss,
+    smooth_top1_svm,
+)
 
 TABLE = [
     ([[0.0, 0.0]], [0], 1.313261687518),
@@ -99,8 +104,6 @@ def by_hand(instances, scores, label, classifiers, config) -> float:
             values.append((upper - x[y]).item())
         return sum(values) / len(values)
 
-    if config.instance_loss == "paper":
-        return svm(classifiers[label], top, [1] * k)
     total = svm(classifiers[label], top + bottom, [1] * k + [0] * k)
     if config.subtyping:
         others = [c for c in range(len(classifiers)) if c != label]
@@ -110,10 +113,9 @@ def by_hand(instances, scores, label, classifiers, config) -> float:
 
 
 @pytest.mark.parametrize("subtyping", [False, True])
-@pytest.mark.parametrize("kind", ["clam", "paper"])
 @pytest.mark.parametrize("n", [1, 2, 3, 9, 16, 40])
-def test_the_instance_loss_is_what_its_words_say(n, kind, subtyping):
-    config = LossConfig(instance_loss=kind, k=8, subtyping=subtyping)
+def test_the_instance_loss_is_what_its_words_say(n, subtyping):
+    config = LossConfig(k=8, subtyping=subtyping)
     instances, scores, classifiers = torch.randn(n, 4), torch.randn(n), heads()
     loss = instance_loss(instances, scores, 1, classifiers, config).item()
     assert loss == pytest.approx(by_hand(instances, scores, 1, classifiers, config), abs=1e-5)
@@ -133,6 +135,43 @@ def test_ties_are_broken_by_place_so_that_the_loss_is_deterministic():
     flat = torch.zeros(20)
     expected = instance_loss(instances, -torch.arange(20.0), 0, classifiers, LossConfig(k=4))
     assert instance_loss(instances, flat, 0, classifiers, LossConfig(k=4)) == expected
+
+
+#: Logits of four patches; the smooth SVM of the first two is known: mil.md.
+PATCHES = torch.tensor([[2.0, -1.0], [0.0, 0.0], [9.0, 9.0], [7.0, -7.0]])
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [(0, (0.126928011043 + 1.313261687518) / 2), (1, (4.018149927918 + 1.313261687518) / 2)],
+)
+def test_the_top_patches_are_told_apart_by_one_head_of_all_classes(label, expected):
+    scores = torch.tensor([3.0, 2.0, 1.0, 0.0])
+    loss = patch_loss(PATCHES, scores, label, nn.Identity(), k=2)
+    assert loss.item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_head_that_says_the_same_of_every_patch_pays_for_one_of_two_labels():
+    constant = nn.Linear(4, 2)
+    nn.init.zeros_(constant.weight)
+    with torch.no_grad():
+        constant.bias.copy_(torch.tensor([-20.0, 20.0]))
+    patches, scores = torch.randn(10, 4), torch.randn(10)
+    losses = [patch_loss(patches, scores, y, constant, k=4).item() for y in (0, 1)]
+    assert losses[1] < 1e-6
+    assert losses[0] > 40
+
+
+def test_the_patch_loss_sees_the_k_most_attended_and_no_other():
+    scores, head = torch.arange(10.0), nn.Linear(4, 3)
+    patches = torch.randn(10, 4, requires_grad=True)
+    patch_loss(patches, scores, 2, head, k=3).backward()
+    touched = patches.grad.abs().sum(1) > 0
+    assert touched.tolist() == [False] * 7 + [True] * 3
+
+
+def test_a_bag_of_one_has_no_patch_loss():
+    assert patch_loss(torch.randn(1, 4), torch.randn(1), 1, nn.Linear(4, 2), k=8) == 0
 
 
 def test_no_instance_loss_is_none():

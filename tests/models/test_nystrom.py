@@ -114,6 +114,35 @@ def test_exact_attention_leaves_masked_tokens_out():
     assert torch.allclose(ours(x, mask)[:, :30], ours(x[:, :30]), atol=1e-6)
 
 
+@pytest.mark.parametrize("n", [1, 7, 16])
+def test_up_to_as_many_tokens_as_landmarks_nystrom_converges_to_exact_attention(n):
+    layers = [
+        NystromAttention(16, 4, 4, 16, pinv_iterations=40, attention=kind).double()
+        for kind in ("nystrom", "exact")
+    ]
+    layers[1].load_state_dict(layers[0].state_dict())
+    x = torch.randn(1, n, 16, dtype=torch.float64)
+    assert torch.allclose(layers[0](x), layers[1](x), atol=1e-9)
+
+
+@pytest.mark.parametrize(("n", "same"), [(64, "exact"), (65, "nystrom")])
+def test_auto_is_exact_while_that_is_cheaper_and_nystrom_beyond(n, same):
+    auto, other = (NystromAttention(16, 4, 4, 8, attention=kind) for kind in ("auto", same))
+    other.load_state_dict(auto.state_dict())
+    x = torch.randn(1, n, 16)
+    assert torch.equal(auto(x), other(x))
+
+
+def test_official_padding_means_nystrom_at_every_length():
+    auto, official = (
+        NystromAttention(16, 4, 4, 8, attention=kind, legacy_padding=True)
+        for kind in ("auto", "nystrom")
+    )
+    official.load_state_dict(auto.state_dict())
+    x = torch.randn(1, 5, 16)
+    assert torch.equal(auto(x), official(x))
+
+
 def test_an_unknown_attention_is_refused():
     with pytest.raises(ValueError, match="'nystrom' or 'exact', not 'flash'"):
         NystromAttention(DIM, attention="flash")

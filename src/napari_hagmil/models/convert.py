@@ -121,6 +121,7 @@ def _dimensions(weights: Mapping[str, Tensor], path: Path) -> IATConfig:
             instance_dim=weights[first + "instance.0.weight"].shape[0],
             gate_dim=weights[first + "scores.content.weight"].shape[0],
             bag_dim=weights["head.weight"].shape[1],
+            attention="nystrom",
             legacy_padding=True,
             residual_kernel=weights[first + "attention.res_conv.weight"].shape[2],
             gated=first + "scores.gate.weight" in weights,

@@ -37,6 +37,7 @@ def start_unmixed(stage: BagModel) -> None:
         return
     with torch.no_grad():
         for block in stage.blocks:
-            project = cast(nn.Linear, cast(AttentionBlock, block).attention.to_out[0])
-            project.weight.zero_()
-            project.bias.zero_()
+            attention = cast(AttentionBlock, block).attention
+            if attention is not None:
+                attention.to_out[0].weight.zero_()
+                attention.to_out[0].bias.zero_()

@@ -24,9 +24,9 @@ class LossConfig:
     label_smoothing : float
         Of the cross-entropy; HAG-MIL: 0.1, and 0 at the finest depth.
     instance_loss : "clam", "paper" or "none"
-        See `instance_loss`.
+        "clam": `instance_loss`; "paper": `patch_loss`.
     k : int
-        Instances per side.
+        Instances per side with "clam", patches of highest attention with "paper".
     subtyping : bool
         With "clam": classes exclude each other, so the other classes' top instances are
         negatives.
@@ -70,13 +70,12 @@ def instance_loss(
     classifiers: Sequence[nn.Module] | nn.ModuleList,
     config: LossConfig,
 ) -> Tensor:
-    """Loss of the most and least attended instances under pseudo-labels.
+    """Loss of the most and least attended instances, by one binary head per class.
 
-    "paper" (HAG-MIL, Eq. 14): the top k of the bag's class are positives of that class's binary
-    head. "clam" (Lu et al., Nature BME 2021, and the official HAG-MIL code): also the bottom k
-    are its negatives; with subtyping the top k are negatives of every other class, and the sum
-    is averaged over the classes. k is at most n // 2, so that no instance is both: a bag of one
-    has no instance loss.
+    Pseudo-labels of Lu et al., Nature BME 2021, and of the official HAG-MIL code: the top k are
+    positives of the bag's class, the bottom k its negatives; with subtyping the top k are
+    negatives of every other class, and the sum is averaged over the classes. k is at most
+    n // 2, so that no instance is both: a bag of one has no instance loss.
 
     Parameters
     ----------
@@ -97,8 +96,6 @@ def instance_loss(
     scores = scores if scores.ndim == 2 else scores[:, None].expand(-1, len(classifiers))
     order = scores.argsort(dim=0, descending=True, stable=True)
     top, bottom = instances[order[:k, label]], instances[order[-k:, label]]
-    if config.instance_loss == "paper":
-        return smooth_top1_svm(classifiers[label](top), _labels(top, 1))
     both = torch.cat((top, bottom))
     pseudo = torch.cat((_labels(top, 1), _labels(bottom, 0)))
     total = smooth_top1_svm(classifiers[label](both), pseudo)
@@ -108,6 +105,36 @@ def instance_loss(
         top = instances[order[:k, other]]
         total = total + smooth_top1_svm(classifiers[other](top), _labels(top, 0))
     return total / len(classifiers)
+
+
+def patch_loss(
+    instances: Tensor, scores: Tensor, label: int, classifier: nn.Module, k: int
+) -> Tensor:
+    """Loss of the k most attended patches under the slide's label, by one head of C classes.
+
+    The second term of HAG-MIL's Eq. 7: the smooth top-1 SVM between the class distributions of
+    the k patches of highest attention and k times the slide's label Y. Since one head answers for
+    all classes, it has to tell the top patches of one class from those of another; a head that
+    says the same of every patch pays for it. k is at most n // 2, as in `instance_loss`.
+
+    Parameters
+    ----------
+    instances : (n, d)
+    scores : (n,)
+        Attention, or its logits.
+    label : int
+    classifier : module (k, d) → (k, classes)
+    k : int
+
+    Returns
+    -------
+    ()
+    """
+    k = min(k, len(instances) // 2)
+    if k == 0:
+        return instances.new_zeros(())
+    top = instances[scores.argsort(descending=True, stable=True)[:k]]
+    return smooth_top1_svm(classifier(top), _labels(top, label))
 
 
 def _labels(instances: Tensor, value: int) -> Tensor:

@@ -75,10 +75,10 @@ def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
         replace(
             hagmil,
             name=f"HAG-MIL, {name.replace('_', ' ')}",
-            options={"pooling": pooling, "gated": gated},
+            options=dict(changes),
             group="ablation",
         )
-        for name, (pooling, gated) in ABLATIONS.items()
+        for name, changes in ABLATIONS.items()
     ]
     return (hagmil, *baselines, *ablations)
 
