@@ -76,8 +76,11 @@ def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(writt
         ("[[method]]\nname = 'a'\nmodel = 'vit'\n", "'vit'"),
         ("[[method]]\nname = 'a'\nschedule = 'fast'\n", "'fast'"),
         ("[[method]]\nname = 'A b'\n[[method]]\nname = 'a-b'\n", "two methods"),
-        ("[[method]]\nname = 'a'\nschedule = 'guided'\n", "teacher is not heard"),
-        ("[[method]]\nname = 'a'\nrandom = [2, 3]\n", "joint schedule hands on by attention alone"),
+        (
+            "[[method]]\nname = 'a'\nschedule = 'guided'\n",
+            "no weight for its guidance",
+        ),
+        ("[[method]]\nname = 'a'\nguidance = 1.0\n", "guidance and no teacher to give it"),
         ("[protocol]\nscheme = 'thirds'\n", "'thirds'"),
         ("[protocol]\nrepeats = 0\n", "0 repeats"),
     ],
@@ -92,7 +95,8 @@ def test_without_methods_a_protocol_is_the_papers(written):
     assert names == [method.name for method in paper_methods()]
     assert names[0] == "HAG-MIL"
     assert set(BASELINES) - set(names) == {"evidence_pooling"}  # ours, not the paper's
-    assert sum(name.startswith("HAG-MIL, ") for name in names) == 4
+    assert sum(name.startswith("HAG-MIL, ") for name in names) == 5
+    assert "HAG-MIL, aggregation gated" not in names  # HAG-MIL itself
 
 
 @pytest.mark.parametrize("method", paper_methods(), ids=lambda method: method.name)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,6 +19,7 @@ from napari_hagmil.training import (
     train_cascade,
     train_jointly,
 )
+from napari_hagmil.training.slides import joined_slides
 
 STAGE = TrainConfig(epochs=1, loss=LossConfig(k=1))
 LEARNING = TrainConfig(
@@ -116,7 +118,9 @@ def test_random_coverage_takes_from_the_rest_and_repeats_with_its_seed():
     bag = Bag(torch.randn(16, N_FEATURES), 0)
 
     def opened(selection):
-        config = CascadeConfig(selection.budget, choose=selection.choose(0))
+        config = CascadeConfig(
+            selection.budget, choose=selection.chooser(np.random.default_rng(selection.seed))
+        )
         return next_nodes(model.stage(0), 0, [bag], [nodes], config)[0]
 
     plain, more = opened(Selection((3,), (0,))), opened(Selection((3,), (5,), seed=1))
@@ -134,3 +138,70 @@ def test_the_seconds_of_depths_trained_at_once_add_up_to_those_of_the_epoch(monk
     progress = list(train_jointly(new_cascade(), *slides, config))
     assert [p.depth for p in progress] == [0, 1, 2]
     assert sum(p.epoch.seconds for p in progress) == 6.0
+
+
+def jointly_trained(selection=None, guide=None, **changes):
+    """Weights after one joint epoch with some settings."""
+    slides = marked_slides(4, seed=1), marked_slides(2, seed=2)
+    stage = replace(STAGE, learning_rate=1e-2, background=0, **changes)
+    config = CascadeTraining((stage,) * 3, selection or Selection((2, 4), (0, 0)), guide=guide)
+    model = new_cascade()
+    list(train_jointly(model, *slides, config))
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+@pytest.fixture(scope="module")
+def plain_joint_weights():
+    return jointly_trained()
+
+
+def any_guide(slide, depth, nodes):
+    """All the attention on the first node of a tumour slide."""
+    return torch.eye(len(nodes))[0] if slide.label else None
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"join": 1.0},
+        {"feature_dropout": 0.5},
+        {"accumulate": 2},
+        {"guide": any_guide, "guidance": 1.0},
+        {"selection": Selection((2, 4), (2, 2))},
+        {"selection": Selection((3, 4), (0, 0))},
+    ],
+    ids=str,
+)
+def test_no_setting_of_training_is_ignored_by_the_joint_schedule(settings, plain_joint_weights):
+    assert not torch.equal(jointly_trained(**settings), plain_joint_weights)
+
+
+def test_the_joint_schedule_repeats_itself(plain_joint_weights):
+    assert torch.equal(jointly_trained(), plain_joint_weights)
+
+
+def test_gradients_of_the_slides_of_a_joint_step_are_averaged():
+    training, validation = marked_slides(2, seed=1)[:1] * 2, marked_slides(2, seed=2)
+    weights = []
+    for accumulate, slides in ((1, training[:1]), (2, training)):
+        stage = replace(STAGE, optimiser="sgd", learning_rate=1e-2, accumulate=accumulate)
+        model = new_cascade()
+        selection = Selection((2, 4), (0, 0))
+        list(train_jointly(model, slides, validation, CascadeTraining((stage,) * 3, selection)))
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    # Twice the same slide in one step is that slide once.
+    assert torch.allclose(*weights, atol=1e-6)
+
+
+def test_joined_slides_are_one_tree_in_which_each_keeps_its_own_features():
+    slide, other = marked_slides(2, seed=3)
+    both = joined_slides(slide, other, np.random.default_rng(0))
+    assert len(both.nodes) == len(slide.nodes) + len(other.nodes)
+    nodes = both.nodes
+    for depth in range(3):
+        shift = int(slide.nodes[:, 1].max() + 1) << depth
+        own = nodes[:, 1] < shift
+        found = both.features(depth, nodes)
+        assert torch.equal(found[own], slide.features(depth, nodes[own]))
+        assert torch.equal(found[~own], other.features(depth, nodes[~own] - np.array((0, shift))))
+        nodes = children(nodes[:: depth + 2])

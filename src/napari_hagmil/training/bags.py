@@ -56,3 +56,16 @@ def joined(bag: Bag, others: Sequence[Bag], rng: np.random.Generator) -> Bag:
         pairs.append((bag.guide, bag.guide.new_zeros(len(other.features))))
     features, *guide = [torch.cat(pair if after else pair[::-1]) for pair in pairs]
     return replace(bag, features=features, guide=guide[0] if guide else None)
+
+
+def with_dropped_features(bag: Bag, chance: float) -> Bag:
+    """The bag without some of its features, the same ones of every instance; the rest rescaled.
+
+    Which ones is drawn from torch's generator. What is left is divided by 1 − chance, so that a
+    sum over features keeps its expectation.
+    """
+    if not chance:
+        return bag
+    keep = 1 - chance
+    mask = torch.rand(bag.features.shape[1], device=bag.features.device) < keep
+    return replace(bag, features=bag.features * mask / keep)

@@ -1,6 +1,6 @@
 """The paper's schedule: all depths learn together, slide by slide.
 
-On every slide each depth takes a step of its own optimiser, and hands the nodes that its
+On every slide each depth learns by an optimiser of its own, and hands the nodes that its
 attention chose on to the next, as it is at that moment; no gradient crosses depths. Training ends
 after some epochs without a lower validation loss of the finest depth (HAG-MIL, Xiong et al.,
 IJCAI 2023, section 4).
@@ -19,8 +19,9 @@ from napari_hagmil.cascade import CascadeConfig, descend
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import children
+from napari_hagmil.training.bags import with_dropped_features
 from napari_hagmil.training.loop import Epoch
-from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.slides import TrainingSlide, joined_slides
 from napari_hagmil.training.stagewise import CascadeTraining, Progress
 from napari_hagmil.training.standardise import Standardiser
 from napari_hagmil.training.state import Row, RunState
@@ -84,33 +85,59 @@ def _pass(
     """Every slide once, in random order; the mean loss of each depth."""
     model.train()
     totals = np.zeros(model.config.n_depths)
-    device = device_of(model)
+    device, last = device_of(model), config.stages[-1]
+    background = [slide for slide in slides if slide.label == last.background]
+    cascades = [_in_training(model, config, run.rng, n_slides=n) for n in (1, 2)]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(run.rng.integers(2**31)))
-        for index in run.rng.permutation(len(slides)):
-            totals += _step(model, slides[index], config, scales, run)
+        order = run.rng.permutation(len(slides))
+        for step, index in enumerate(order, start=1):
+            slide, is_joined = slides[index], False
+            if last.join and background and run.rng.random() < last.join:
+                other = background[int(run.rng.integers(len(background)))]
+                slide, is_joined = joined_slides(slide, other, run.rng), True
+            totals += _learn(model, slide, config, scales, cascades[is_joined])
+            for stepper, how in zip(run.steppers, config.stages, strict=True):
+                if step % how.accumulate == 0 or step == len(order):
+                    stepper.step()
     return [float(total) for total in totals / len(slides)]
 
 
-def _step(
+def _in_training(
+    model: CascadeModel, config: CascadeTraining, rng: np.random.Generator, *, n_slides: int
+) -> CascadeConfig:
+    """How nodes are chosen in training; slides that are joined have a budget each."""
+    return CascadeConfig(
+        tuple(n_slides * k for k in config.selection.budget),
+        order=model.config.order,
+        choose=config.selection.chooser(rng),
+    )
+
+
+def _learn(
     model: CascadeModel,
     slide: TrainingSlide,
     config: CascadeTraining,
     scales: Sequence[Standardiser | None],
-    run: RunState,
+    cascade: CascadeConfig,
 ) -> list[float]:
-    """One step of every depth on one slide, coarse to fine; their losses."""
+    """Gradients of every depth on one slide, coarse to fine; their losses.
+
+    A depth hands on by the attention of this pass: no gradient crosses depths, so that when its
+    optimiser takes the step makes no difference to the others.
+    """
     nodes, losses, device = slide.nodes, [], device_of(model)
-    cascade = CascadeConfig(config.selection.budget, order=model.config.order)
     for depth, how in enumerate(config.stages):
         bag, nodes = slide.bag(depth, nodes)
         scale = scales[depth]
         if scale is not None:
             bag = replace(bag, features=scale(bag.features))
+        if config.guide is not None:
+            bag = replace(bag, guide=config.guide(slide, depth, nodes))
+        bag = with_dropped_features(bag.on(device), how.feature_dropout)
         dtype = reduced(how.precision, device)
-        loss, output = bag_loss(model.stage(depth), bag.on(device), how.loss, dtype=dtype)
-        loss.backward()  # type: ignore[no-untyped-call]
-        run.steppers[depth].step()
+        loss, output = bag_loss(model.stage(depth), bag, how.loss, how.guidance, dtype)
+        (loss / how.accumulate).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.item())
         attention = output.attention.detach().float().cpu().numpy()
         nodes = descend(depth, nodes, attention, cascade).nodes

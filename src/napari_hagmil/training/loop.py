@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import BagModel, LossConfig
-from napari_hagmil.training.bags import Bag, joined
+from napari_hagmil.training.bags import Bag, joined, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.state import RunState
 from napari_hagmil.training.step import Optimiser, Precision, Stepper, bag_loss, device_of, reduced
@@ -209,8 +209,4 @@ def _varied(
 ) -> Bag:
     if background and rng.random() < config.join:
         bag = joined(bag, background, rng)
-    if config.feature_dropout:
-        keep = 1 - config.feature_dropout
-        mask = torch.rand(bag.features.shape[1], device=bag.features.device) < keep
-        bag = replace(bag, features=bag.features * mask / keep)
-    return bag
+    return with_dropped_features(bag, config.feature_dropout)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
 from napari_hagmil.features import FeatureSource, FromDepth, in_context
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
@@ -40,6 +45,44 @@ class TrainingSlide:
         if not bool(read.all()):
             features, nodes = features[read], nodes[read.numpy()]
         return Bag(features, self.label), nodes
+
+
+@dataclass(frozen=True)
+class _SideBySide:
+    """Features of two slides in one plane, the second `offset` coarsest columns to the right."""
+
+    first: FeatureSource
+    second: FeatureSource
+    offset: int
+
+    def __call__(self, depth: int, nodes: Nodes) -> Tensor:
+        """Features of nodes of either slide, (n, d), in the order of the nodes."""
+        shift = self.offset << depth
+        second = nodes[:, 1] >= shift
+        parts = [
+            source(depth, some)
+            for source, some in (
+                (self.first, nodes[~second]),
+                (self.second, nodes[second] - np.array((0, shift))),
+            )
+            if len(some)
+        ]
+        found = torch.cat(parts)
+        order = np.concatenate([np.flatnonzero(~second), np.flatnonzero(second)])
+        return found[torch.from_numpy(np.argsort(order))]
+
+
+def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) -> TrainingSlide:
+    """The slide with another beside it, before or after its own nodes, as one slide to descend.
+
+    See `bags.joined`: `other` is of the class that means that nothing else was found, so that the
+    label stays. The slide's own nodes keep their addresses, and a guide its places.
+    """
+    offset = int(slide.nodes[:, 1].max()) + 1 if len(slide.nodes) else 0
+    pair = (slide.nodes, other.nodes + np.array((0, offset)))
+    nodes = np.concatenate(pair if rng.random() < 0.5 else pair[::-1])
+    features = _SideBySide(slide.features, other.features, offset)
+    return TrainingSlide(slide.name, slide.label, nodes, features)
 
 
 @dataclass(frozen=True)

@@ -57,14 +57,15 @@ class Selection:
                 f"{self.budget} and {self.random}; give for instance (16, 32) and (2, 4)"
             )
 
-    def choose(self, depth: int) -> Choose:
-        """How one depth of all training slides spends the budget: by attention, then at random."""
-        rng = np.random.default_rng((self.seed, depth))
+    def chooser(self, rng: np.random.Generator) -> Choose:
+        """How training slides spend the budget: by attention, then at random besides."""
 
         def choose(
             depth: int, nodes: Nodes, attention: NDArray[np.float32], budget: int
         ) -> NDArray[np.intp]:
             top = select_top(attention, budget)
+            if not self.random[depth]:
+                return top
             rest = np.setdiff1d(np.arange(len(attention)), top)
             return np.concatenate([top, rng.permutation(rest)[: self.random[depth]]])
 
@@ -173,8 +174,9 @@ def _opened(
     selection: Selection,
 ) -> list[Sequence[Nodes]]:
     """What both sides look at next; validation without random nodes, as in use."""
-    in_use = CascadeConfig(selection.budget, order=model.config.order)
-    in_training = replace(in_use, choose=selection.choose(depth))
+    in_use = CascadeConfig(model.config.budget, order=model.config.order)
+    rng = np.random.default_rng((selection.seed, depth))
+    in_training = replace(in_use, budget=selection.budget, choose=selection.chooser(rng))
     return [
         next_nodes(model.stage(depth), depth, *side, cascade)
         for side, cascade in zip(zip(bags, nodes, strict=True), (in_training, in_use), strict=True)

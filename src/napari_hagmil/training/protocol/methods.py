@@ -36,7 +36,8 @@ from napari_hagmil.training.stagewise import (
 )
 from napari_hagmil.training.step import device_of
 
-Schedule = Literal["joint", "stagewise", "guided"]
+Schedule = Literal["joint", "stagewise", "guided", "guided jointly"]
+GUIDED: tuple[Schedule, ...] = ("guided", "guided jointly")
 Decision = Literal["finest", "all depths"]
 
 
@@ -74,7 +75,8 @@ class Method:
         Consecutive ones, coarse to fine; none given: all for "iat", the finest for a baseline.
     schedule : str
         "joint": the paper's, all depths at once. "stagewise": one after the other. "guided":
-        stagewise, and led by a teacher that has seen all, see `training.guide`.
+        stagewise, and led by a teacher that has seen all, see `training.guide`. "guided jointly":
+        the joint schedule, led by that teacher.
     context : "none" or "ancestors"
         See `BundleConfig`.
     teacher_context : "ancestors" or "none"
@@ -83,8 +85,7 @@ class Method:
         Whether the finest depth decides, as in the paper, or all that were read, weighed on the
         validation slides: see `training.fusion`.
     budget, training_budget, random : tuple of int
-        k in use; k in training, the same unless given; nodes drawn at random besides (not by the
-        joint schedule, which hands on by attention alone).
+        k in use; k in training, the same unless given; nodes drawn at random besides, in training.
     choose_budget : bool
         Read with the one of its own budget and those of the protocol's sweep that has the highest
         AUC on the validation slides; of equal ones, the cheapest.
@@ -168,7 +169,9 @@ def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...])
 
 def _stage(method: Method, n_features: int, n_classes: int) -> StageConfig:
     if method.model == "iat":
-        return IATConfig(n_features=n_features, n_classes=n_classes, **method.options)
+        head = "classes" if method.training.loss.instance_loss == "paper" else "binary"
+        options = {"patch_head": head, **method.options}
+        return IATConfig(n_features=n_features, n_classes=n_classes, **options)
     return BaselineConfig(method.model, n_features, n_classes, dict(method.options))
 
 
@@ -198,11 +201,12 @@ def fit(
         standardise=method.standardise,
         checkpoints=checkpoints,
     )
-    if method.schedule == "guided" and len(depths) > 1:
+    if method.schedule in GUIDED and len(depths) > 1:
         teacher = _Teacher(method, model, depths, config)
         yield from teacher.train(training, validation)
         config = replace(config, guide=teacher.guide(training))
-    train = train_jointly if method.schedule == "joint" and len(depths) > 1 else train_cascade
+    is_joint = method.schedule in ("joint", "guided jointly") and len(depths) > 1
+    train = train_jointly if is_joint else train_cascade
     yield from train(model, sides[0], sides[1], config)
     if method.decision == "all depths" and len(depths) > 1:
         weigh_depths(model, sides[1])
