@@ -1,18 +1,23 @@
 """The session without Qt: state in, state out."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_hagmil.cascade import Branch, SecondLookPlan
 from napari_hagmil.cli import main
 from napari_hagmil.errors import CancelledError
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.polygons import contains, mask_of
+from napari_hagmil.models import CascadeModel, load_bundle, save_bundle
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
+from napari_hagmil.session.questions import second_look_sentence
 from napari_hagmil.session.steering import (
     clear_steering,
     correct_mpp,
@@ -37,6 +42,26 @@ def session(phantom, scratch_bundle, tmp_path):
     made.adopt(open_slide(path))
     yield made
     made.close()
+
+
+@pytest.fixture
+def bundle_in_context(scratch_bundle, tmp_path):
+    """The scratch bundle as if trained on features alone, or with those of their ancestors."""
+
+    def make(context):
+        scratch = load_bundle(scratch_bundle).config
+        n = scratch.encoder.n_features
+        widths = [n * (depth + 1 if context == "ancestors" else 1) for depth in range(3)]
+        stages = tuple(
+            replace(stage, n_features=width)
+            for stage, width in zip(scratch.stages, widths, strict=True)
+        )
+        torch.manual_seed(0)
+        path = tmp_path / f"{context}.hagmil"
+        save_bundle(CascadeModel(replace(scratch, context=context, stages=stages)), path)
+        return path
+
+    return make
 
 
 def run(session):
@@ -153,6 +178,26 @@ def test_a_cancelled_run_keeps_the_depths_that_are_complete(session):
     session.finish(complete=False)
     assert (session.state, len(session.stages)) == ("cancelled", 1)
     assert session.result.state == "cancelled"
+
+
+@pytest.mark.parametrize("context", ["none", "ancestors"])
+def test_both_questions_see_the_features_that_the_model_was_trained_on(
+    session, bundle_in_context, context
+):
+    session.model_name = str(bundle_in_context(context))
+    assert session.questions() is None
+    run(session)
+    questions, stage = session.questions(), session.stages[0]
+    best = stage.nodes[stage.attention.argmax()]
+    without = questions.without_branch(Branch(0, (int(best[0]), int(best[1]))))
+    assert len(without) == 3
+    assert not np.allclose(without[0], stage.probabilities)
+    look = questions.second_look(SecondLookPlan(depth=0, n=2))
+    assert len(look.sampled) == 2
+    assert look.before == pytest.approx(session.stages[1].probabilities)
+    assert questions.second_look(SecondLookPlan(depth=2, n=2)) is None
+    words = second_look_sentence(look, 1.0, classes=("normal", "tumor"))
+    assert words.startswith(f"2 of the {look.population} branches that 10× cut were drawn")
 
 
 @settings(max_examples=40, deadline=None)

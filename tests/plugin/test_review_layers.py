@@ -15,7 +15,7 @@ from napari_hagmil.plugin.review_layers import (
     REGIONS as REGIONS_LAYER,
 )
 from napari_hagmil.review import ReviewRegion, ReviewState
-from napari_hagmil.widgets.review.layers import ReviewLayers
+from napari_hagmil.widgets.review.sync import LayerSync
 
 MPP = 0.25
 
@@ -83,7 +83,7 @@ def test_what_is_drawn_there_by_hand_is_a_region_of_its_own(layer):
 
 @pytest.mark.parametrize(("bright", "color"), [(True, LABEL_ON_BRIGHT), (False, LABEL_ON_DARK)])
 def test_labels_are_black_on_a_bright_slide_and_white_on_a_dark_one(bright, color):
-    layers = ReviewLayers(ViewerModel(), lambda what, members: None)
+    layers = LayerSync(ViewerModel(), lambda what, members: None)
     layers.clear(bright=bright)
     layers.show(ReviewState(regions=REGIONS), MPP, "")
     found = layers.layer(REGIONS_LAYER).text.color.constant

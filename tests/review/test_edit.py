@@ -42,7 +42,8 @@ def test_touching_regions_merge_to_their_union_with_the_mean_score_by_area():
         region("b", box(0, 100, 100, 300), 50.0),
         region("c", box(900, 0)),
     )
-    fields, new = merge(before, ["a", "b"])
+    made = merge(before, ["a", "b"])
+    fields, new = made.fields, made.region_id
     whole, other = fields["regions"]
     assert (whole.id, other.id) == (new, "c")
     assert area_of((whole.polygon, whole.holes)) == pytest.approx(40_000)
@@ -54,7 +55,7 @@ def test_touching_regions_merge_to_their_union_with_the_mean_score_by_area():
 @settings(max_examples=25, deadline=None)
 def test_regions_that_are_apart_merge_over_the_gap_and_cover_both(gap):
     before = state_of(region("a", box(0, 0)), region("b", box(0, 100 + gap)))
-    (whole,) = merge(before, ["a", "b"])[0]["regions"]
+    (whole,) = merge(before, ["a", "b"]).fields["regions"]
     area = area_of((whole.polygon, whole.holes))
     assert 20_000 - 1 <= area <= (200 + gap) * 100 * 1.1
     for part in before.regions:
@@ -65,10 +66,10 @@ def test_regions_that_are_apart_merge_over_the_gap_and_cover_both(gap):
 def test_merging_keeps_what_was_said_and_asks_again_where_decisions_differ():
     a = region("a", box(0, 0), decision="accepted", comment="gland")
     b = region("b", box(0, 100), decision="rejected", path_class="Tumor", comment="fold")
-    (whole,) = merge(state_of(a, b), ["a", "b"])[0]["regions"]
+    (whole,) = merge(state_of(a, b), ["a", "b"]).fields["regions"]
     assert (whole.decision, whole.path_class, whole.comment) == ("unseen", "Tumor", "gland; fold")
     agreed = replace(b, decision="accepted")
-    (whole,) = merge(state_of(a, agreed), ["a", "b"])[0]["regions"]
+    (whole,) = merge(state_of(a, agreed), ["a", "b"]).fields["regions"]
     assert whole.decision == "accepted"
 
 
@@ -81,7 +82,8 @@ def test_one_region_cannot_be_merged():
 @settings(max_examples=25, deadline=None)
 def test_a_split_loses_no_area_and_both_parts_wait_for_a_decision(cut_at, slant):
     before = state_of(region("a", box(0, 0), decision="accepted", comment="both"))
-    fields, larger = split(before, "a", ((-10.0, cut_at), (110.0, cut_at + slant)))
+    made = split(before, "a", ((-10.0, cut_at), (110.0, cut_at + slant)))
+    fields, larger = made.fields, made.region_id
     parts = fields["regions"]
     areas = [area_of((one.polygon, one.holes)) for one in parts]
     assert len(parts) == 2
@@ -94,7 +96,7 @@ def test_a_split_loses_no_area_and_both_parts_wait_for_a_decision(cut_at, slant)
 
 def test_a_line_that_ends_inside_is_led_on_and_one_that_misses_is_refused():
     before = state_of(region("a", box(0, 0)))
-    assert len(split(before, "a", ((20.0, 50.0), (80.0, 50.0)))[0]["regions"]) == 2
+    assert len(split(before, "a", ((20.0, 50.0), (80.0, 50.0))).fields["regions"]) == 2
     for line in [((0.0, 200.0), (100.0, 200.0)), ((5.0, 5.0), (5.0, 5.0)), ((5.0, 5.0),)]:
         with pytest.raises(AnnotationError):
             split(before, "a", line)
@@ -103,7 +105,7 @@ def test_a_line_that_ends_inside_is_led_on_and_one_that_misses_is_refused():
 def test_a_redrawn_region_keeps_its_decision_and_the_holes_that_still_lie_inside():
     hole, lost = box(10, 10, 5, 5), box(80, 80, 5, 5)
     before = state_of(region("a", box(0, 0), holes=(hole, lost), decision="accepted"))
-    (after,) = redraw(before, "a", box(0, 0, 50, 50))["regions"]
+    (after,) = redraw(before, "a", box(0, 0, 50, 50)).fields["regions"]
     assert after.holes == (hole,)
     assert (after.decision, after.provenance) == ("accepted", "redrawn")
     assert region_area_um2(after, 0.5) == pytest.approx((2500 - 25) * 0.25)
@@ -111,7 +113,7 @@ def test_a_redrawn_region_keeps_its_decision_and_the_holes_that_still_lie_inside
 
 def test_an_outline_that_crosses_itself_keeps_its_larger_part():
     bow_tie = ((0.0, 0.0), (100.0, 100.0), (100.0, 0.0), (0.0, 40.0))
-    (after,) = redraw(state_of(region("a", box(0, 0))), "a", bow_tie)["regions"]
+    (after,) = redraw(state_of(region("a", box(0, 0))), "a", bow_tie).fields["regions"]
     assert len(after.polygon) == 3
     with pytest.raises(AnnotationError, match="must enclose something"):
         redraw(state_of(region("a", box(0, 0))), "a", ((0.0, 0.0), (1.0, 1.0), (2.0, 2.0)))

@@ -69,9 +69,9 @@ VERBS = {
     "put region back": decide("unseen"),
     "class": lambda s, i: edit.with_region(s, first(s), path_class=f"class {i}"),
     "comment": lambda s, i: edit.with_region(s, first(s), comment=f"words {i}"),
-    "merge regions": lambda s, i: edit.merge(s, edit.with_nearest(s, first(s)))[0],
-    "split region": lambda s, i: edit.split(s, first(s), across(s.regions[0], i))[0],
-    "redraw region": lambda s, i: edit.redraw(s, first(s), box(i, 70)),
+    "merge regions": lambda s, i: edit.merge(s, edit.with_nearest(s, first(s))).fields,
+    "split region": lambda s, i: edit.split(s, first(s), across(s.regions[0], i)).fields,
+    "redraw region": lambda s, i: edit.redraw(s, first(s), box(i, 70)).fields,
     "remove region": lambda s, i: edit.without_regions(s, [first(s)]),
     "edit regions": lambda s, i: {
         "regions": (*s.regions, ReviewRegion(f"r{i}", box(i), provenance="drawn"))

@@ -102,17 +102,17 @@ def drop(widget, path):
 
 def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tmp_path):
     dock, review = docks
-    review.desk.change("draw polygon", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
+    review.review.change("draw polygon", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
     review.export.open_folder.setChecked(False)
     (path, *_) = review.export.write(tmp_path / "drawn")
     for number, widget in enumerate((dock, review), start=2):
         drop(widget, path)
-        assert len(review.desk.state.annotations) == number
-    assert review.desk.state.annotations[-1].path_class == "Tumor"
+        assert len(review.review.state.annotations) == number
+    assert review.review.state.annotations[-1].path_class == "Tumor"
     assert "1 annotation imported" in review.message.text()
     slide = dock.session.slide
     dock.session.sitting.journal.flush()
-    before = review.desk.state
+    before = review.review.state
     dock.session.close()
     again = open_sitting(slide.path, slide.fingerprint)
     assert again.state == before

@@ -17,7 +17,7 @@ from napari_hagmil.slide import open_slide
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
 from napari_hagmil.widgets.review.dock import ReviewDock
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
-from napari_hagmil.widgets.review.layers import ReviewLayers
+from napari_hagmil.widgets.review.sync import LayerSync
 
 pytestmark = pytest.mark.window
 
@@ -46,13 +46,13 @@ def dock(viewer, phantom, wait_until):
         levels, rgb=True, multiscale=True, scale=(0.25, 0.25), units=("um", "um"),
         metadata={"napari_hagmil": {"path": str(phantom)}}, name="slide",
     )  # fmt: skip
-    made.desk.session.adopt(slide)
-    made.desk.change("find regions", regions=FOUND)
+    made.review.session.adopt(slide)
+    made.review.change("find regions", regions=FOUND)
     QApplication.processEvents()
     yield made
     wait_until(lambda: not made.queue.thumbnails._work.busy)
     made.close()
-    made.desk.session.close()
+    made.review.session.close()
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def pointer(viewer, qapp):
 
 
 def decisions(dock):
-    return {one.id: one.decision for one in dock.desk.state.regions}
+    return {one.id: one.decision for one in dock.review.state.regions}
 
 
 def click(button):
@@ -116,16 +116,16 @@ def click(button):
 
 def test_keys_step_decide_and_go_on_and_undo_takes_it_back(dock, viewer, press):
     press(Qt.Key.Key_N)
-    assert dock.desk.current == "a"
+    assert dock.review.current == "a"
     assert viewer.scene.camera.center[-2:] == pytest.approx((100, 100))
     press(Qt.Key.Key_K)
-    assert dock.desk.current == "b"
+    assert dock.review.current == "b"
     press(Qt.Key.Key_J)
     assert decisions(dock) == {"a": "accepted", "b": "rejected", "c": "unseen", "d": "unseen"}
-    assert dock.desk.current == "c"
+    assert dock.review.current == "c"
     assert viewer.scene.camera.center[-2:] == pytest.approx((612.5, 612.5))
     press(Qt.Key.Key_N, SHIFT)
-    assert dock.desk.current == "b"
+    assert dock.review.current == "b"
     press(Qt.Key.Key_Z, CONTROL)
     assert decisions(dock)["b"] == "unseen"
     assert "reject region" in dock.message.text()
@@ -146,9 +146,9 @@ def test_keys_step_decide_and_go_on_and_undo_takes_it_back(dock, viewer, press):
 def test_buttons_do_the_same_and_nothing_else_moves_the_view(dock, viewer):
     before = tuple(viewer.scene.camera.center), viewer.scene.camera.zoom
     dock.queue.list.setCurrentRow(1)
-    assert dock.desk.current == "b"
-    dock.desk.comment("a gland")
-    dock.desk.reclassify("Stroma")
+    assert dock.review.current == "b"
+    dock.review.comment("a gland")
+    dock.review.reclassify("Stroma")
     assert (tuple(viewer.scene.camera.center), viewer.scene.camera.zoom) == before
     click(dock.queue.accept)
     assert decisions(dock)["b"] == "accepted"
@@ -162,9 +162,9 @@ def test_what_was_decided_is_there_on_the_next_day(dock, phantom, press):
     press(Qt.Key.Key_C, SHIFT)
     assert dock.window().focusWidget() is dock.queue.comment
     QTest.keyClicks(dock.queue.comment, "mitoses?")
-    fingerprint = dock.desk.session.slide.fingerprint
-    state = dock.desk.state
-    dock.desk.session.close()
+    fingerprint = dock.review.session.slide.fingerprint
+    state = dock.review.state
+    dock.review.session.close()
     again = open_sitting(phantom, fingerprint)
     assert again.state == state
     first = again.state.regions[0]
@@ -177,7 +177,7 @@ def test_what_was_decided_is_there_on_the_next_day(dock, phantom, press):
 
 def test_a_review_that_was_reopened_lies_above_the_slide_that_is_drawn_after_it():
     viewer = ViewerModel()
-    layers = ReviewLayers(viewer, lambda *edit: None)
+    layers = LayerSync(viewer, lambda *edit: None)
     regions = (ReviewRegion("a", outline(box(100, 100))),)
     layers.show(ReviewState(regions=regions), 0.25, "")
     viewer.add_image(np.zeros((64, 64)), name="slide")
@@ -189,35 +189,35 @@ def test_a_review_that_was_reopened_lies_above_the_slide_that_is_drawn_after_it(
 def test_merge_split_and_redraw_with_keys_and_the_pointer(dock, viewer, press, pointer):
     press(Qt.Key.Key_N)
     press(Qt.Key.Key_M, SHIFT)
-    (merged, *rest) = dock.desk.state.regions
+    (merged, *rest) = dock.review.state.regions
     assert [one.id for one in rest] == ["c", "d"]
     assert merged.provenance == "merged"
-    assert dock.desk.current == merged.id
-    dock.desk.choose("c", centre=True)
+    assert dock.review.current == merged.id
+    dock.review.choose("c", centre=True)
     press(Qt.Key.Key_S, SHIFT)
-    assert dock.desk.tools.drawing.active
+    assert dock.tools.drawing.active
     pointer.click(1950, 2400)
     pointer.click(2950, 2450)
     press(Qt.Key.Key_Return)
     pointer.rest()
-    parts = [one for one in dock.desk.state.regions if one.provenance == "split"]
+    parts = [one for one in dock.review.state.regions if one.provenance == "split"]
     assert len(parts) == 2
-    assert not dock.desk.tools.drawing.active
-    dock.desk.choose("d", centre=True)
+    assert not dock.tools.drawing.active
+    dock.review.choose("d", centre=True)
     press(Qt.Key.Key_R, SHIFT)
     pointer.drag(*[(3200 + 300 * np.sin(a), 700 + 300 * np.cos(a)) for a in np.linspace(0, 6, 25)])
-    (redrawn,) = [one for one in dock.desk.state.regions if one.id == "d"]
+    (redrawn,) = [one for one in dock.review.state.regions if one.id == "d"]
     assert redrawn.provenance == "redrawn"
     assert len(redrawn.polygon) > 6
     assert "Drawing" not in [layer.name for layer in viewer.layers]
     assert [viewer.layers[REGIONS].features["id"].tolist()] == [
-        [one.id for one in dock.desk.state.regions]
+        [one.id for one in dock.review.state.regions]
     ]
 
 
 def test_annotations_of_every_kind_are_drawn_measured_and_listed(dock, viewer, press, pointer):
-    dock.desk.set_drawing_class("Tumor")
-    dock.desk.choose("c", centre=True)
+    dock.review.set_drawing_class("Tumor")
+    dock.review.choose("c", centre=True)
     press(Qt.Key.Key_E, SHIFT)
     pointer.drag((2000, 2000), (2000, 2300), (2000, 2400))
     press(Qt.Key.Key_B, SHIFT)
@@ -230,7 +230,7 @@ def test_annotations_of_every_kind_are_drawn_measured_and_listed(dock, viewer, p
     press(Qt.Key.Key_Return)
     pointer.rest()
     press(Qt.Key.Key_O, SHIFT)
-    drawn = dock.desk.state.annotations
+    drawn = dock.review.state.annotations
     assert [one.kind for one in drawn] == ["ruler", "rectangle", "point", "polygon"]
     assert {one.path_class for one in drawn} == {"Tumor"}
     assert drawn[0].points[1][1] - drawn[0].points[0][1] == pytest.approx(400, abs=8)
@@ -238,25 +238,25 @@ def test_annotations_of_every_kind_are_drawn_measured_and_listed(dock, viewer, p
     assert re.fullmatch(r"ruler · Tumor · (9\d\.\d|10\d) µm", rows[0])
     assert "mm²" in rows[1]
     assert {ANNOTATIONS, POINTS} <= {layer.name for layer in viewer.layers}
-    assert not dock.desk.tools.drawing.active
+    assert not dock.tools.drawing.active
     dock.draw.list.setCurrentRow(0)
     click(dock.draw.delete)
-    assert len(dock.desk.state.annotations) == 3
+    assert len(dock.review.state.annotations) == 3
     press(Qt.Key.Key_Z, CONTROL)
-    assert dock.desk.state.annotations == drawn
+    assert dock.review.state.annotations == drawn
 
 
 def test_an_outline_in_the_making_is_in_the_journal_within_a_second(dock, press, pointer):
-    dock.desk.choose("c", centre=True)
+    dock.review.choose("c", centre=True)
     press(Qt.Key.Key_O, SHIFT)
     for place in [(2100, 2600), (2100, 2800), (2300, 2800)]:
         pointer.click(*place)
     QTest.qWait(900)
-    text = dock.desk.sitting.journal.path.read_text()
+    text = dock.review.sitting.journal.path.read_text()
     last = json.loads(text.splitlines()[-1])
     assert last["kind"] == "sketch"
     assert len(last["annotation"]["points"]) >= 3
-    assert dock.desk.state.annotations == ()
+    assert dock.review.state.annotations == ()
 
 
 def test_a_corner_moved_with_naparis_own_tool_is_a_change_that_can_be_undone(dock, viewer):
@@ -264,18 +264,18 @@ def test_a_corner_moved_with_naparis_own_tool_is_a_change_that_can_be_undone(doc
     corners = [np.array(shape) for shape in layer.data]
     corners[3][0] -= 50
     layer.data = corners
-    moved = dock.desk.state.regions[3]
+    moved = dock.review.state.regions[3]
     assert moved.polygon[0] == pytest.approx((2800, 300))
     assert moved.provenance == "redrawn"
-    dock.desk.undo()
-    assert dock.desk.state.regions == FOUND
+    dock.review.undo()
+    assert dock.review.state.regions == FOUND
     assert viewer.layers[REGIONS].data[3][0] == pytest.approx((750, 125))
 
 
 def test_a_click_on_a_region_takes_it_in_hand_and_the_view_stays(dock, viewer, pointer):
     before = tuple(viewer.scene.camera.center)
     pointer.click(2400, 2400)
-    assert dock.desk.current == "c"
+    assert dock.review.current == "c"
     assert tuple(viewer.scene.camera.center) == before
 
 
@@ -285,22 +285,22 @@ def test_filters_narrow_the_queue_and_n_stays_within(dock, press):
     press(Qt.Key.Key_N)
     press(Qt.Key.Key_N)
     press(Qt.Key.Key_N)
-    assert dock.desk.current == "a"
-    dock.desk.decide("accepted")
+    assert dock.review.current == "a"
+    dock.review.decide("accepted")
     click(dock.queue.decisions["accepted"])
-    assert [one.id for one in dock.desk.queue()] == ["b"]
+    assert [one.id for one in dock.review.queue()] == ["b"]
     dock.queue.score.setValue(0)
     dock.queue.area.setValue(0.05)
-    assert [one.id for one in dock.desk.queue()] == ["c"]
+    assert [one.id for one in dock.review.queue()] == ["c"]
 
 
 def test_side_by_side_shows_the_bare_slide_at_the_right_and_moves_along(
     dock, viewer, press, wait_until
 ):
-    dock.desk.choose("c", centre=True)
+    dock.review.choose("c", centre=True)
     press(Qt.Key.Key_Y, SHIFT)
     wait_until(lambda: all(layer.loaded for layer in viewer.layers))
-    dock.desk.choose("a", centre=True)
+    dock.review.choose("a", centre=True)
     QTest.qWait(300)
     picture = viewer.screenshot(canvas_only=True, flash=False)[..., :3].astype(int)
     half = picture.shape[1] // 2
@@ -344,18 +344,18 @@ def test_no_key_is_in_two_tables_and_all_are_free_again_when_the_dock_closes(vie
 
 
 def test_a_review_in_another_window_is_said_and_can_be_taken_over(dock, phantom, viewer):
-    fingerprint = dock.desk.session.slide.fingerprint
-    dock.desk.session.close()
+    fingerprint = dock.review.session.slide.fingerprint
+    dock.review.session.close()
     other = open_sitting(phantom, fingerprint)
-    dock.desk.session.adopt(open_slide(phantom))
+    dock.review.session.adopt(open_slide(phantom))
     assert "another window" in dock.banner.text()
-    dock.desk.choose("a")
-    dock.desk.decide("accepted")
+    dock.review.choose("a")
+    dock.review.decide("accepted")
     assert "another window" in dock.message.text()
     assert decisions(dock)["a"] == "unseen"
     click(dock.banner_button)
     assert not dock.banner.isVisibleTo(dock)
-    dock.desk.decide("accepted")
+    dock.review.decide("accepted")
     assert decisions(dock)["a"] == "accepted"
     other.close()
 
@@ -364,18 +364,18 @@ def test_the_conclusion_is_typed_and_one_undo_takes_it_back(dock):
     dock.tabs.setCurrentWidget(dock.conclusion)
     QTest.keyClicks(dock.conclusion.path_class.lineEdit(), "tumor")
     QTest.keyClicks(dock.conclusion.text, "sure")
-    said = dock.desk.state.conclusion
+    said = dock.review.state.conclusion
     assert (said.path_class, said.text) == ("tumor", "sure")
-    dock.desk.undo()
-    assert dock.desk.state.conclusion.path_class == ""
+    dock.review.undo()
+    assert dock.review.state.conclusion.path_class == ""
     assert dock.conclusion.text.toPlainText() == ""
 
 
 def test_the_accepted_regions_are_exported_in_all_formats(dock, tmp_path):
-    dock.desk.choose("a")
-    dock.desk.decide("accepted")
+    dock.review.choose("a")
+    dock.review.decide("accepted")
     ruler = Annotation("r", "ruler", outline([(0, 0), (0, 100)]), "Tumor")
-    dock.desk.change("draw ruler", annotations=(ruler,))
+    dock.review.change("draw ruler", annotations=(ruler,))
     for box_ in dock.export.formats.values():
         box_.setChecked(True)
     dock.export.open_folder.setChecked(False)

@@ -1,19 +1,21 @@
-"""What a place can be called: QuPath's default classes, and own ones."""
+"""Classes of regions and annotations: QuPath's defaults, and the user's own."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
+from napari_hagmil.errors import AnnotationError
+
 
 @dataclass(frozen=True, slots=True)
 class PathClass:
-    """A classification as QuPath knows it: it needs a name and a colour, else QuPath throws.
+    """A classification as in QuPath, which fails on one without a name or a colour.
 
     Attributes
     ----------
     name : str
-        As people read it.
+        As it is shown.
     color : tuple of int
         Red, green, blue, 0 to 255.
     """
@@ -33,12 +35,12 @@ QUPATH_CLASSES = (
     PathClass("Ignore*", (180, 180, 180)),
 )
 
-#: What is drawn in no class.
+#: The look of annotations without a class.
 UNCLASSIFIED = PathClass("", (0, 158, 115))
 
 
 def class_named(classes: tuple[PathClass, ...], name: str) -> PathClass:
-    """The class of that name; one that is not in the list keeps its name, without a colour."""
+    """The class of that name; one that is not in the list gets the colour of no class."""
     for one in classes:
         if one.name == name:
             return one
@@ -46,13 +48,13 @@ def class_named(classes: tuple[PathClass, ...], name: str) -> PathClass:
 
 
 def class_list(classes: tuple[PathClass, ...]) -> str:
-    """Classes as people can write them: ``"Mitosis #cc79a7; Gland #009e73"``."""
+    """Classes as one line of text: ``"Mitosis #cc79a7; Gland #009e73"``."""
     named = ((one.name.replace(";", ","), *one.color) for one in classes)
     return "; ".join("{} #{:02x}{:02x}{:02x}".format(*one) for one in named)
 
 
 def classes_in(text: str) -> tuple[PathClass, ...]:
-    """Classes of a list as `class_list` writes it; what is none is passed by."""
+    """Classes of a line as `class_list` writes it; anything else in it is ignored."""
     found: tuple[PathClass, ...] = ()
     for name, color in re.findall(r"\s*([^;]*?)\s*#([0-9a-fA-F]{6})\s*(?:;|$)", text):
         if name:
@@ -62,19 +64,21 @@ def classes_in(text: str) -> tuple[PathClass, ...]:
 
 
 def with_class(classes: tuple[PathClass, ...], new: PathClass) -> tuple[PathClass, ...]:
-    """Add a class at the end, or give one of that name another colour in its place.
+    """Add a class at the end, or recolour the one of that name.
 
     Raises
     ------
-    ValueError
-        When it has no name, or its colour is none.
+    AnnotationError
+        When it has no name, or its colour is not three numbers of 0 to 255.
     """
     if not new.name.strip():
-        raise ValueError("a class needs a name, got none; type one")
+        raise AnnotationError("a class", "needs a name", remedy="type one")
     if len(new.color) != 3 or not all(0 <= c <= 255 for c in new.color):
-        raise ValueError(
-            f"the colour of class {new.name} must be three numbers of 0 to 255, got {new.color}; "
-            "choose another"
+        raise AnnotationError(
+            f"the colour of class {new.name}",
+            "must be three numbers of 0 to 255",
+            value=new.color,
+            remedy="choose another",
         )
     if all(one.name != new.name for one in classes):
         return (*classes, new)

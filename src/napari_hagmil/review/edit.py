@@ -1,18 +1,18 @@
-"""Edits of regions and annotations: a state in, the new fields of the state out.
+"""Edits of regions and annotations: a state in, new values of its fields out.
 
-What comes back is made for ``Sitting.change(action, **fields)``.
+The fields go to ``Sitting.change(action, **fields)``.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import (
     Outline,
@@ -29,27 +29,34 @@ from napari_hagmil.polygons import (
 from napari_hagmil.review.state import Annotation, ReviewRegion, ReviewState, new_id
 
 Fields = dict[str, Any]
+"""Names of fields of `ReviewState` with their new values."""
 
-#: Found again, a region that covers this share (intersection over union) of one that the
-#: reader has dealt with is taken to be the same.
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """An edit that makes a region the current one.
+
+    Attributes
+    ----------
+    fields : dict
+        New values of fields of the state.
+    region_id : str
+        Id of the region to go on with.
+    """
+
+    fields: Fields
+    region_id: str
+
+
+#: From this intersection over union on, a region that is found again counts as the one that the
+#: user has dealt with.
 SAME = 0.5
 
 _BY_HAND = ("merged", "split", "redrawn", "drawn")
 
 
-class Found(Protocol):
-    """What is taken from an `attention.AttentionRegion`."""
-
-    @property
-    def polygon(self) -> NDArray[np.float64]: ...  # noqa: D102
-    @property
-    def holes(self) -> tuple[NDArray[np.float64], ...]: ...  # noqa: D102
-    @property
-    def score(self) -> float: ...  # noqa: D102
-
-
 def region_by_id(state: ReviewState, region_id: str) -> ReviewRegion | None:
-    """The region of that id, if there is one."""
+    """The region with that id; None when there is none."""
     return next((one for one in state.regions if one.id == region_id), None)
 
 
@@ -63,15 +70,17 @@ def with_region(state: ReviewState, region_id: str, **members: Any) -> Fields:
 
 
 def without_regions(state: ReviewState, ids: Sequence[str]) -> Fields:
-    """Take regions away."""
+    """Remove regions."""
     return {"regions": tuple(one for one in state.regions if one.id not in set(ids))}
 
 
-def found(state: ReviewState, regions: Sequence[Found], *, depth: int, provenance: str) -> Fields:
-    """Replace the regions found before by those of a new run.
+def found(
+    state: ReviewState, regions: Sequence[AttentionRegion], *, depth: int, provenance: str
+) -> Fields:
+    """Replace the regions of an earlier run by those of a new one.
 
-    Regions that the reader has decided, named, commented or redrawn stay as they are, and
-    what is found again in their place is left out.
+    Regions that the user has decided, classified, commented or redrawn stay as they are; what
+    is found again in their place is left out.
     """
     kept = [one for one in state.regions if one.touched or one.provenance in _BY_HAND]
     fresh = []
@@ -85,7 +94,7 @@ def found(state: ReviewState, regions: Sequence[Found], *, depth: int, provenanc
 
 
 def region_at(state: ReviewState, place: Place) -> str:
-    """Id of the smallest region that a place lies in; empty where there is none."""
+    """Id of the smallest region around a place; empty where there is none."""
     inside = [one for one in state.regions if _holds(one, place)]
     return min(inside, key=lambda one: area_of((one.polygon, one.holes))).id if inside else ""
 
@@ -98,7 +107,7 @@ def _holds(region: ReviewRegion, place: Place) -> bool:
 
 
 def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:
-    """A region and the one that lies nearest to it; fewer where there are no two."""
+    """Ids of a region and of its nearest neighbour, as far as they exist."""
     region = region_by_id(state, region_id)
     if region is None:
         return ()
@@ -110,18 +119,18 @@ def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:
     return (region_id, nearest.id) if nearest else (region_id,)
 
 
-def merge(state: ReviewState, ids: Sequence[str]) -> tuple[Fields, str]:
-    """Join regions into one; gaps between them are closed. Also returns the new id.
+def merge(state: ReviewState, ids: Sequence[str]) -> Edit:
+    """Join regions into one, and close the gaps between them.
 
     Raises
     ------
     AnnotationError
-        When there are not two of them.
+        When there are fewer than two.
     """
     parts = [one for one in state.regions if one.id in set(ids)]
     if len(parts) < 2:
         raise AnnotationError(
-            f"a merge needs two regions or more, got {len(parts)}; select another one as well"
+            "a merge", "needs two regions or more", value=len(parts), remedy="select another one"
         )
     polygon, holes = joined([(one.polygon, one.holes) for one in parts])
     decisions = {one.decision for one in parts}
@@ -136,11 +145,11 @@ def merge(state: ReviewState, ids: Sequence[str]) -> tuple[Fields, str]:
         path_class=next((one.path_class for one in parts if one.path_class), ""),
         comment="; ".join(one.comment for one in parts if one.comment),
     )
-    return _put(state, parts, [whole]), whole.id
+    return Edit(_put(state, parts, [whole]), whole.id)
 
 
-def split(state: ReviewState, region_id: str, line: Outline) -> tuple[Fields, str]:
-    """Cut a region along a line; both parts wait for a decision. Also returns the larger's id.
+def split(state: ReviewState, region_id: str, line: Outline) -> Edit:
+    """Cut a region along a line into parts without a decision, and go on with the larger.
 
     Raises
     ------
@@ -159,11 +168,11 @@ def split(state: ReviewState, region_id: str, line: Outline) -> tuple[Fields, st
         )
         for polygon, holes in cut((region.polygon, region.holes), line)
     ]
-    return _put(state, [region], parts), parts[0].id
+    return Edit(_put(state, [region], parts), parts[0].id)
 
 
-def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Fields:
-    """Give a region an outline drawn by hand; what its holes cover stays out of it.
+def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Edit:
+    """Give a region an outline drawn by hand; its holes stay holes where they still lie inside.
 
     Raises
     ------
@@ -177,11 +186,12 @@ def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Fields:
         outer = rings_of(shape)[0]
     else:
         outer, holes = rings_of(polygon_of((rings_of(shape)[0], holes)))
-    return with_region(state, region_id, polygon=outer, holes=holes, provenance="redrawn")
+    fields = with_region(state, region_id, polygon=outer, holes=holes, provenance="redrawn")
+    return Edit(fields, region_id)
 
 
 def with_annotation(state: ReviewState, annotation: Annotation) -> Fields:
-    """Add an annotation, or put it in the place of the one with its id."""
+    """Add an annotation, or replace the one with its id."""
     known = any(one.id == annotation.id for one in state.annotations)
     if not known:
         return {"annotations": (*state.annotations, annotation)}
@@ -193,19 +203,19 @@ def with_annotation(state: ReviewState, annotation: Annotation) -> Fields:
 
 
 def without_annotations(state: ReviewState, ids: Sequence[str]) -> Fields:
-    """Take annotations away."""
+    """Remove annotations."""
     return {"annotations": tuple(one for one in state.annotations if one.id not in set(ids))}
 
 
 def _required(state: ReviewState, region_id: str) -> ReviewRegion:
     region = region_by_id(state, region_id)
     if region is None:
-        raise AnnotationError("there must be a region to edit, and none is chosen; choose one")
+        raise AnnotationError("an edit", "needs a region", remedy="choose one")
     return region
 
 
 def _put(state: ReviewState, gone: Sequence[ReviewRegion], new: Sequence[ReviewRegion]) -> Fields:
-    """Put new regions where the first of the old ones was."""
+    """Put new regions in the place of the first of the old ones."""
     ids = {one.id for one in gone}
     at = next(i for i, one in enumerate(state.regions) if one.id in ids)
     rest = [one for one in state.regions if one.id not in ids]
@@ -213,7 +223,7 @@ def _put(state: ReviewState, gone: Sequence[ReviewRegion], new: Sequence[ReviewR
 
 
 def _mean_score(parts: Sequence[ReviewRegion]) -> float | None:
-    """Mean by area, as a region's score is the mean of its nodes."""
+    """Mean weighted by area, because a region's score is the mean of its nodes."""
     scored = [(one.score, area_of((one.polygon, one.holes))) for one in parts]
     known = [(score, area) for score, area in scored if score is not None]
     total = sum(area for _, area in known)
@@ -221,5 +231,5 @@ def _mean_score(parts: Sequence[ReviewRegion]) -> float | None:
 
 
 def _name_of(polygon: Outline) -> str:
-    """The same outline has the same id, run after run."""
+    """An id that is the same for the same outline, run after run."""
     return hashlib.sha256(np.asarray(polygon).tobytes()).hexdigest()[:12]

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.encoders import DEVICES, ENCODERS, load_encoder, resolve_device
-from napari_hagmil.errors import DeviceError, EncoderError, HagmilError
+from napari_hagmil.errors import DeviceError, EncoderError, HagmilError, Problem
 from napari_hagmil.models import BundleConfig, load_bundle
-from napari_hagmil.session.words import sentence
+from napari_hagmil.session.sentences import capitalized, error_sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Something to choose.
+    """A model, encoder or device on offer.
 
     Attributes
     ----------
     name : str
-        As it is asked for.
+        As `Session.model_name` or `Session.device` takes it.
     missing : str
-        A sentence that says what is missing; empty when it can be used.
+        Why it cannot be used, as a sentence; empty when it can.
     config : BundleConfig or None
-        Of a bundle that could be read.
+        Of a bundle that was read.
     """
 
     name: str
@@ -32,22 +32,23 @@ class Choice:
 
 
 def bundle_choice(name: str | Path) -> Choice:
-    """A bundle: whether it can be read, and the encoder that it wants."""
+    """A bundle: whether it can be read, and whether its encoder exists here."""
     try:
         config = load_bundle(find_bundle(name)).config
     except HagmilError as error:
-        return Choice(str(name), sentence(error))
+        return Choice(str(name), error_sentence(error))
     if config.encoder.name not in ENCODERS:
-        missing = (
-            f"Model {config.name} was trained on the encoder {config.encoder.name}, which is not "
-            f"known here; use a model over {' or '.join(sorted(ENCODERS))}"
+        problem = Problem(
+            f"model {config.name}",
+            f"was trained on the encoder {config.encoder.name}, which is not known here",
+            remedy=f"use a model over {' or '.join(sorted(ENCODERS))}",
         )
-        return Choice(str(name), missing, config)
+        return Choice(str(name), capitalized(problem.sentence("window")), config)
     return Choice(str(name), "", config)
 
 
 def encoder_choices() -> tuple[Choice, ...]:
-    """Every encoder; slow, for it loads them all."""
+    """Every encoder by name; slow, because each is loaded."""
     return tuple(_encoder_choice(name) for name in ENCODERS)
 
 
@@ -55,7 +56,7 @@ def _encoder_choice(name: str) -> Choice:
     try:
         load_encoder(name)
     except EncoderError as error:
-        return Choice(name, sentence(error))
+        return Choice(name, error_sentence(error))
     return Choice(name)
 
 
@@ -68,5 +69,5 @@ def _device_choice(name: str) -> Choice:
     try:
         resolve_device(name)
     except DeviceError as error:
-        return Choice(name, sentence(error))
+        return Choice(name, error_sentence(error))
     return Choice(name)

@@ -1,4 +1,4 @@
-"""What the next run will cost, in patches and seconds."""
+"""The cost of the next run, in patches and seconds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from napari_hagmil.cascade import DepthForecast, Stage, forecast_depths
 from napari_hagmil.prepare import Options, PreparedSlide
 
-#: Patches that are encoded to learn how fast this machine is; a run uses them.
+#: Patches encoded to measure the speed of this machine; the run uses their features.
 TRIAL = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RunCost:
-    """The price of the next run.
+    """The cost of the next run.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Small pictures of nodes, read in the background and remembered."""
+"""Small pictures of nodes, read in the background and cached."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ Picture = NDArray[np.uint8]
 
 
 class Pictures:
-    """Pictures of nodes of one slide; the oldest are forgotten first."""
+    """A cache of pictures of nodes; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int, int, int, int], Picture] = OrderedDict()
 
     def known(self, slide: Slide, grid: PatchGrid, node: tuple[int, int]) -> Picture | None:
-        """The picture of a node, if it was read before."""
+        """The cached picture of a node; None when it was never read."""
         return self._kept.get(_key(slide, grid.region(node)))
 
     def read(self, slide: Slide, grid: PatchGrid, node: tuple[int, int]) -> Picture:
-        """(128, 128, 3) uint8 of a node; for a worker's thread. Grey where it cannot be read."""
+        """(128, 128, 3) uint8 of a node, grey where it cannot be read; for a worker's thread."""
         region = grid.region(node)
         key = _key(slide, region)
         if key not in self._kept:

@@ -1,4 +1,4 @@
-"""Networks, tissue and quadtree, kept as long as they fit what is asked for."""
+"""The prepared slide of a session, made again only when what it depends on changes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Key = tuple[object, ...]
 
 
 class Preparation:
-    """The reading of the slide in hand, made when it is first needed.
+    """Networks, tissue and quadtree of the open slide, made on first use.
 
     Attributes
     ----------
     prepared : PreparedSlide or None
         The last one made.
     key : tuple
-        What it was made for.
+        What it was made from: see `preparation_key`.
     """
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Preparation:
         Parameters
         ----------
         slide : Slide
-            What is read.
+            The open slide.
         model, device : str
-            Names.
+            Names of the bundle and the device.
         rings : tuple of Outline, optional
-            The tissue as it was drawn.
+            The tissue as the user drew it; None: as it is found.
         """
         key = preparation_key(slide, model, device)
         if self._networks is None or self._named != (model, device):

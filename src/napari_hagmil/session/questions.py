@@ -1,26 +1,62 @@
-"""Questions about the last run that need the model; every one is made for a worker's thread."""
+"""Questions about the last run that need the model: what a branch contributes, what was cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 
-from napari_hagmil.cascade import SecondLook, SecondLookPlan, Stage, second_look
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_hagmil.cascade import (
+    Branch,
+    SecondLook,
+    SecondLookPlan,
+    Stage,
+    second_look,
+    without_branch,
+)
+from napari_hagmil.features import FeatureSource
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.prepare import PreparedSlide
+from napari_hagmil.models import CascadeModel
 
 
-def ask_second_look(
-    prepared: PreparedSlide, stages: list[Stage], plan: SecondLookPlan
-) -> Iterator[SecondLook | None]:
-    """Draw, encode and judge; None where nothing was cut or the depth below was not reached."""
-    if plan.depth + 1 >= len(stages):
-        yield None
-    else:
-        yield second_look(prepared.model, prepared.features, stages, plan)
+@dataclass(frozen=True)
+class Questions:
+    """A run that can be questioned; answers take seconds, so ask from a worker's thread.
+
+    Attributes
+    ----------
+    model : CascadeModel
+        Of the run.
+    features : FeatureSource
+        As the model wants them, with their ancestors' where it was trained so.
+    stages : tuple of Stage
+        What the run found, coarse to fine.
+    """
+
+    model: CascadeModel
+    features: FeatureSource
+    stages: tuple[Stage, ...]
+
+    def without_branch(self, branch: Branch) -> list[NDArray[np.float64] | None]:
+        """Class probabilities after every stage without a branch.
+
+        None where nothing else was looked at.
+        """
+        return without_branch(self.model, self.features, self.stages, branch)
+
+    def second_look(self, plan: SecondLookPlan) -> SecondLook | None:
+        """Open cut branches and judge them.
+
+        None where nothing was cut, or where the run did not reach the depth below.
+        """
+        if plan.depth + 1 >= len(self.stages):
+            return None
+        return second_look(self.model, self.features, self.stages, plan)
 
 
-def told(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:
-    """What a second look says, in words.
+def second_look_sentence(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:
+    """What a second look found, for people.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Slides that were opened last, in the user's own folder and nowhere else."""
+"""The slides that were opened last, kept in the user's state folder and nowhere else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RecentSlides:
         self._file = file or user_state_path("napari-hagmil", appauthor=False) / "recent.json"
 
     def paths(self) -> list[Path]:
-        """Those that are still there; nothing when the list cannot be read."""
+        """Those that still exist; empty when the list cannot be read."""
         try:
             listed = json.loads(self._file.read_text(encoding="utf-8"))
             return [Path(path) for path in listed if Path(path).exists()]
@@ -48,5 +48,5 @@ class RecentSlides:
             with replacing(self._file) as draft:
                 draft.write_text(json.dumps([str(path) for path in paths]), encoding="utf-8")
         except OutputError:
-            # A list for convenience: where it cannot be kept, a slide must open all the same.
+            # The list is a convenience: a slide must open even where it cannot be saved.
             return

@@ -1,7 +1,7 @@
-"""The state of one sitting at one slide.
+"""The state of one window: which slide is open, what runs, and what was found.
 
-The widgets show it and send wishes. Signals are emitted by the thread that calls, which for
-all but `run`, `make_ready` and `prepare_slide` must be the main one.
+Widgets show it and call its methods. Signals are emitted by the calling thread, which for all
+but `run`, `make_ready`, `prepare_slide` and the answers of `questions` must be the main one.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
+import torch
 from psygnal import Signal
 
 from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
@@ -31,23 +33,23 @@ from napari_hagmil.pipeline import Options, PreparedSlide, read_stages, summariz
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
-from napari_hagmil.session.courtesy import leave_a_core
 from napari_hagmil.session.preparation import Preparation, preparation_key
-from napari_hagmil.session.words import sentence
+from napari_hagmil.session.questions import Questions
+from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.slide import Slide
 
 State = Literal["empty", "opening", "ready", "running", "done", "cancelled", "failed"]
 
 
 class Session:
-    """One sitting at one slide.
+    """One slide at a time, its runs and its review.
 
     Attributes
     ----------
     slide : Slide or None
-        What is open.
+        The open slide.
     state : str
-        Where the sitting stands.
+        "empty", "opening", "ready", "running", "done", "cancelled" or "failed".
     model_name, device : str
         What the next run uses.
     budget : tuple of int or None
@@ -63,7 +65,9 @@ class Session:
     sitting : Sitting or None
         The review of the slide, its undo stack and its journal; None while none is open.
     result : SlideResult or None
-        The last run on record, once it has ended or was cancelled.
+        Of the last run, once it has ended or was cancelled.
+    open_review : callable
+        How a review is opened: path and fingerprint of the slide → its `Sitting`.
     """
 
     slide_changed = Signal(object)
@@ -98,12 +102,12 @@ class Session:
         self._started = 0.0
 
     def set_state(self, state: State) -> None:
-        """Move on, and say so."""
+        """Change the state and emit it."""
         self.state = state
         self.state_changed.emit(state)
 
     def adopt(self, slide: Slide) -> None:
-        """Make an open slide the one that is read; the one before is closed."""
+        """Take over an open slide; the one before is closed."""
         before, self.slide = self.slide, slide
         self.result = None
         self._ready.forget()
@@ -117,7 +121,7 @@ class Session:
         self.set_state("ready")
 
     def close(self) -> None:
-        """Stop what runs and let go of the slide."""
+        """Cancel the run and close the slide and its review."""
         self.cancel()
         self._leave()
         if self.slide is not None:
@@ -128,22 +132,22 @@ class Session:
         self.review_changed.emit(state, action)
 
     def _leave(self) -> None:
-        """Let go of the review; what was decided is on disk."""
+        """Close the review; every decision is on disk already."""
         if self.sitting is not None:
             self.sitting.close()
             self.sitting = None
 
     def fail(self, error: BaseException) -> None:
-        """Say what went wrong; what was found until then stays."""
+        """Report an error; what was found until then stays."""
         self.set_state("failed")
-        self.failed.emit(sentence(error))
+        self.failed.emit(error_sentence(error))
 
     def cancel(self) -> None:
-        """Ask the run to stop after the batch in hand."""
+        """Ask the run to stop after the current batch."""
         self._cancel.set()
 
     def options(self) -> Options:
-        """What the next run would be asked."""
+        """The options of the next run."""
         return Options(
             budget=self.budget,
             device=self.device,
@@ -153,7 +157,7 @@ class Session:
 
     @property
     def steering(self) -> Steering:
-        """What the reader of the slide wants followed and left out."""
+        """Branches to follow and places to leave out, as the review holds them."""
         if self.sitting is None:
             return Steering()
         state = self.sitting.state
@@ -161,7 +165,7 @@ class Session:
 
     @property
     def changes(self) -> tuple[DepthChange, ...]:
-        """What the last run has changed against the complete one before it."""
+        """How the last run differs from the complete run before it."""
         return compare_runs(self.before, self.stages)
 
     def cost(self) -> RunCost | None:
@@ -183,11 +187,11 @@ class Session:
             if self.slide is not None:
                 time_a_trial(self.prepare_slide(self.slide))
         except HagmilError as error:
-            return sentence(error)
+            return error_sentence(error)
         return ""
 
     def begin(self) -> None:
-        """Get ready for the next run; of the last one stays what can be used again."""
+        """Start a run; features and stages of earlier runs that still fit are kept."""
         self._cancel.clear()
         self._options = self.options()
         afresh = self._known_key != self._key()
@@ -213,23 +217,23 @@ class Session:
             When `cancel` was called.
         """
         if self.slide is None:
-            raise HagmilError("the cascade needs an open slide, and none is open; open one")
+            raise HagmilError("the cascade", "needs an open slide", remedy="open one")
         prepared = self.prepare_slide(self.slide)
 
         def tick(progress: EncodingProgress) -> None:
             if self._cancel.is_set():
-                raise CancelledError("the run was cancelled; what was found until then stays")
+                raise CancelledError("the run", "was cancelled; what was found until then stays")
             on_progress(progress)
 
         prepared.features.on_progress = tick
         try:
-            with leave_a_core():
+            with _all_cores_but_one():
                 yield from read_stages(prepared, self._options, known=tuple(self._known))
         finally:
             prepared.features.on_progress = None
 
     def add_stage(self, stage: Stage) -> None:
-        """Take in what a run has found at one depth."""
+        """Keep what a run found at one depth, and emit it."""
         self.seconds.append(time.perf_counter() - self._started - sum(self.seconds))
         self.stages.append(stage)
         self._index.append(self._indexed(stage))
@@ -237,7 +241,7 @@ class Session:
         self.stage_found.emit(stage)
 
     def finish(self, *, complete: bool) -> None:
-        """End a run: put it on record and say so."""
+        """End a run: summarize it and emit the result."""
         if self.prepared is not None:
             seconds = time.perf_counter() - self._started
             self.result = summarize(
@@ -248,7 +252,7 @@ class Session:
 
     @property
     def prepared(self) -> PreparedSlide | None:
-        """The slide under the model, once it is ready to be read."""
+        """The slide made ready for the model; None before `make_ready` or a run."""
         return self._ready.prepared
 
     @property
@@ -261,6 +265,13 @@ class Session:
         """The model of the last run."""
         return self.prepared.model if self.prepared else None
 
+    def questions(self) -> Questions | None:
+        """The last run, to be questioned; None before the first stage."""
+        prepared = self.prepared
+        if prepared is None or not self.stages:
+            return None
+        return Questions(prepared.model, prepared.source, tuple(self.stages))
+
     @property
     def grids(self) -> tuple[PatchGrid, ...]:
         """The patch grids of the depths in use, coarse to fine."""
@@ -269,7 +280,7 @@ class Session:
         return self.prepared.quadtree.grids[: self.prepared.last_depth(self._options) + 1]
 
     def node_facts(self, y: float, x: float) -> list[NodeFacts]:
-        """What every stage says of a level-0 pixel, coarse to fine."""
+        """What every stage found at a level-0 pixel, coarse to fine."""
         return [index.facts(y, x) for index in self._index]
 
     def regions(self, *, quantile: float = DEFAULT_QUANTILE) -> list[AttentionRegion]:
@@ -297,3 +308,17 @@ class Session:
         """Load the model and find the tissue, unless that is done; for a worker's thread."""
         rings = self.sitting.state.tissue if self.sitting else None
         return self._ready.make(slide, self.model_name, self.device, rings)
+
+
+@contextmanager
+def _all_cores_but_one() -> Iterator[None]:
+    """Leave one core of the CPU to the window, which must repaint while torch works.
+
+    OpenMP keeps this number per thread: call it on the thread that does the work.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,4 +1,4 @@
-"""What the reader of a slide adds: every wish goes through the review, so it can be undone."""
+"""Steering, drawn tissue and corrected pixel size: each goes through the review, to be undone."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from napari_hagmil.tissue import TissueMask
 
 
 def follow(session: Session, place: Place) -> str:
-    """Follow the branch of a place, or no longer: where it was pinned, the pin goes.
+    """Follow the branch of a place, or stop following it when it was pinned.
 
     Returns
     -------
     str
-        What was done; empty when nothing can be steered yet.
+        What was done; empty before the first run.
     """
     sitting = session.sitting
     if sitting is None or not session.grids:
@@ -36,7 +36,7 @@ def follow(session: Session, place: Place) -> str:
 
 
 def leave_out(session: Session, place: Place) -> str:
-    """Leave out the coarsest node of a place, or no longer; what was done, as `follow` says it."""
+    """Leave out the coarsest node of a place, or take it back in; returns as `follow` does."""
     sitting = session.sitting
     if sitting is None or not session.grids:
         return ""
@@ -54,7 +54,7 @@ def leave_out(session: Session, place: Place) -> str:
 
 
 def draw_left_out(session: Session, rings: Sequence[ArrayLike]) -> None:
-    """Take the places to leave out as they were drawn."""
+    """Replace the places to leave out by drawn rings."""
     sitting = session.sitting
     if sitting is not None:
         drawn = tuple(outline(ring) for ring in rings)
@@ -62,7 +62,7 @@ def draw_left_out(session: Session, rings: Sequence[ArrayLike]) -> None:
 
 
 def set_pins(session: Session, places: ArrayLike) -> None:
-    """Take the branches to follow as they were set."""
+    """Replace the branches to follow by those of these places."""
     sitting = session.sitting
     if sitting is not None:
         sitting.change("set branches to follow", pins=outline(np.array(places)))
@@ -77,28 +77,28 @@ def set_tissue(session: Session, mask: TissueMask | None) -> None:
 
 
 def set_tissue_rings(session: Session, rings: tuple[Outline, ...] | None, action: str) -> None:
-    """Take the tissue as rings, filled by the even-odd rule."""
+    """Use rings as the tissue, filled by the even-odd rule; `action` names the step for undo."""
     sitting = session.sitting
     if sitting is not None:
         sitting.change(action, tissue=rings)
 
 
 def correct_mpp(session: Session, mpp: float | None) -> None:
-    """Take the reader's µm per pixel; None goes back to what the file says."""
+    """Use the user's µm per pixel; None goes back to what the file says."""
     sitting = session.sitting
     if sitting is not None:
         sitting.change("correct the pixel size", mpp_override=mpp)
 
 
 def clear_steering(session: Session) -> None:
-    """Follow and leave out nothing."""
+    """Remove all pins and all places to leave out."""
     sitting = session.sitting
     if sitting is not None:
         sitting.change("steer no longer", pins=(), vetoes=())
 
 
 def steered(state: ReviewState) -> str:
-    """What is steered, for people."""
+    """What is steered, as a sentence."""
     n_pins, n_out = len(state.pins), len(state.vetoes)
     if not (n_pins or n_out):
         return "Nothing is steered: the model alone decides."

@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QTabWidget, QVBoxLayout, QWidget
 
+from napari_hagmil.session import session_of
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
@@ -22,7 +23,7 @@ from napari_hagmil.widgets.cascade.steer.tab import SteerTab
 from napari_hagmil.widgets.cascade.why.tab import WhyTab
 from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, bind
-from napari_hagmil.widgets.review.desk import review_desk_of
+from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.style import MAX_WIDTH
 from napari_hagmil.widgets.work import Background
 
@@ -41,8 +42,9 @@ class CascadeDock(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.review = review_desk_of(napari_viewer)
-        self.session = self.review.session
+        self.session = session_of(napari_viewer)
+        self.review_canvas = review_canvas_of(napari_viewer)
+        self.review = self.review_canvas.review
         self.overlay = Overlay(napari_viewer, self.session)
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session)
@@ -138,7 +140,7 @@ class CascadeDock(QWidget):  # type: ignore[misc]
         """Bare glass, or everything that lies on it: findings and the review's outlines alike."""
         stages = self.desk.stages
         stages.toggle_all()
-        self.review.layers.set_visible(any(stages.shown.values()))
+        self.review_canvas.layers.set_visible(any(stages.shown.values()))
 
     def _key_actions(self) -> dict[Any, Any]:
         stages = self.desk.stages

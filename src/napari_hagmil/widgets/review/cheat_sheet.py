@@ -1,4 +1,4 @@
-"""The keys, shown over the picture."""
+"""The table of keys, shown over the window."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMNS = 3
 
 
 class CheatSheet(QFrame):  # type: ignore[misc]
-    """A table of keys in the middle of a window; a click or any key puts it away."""
+    """A table of keys in the middle of a window; a click or any key closes it."""
 
     def __init__(self, parent: QWidget, actions: Iterable[KeyAction]) -> None:
         super().__init__(parent)
@@ -30,7 +30,7 @@ class CheatSheet(QFrame):  # type: ignore[misc]
         self.hide()
 
     def toggle(self) -> None:
-        """Show it over the middle of the window, or put it away."""
+        """Show it over the middle of the window, or close it."""
         if self.isVisible():
             self.hide()
             return
@@ -45,21 +45,21 @@ class CheatSheet(QFrame):  # type: ignore[misc]
         self.setFocus()
 
     def mousePressEvent(self, event: QEvent) -> None:  # noqa: N802
-        """A click puts it away."""
+        """Close on a click."""
         self.hide()
 
     def keyPressEvent(self, event: QEvent) -> None:  # noqa: N802
-        """So does any key."""
+        """Close on any key."""
         self.hide()
 
     def focusOutEvent(self, event: QEvent) -> None:  # noqa: N802
-        """And so does going elsewhere."""
+        """Close when the focus goes elsewhere."""
         self.hide()
         super().focusOutEvent(event)
 
 
 def _table(actions: list[KeyAction]) -> str:
-    """Groups below each other in columns of about the same height."""
+    """The groups in columns of about the same height, as HTML."""
     groups: dict[str, list[KeyAction]] = {}
     for action in actions:
         groups.setdefault(action.group, []).append(action)
@@ -76,6 +76,4 @@ def _table(actions: list[KeyAction]) -> str:
     cells = "".join(
         f"<td style='padding-right: 18px'><table>{''.join(c)}</table></td>" for c in columns
     )
-    return (
-        f"<table><tr>{cells}</tr></table><p align=center>Any key, or a click, puts this away.</p>"
-    )
+    return f"<table><tr>{cells}</tr></table><p align=center>Press any key, or click, to close.</p>"

@@ -1,4 +1,4 @@
-"""Choosing a class by name and colour."""
+"""A combo box of classes, by name and colour."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _NEW = "New class…"
 
 
 class ClassBox(QComboBox):  # type: ignore[misc]
-    """The classes on offer, "no class", and where a class can be made, "new class".
+    """Offers the classes, "no class", and "new class" where one can be made.
 
     Signals
     -------
     picked : str
-        A name; empty for none. Only when people choose.
+        Name of the class that the user chose; empty for none.
     created : str, tuple of int
         A new class with its colour.
     """
@@ -38,7 +38,7 @@ class ClassBox(QComboBox):  # type: ignore[misc]
         self.show_classes(())
 
     def show_classes(self, classes: Sequence[PathClass], chosen: str | None = None) -> None:
-        """Offer these; one that is chosen but not among them is offered, too."""
+        """Offer these classes, and the chosen one even when it is not among them."""
         extra = [] if not chosen or chosen in {c.name for c in classes} else [chosen]
         wanted = (*classes, *(PathClass(name, (128, 128, 128)) for name in extra))
         if wanted != self._shown or not self.count():
@@ -65,7 +65,7 @@ class ClassBox(QComboBox):  # type: ignore[misc]
 
 
 def swatch(color: tuple[int, int, int], side: int = 12) -> QIcon:
-    """A square of a colour, with a light edge that shows on dark ground."""
+    """A square of a colour, with a light edge that shows on a dark background."""
     picture = QPixmap(side, side)
     picture.fill(QColor(*color))
     painter = QPainter(picture)

@@ -1,4 +1,4 @@
-"""What the slide is, in the reader's words, beside what the model says."""
+"""The user's conclusion on the slide, beside the model's prediction."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from dataclasses import replace
 from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_hagmil.review.queue import tally
-from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.session import Review
 from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, counted, percent, text_label
 
 _OPEN = "No conclusion yet"
 
 
 class ConclusionTab(QWidget):  # type: ignore[misc]
-    """A class for the slide, and a text."""
+    """A class for the slide, and a text.
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    Parameters
+    ----------
+    review : Review
+        Holds the conclusion.
+    """
+
+    def __init__(self, review: Review) -> None:
         super().__init__()
-        self.desk = desk
+        self.review = review
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         self.found = text_label(color=QUIET_COLOR)
@@ -37,14 +43,14 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
         self.path_class.currentTextChanged.connect(self._conclude)
         self.text.textChanged.connect(self._conclude)
         self._showing = False
-        desk.changed.connect(self.show_state)
+        review.changed.connect(self.show_state)
         self.show_state()
 
     def show_state(self) -> None:
-        """Show what the desk holds; the cursor of somebody who types stays."""
+        """Show the state of the review; a cursor in a text stays where it is."""
         self._showing = True
-        said = self.desk.state.conclusion
-        result = self.desk.session.result
+        said = self.review.state.conclusion
+        result = self.review.session.result
         classes = list(result.model.classes) if result else []
         offered = [self.path_class.itemText(i) for i in range(self.path_class.count())]
         if offered != ["", *classes]:
@@ -54,24 +60,24 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
             self.path_class.setCurrentText(said.path_class)
         if self.text.toPlainText() != said.text:
             self.text.setPlainText(said.text)
-        counts = tally(self.desk.state.regions)
+        counts = tally(self.review.state.regions)
         self.progress.setText(
             f"{counted(counts['accepted'], 'region')} accepted, {counts['rejected']} rejected, "
             f"{counts['unseen']} still unseen; "
-            f"{counted(len(self.desk.state.annotations), 'own annotation')}."
+            f"{counted(len(self.review.state.annotations), 'own annotation')}."
         )
         self.progress.show()
         self._show_model()
         for widget in (self.path_class, self.text):
-            widget.setEnabled(self.desk.sitting is not None)
+            widget.setEnabled(self.review.sitting is not None)
         self._showing = False
 
     def close_work(self) -> None:
-        """Listen no more."""
-        self.desk.changed.disconnect(self.show_state)
+        """Stop listening to the review."""
+        self.review.changed.disconnect(self.show_state)
 
     def _show_model(self) -> None:
-        result = self.desk.session.result
+        result = self.review.session.result
         cascade = result.cascade if result else None
         if result is None or cascade is None:
             self.found.hide()
@@ -85,10 +91,10 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
         self.found.show()
 
     def _conclude(self) -> None:
-        if not self._showing and self.desk.sitting is not None:
+        if not self._showing and self.review.sitting is not None:
             said = replace(
-                self.desk.state.conclusion,
+                self.review.state.conclusion,
                 path_class=self.path_class.currentText(),
                 text=self.text.toPlainText(),
             )
-            self.desk.change("conclude", coalesce="conclude", conclusion=said)
+            self.review.change("conclude", coalesce="conclude", conclusion=said)

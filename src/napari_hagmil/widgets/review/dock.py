@@ -1,4 +1,4 @@
-"""The dock of the review: decide on regions, draw, conclude, hand over."""
+"""The review dock: decide on regions, annotate, conclude, export."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QW
 from napari_hagmil.review import Offer
 from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
+from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.conclusion_tab import ConclusionTab
-from napari_hagmil.widgets.review.desk import ReviewDesk, review_desk_of
 from napari_hagmil.widgets.review.draw_tab import DrawTab
 from napari_hagmil.widgets.review.export_tab import ExportTab
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
@@ -24,15 +24,15 @@ from napari_hagmil.widgets.review.queue_tab import QueueTab
 from napari_hagmil.widgets.review.side_by_side import SideBySide
 from napari_hagmil.widgets.style import MAX_WIDTH, WARNING_COLOR, show_text, text_label
 
-#: How often troubles of the journal are looked at, ms: they come from another thread.
+#: How often the state of the journal is read, ms: it is written by another thread.
 _LOOK = 500
 
-#: How long a sentence stays, ms.
+#: How long a message stays, ms.
 _STAY = 8000
 
 
 class ReviewDock(QWidget):  # type: ignore[misc]
-    """Everything that a reader of the slide decides.
+    """Where the user reviews what the cascade found.
 
     Parameters
     ----------
@@ -43,17 +43,18 @@ class ReviewDock(QWidget):  # type: ignore[misc]
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
-        self.desk: ReviewDesk = review_desk_of(napari_viewer)
+        self.canvas = review_canvas_of(napari_viewer)
+        self.review, self.tools = self.canvas.review, self.canvas.tools
         self.side_by_side = SideBySide(napari_viewer)
-        self.queue, self.draw = QueueTab(self.desk), DrawTab(self.desk)
-        self.conclusion, self.export = ConclusionTab(self.desk), ExportTab(self.desk)
+        self.queue, self.draw = QueueTab(self.review), DrawTab(self.review, self.tools)
+        self.conclusion, self.export = ConclusionTab(self.review), ExportTab(self.review)
         self._offer: Offer | None = None
         self._offered_for: object = None
         self._lay_out()
         self._unbind = bind(napari_viewer, self._key_actions())
         leave_with_escape(self)
-        self.desk.changed.connect(self._show_state)
-        self.desk.said.connect(self._say)
+        self.review.changed.connect(self._show_state)
+        self.review.said.connect(self._say)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
         self._look = QTimer(self, interval=_LOOK)
         self._look.timeout.connect(self._show_trouble)
@@ -61,14 +62,14 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._sheet: CheatSheet | None = None
         self._fade = QTimer(self, singleShot=True, interval=_STAY)
         self._fade.timeout.connect(lambda: self._say(""))
-        # napari does not know this key; a shortcut of Qt leaves it to whoever types a text.
+        # napari cannot bind this key; a shortcut of Qt leaves it to a text that has the focus.
         self._question = QShortcut(QKeySequence("?"), self)
         self._question.setContext(Qt.ShortcutContext.WindowShortcut)
         self._question.activated.connect(self.show_keys)
         self._show_state()
 
     def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
-        """Take files that are dragged over the dock."""
+        """Accept files that are dragged over the dock."""
         if event.mimeData().hasUrls():
             event.acceptProposedAction()
 
@@ -77,20 +78,20 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
         if paths:
             event.acceptProposedAction()
-            self.desk.import_annotations(paths[0])
+            self.review.import_annotations(paths[0])
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Give the keys and the canvas back; the review itself goes on with the slide."""
+        """Release keys and callbacks; the review itself stays open with the slide."""
         self._unbind()
         self._look.stop()
         self._question.setEnabled(False)
         if self._on_click in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
-            self.desk.changed.disconnect(self._show_state)
-            self.desk.said.disconnect(self._say)
+            self.review.changed.disconnect(self._show_state)
+            self.review.said.disconnect(self._say)
             for tab in self._tabs():
                 tab.close_work()
-            self.desk.tools.drawing.stop()
+            self.tools.drawing.stop()
             self.side_by_side.stop()
         if self._sheet is not None:
             self._sheet.deleteLater()
@@ -98,7 +99,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         super().closeEvent(event)
 
     def show_keys(self) -> None:
-        """Show the cheat sheet in the middle of the window, or put it away."""
+        """Show the cheat sheet in the middle of the window, or close it."""
         if self._sheet is None:
             actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]
             few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
@@ -134,10 +135,10 @@ class ReviewDock(QWidget):  # type: ignore[misc]
 
     def _make_buttons(self) -> QHBoxLayout:
         self.undo, self.redo = QPushButton("↶ Undo"), QPushButton("↷ Redo")
-        self.undo.clicked.connect(self.desk.undo)
-        self.redo.clicked.connect(self.desk.redo)
+        self.undo.clicked.connect(self.review.undo)
+        self.redo.clicked.connect(self.review.redo)
         self.both = QPushButton("Side by side", checkable=True)
-        self.both.setToolTip("The bare slide beside it, moving along (Shift-Y)")
+        self.both.setToolTip("The bare slide beside the overlays, moving together (Shift-Y)")
         self.both.clicked.connect(self._toggle_both)
         self.keys = QPushButton("Keys")
         self.keys.setToolTip("Show all keys (F1 or ?)")
@@ -148,26 +149,26 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         return row
 
     def _key_actions(self) -> dict[KeyAction, Callable[[], object]]:
-        desk = self.desk
+        review, tools = self.review, self.tools
         does: dict[str, Callable[[], object]] = {
-            "next": lambda: desk.step(1),
-            "previous": lambda: desk.step(-1),
-            "accept": lambda: desk.decide("accepted"),
-            "reject": lambda: desk.decide("rejected"),
-            "put_back": lambda: desk.decide("unseen"),
-            "centre": desk.centre,
+            "next": lambda: review.step(1),
+            "previous": lambda: review.step(-1),
+            "accept": lambda: review.decide("accepted"),
+            "reject": lambda: review.decide("rejected"),
+            "put_back": lambda: review.decide("unseen"),
+            "centre": review.centre,
             "comment": self._go_to_comment,
-            "merge": desk.tools.merge,
-            "split": desk.tools.split,
-            "redraw": desk.tools.redraw,
-            "remove": desk.tools.remove,
-            "undo": desk.undo,
-            "redo": desk.redo,
-            "polygon": lambda: desk.tools.draw("polygon"),
-            "freehand": lambda: desk.tools.draw("freehand"),
-            "rectangle": lambda: desk.tools.draw("rectangle"),
-            "point": lambda: desk.tools.draw("point"),
-            "ruler": lambda: desk.tools.draw("ruler"),
+            "merge": review.merge,
+            "split": tools.split,
+            "redraw": tools.redraw,
+            "remove": review.remove,
+            "undo": review.undo,
+            "redo": review.redo,
+            "polygon": lambda: tools.draw("polygon"),
+            "freehand": lambda: tools.draw("freehand"),
+            "rectangle": lambda: tools.draw("rectangle"),
+            "point": lambda: tools.draw("point"),
+            "ruler": lambda: tools.draw("ruler"),
             "side_by_side": self._toggle_both,
             "cheat_sheet": self.show_keys,
         }
@@ -179,12 +180,12 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         return actions
 
     def _class_by_number(self, number: int) -> None:
-        classes = self.desk.state.classes
+        classes = self.review.state.classes
         if number <= len(classes):
             name = classes[number - 1].name if number else ""
-            if self.desk.region() is not None:
-                self.desk.reclassify(name)
-            self.desk.set_drawing_class(name)
+            if self.review.region() is not None:
+                self.review.reclassify(name)
+            self.review.set_drawing_class(name)
 
     def _go_to_comment(self) -> None:
         self.tabs.setCurrentWidget(self.queue)
@@ -194,7 +195,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self.both.setChecked(self.side_by_side.toggle())
 
     def _show_state(self) -> None:
-        sitting = self.desk.sitting
+        sitting = self.review.sitting
         undo = sitting.undo_name if sitting else ""
         redo = sitting.redo_name if sitting else ""
         self.undo.setEnabled(bool(undo))
@@ -205,8 +206,8 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._show_trouble()
 
     def _show_trouble(self) -> None:
-        """Say who else has the slide, what cannot be saved, and what was reviewed before."""
-        sitting = self.desk.sitting
+        """Show who else reviews the slide, what cannot be saved, and what was reviewed before."""
+        sitting = self.review.sitting
         if sitting is not self._offered_for:
             self._offered_for = sitting
             offers = sitting.offers() if sitting else []
@@ -221,7 +222,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
             regions, drawn = len(self._offer.state.regions), len(self._offer.state.annotations)
             self._banner(
                 f"This file has changed since it was reviewed on {self._offer.written:%d %B %Y} "
-                f"({regions} regions, {drawn} annotations); that review may not fit any more.",
+                f"({regions} regions, {drawn} annotations); that review may no longer fit.",
                 "Go on with that review",
             )
         else:
@@ -234,19 +235,19 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self.banner_button.setVisible(bool(answer))
 
     def _answer_banner(self) -> None:
-        self.desk.answer(self._offer)
+        self.review.answer(self._offer)
 
     def _say(self, words: str) -> None:
         show_text(self.message, words)
         self._fade.start()
 
     def _on_click(self, viewer: Any, event: Any) -> Any:
-        """A click on a region takes it in hand; a drag moves the picture as ever."""
-        if self.desk.tools.drawing.active:
+        """A click on a region makes it the current one; a drag pans as usual."""
+        if self.tools.drawing.active:
             return
         start = tuple(event.position)
         yield
         while event.type == "mouse_move":
             yield
         if tuple(event.position) == start:
-            self.desk.choose_at(start[-2:])
+            self.review.choose_at(start[-2:])

@@ -1,4 +1,4 @@
-"""Own annotations: tools, classes, and a list with measures."""
+"""The user's annotations: drawing tools, classes, and a list with measures."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from qtpy.QtWidgets import (
 
 from napari_hagmil.review import class_named, edit
 from napari_hagmil.review.measure import measure_label
+from napari_hagmil.session import Review
 from napari_hagmil.widgets.review.class_box import ClassBox, swatch
-from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.widgets.review.tools import ReviewTools
 from napari_hagmil.widgets.style import QUIET_COLOR, text_label
 
 _TOOLS = {
@@ -33,24 +34,32 @@ _TOOLS = {
     "ruler": ("Ruler", "Shift-E", "Drag from one end to the other: the length is in µm."),
 }
 _IDLE = (
-    "Choose a tool; the same again, or its key, puts it away. To move corners, choose the layer "
-    "Annotations and napari's own tools."
+    "Choose a tool; choose it again, or press its key, to stop. To move corners, select the layer "
+    "Annotations and use napari's own tools."
 )
 
 
 class DrawTab(QWidget):  # type: ignore[misc]
-    """Shows what people drew, and hands them the tools."""
+    """Lists the annotations, and offers the drawing tools.
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    Parameters
+    ----------
+    review : Review
+        Whose annotations are listed.
+    tools : ReviewTools
+        What the buttons switch on.
+    """
+
+    def __init__(self, review: Review, tools: ReviewTools) -> None:
         super().__init__()
-        self.desk = desk
+        self.review, self.drawing_tools = review, tools
         self._ids: list[str] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(4)
         column.addLayout(self._make_tools())
         self.hint = text_label(_IDLE, color=QUIET_COLOR)
-        # Two lines whatever it says, so that nothing jumps.
+        # Room for two lines whatever it says, so that the list below does not jump.
         self.hint.setMinimumHeight(52)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         column.addWidget(self.hint)
@@ -59,25 +68,26 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.list.itemSelectionChanged.connect(self._show_chosen)
         column.addWidget(self.list, 1)
         column.addLayout(self._make_edits())
-        desk.changed.connect(self.show_state)
+        review.changed.connect(self.show_state)
+        tools.changed.connect(self.show_state)
         self.show_state()
 
     def show_state(self) -> None:
-        """Show what the desk holds."""
-        state = self.desk.state
-        self.path_class.show_classes(state.classes, self.desk.path_class)
+        """Show the state of the review."""
+        state = self.review.state
+        self.path_class.show_classes(state.classes, self.review.path_class)
         for kind, button in self.tools.items():
-            button.setChecked(self.desk.tools.drawing.kind == kind)
-            button.setEnabled(self.desk.session.slide is not None)
-        self.bring.setEnabled(self.desk.session.slide is not None)
-        tool = _TOOLS.get(self.desk.tools.drawing.kind)
+            button.setChecked(self.drawing_tools.drawing.kind == kind)
+            button.setEnabled(self.review.session.slide is not None)
+        self.bring.setEnabled(self.review.session.slide is not None)
+        tool = _TOOLS.get(self.drawing_tools.drawing.kind)
         self.hint.setText(tool[2] if tool else _IDLE)
         chosen = self._chosen()
         self.list.blockSignals(True)
         self.list.clear()
         self._ids = [one.id for one in state.annotations]
         for one in state.annotations:
-            said = (one.path_class, measure_label(one, self.desk.mpp), one.comment)
+            said = (one.path_class, measure_label(one, self.review.mpp), one.comment)
             self.list.addItem(" · ".join([one.kind, *(word for word in said if word)]))
             item = self.list.item(self.list.count() - 1)
             item.setIcon(swatch(class_named(state.classes, one.path_class).color))
@@ -86,8 +96,9 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self._show_chosen()
 
     def close_work(self) -> None:
-        """Listen no more."""
-        self.desk.changed.disconnect(self.show_state)
+        """Stop listening to the review."""
+        self.review.changed.disconnect(self.show_state)
+        self.drawing_tools.changed.disconnect(self.show_state)
 
     def _make_tools(self) -> QGridLayout:
         grid = QGridLayout()
@@ -96,16 +107,16 @@ class DrawTab(QWidget):  # type: ignore[misc]
         for i, (kind, (label, key, tip)) in enumerate(_TOOLS.items()):
             button = QPushButton(label, checkable=True)
             button.setToolTip(f"{tip} ({key})")
-            button.clicked.connect(lambda _=False, kind=kind: self.desk.tools.draw(kind))
+            button.clicked.connect(lambda _=False, kind=kind: self.drawing_tools.draw(kind))
             self.tools[kind] = button
             grid.addWidget(button, i // 3, i % 3)
         row = QHBoxLayout()
         row.addWidget(QLabel("Class"))
         self.path_class = ClassBox()
-        self.path_class.setToolTip("What is drawn next gets this class, and what is marked below")
+        self.path_class.setToolTip("Class of what is drawn next, and of the rows selected below")
         row.addWidget(self.path_class, 1)
         self.bring = QPushButton("Import…")
-        self.bring.setToolTip("Annotations from GeoJSON; or drop the file on a dock")
+        self.bring.setToolTip("Annotations from a GeoJSON file; or drop the file on a dock")
         self.bring.clicked.connect(self._ask_path)
         row.addWidget(self.bring)
         grid.addLayout(row, 2, 0, 1, 3)
@@ -115,7 +126,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
 
     def _make_edits(self) -> QHBoxLayout:
         self.comment, self.delete = QLineEdit(), QPushButton("Delete")
-        self.comment.setPlaceholderText("Comment on what is marked")
+        self.comment.setPlaceholderText("Comment on the selected rows")
         self.comment.textEdited.connect(self._comment)
         self.delete.clicked.connect(self._delete)
         row = QHBoxLayout()
@@ -128,7 +139,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
             self, "Import annotations", str(Path.home()), "GeoJSON (*.geojson *.json)"
         )
         if path:
-            self.desk.import_annotations(path)
+            self.review.import_annotations(path)
 
     def _chosen(self) -> list[str]:
         rows = sorted(index.row() for index in self.list.selectedIndexes())
@@ -138,17 +149,17 @@ class DrawTab(QWidget):  # type: ignore[misc]
         chosen = self._chosen()
         self.delete.setEnabled(bool(chosen))
         self.comment.setEnabled(bool(chosen))
-        said = {one.comment for one in self.desk.state.annotations if one.id in chosen}
+        said = {one.comment for one in self.review.state.annotations if one.id in chosen}
         text = said.pop() if len(said) == 1 else ""
         if self.comment.text() != text:
             self.comment.setText(text)
 
     def _set_class(self, name: str) -> None:
-        self.desk.set_drawing_class(name)
+        self.review.set_drawing_class(name)
         self._edit(f"class {name or 'none'}", path_class=name)
 
     def _create_class(self, name: str, color: tuple[int, int, int]) -> None:
-        self.desk.add_class(name, color)
+        self.review.add_class(name, color)
         self._set_class(name)
 
     def _comment(self, text: str) -> None:
@@ -159,10 +170,10 @@ class DrawTab(QWidget):  # type: ignore[misc]
         if chosen:
             drawn = tuple(
                 replace(one, **members) if one.id in chosen else one  # type: ignore[arg-type]
-                for one in self.desk.state.annotations
+                for one in self.review.state.annotations
             )
-            self.desk.change(action, coalesce=coalesce, annotations=drawn)
+            self.review.change(action, coalesce=coalesce, annotations=drawn)
 
     def _delete(self) -> None:
-        fields = edit.without_annotations(self.desk.state, self._chosen())
-        self.desk.change("delete annotation", **fields)
+        fields = edit.without_annotations(self.review.state, self._chosen())
+        self.review.change("delete annotation", **fields)

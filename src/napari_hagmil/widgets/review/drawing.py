@@ -1,9 +1,10 @@
-"""Drawing one outline at a time, for whatever it is wanted; unfinished ones are kept, too."""
+"""Drawing outlines with the pointer, for annotations, cuts and regions alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from napari.components import ViewerModel
@@ -14,8 +15,8 @@ from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.polygons import Outline, outline
 from napari_hagmil.review import AnnotationKind
 
-#: How often an outline in the making is looked at, ms: each of its corners is saved within 1 s.
-_GLANCE = 400
+#: How often an unfinished outline is read, ms: each of its corners is saved within 1 s.
+_READ_MS = 400
 
 _MODES = {
     "polygon": "add_polygon",
@@ -25,79 +26,108 @@ _MODES = {
     "line": "add_polyline",
 }
 
-Done = Callable[[Outline], None]
+Take = Callable[[Outline], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Brush:
+    """What is drawn, and how.
+
+    Attributes
+    ----------
+    kind : str
+        A kind of annotation, or "line" for a line of several points.
+    color : color
+        Of the line, as napari takes it.
+    keep : bool
+        Whether the next outline can be drawn after one is finished.
+    """
+
+    kind: AnnotationKind | Literal["line"]
+    color: Any
+    keep: bool = False
 
 
 class Drawing(QObject):  # type: ignore[misc]
-    """A layer that is there only while something is drawn.
+    """A layer that exists only while something is drawn.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-        Where.
+        Where the layer is added.
     on_sketch : callable
-        Told the outline in the making, every now and then.
+        Called with the unfinished outline every 0.4 s.
+
+    Attributes
+    ----------
+    brush : Brush or None
+        What is being drawn; None while nothing is.
     """
 
-    def __init__(self, viewer: ViewerModel, on_sketch: Done) -> None:
+    def __init__(self, viewer: ViewerModel, on_sketch: Take) -> None:
         super().__init__()
         self.viewer, self.on_sketch = viewer, on_sketch
-        self.kind = ""
+        self.brush: Brush | None = None
         self._layer: Layer | None = None
         self._before: Layer | None = None
         self._mpp = 1.0
-        self._done: Done = lambda outline: None
-        self._keep = False
-        self._timer = QTimer(self, interval=_GLANCE)
-        self._timer.timeout.connect(self._glance)
+        self._take_finished: Take = lambda outline: None
+        self._timer = QTimer(self, interval=_READ_MS)
+        self._timer.timeout.connect(self._read_sketch)
 
     @property
     def active(self) -> bool:
         """Whether something is being drawn."""
         return self._layer is not None
 
-    def start(
-        self, kind: AnnotationKind | str, mpp: float, done: Done, *, color: Any, keep: bool = False
-    ) -> None:
-        """Let the pointer draw one outline, or with `keep` one after the other.
+    @property
+    def kind(self) -> str:
+        """What is being drawn; empty while nothing is."""
+        return self.brush.kind if self.brush else ""
+
+    def start(self, brush: Brush, mpp: float, take: Take) -> None:
+        """Let the pointer draw.
 
         Parameters
         ----------
-        kind : str
-            "polygon", "freehand", "rectangle", "ruler", "point", or "line" (of many points).
+        brush : Brush
+            What, and how.
         mpp : float
             µm per level-0 px.
-        done : callable
-            Told each finished outline.
-        color : color
-            Of the line.
+        take : callable
+            Called with each finished outline, level-0 px.
         """
         self.stop()
         self._before = self.viewer.layers.selection.active
-        self.kind, self._mpp, self._done, self._keep = kind, mpp, done, keep
+        self.brush, self._mpp, self._take_finished = brush, mpp, take
+        layer = self._add_layer(brush)
+        layer.events.data.connect(self._on_data)
+        self._layer = layer
+        self.viewer.layers.selection.active = layer
+        self._timer.start()
+
+    def _add_layer(self, brush: Brush) -> Layer:
         common = {
             "name": "Drawing",
             "ndim": 2,
             "units": ("um", "um"),
             "metadata": {KEY: {"drawing": True}},
         }
-        if kind == "point":
-            layer = self.viewer.add_points(np.empty((0, 2)), face_color=color, **common)
-        else:
-            width = 2.5 / max(self.viewer.scene.camera.zoom, 1e-9)
-            layer = self.viewer.add_shapes(
-                edge_color=color, edge_width=width, face_color="transparent", **common
-            )
-        layer.mode = "add" if kind == "point" else _MODES[kind]
-        layer.events.data.connect(self._on_data)
-        self._layer = layer
-        self.viewer.layers.selection.active = layer
-        self._timer.start()
+        if brush.kind == "point":
+            layer = self.viewer.add_points(np.empty((0, 2)), face_color=brush.color, **common)
+            layer.mode = "add"
+            return layer
+        width = 2.5 / max(self.viewer.scene.camera.zoom, 1e-9)
+        layer = self.viewer.add_shapes(
+            edge_color=brush.color, edge_width=width, face_color="transparent", **common
+        )
+        layer.mode = _MODES[brush.kind]
+        return layer
 
     def stop(self) -> None:
-        """Put the pencil away; what is not finished goes."""
+        """Stop drawing; an unfinished outline is dropped."""
         self._timer.stop()
-        layer, self._layer, self.kind = self._layer, None, ""
+        layer, self._layer, self.brush = self._layer, None, None
         if layer is None:
             return
         layer.events.data.disconnect(self._on_data)
@@ -108,24 +138,23 @@ class Drawing(QObject):  # type: ignore[misc]
 
     def _on_data(self, event: Any) -> None:
         if str(getattr(event, "action", "")).endswith("added"):
-            # napari is not through with its own mouse event yet.
+            # napari is still inside its own mouse event, which needs the layer.
             QTimer.singleShot(0, self._take)
 
     def _take(self) -> None:
-        layer = self._layer
-        if layer is None:
+        layer, brush = self._layer, self.brush
+        if layer is None or brush is None:
             return
-        drawn = self._last()
-        done, keep = self._done, self._keep
-        if keep:
+        drawn, take = self._last(), self._take_finished
+        if brush.keep:
             with layer.events.data.blocker():
-                layer.data = [] if self.kind != "point" else np.empty((0, 2))
+                layer.data = [] if brush.kind != "point" else np.empty((0, 2))
         else:
             self.stop()
         if drawn:
-            done(drawn)
+            take(drawn)
 
-    def _glance(self) -> None:
+    def _read_sketch(self) -> None:
         if self._layer not in self.viewer.layers:
             self.stop()
         elif self.kind != "point" and (drawn := self._last()):

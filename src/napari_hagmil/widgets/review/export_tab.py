@@ -1,4 +1,4 @@
-"""Handing the review over: what, of which classes, in which formats."""
+"""Exporting the review: what, of which classes, in which formats."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from qtpy.QtWidgets import (
 
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.review import Format, ReviewWish, write_review
-from napari_hagmil.session import sentence
+from napari_hagmil.session import Review, error_sentence
 from napari_hagmil.widgets.preferences import preference
 from napari_hagmil.widgets.review.class_box import swatch
-from napari_hagmil.widgets.review.desk import ReviewDesk
 from napari_hagmil.widgets.style import ERROR_COLOR, counted, show_text, text_label
 
 _FORMATS: dict[Format, str] = {
@@ -33,17 +32,23 @@ _FORMATS: dict[Format, str] = {
 
 
 class ExportTab(QWidget):  # type: ignore[misc]
-    """Choices, what they come to, and a button."""
+    """Choices, what they amount to, and a button.
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    Parameters
+    ----------
+    review : Review
+        What is exported.
+    """
+
+    def __init__(self, review: Review) -> None:
         super().__init__()
-        self.desk = desk
+        self.review = review
         self._lay_out()
         for box in (self.regions, self.accepted_only, self.annotations, *self.formats.values()):
             box.toggled.connect(self._count)
         self.classes.itemChanged.connect(self._count)
         self.button.clicked.connect(self._ask)
-        desk.changed.connect(self.show_state)
+        review.changed.connect(self.show_state)
         self.show_state()
 
     def _lay_out(self) -> None:
@@ -74,8 +79,8 @@ class ExportTab(QWidget):  # type: ignore[misc]
         column.addStretch(1)
 
     def show_state(self) -> None:
-        """Show what the desk holds."""
-        state = self.desk.state
+        """Show the state of the review."""
+        state = self.review.state
         names = ["", *(one.name for one in state.classes)]
         if names != [i.data(Qt.ItemDataRole.UserRole) for i in self._items()]:
             self.classes.blockSignals(True)
@@ -92,11 +97,11 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self._count()
 
     def close_work(self) -> None:
-        """Listen no more."""
-        self.desk.changed.disconnect(self.show_state)
+        """Stop listening to the review."""
+        self.review.changed.disconnect(self.show_state)
 
     def wish(self) -> ReviewWish:
-        """What the boxes say."""
+        """What is to be exported, as the boxes are set."""
         items = self._items()
         checked = [i for i in items if i.checkState() == Qt.CheckState.Checked]
         names = tuple(str(i.data(Qt.ItemDataRole.UserRole)) for i in checked)
@@ -109,13 +114,13 @@ class ExportTab(QWidget):  # type: ignore[misc]
         )
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write the files; empty, and a sentence, when they cannot be."""
+        """Write the files; when that fails, show why and return nothing."""
         show_text(self.message, "")
         show_text(self.error, "")
         try:
-            written = write_review(path, self.desk.state, self.wish(), mpp=self.desk.mpp)
+            written = write_review(path, self.review.state, self.wish(), mpp=self.review.mpp)
         except HagmilError as error:
-            show_text(self.error, sentence(error))
+            show_text(self.error, error_sentence(error))
             return []
         names = ", ".join(one.name for one in written)
         show_text(self.message, f"Written to {written[0].parent}: {names}")
@@ -129,17 +134,17 @@ class ExportTab(QWidget):  # type: ignore[misc]
     def _count(self, *_: object) -> None:
         self.accepted_only.setEnabled(self.regions.isChecked())
         wish = self.wish()
-        regions, drawn = wish.chosen(self.desk.state)
+        regions, drawn = wish.chosen(self.review.state)
         words = f"{counted(len(regions), 'region')} and {counted(len(drawn), 'annotation')}"
         words += " will be written."
-        slide = self.desk.session.slide
+        slide = self.review.session.slide
         if slide is not None and slide.mpp is None:
             words += " The slide has no pixel size: measures are in pixels."
         show_text(self.summary, words)
         self.button.setEnabled(bool((regions or drawn) and wish.formats))
 
     def _ask(self) -> None:
-        slide = self.desk.session.slide
+        slide = self.review.session.slide
         if slide is None:
             return
         proposed = slide.path.with_name(f"{slide.path.stem}-review")

@@ -1,4 +1,4 @@
-"""Keys of the review; its table must share no key with that of the other dock."""
+"""Keys of the review; none may be in the cascade dock's table too."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from napari_hagmil.plugin.review_layers import DECISION_COLORS
 from napari_hagmil.review import ReviewRegion
 from napari_hagmil.review.measure import area_label, region_area_um2
 from napari_hagmil.review.queue import DECISIONS, Filter, tally
+from napari_hagmil.session import Review
 from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.class_box import ClassBox
-from napari_hagmil.widgets.review.desk import ReviewDesk
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
 from napari_hagmil.widgets.style import QUIET_COLOR, text_label
 
@@ -37,11 +37,17 @@ _FILTERED = "No region passes the filters."
 
 
 class QueueTab(QWidget):  # type: ignore[misc]
-    """Shows the queue, and sends what people wish to the desk."""
+    """Shows the queue, and calls the review for each click.
 
-    def __init__(self, desk: ReviewDesk) -> None:
+    Parameters
+    ----------
+    review : Review
+        Whose regions are shown.
+    """
+
+    def __init__(self, review: Review) -> None:
         super().__init__()
-        self.desk = desk
+        self.review = review
         self.thumbnails = Thumbnails()
         self._ids: list[str] = []
         column = QVBoxLayout(self)
@@ -56,24 +62,24 @@ class QueueTab(QWidget):  # type: ignore[misc]
         column.addLayout(self._make_edits())
         column.addLayout(self._make_find())
         self.thumbnails.ready.connect(self._show_thumbnail)
-        desk.changed.connect(self.show_state)
+        review.changed.connect(self.show_state)
         self.show_state()
 
     def show_state(self) -> None:
-        """Show what the desk holds."""
-        state, queue = self.desk.state, self.desk.queue()
+        """Show the state of the review."""
+        state, queue = self.review.state, self.review.queue()
         for decision, number in tally(state.regions).items():
             self.decisions[decision].setText(f"{_MARK[decision]} {number} {decision}")
-        self.class_filter.show_classes(state.classes, self.desk.wanted.path_class)
+        self.class_filter.show_classes(state.classes, self.review.wanted.path_class)
         self._show_rows(queue)
         self.empty.setText("" if queue else _FILTERED if state.regions else _EMPTY)
         self.empty.setVisible(not queue)
-        self._show_region(self.desk.region())
-        self.find.setEnabled(bool(self.desk.session.stages))
+        self._show_region(self.review.region())
+        self.find.setEnabled(bool(self.review.session.stages))
 
     def close_work(self) -> None:
-        """Stop reading thumbnails."""
-        self.desk.changed.disconnect(self.show_state)
+        """Stop listening to the review and reading thumbnails."""
+        self.review.changed.disconnect(self.show_state)
         self.thumbnails.close()
 
     def focus_comment(self) -> None:
@@ -99,7 +105,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         return grid
 
     def _make_limits(self) -> tuple[QHBoxLayout, QHBoxLayout]:
-        """Least score and area; class and order."""
+        """Lower limits of score and area; class and order."""
         self.score = QSpinBox(minimum=0, maximum=100, prefix="Score ≥ ")
         self.area = QDoubleSpinBox(
             minimum=0, maximum=999, decimals=3, singleStep=0.01, prefix="≥ ", suffix=" mm²"
@@ -128,14 +134,14 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.list.setUniformItemSizes(True)
         self.list.setMinimumHeight(130)
         self.list.setToolTip(
-            "Click: take a region in hand. Double-click: go there. Ctrl-click: mark several."
+            "Click: choose a region. Double-click: go there. Ctrl-click: select several."
         )
         self.empty = text_label(_EMPTY, color=QUIET_COLOR)
         column.addWidget(self.empty)
         column.addWidget(self.list, 1)
         self.list.itemSelectionChanged.connect(self._choose)
         self.list.itemDoubleClicked.connect(
-            lambda item: self.desk.choose(item.data(Qt.ItemDataRole.UserRole), centre=True)
+            lambda item: self.review.choose(item.data(Qt.ItemDataRole.UserRole), centre=True)
         )
         return holder
 
@@ -146,9 +152,9 @@ class QueueTab(QWidget):  # type: ignore[misc]
         row = QHBoxLayout()
         row.addWidget(self.path_class, 2)
         row.addWidget(self.comment, 3)
-        self.path_class.picked.connect(self.desk.reclassify)
+        self.path_class.picked.connect(self.review.reclassify)
         self.path_class.created.connect(self._create_class)
-        self.comment.textEdited.connect(self.desk.comment)
+        self.comment.textEdited.connect(self.review.comment)
         # Back to the canvas, whose keys are waiting.
         self.comment.returnPressed.connect(self.list.setFocus)
         return row
@@ -158,10 +164,10 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.previous, self.next = QPushButton("‹"), QPushButton("›")
         self.previous.setToolTip("Previous region (Shift-N)")
         self.next.setToolTip("Next region (N)")
-        self.accept.clicked.connect(lambda: self.desk.decide("accepted"))
-        self.reject.clicked.connect(lambda: self.desk.decide("rejected"))
-        self.previous.clicked.connect(lambda: self.desk.step(-1))
-        self.next.clicked.connect(lambda: self.desk.step(1))
+        self.accept.clicked.connect(lambda: self.review.decide("accepted"))
+        self.reject.clicked.connect(lambda: self.review.decide("rejected"))
+        self.previous.clicked.connect(lambda: self.review.step(-1))
+        self.next.clicked.connect(lambda: self.review.step(1))
         row = QHBoxLayout()
         for widget, stretch in (
             (self.previous, 1),
@@ -184,7 +190,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         ):
             button = QPushButton(label)
             button.setToolTip(tip)
-            button.clicked.connect(lambda _=False, name=name: getattr(self.desk.tools, name)())
+            button.clicked.connect(lambda _=False, name=name: getattr(self.tools_, name)())
             row.addWidget(button)
             self.edits[name] = button
         return row
@@ -198,7 +204,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.share.valueChanged.connect(
             lambda value: set_preference("review", "region_share", value)
         )
-        self.find.clicked.connect(self.desk.find)
+        self.find.clicked.connect(self.review.find)
         row = QHBoxLayout()
         row.addWidget(QLabel("Highest"))
         row.addWidget(self.share)
@@ -206,7 +212,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         return row
 
     def _filter(self, *_: object) -> None:
-        self.desk.wanted = Filter(
+        self.review.wanted = Filter(
             min_score=self.score.value(),
             min_area_um2=self.area.value() * 1e6,
             path_class=self.class_filter.currentData() or None,
@@ -216,14 +222,14 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.show_state()
 
     def _create_class(self, name: str, color: tuple[int, int, int]) -> None:
-        self.desk.add_class(name, color)
-        self.desk.reclassify(name)
+        self.review.add_class(name, color)
+        self.review.reclassify(name)
 
     def _choose(self) -> None:
         ids = tuple(i.data(Qt.ItemDataRole.UserRole) for i in self.list.selectedItems())
-        self.desk.chosen = ids
-        if ids and self.desk.current not in ids:
-            self.desk.choose(ids[-1])
+        self.review.chosen = ids
+        if ids and self.review.current not in ids:
+            self.review.choose(ids[-1])
 
     def _show_rows(self, queue: list[ReviewRegion]) -> None:
         self.list.blockSignals(True)
@@ -235,16 +241,16 @@ class QueueTab(QWidget):  # type: ignore[misc]
         for row, region in enumerate(queue):
             self._show_row(self.list.item(row), region)
         for row, region_id in enumerate(ids):
-            chosen = region_id in self.desk.chosen or region_id == self.desk.current
+            chosen = region_id in self.review.chosen or region_id == self.review.current
             self.list.item(row).setSelected(chosen)
-        if self.desk.current in ids:
-            self.list.scrollToItem(self.list.item(ids.index(self.desk.current)))
+        if self.review.current in ids:
+            self.list.scrollToItem(self.list.item(ids.index(self.review.current)))
         self.list.blockSignals(False)
-        self.thumbnails.ask(self.desk.session.slide, queue)
+        self.thumbnails.ask(self.review.session.slide, queue)
 
     def _show_row(self, item: QListWidgetItem, region: ReviewRegion) -> None:
         score = "drawn by hand" if region.score is None else f"score {region.score:.0f}"
-        area = area_label(region_area_um2(region, self.desk.mpp))
+        area = area_label(region_area_um2(region, self.review.mpp))
         said = " · ".join(word for word in (region.path_class, region.comment) if word)
         item.setText(f"{_MARK[region.decision]}  {score} · {area}\n{said or region.decision}")
         item.setData(Qt.ItemDataRole.UserRole, region.id)
@@ -252,7 +258,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
     def _show_thumbnail(self, region_id: str, picture: QPixmap) -> None:
         if region_id in self._ids:
             icon = QIcon(picture)
-            # Else Qt tints the picture of a row that is marked.
+            # Qt tints the icon of a selected row unless it has one for that mode.
             icon.addPixmap(picture, QIcon.Mode.Selected)
             self.list.item(self._ids.index(region_id)).setIcon(icon)
 
@@ -263,8 +269,10 @@ class QueueTab(QWidget):  # type: ignore[misc]
             button.setEnabled(region is not None)
         for button in (self.previous, self.next):
             button.setEnabled(bool(self._ids))
-        self.path_class.show_classes(self.desk.state.classes, region.path_class if region else None)
-        # The cursor of somebody who types stays where it is.
+        self.path_class.show_classes(
+            self.review.state.classes, region.path_class if region else None
+        )
+        # Setting the same text again would move the cursor of somebody who is typing.
         if region is None or self.comment.text() != region.comment:
             self.comment.setText(region.comment if region else "")
         self.facts.setText(self._facts(region) if region else "")

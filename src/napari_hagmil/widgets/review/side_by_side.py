@@ -1,4 +1,4 @@
-"""The bare slide beside the same place with all overlays, moving together."""
+"""The bare slide beside the same place with all overlays; both move together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from napari_hagmil.plugin.layers import KEY
 class SideBySide:
     """napari's grid with two boxes: overlays at the left, the bare slide at the right.
 
-    napari links the cameras of the boxes, and puts a fixed number of layers into each: a copy
-    of the slide lies at the bottom of the list, and the number follows the list's length.
+    napari links the cameras of the boxes and puts a fixed number of layers into each. So a copy
+    of the slide lies at the bottom of the list, and that number is kept in step with the length
+    of the list.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-        With a slide in it.
+        Holds a slide.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
@@ -33,12 +34,12 @@ class SideBySide:
         return self._raw is not None
 
     def toggle(self) -> bool:
-        """Switch it on or off; whether it is on now. Without a slide it stays off."""
+        """Switch it on or off, and return whether it is on. Without a slide it stays off."""
         self.stop() if self.on else self.start()
         return self.on
 
     def start(self) -> None:
-        """Show both."""
+        """Show both, if a slide is open."""
         slide = next(
             (one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})), None
         )

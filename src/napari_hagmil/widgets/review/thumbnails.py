@@ -1,4 +1,4 @@
-"""Small pictures of regions, read behind the window's back."""
+"""Small pictures of regions, read in the background."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MARGIN = 0.15
 
 
 class Thumbnails(QObject):  # type: ignore[misc]
-    """Reads one region after the other.
+    """Reads regions one after the other.
 
     Signals
     -------
@@ -41,7 +41,7 @@ class Thumbnails(QObject):  # type: ignore[misc]
         self._slide: Slide | None = None
 
     def ask(self, slide: Slide | None, regions: Sequence[ReviewRegion]) -> None:
-        """Read what is not known yet; what is known comes at once."""
+        """Read the pictures that are not cached; those that are come at once."""
         if slide is not self._slide:
             self._known, self._slide = {}, slide
         self._wanted = [one for one in regions if one.polygon not in self._known]
@@ -51,7 +51,7 @@ class Thumbnails(QObject):  # type: ignore[misc]
         self._go_on()
 
     def close(self) -> None:
-        """Stop after the picture in hand."""
+        """Stop after the picture that is being read."""
         self._wanted = []
         self._work.wait()
 
@@ -92,7 +92,7 @@ def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.u
 
 
 def pixmap(pixels: NDArray[np.uint8]) -> QPixmap:
-    """RGB pixels for Qt, which must own its copy."""
+    """RGB pixels as a pixmap, copied: QImage alone would not keep the buffer alive."""
     height, width = pixels.shape[:2]
     image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     return QPixmap.fromImage(image.copy())

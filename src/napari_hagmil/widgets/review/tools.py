@@ -1,118 +1,92 @@
-"""Edits of the review that need a pencil, or more than one region."""
+"""The drawing tools of a review."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from napari.components import ViewerModel
+from psygnal import Signal
 
-from napari_hagmil.errors import HagmilError
 from napari_hagmil.plugin.review_layers import DECISION_COLORS
 from napari_hagmil.polygons import Outline
-from napari_hagmil.review import Annotation, AnnotationKind, ReviewRegion, class_named, edit, new_id
-from napari_hagmil.review.queue import next_unseen
-from napari_hagmil.session import sentence
-from napari_hagmil.widgets.review.drawing import Drawing
-
-if TYPE_CHECKING:
-    from napari_hagmil.widgets.review.desk import ReviewDesk
+from napari_hagmil.review import AnnotationKind, ReviewRegion, class_named
+from napari_hagmil.session import Review
+from napari_hagmil.widgets.review.drawing import Brush, Drawing
 
 
 class ReviewTools:
-    """The pencil of one review.
+    """Lets the pointer draw annotations, cuts and outlines of regions.
 
     Parameters
     ----------
-    desk : ReviewDesk
-        Whose regions are edited.
+    viewer : napari.components.ViewerModel
+        Where it draws.
+    review : Review
+        What the drawings go to.
+
+    Signals
+    -------
+    changed
+        Another tool is in use, or none.
     """
 
-    def __init__(self, desk: ReviewDesk) -> None:
-        self.desk = desk
-        self.drawing = Drawing(desk.viewer, self._keep_sketch)
+    changed = Signal()
 
-    def merge(self) -> None:
-        """Join the marked regions, or the one in hand with its nearest neighbour."""
-        desk = self.desk
-        ids = desk.chosen if len(desk.chosen) > 1 else edit.with_nearest(desk.state, desk.current)
-        self._edit("merge regions", lambda: edit.merge(desk.state, ids))
+    def __init__(self, viewer: ViewerModel, review: Review) -> None:
+        self.review = review
+        self.drawing = Drawing(viewer, self._keep_sketch)
+        review.drawing_class_changed.connect(self._draw_in_new_class)
 
     def split(self) -> None:
-        """Draw a line, and cut the region in hand along it."""
-        desk = self.desk
-        region = self._in_hand("split")
+        """Draw a line, and cut the current region along it."""
+        region = self._current("split")
         if region is None:
             return
-
-        def cut(line: Outline) -> None:
-            self._edit("split region", lambda: edit.split(desk.state, region.id, line))
-
-        desk.say("Click along the cut; double-click, or press Enter, at its end. Esc: leave it.")
-        self.drawing.start("line", desk.mpp, cut, color="#ffffff")
+        review = self.review
+        review.say("Click along the cut; double-click or press Enter to end it. Esc cancels.")
+        self.drawing.start(
+            Brush("line", "#ffffff"), review.mpp, lambda line: review.split(region.id, line)
+        )
 
     def redraw(self) -> None:
-        """Draw the outline of the region in hand anew."""
-        desk = self.desk
-        region = self._in_hand("redraw")
+        """Draw a new outline of the current region."""
+        region = self._current("redraw")
         if region is None:
             return
-
-        def put(outer: Outline) -> None:
-            self._edit("redraw region", lambda: (edit.redraw(desk.state, region.id, outer), ""))
-
-        desk.say("Draw its outline in one stroke, or move and click. Esc: leave it.")
-        self.drawing.start("freehand", desk.mpp, put, color=DECISION_COLORS[region.decision])
-
-    def remove(self) -> None:
-        """Take the marked regions, or the one in hand, out of the review."""
-        desk = self.desk
-        ids = desk.chosen or (desk.current,)
-        follower = next_unseen(desk.queue(), desk.current)
-        if desk.change("remove region", **edit.without_regions(desk.state, ids)):
-            desk.choose(follower)
+        review = self.review
+        review.say(
+            "Draw its outline in one stroke, or click, move around it and click. Esc cancels."
+        )
+        brush = Brush("freehand", DECISION_COLORS[region.decision])
+        self.drawing.start(brush, review.mpp, lambda outer: review.redraw(region.id, outer))
 
     def draw(self, kind: AnnotationKind) -> None:
-        """Draw annotations of one kind, one after the other; the same again stops."""
-        desk = self.desk
+        """Draw annotations of one kind, one after the other; the same kind again stops."""
         again = self.drawing.kind == kind
         self.drawing.stop()
-        if not again and desk.session.slide is not None:
-            color = [c / 255 for c in class_named(desk.state.classes, desk.path_class).color]
-            self.drawing.start(
-                kind, desk.mpp, lambda points: self._drawn(kind, points), color=color, keep=True
-            )
-        desk.changed.emit()
+        if not again:
+            self._start(kind)
+        self.changed.emit()
+
+    def _start(self, kind: AnnotationKind) -> None:
+        review = self.review
+        if review.session.slide is None:
+            return
+        color = class_named(review.state.classes, review.path_class).color
+        brush = Brush(kind, [value / 255 for value in color], keep=True)
+        self.drawing.start(brush, review.mpp, lambda points: review.add_annotation(kind, points))
+
+    def _draw_in_new_class(self) -> None:
+        """Annotations that are being drawn change their class; a cut or a redrawn region has none."""
+        brush = self.drawing.brush
+        if brush is not None and brush.keep and brush.kind != "line":
+            self._start(brush.kind)
 
     def _keep_sketch(self, points: Outline) -> None:
-        kind = self.drawing.kind
-        desk = self.desk
-        if desk.sitting is not None and kind in ("polygon", "freehand", "rectangle", "ruler"):
-            sketch = desk.sitting.sketch
-            drawn = Annotation("sketch", kind, points, desk.path_class)  # type: ignore[arg-type]
-            try:
-                desk.sitting.keep_sketch(replace(drawn, id=sketch.id if sketch else new_id()))
-            except HagmilError as error:
-                desk.say(sentence(error))
+        brush = self.drawing.brush
+        if brush is not None and brush.kind != "line" and brush.kind != "point":
+            self.review.keep_sketch(brush.kind, points)
 
-    def _drawn(self, kind: AnnotationKind, points: Outline) -> None:
-        desk = self.desk
-        made = Annotation(new_id(), kind, points, desk.path_class)
-        if made.complete:
-            desk.change(f"draw {kind}", **edit.with_annotation(desk.state, made))
-
-    def _in_hand(self, what: str) -> ReviewRegion | None:
-        desk = self.desk
-        region = desk.region()
+    def _current(self, verb: str) -> ReviewRegion | None:
+        region = self.review.region()
         if region is None:
-            desk.say(f"Choose the region to {what} first.")
+            self.review.say(f"Choose the region to {verb} first.")
         return region
-
-    def _edit(self, action: str, make: Callable[[], tuple[edit.Fields, str]]) -> None:
-        desk = self.desk
-        try:
-            fields, region_id = make()
-        except HagmilError as error:
-            desk.say(sentence(error))
-            return
-        if desk.change(action, **fields) and region_id:
-            desk.choose(region_id)

@@ -16,7 +16,7 @@ from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.geometry import magnification
 from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.review import ReviewState
-from napari_hagmil.session import sentence
+from napari_hagmil.session import error_sentence
 from napari_hagmil.session.recent import RecentSlides
 from napari_hagmil.session.steering import correct_mpp, set_tissue, set_tissue_rings
 from napari_hagmil.slide import Slide, open_slide
@@ -145,7 +145,7 @@ class SlideTab(Page):
         else:
             self._show_facts(self.session.slide)
         self._opening_stopped()
-        self.slide_panel.show_error(sentence(error))
+        self.slide_panel.show_error(error_sentence(error))
 
     def _connect_panels(self) -> None:
         panel, view, tissue = self.slide_panel, self.view_panel, self.tissue_panel
@@ -191,7 +191,7 @@ class SlideTab(Page):
             rings = read_area(path)
             set_tissue_rings(self.session, rings, "import tissue")
         except HagmilError as error:
-            self.tissue_panel.show_error(sentence(error))
+            self.tissue_panel.show_error(error_sentence(error))
         else:
             self.tissue_panel.show_error("")
 
@@ -199,7 +199,7 @@ class SlideTab(Page):
         try:
             wish(self.session, value)
         except HagmilError as error:
-            self.tissue_panel.show_error(sentence(error))
+            self.tissue_panel.show_error(error_sentence(error))
 
     def _show_slide(self, slide: Slide) -> None:
         self._show_facts(slide)

@@ -12,8 +12,8 @@ from napari_hagmil.cascade import DepthChange, SecondLook, SecondLookPlan
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.review import ReviewState
-from napari_hagmil.session import sentence
-from napari_hagmil.session.questions import ask_second_look, told
+from napari_hagmil.session import error_sentence
+from napari_hagmil.session.questions import second_look_sentence
 from napari_hagmil.session.steering import (
     clear_steering,
     draw_left_out,
@@ -82,19 +82,19 @@ class SteerTab(Page):
 
     def second_look(self) -> None:
         """Open some of the pruned branches and say what they hide."""
-        prepared, stages = self.session.prepared, list(self.session.stages)
-        if prepared is None or len(stages) < 2 or self.desk.work.busy:
+        questions = self.session.questions()
+        if questions is None or len(questions.stages) < 2 or self.desk.work.busy:
             show_text(self.answer, "Run the cascade first, to its second depth at least.")
             return
         plan = SecondLookPlan(max(self.depth.currentIndex(), 0), self.n.value(), self._seed)
         self._seed += 1
         show_text(self.answer, "Opening them…")
         self.desk.work.start(
-            lambda: ask_second_look(prepared, stages, plan),
+            lambda: iter([questions.second_look(plan)]),
             on_item=self._show_second_look,
             on_done=_nothing,
             on_cancelled=_nothing,
-            on_error=lambda error: show_text(self.answer, sentence(error)),
+            on_error=lambda error: show_text(self.answer, error_sentence(error)),
         )
 
     def close_work(self) -> None:
@@ -166,7 +166,7 @@ class SteerTab(Page):
         try:
             wish()
         except HagmilError as error:
-            show_text(self.error, sentence(error))
+            show_text(self.error, error_sentence(error))
         else:
             show_text(self.error, "")
 
@@ -222,7 +222,7 @@ class SteerTab(Page):
             show_text(self.answer, "Nothing was cut there: every branch was followed.")
             return
         mpp = self.session.grids[look.depth].downsample * self.session.mpp
-        show_text(self.answer, told(look, mpp, classes=model.config.classes))
+        show_text(self.answer, second_look_sentence(look, mpp, classes=model.config.classes))
 
 
 def _nothing() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
 
-from napari_hagmil.cascade import Branch, NodeFacts, without_branch
+from napari_hagmil.cascade import Branch, NodeFacts
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.session import sentence
+from napari_hagmil.session import error_sentence
 from napari_hagmil.session.pictures import Pictures
 from napari_hagmil.widgets.cascade.shared import CascadeContext
 from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
@@ -86,21 +86,21 @@ class WhyTab(Page):
 
     def ask_without(self, depth: int = 0) -> None:
         """Ask what the prediction is without the branch of the place that starts at a depth."""
-        prepared, facts = self.session.prepared, self._facts
-        if prepared is None or depth >= len(facts) or not facts[depth].n_nodes:
+        questions, facts = self.session.questions(), self._facts
+        if questions is None or depth >= len(facts) or not facts[depth].n_nodes:
             self.without.say("No branch starts here: this place was not looked at.")
             return
         if self.desk.work.busy:
             self.without.say("Wait for the run to end, then ask again.")
             return
-        stages, branch = list(self.session.stages), Branch(depth, facts[depth].node)
+        branch = Branch(depth, facts[depth].node)
 
         def work() -> Iterator[Any]:
-            yield without_branch(prepared.model, prepared.features, stages, branch)
+            yield questions.without_branch(branch)
 
         def show(found: Any) -> None:
-            pairs = [(s.probabilities, p) for s, p in zip(stages, found, strict=True)]
-            self.without.show_answer(self._labels(), prepared.model.config.classes, pairs)
+            pairs = [(s.probabilities, p) for s, p in zip(questions.stages, found, strict=True)]
+            self.without.show_answer(self._labels(), questions.model.config.classes, pairs)
 
         self.without.say("Asking the model…")
         self.desk.work.start(
@@ -187,7 +187,7 @@ class WhyTab(Page):
         self._show()
 
     def _say_error(self, error: BaseException) -> None:
-        self.without.say(sentence(error))
+        self.without.say(error_sentence(error))
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Keeps the review's layers in step with its state, and tells what people edit in them."""
+"""Keeps the review's layers in step with its state, and reports edits made in them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _WIDTH_SLACK = 1.3
 _EDITS = ("added", "changed", "removed")
 
 Edited = Callable[[str, Any], None]
-"""Told what was done ("regions" or "annotations") and the new members."""
+"""Called with what was edited ("regions" or "annotations") and its new members."""
 
 
-class ReviewLayers:
+class LayerSync:
     """Regions, annotations and points of one review in one viewer.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-        What others put there is left alone.
+        Layers that others put there are left alone.
     on_edit : callable
-        Told what people changed with napari's own tools.
+        Called with what the user changed with napari's own tools.
     """
 
     def __init__(self, viewer: ViewerModel, on_edit: Edited) -> None:
@@ -46,7 +46,7 @@ class ReviewLayers:
         viewer.layers.events.inserted.connect(self._stay_on_top)
 
     def close(self) -> None:
-        """Let go of the viewer; its layers stay."""
+        """Stop listening to the viewer; its layers stay."""
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
         self.viewer.layers.events.inserted.disconnect(self._stay_on_top)
         for layer in self._layers.values():
@@ -61,7 +61,7 @@ class ReviewLayers:
                     layers.move(layers.index(layer), len(layers))
 
     def clear(self, *, bright: bool = True) -> None:
-        """Take the layers away; the next slide is bright, or fluorescence on black."""
+        """Remove the layers; `bright`: the next slide is brightfield, not fluorescence."""
         self.label = look.LABEL_ON_BRIGHT if bright else look.LABEL_ON_DARK
         with self._ours():
             for layer in self._layers.values():
@@ -79,7 +79,7 @@ class ReviewLayers:
         self._state, self._mpp, self._current = state, mpp, current
 
     def layer(self, name: str) -> Layer | None:
-        """One of the layers, while it is in the viewer."""
+        """One of the layers; None when it is not in the viewer."""
         found = self._layers.get(name)
         return found if found is not None and found in self.viewer.layers else None
 
@@ -129,10 +129,10 @@ class ReviewLayers:
             self._replace(look.POINTS, look.points_layer(points, classes, mpp))
 
     def _replace(self, name: str, made: LayerTuple) -> None:
-        """Draw a layer anew at its place in the list, as visible and as selected as it was."""
+        """Replace a layer, keeping its place in the list, its visibility and the selection."""
         data, meta, kind = made
         old, layers = self.layer(name), self.viewer.layers
-        # What is drawn by itself takes nobody's selection away.
+        # napari selects every layer that is added; the user's selection must stay.
         active = layers.selection.active
         at = len(layers) if old is None else layers.index(old)
         if old is not None:
@@ -183,7 +183,7 @@ class ReviewLayers:
 
     @contextmanager
     def _ours(self) -> Any:
-        """What happens in here is our doing, not an edit."""
+        """Changes of the layers in here are not edits by the user."""
         self._own, before = True, self._own
         try:
             yield

@@ -1,0 +1,349 @@
+"""What the keys and buttons of a review do, without a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from psygnal import Signal
+
+from napari_hagmil.errors import HagmilError
+from napari_hagmil.export.annotations_reader import read_annotations
+from napari_hagmil.geometry import magnification_label
+from napari_hagmil.polygons import Outline
+from napari_hagmil.review import (
+    Annotation,
+    AnnotationKind,
+    Decision,
+    Offer,
+    PathClass,
+    ReviewRegion,
+    ReviewState,
+    Sitting,
+    edit,
+    new_id,
+    with_class,
+)
+from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step
+from napari_hagmil.session.sentences import error_sentence
+from napari_hagmil.session.session import Session
+from napari_hagmil.slide import Slide
+
+_ACTION = {"unseen": "put region back", "accepted": "accept region", "rejected": "reject region"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewPreferences:
+    """How a user likes to review.
+
+    Attributes
+    ----------
+    auto_advance : bool
+        Go to the next undecided region after a decision.
+    region_share : float
+        Share of the nodes, best first, that attention regions are made of, %.
+    """
+
+    auto_advance: bool = True
+    region_share: float = 25
+
+
+class Review:
+    """The review of the slide that a session has open.
+
+    Parameters
+    ----------
+    session : Session
+        Its slide is reviewed.
+    preferences : callable
+        Returns the preferences as they are now; asked each time they matter.
+    remember_class : callable
+        Called with every class that the user makes or recolours.
+
+    Attributes
+    ----------
+    current : str
+        Id of the current region; empty when there is none.
+    chosen : tuple of str
+        Ids that are selected in the list, for merging.
+    wanted : Filter
+        What the queue shows.
+    path_class : str
+        The class that the next annotation gets; empty for none.
+
+    Signals
+    -------
+    reset : Slide or None
+        Another slide is open, and nothing of the last review counts any more.
+    changed
+        Emitted after every change, and after a change that was refused, so that the layers
+        drop what the state did not accept.
+    drawing_class_changed
+        `path_class` is another one.
+    centre_asked : ReviewRegion
+        The view should go there.
+    said : str
+        A sentence for the user.
+    """
+
+    reset = Signal(object)
+    changed = Signal()
+    drawing_class_changed = Signal()
+    centre_asked = Signal(object)
+    said = Signal(str)
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        preferences: Callable[[], ReviewPreferences] = ReviewPreferences,
+        remember_class: Callable[[PathClass], object] = lambda new: None,
+    ) -> None:
+        self.session = session
+        self.preferences, self.remember_class = preferences, remember_class
+        self.current = ""
+        self.chosen: tuple[str, ...] = ()
+        self.wanted = Filter()
+        self.path_class = ""
+        session.slide_changed.connect(self._open)
+        if session.slide is not None:
+            self._open(session.slide)
+
+    @property
+    def sitting(self) -> Sitting | None:
+        """Where changes go; None while no slide is open."""
+        return self.session.sitting
+
+    @property
+    def state(self) -> ReviewState:
+        """The current state."""
+        return self.sitting.state if self.sitting else ReviewState()
+
+    @property
+    def mpp(self) -> float:
+        """µm per level-0 px; 1 where the slide has none."""
+        return self.session.mpp
+
+    def queue(self) -> list[ReviewRegion]:
+        """The regions that pass the filter, in its order."""
+        return queue_of(self.state.regions, self.mpp, self.wanted)
+
+    def region(self) -> ReviewRegion | None:
+        """The current region."""
+        return edit.region_by_id(self.state, self.current)
+
+    def choose(self, region_id: str, *, centre: bool = False) -> None:
+        """Make a region the current one; with `centre`, the view goes there."""
+        self.current = region_id
+        self._show()
+        if centre:
+            self.centre()
+
+    def choose_at(self, position: Sequence[float]) -> None:
+        """Make the region at a place (y, x), µm, the current one; the view stays."""
+        place = (float(position[0]) / self.mpp, float(position[1]) / self.mpp)
+        found = edit.region_at(self.state, place)
+        if found and found != self.current:
+            self.chosen = ()
+            self.choose(found)
+
+    def step(self, by: int) -> None:
+        """Go to the next or the previous region of the queue."""
+        self.choose(step(self.queue(), self.current, by), centre=True)
+
+    def centre(self) -> None:
+        """Ask the view to show the current region."""
+        region = self.region()
+        if region is not None:
+            self.centre_asked.emit(region)
+
+    def decide(self, decision: Decision) -> None:
+        """Accept, reject or put back the current region, and go on to the next one."""
+        region = self.region()
+        if region is None:
+            self.say("No region is chosen: press N for the next one.")
+            return
+        follower = next_unseen(self.queue(), self.current)
+        fields = edit.with_region(self.state, region.id, decision=decision)
+        if self.change(_ACTION[decision], **fields) and decision != "unseen":
+            self._advance(follower)
+
+    def reclassify(self, name: str) -> None:
+        """Give the current region another class."""
+        fields = edit.with_region(self.state, self.current, path_class=name)
+        self.change(f"class {name or 'none'}", **fields)
+
+    def comment(self, text: str) -> None:
+        """Comment on the current region; consecutive letters are one step of undo."""
+        fields = edit.with_region(self.state, self.current, comment=text)
+        self.change("comment", coalesce=f"comment {self.current}", **fields)
+
+    def add_class(self, name: str, color: tuple[int, int, int]) -> None:
+        """Add a class, or give an existing one another colour."""
+        new = PathClass(name.strip(), color)
+        try:
+            classes = with_class(self.state.classes, new)
+        except HagmilError as error:
+            self.say(error_sentence(error))
+        else:
+            if self.change(f"class {new.name}", classes=classes):
+                self.remember_class(new)
+
+    def set_drawing_class(self, name: str) -> None:
+        """Give this class to what is drawn next."""
+        self.path_class = name
+        self.drawing_class_changed.emit()
+        self.changed.emit()
+
+    def merge(self) -> None:
+        """Join the selected regions, or the current one and its nearest neighbour."""
+        ids = self.chosen if len(self.chosen) > 1 else edit.with_nearest(self.state, self.current)
+        self._edit("merge regions", lambda: edit.merge(self.state, ids))
+
+    def split(self, region_id: str, line: Outline) -> None:
+        """Cut a region along a line; the larger part becomes the current region."""
+        self._edit("split region", lambda: edit.split(self.state, region_id, line))
+
+    def redraw(self, region_id: str, outer: Outline) -> None:
+        """Give a region another outline."""
+        self._edit("redraw region", lambda: edit.redraw(self.state, region_id, outer))
+
+    def remove(self) -> None:
+        """Take the selected regions, or the current one, out of the review."""
+        ids = self.chosen or (self.current,)
+        follower = next_unseen(self.queue(), self.current)
+        if self.change("remove region", **edit.without_regions(self.state, ids)):
+            self.choose(follower)
+
+    def add_annotation(self, kind: AnnotationKind, points: Outline) -> None:
+        """Keep a finished drawing in the current class; one with too few corners is dropped."""
+        made = Annotation(new_id(), kind, points, self.path_class)
+        if made.complete:
+            self.change(f"draw {kind}", **edit.with_annotation(self.state, made))
+
+    def keep_sketch(self, kind: AnnotationKind, points: Outline) -> None:
+        """Put a drawing that is not finished into the journal, so that a crash keeps it."""
+        sitting = self.sitting
+        if sitting is None:
+            return
+        drawn = Annotation("sketch", kind, points, self.path_class)
+        try:
+            sketch = sitting.sketch
+            sitting.keep_sketch(replace(drawn, id=sketch.id if sketch else new_id()))
+        except HagmilError as error:
+            self.say(error_sentence(error))
+
+    def import_annotations(self, path: str | Path) -> str:
+        """Add the annotations of a GeoJSON file.
+
+        Returns
+        -------
+        str
+            Why that cannot be done, as a sentence; empty when it was.
+        """
+        try:
+            drawn, named = read_annotations(path)
+        except HagmilError as error:
+            self.say(error_sentence(error))
+            return error_sentence(error)
+        known = {one.name for one in self.state.classes}
+        classes = (*self.state.classes, *(one for one in named if one.name not in known))
+        annotations = (*self.state.annotations, *drawn)
+        if not self.change("import annotations", annotations=annotations, classes=classes):
+            return "Open a slide first." if self.sitting is None else self.sitting.held_by
+        count = f"{len(drawn):,} annotation{'' if len(drawn) == 1 else 's'}"
+        self.say(f"{count} imported from {Path(path).name}.")
+        return ""
+
+    def answer(self, offer: Offer | None) -> None:
+        """Take the review over from another window, or go on with one of an earlier content."""
+        if self.sitting is None:
+            return
+        try:
+            if self.sitting.held_by or (self.sitting.journal and self.sitting.journal.lost):
+                self.sitting.take_over()
+            elif offer is not None:
+                self.sitting.accept_offer(offer)
+        except HagmilError as error:
+            self.say(error_sentence(error))
+
+    def find(self) -> None:
+        """Find the attention regions anew; those that the user has dealt with stay."""
+        slide, stages = self.session.slide, self.session.stages
+        if slide is None or slide.mpp is None or not stages:
+            return
+        depth = stages[-1].depth
+        quantile = 1 - self.preferences().region_share / 100
+        seen = self.session.regions(quantile=quantile)
+        at = magnification_label(self.session.grids[depth].downsample * slide.mpp)
+        provenance = f"{self.session.model_name} at {at}"
+        fields = edit.found(self.state, seen, depth=depth, provenance=provenance)
+        # Trying several budgets one after the other is one step of undo.
+        self.change("find regions", coalesce="find regions", **fields)
+
+    def undo(self) -> None:
+        """Take the last change back, whatever it was."""
+        if self.sitting is not None:
+            self._move(self.sitting.undo, "Undone: {}.", "There is nothing to undo.")
+
+    def redo(self) -> None:
+        """Bring back what was undone last."""
+        if self.sitting is not None:
+            self._move(self.sitting.redo, "Done again: {}.", "There is nothing to redo.")
+
+    def change(self, action: str, *, coalesce: str = "", **fields: Any) -> bool:
+        """Change the review; False, after a sentence to the user, when that is refused."""
+        if self.sitting is None:
+            self.say("Open a slide first: there is nothing to review yet.")
+            return False
+        try:
+            self.sitting.change(action, coalesce=coalesce, **fields)
+        except HagmilError as error:
+            self.say(error_sentence(error))
+            self._show()
+            return False
+        return True
+
+    def say(self, sentence: str) -> None:
+        """Show the user a sentence."""
+        self.said.emit(sentence)
+
+    def _open(self, slide: Slide | None) -> None:
+        self.current, self.chosen = "", ()
+        self.reset.emit(slide)
+        if self.sitting is not None:
+            self.sitting.changed.connect(self._show)
+        self._show()
+
+    def _show(self, *_: object) -> None:
+        ids = {one.id for one in self.state.regions}
+        self.current = self.current if self.current in ids else ""
+        self.chosen = tuple(one for one in self.chosen if one in ids)
+        self.changed.emit()
+
+    def _advance(self, follower: str) -> None:
+        if not self.preferences().auto_advance:
+            return
+        if follower:
+            self.choose(follower, centre=True)
+        else:
+            self.say("Every region of the queue has a decision.")
+
+    def _edit(self, action: str, make: Callable[[], edit.Edit]) -> None:
+        try:
+            made = make()
+        except HagmilError as error:
+            self.say(error_sentence(error))
+            return
+        if self.change(action, **made.fields) and made.region_id:
+            self.choose(made.region_id)
+
+    def _move(self, move: Callable[[], str], done: str, nothing: str) -> None:
+        try:
+            name = move()
+        except HagmilError as error:
+            self.say(error_sentence(error))
+        else:
+            self.say(done.format(name) if name else nothing)

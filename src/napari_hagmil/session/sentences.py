@@ -1,0 +1,17 @@
+"""Errors as the window words them."""
+
+from __future__ import annotations
+
+from napari_hagmil.errors import HagmilError
+
+
+def error_sentence(error: BaseException) -> str:
+    """An error as one sentence, with the remedy that the user of a window can reach."""
+    if isinstance(error, HagmilError):
+        return capitalized(error.sentence("window"))
+    return f"Unexpected {type(error).__name__}: {error}"
+
+
+def capitalized(text: str) -> str:
+    """A sentence with a capital letter; a file's name at its beginning keeps its case."""
+    return text if "." in text.partition(" ")[0] else text[:1].upper() + text[1:]

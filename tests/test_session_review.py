@@ -1,0 +1,213 @@
+"""A review without a screen: what keys and buttons do, and whose session it is."""
+
+import gc
+import json
+
+import pytest
+
+from napari_hagmil.polygons import outline
+from napari_hagmil.review import ReviewRegion, open_sitting
+from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
+from napari_hagmil.slide import open_slide
+
+
+def box(y, x, size=400.0):
+    return outline([(y, x), (y, x + size), (y + size, x + size), (y + size, x)])
+
+
+FOUND = (
+    ReviewRegion("a", box(200, 200), score=97.0, depth=2),
+    ReviewRegion("b", box(200, 700), score=90.0, depth=2),
+    ReviewRegion("c", box(2000, 2000, 900), score=80.0, depth=2),
+)
+
+
+@pytest.fixture
+def session(phantom, tmp_path):
+    path = tmp_path / "phantom.tiff"
+    path.write_bytes(phantom.read_bytes())
+    made = Session()
+    made.adopt(open_slide(path))
+    yield made
+    made.close()
+
+
+class Heard:
+    """A review, and what it said and where it sent the view."""
+
+    def __init__(self, session, **preferences):
+        self.preferences = ReviewPreferences(**preferences)
+        self.said, self.centred, self.remembered = [], [], []
+        self.review = Review(
+            session, preferences=lambda: self.preferences, remember_class=self.remembered.append
+        )
+        self.review.said.connect(self.said.append)
+        self.review.centre_asked.connect(lambda region: self.centred.append(region.id))
+
+
+@pytest.fixture
+def heard(session):
+    made = Heard(session)
+    made.review.change("find regions", regions=FOUND)
+    return made
+
+
+def decisions(review):
+    return [one.decision for one in review.state.regions]
+
+
+def test_a_decision_goes_on_to_the_next_undecided_region_and_undo_takes_it_back(heard):
+    review = heard.review
+    review.step(1)
+    review.decide("accepted")
+    assert (review.current, heard.centred) == ("b", ["a", "b"])
+    review.decide("rejected")
+    assert decisions(review) == ["accepted", "rejected", "unseen"]
+    review.undo()
+    assert decisions(review) == ["accepted", "unseen", "unseen"]
+    assert heard.said == ["Undone: reject region."]
+    review.redo()
+    review.redo()
+    assert heard.said[1:] == ["Done again: reject region.", "There is nothing to redo."]
+    review.decide("accepted")
+    assert heard.said[-1] == "Every region of the queue has a decision."
+
+
+def test_without_auto_advance_the_current_region_and_the_view_stay(session):
+    heard = Heard(session, auto_advance=False)
+    heard.review.change("find regions", regions=FOUND)
+    heard.review.choose("a")
+    heard.review.decide("accepted")
+    assert (heard.review.current, heard.centred) == ("a", [])
+
+
+def test_merging_and_splitting_make_the_new_region_the_current_one(heard):
+    review = heard.review
+    review.chosen = ("a", "b")
+    review.merge()
+    assert (review.region().provenance, len(review.state.regions)) == ("merged", 2)
+    review.split("c", outline([(1900, 2500), (3000, 2500)]))
+    assert review.region().provenance == "split"
+    review.split("c", outline([(0, 0), (1, 1)]))
+    assert heard.said == ["An edit needs a region; choose one"]
+
+
+def test_removing_the_current_region_goes_on_to_the_next(heard):
+    heard.review.choose("b")
+    heard.review.remove()
+    assert [one.id for one in heard.review.state.regions] == ["a", "c"]
+    assert heard.review.current == "c"
+
+
+def test_a_click_chooses_the_region_there_and_the_view_stays(heard):
+    heard.review.choose_at((2400 * 0.25, 2400 * 0.25))
+    assert (heard.review.current, heard.centred) == ("c", [])
+
+
+def test_a_new_class_is_remembered_and_one_without_a_name_is_refused(heard):
+    heard.review.add_class(" Gland ", (1, 2, 3))
+    heard.review.add_class(" ", (1, 2, 3))
+    assert [one.name for one in heard.remembered] == ["Gland"]
+    assert heard.said == ["A class needs a name; type one"]
+
+
+def test_an_unfinished_drawing_is_in_the_journal_and_gone_when_it_is_finished(heard):
+    review = heard.review
+    review.set_drawing_class("Tumor")
+    review.keep_sketch("polygon", box(0, 0))
+    review.keep_sketch("polygon", box(0, 0, 500))
+    assert review.sitting.sketch.points == box(0, 0, 500)
+    review.add_annotation("polygon", box(0, 0, 500))
+    review.add_annotation("polygon", box(0, 0)[:2])
+    assert [one.path_class for one in review.state.annotations] == ["Tumor"]
+    assert review.sitting.sketch is None
+
+
+def test_annotations_are_imported_with_their_classes_and_a_bad_file_is_one_sentence(
+    heard, tmp_path
+):
+    path = tmp_path / "drawn.geojson"
+    ring = [[0, 0], [10, 0], [10, 10], [0, 0]]
+    feature = {
+        "type": "Feature",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "properties": {"classification": {"name": "Gland", "color": [1, 2, 3]}},
+    }
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    assert heard.review.import_annotations(path) == ""
+    assert heard.said == ["1 annotation imported from drawn.geojson."]
+    assert heard.review.state.classes[-1].name == "Gland"
+    path.write_text("{")
+    said = heard.review.import_annotations(path)
+    assert said
+    assert heard.said[-1] == said
+    assert len(heard.review.state.annotations) == 1
+
+
+def test_a_refused_change_is_said_and_the_layers_are_shown_again(heard, session):
+    slide = session.slide
+    shown = []
+    heard.review.changed.connect(lambda: shown.append(decisions(heard.review)))
+    session.sitting.close()
+    other = open_sitting(slide.path, slide.fingerprint)
+    session.adopt(slide)
+    heard.review.choose("a")
+    shown.clear()
+    heard.review.decide("accepted")
+    assert shown == [["unseen"] * 3]
+    assert "another window" in heard.said[-1]
+    heard.review.answer(None)
+    heard.review.decide("accepted")
+    assert decisions(heard.review)[0] == "accepted"
+    other.close()
+
+
+def test_another_slide_resets_the_review_before_it_is_shown(heard, session, phantom, tmp_path):
+    copy = tmp_path / "other.tiff"
+    copy.write_bytes(phantom.read_bytes())
+    heard.review.choose("a")
+    happened = []
+    heard.review.reset.connect(lambda slide: happened.append(slide.name))
+    heard.review.changed.connect(lambda: happened.append(heard.review.current))
+    session.adopt(open_slide(copy))
+    assert happened == ["other.tiff", ""]
+    assert heard.review.state.regions == ()
+
+
+def test_before_a_slide_is_open_everything_is_refused_with_a_sentence():
+    heard = Heard(Session())
+    heard.review.decide("accepted")
+    heard.review.undo()
+    heard.review.find()
+    assert not heard.review.change("conclude")
+    assert heard.said[-1] == "Open a slide first: there is nothing to review yet."
+
+
+class Window:
+    """As a viewer: it can be referred to weakly."""
+
+
+class Proxy:
+    """As the proxy of the viewer that napari hands to plugins."""
+
+    def __init__(self, window):
+        self.__wrapped__ = window
+
+
+def test_a_window_has_one_session_whoever_asks_first():
+    window, other = Window(), Window()
+    session = session_of(Proxy(window))
+    assert session_of(window) is session
+    assert session_of(other) is not session
+
+
+def test_a_window_that_is_gone_leaves_no_session_to_the_next():
+    window = Window()
+    session = session_of(window)
+    key = id(window)
+    del window
+    gc.collect()
+    from napari_hagmil.session import window as module
+
+    assert key not in module._SESSIONS
+    assert session.slide is None
