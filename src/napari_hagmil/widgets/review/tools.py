@@ -75,7 +75,7 @@ class ReviewTools:
         self.drawing.start(brush, review.mpp, lambda points: review.add_annotation(kind, points))
 
     def _draw_in_new_class(self) -> None:
-        """Annotations that are being drawn change their class; a cut or a redrawn region has none."""
+        """Give annotations that are being drawn the new class; a cut or a region has none."""
         brush = self.drawing.brush
         if brush is not None and brush.keep and brush.kind != "line":
             self._start(brush.kind)
