@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
+from napari_hagmil.errors import Problem
 from napari_hagmil.review import Conclusion, ReviewState, open_sitting
-from napari_hagmil.review.lines import decode_lines, encode_line
+from napari_hagmil.review.record import decode_lines, encode_line
 from napari_hagmil.review.sitting import MAX_LINES
 
 #: Imports once, then forks a writer for every line it is told: the writer changes a review as
@@ -114,7 +115,7 @@ def journal_of(slide: Path, n_changes: int = 5) -> Path:
     return sitting.journal.path
 
 
-def pins_of(slide: Path) -> tuple[int, tuple[str, ...]]:
+def pins_of(slide: Path) -> tuple[int, tuple[Problem, ...]]:
     sitting = open_sitting(slide, "f" * 32)
     sitting.close()
     return len(sitting.state.pins), sitting.notes
@@ -139,7 +140,7 @@ def test_a_damaged_line_in_the_middle_is_reported_and_the_whole_file_kept(slide)
     n_pins, (note,) = pins_of(slide)
     assert 0 < n_pins < 5
     (copy,) = path.parent.glob("*.damaged-*")
-    assert copy.name in note
+    assert copy.name in note.sentence()
     assert copy.read_bytes() == whole
 
 
@@ -192,11 +193,11 @@ def test_while_the_disk_fails_changes_wait_in_memory_and_are_written_when_it_is_
     monkeypatch.setattr(os, "fsync", full)
     sitting.change("conclude", conclusion=Conclusion("normal"))
     assert not sitting.journal.flush(0.5)
-    assert "No space left" in told[-1]
+    assert "No space left" in told[-1].sentence()
     assert sitting.state.conclusion.path_class == "normal"
     monkeypatch.setattr(os, "fsync", real)
     assert sitting.journal.flush(5)
-    assert (told[-1], sitting.trouble) == ("", "")
+    assert (told[-1], sitting.trouble) == (None, None)
     sitting.close()
     again = open_sitting(slide, "f" * 32)
     assert again.state == ReviewState(conclusion=Conclusion("normal"))

@@ -121,7 +121,7 @@ def test_no_verb_of_the_docks_is_missing_here():
         for folder in ("widgets", "session", "review")
         for path in (source / folder).rglob("*.py")
     )
-    said = re.findall(r'(?:\.change|_edit)\(\s*f?"([^"{]+?) ?["{]', text)
+    said = re.findall(r'(?:\.change|_edit|_try)\(\s*f?"([^"{]+?) ?["{]', text)
     said += re.findall(r'rings, "([^"]+)" if rings is None else "([^"]+)"', text)[0]
     said += re.findall(r'"(?:unseen|accepted|rejected)": "(\w+ region(?: back)?)"', text)
     said += re.findall(r'"(?:regions|annotations)": "(edit \w+)"', text)

@@ -1,4 +1,4 @@
-"""The review: what the reader of a slide decides, draws and concludes, and its journal."""
+"""The review: what the user of a slide decides, draws and concludes, and its journal."""
 
 from napari_hagmil.review.classes import (
     QUPATH_CLASSES,
@@ -7,8 +7,7 @@ from napari_hagmil.review.classes import (
     class_named,
     with_class,
 )
-from napari_hagmil.review.reopen import open_sitting
-from napari_hagmil.review.sitting import Offer, Sitting
+from napari_hagmil.review.sitting import Offer, Sitting, open_sitting
 from napari_hagmil.review.state import (
     Annotation,
     AnnotationKind,

@@ -1,20 +1,27 @@
-"""The one undo stack of a sitting."""
+"""The undo stack of a review, and reading it back from a journal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from napari_hagmil.review.record import Record, applied, difference
-from napari_hagmil.review.state import ReviewState
+from napari_hagmil.review.record import (
+    Record,
+    annotation_from,
+    applied,
+    decode_lines,
+    difference,
+)
+from napari_hagmil.review.state import Annotation, ReviewState
 
-#: Steps that can be undone; older ones become part of the first state.
+#: Steps that can be undone; the oldest beyond that become part of the first state.
 MAX_UNDO = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A state, the name of the change that led to it, and when it was made (ISO 8601)."""
+    """A state, the name of the change that led to it, and its time (ISO 8601)."""
 
     action: str
     state: ReviewState
@@ -22,14 +29,14 @@ class Step:
 
 
 class History:
-    """States in a row, and where in the row one stands.
+    """A sequence of states, one of which is the current one.
 
     Attributes
     ----------
     steps : list of Step
-        At least one: the state that the sitting began with.
+        At least one: the state that the review began with.
     at : int
-        Index of the step that holds now.
+        Index of the current step.
     """
 
     def __init__(self, state: ReviewState) -> None:
@@ -38,26 +45,26 @@ class History:
 
     @property
     def state(self) -> ReviewState:
-        """The state that holds now."""
+        """The current state."""
         return self.steps[self.at].state
 
     @property
     def undo_name(self) -> str:
-        """Name of the change that `undo` would take back; empty when there is none."""
+        """Name of the change that `undo` takes back; empty when there is none."""
         return self.steps[self.at].action if self.at else ""
 
     @property
     def redo_name(self) -> str:
-        """Name of the change that `redo` would bring again; empty when there is none."""
+        """Name of the change that `redo` brings back; empty when there is none."""
         return self.steps[self.at + 1].action if self.at + 1 < len(self.steps) else ""
 
     def step_record(self, step: Step, *, replaces: bool = False) -> Record:
-        """The line of the journal that `push` with the same arguments needs."""
+        """The record of a `push` with the same arguments."""
         record = _step_record(self.state, step)
         return {**record, "replaces": True} if replaces else record
 
     def push(self, step: Step, *, replaces: bool = False) -> None:
-        """Add a step; what was undone before it is gone. `replaces`: instead of the last."""
+        """Add a step and drop those that were undone; `replaces`: in the place of the last."""
         keep = self.at if replaces and self.at else self.at + 1
         self.steps[keep:] = [step]
         del self.steps[: -(MAX_UNDO + 1)]
@@ -71,13 +78,13 @@ class History:
         """Step forward again, if there is a step."""
         self.at = min(self.at + 1, len(self.steps) - 1)
 
-    def take(self, record: Record) -> None:
-        """Do what a line of the journal says.
+    def replay(self, record: Record) -> None:
+        """Do what a record says.
 
         Raises
         ------
         ValueError, KeyError, TypeError
-            When it says nothing that this version understands.
+            When this version does not understand it.
         """
         kind = record["kind"]
         if kind == "state":
@@ -92,7 +99,7 @@ class History:
             raise ValueError(f"unknown kind of line {kind!r}")
 
     def records(self) -> Iterator[Record]:
-        """The shortest journal that leads to the same history."""
+        """The shortest sequence of records that leads to the same history."""
         first = self.steps[0].state
         yield {"kind": "state", "state": difference(ReviewState(), first)}
         before = first
@@ -106,3 +113,43 @@ class History:
 def _step_record(before: ReviewState, step: Step) -> Record:
     change = difference(before, step.state)
     return {"kind": "change", "at": step.at, "action": step.action, "change": change}
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a journal leads to.
+
+    Attributes
+    ----------
+    history : History
+        As far as the journal can be read.
+    sketch : Annotation or None
+        A drawing that was never finished.
+    damaged : bool
+        Whether more than a torn last line could not be read.
+    """
+
+    history: History
+    sketch: Annotation | None = None
+    damaged: bool = False
+
+
+def read_journal(path: Path) -> Replay:
+    """Replay the journal of a review."""
+    history, sketch = History(ReviewState()), None
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return Replay(history, damaged=True)
+    records, rest = decode_lines(data)
+    for record in records:
+        try:
+            history.replay(record)
+        except (ValueError, KeyError, TypeError):
+            return Replay(history, damaged=True)
+        if record["kind"] == "sketch":
+            drawn = record["annotation"]
+            sketch = annotation_from(drawn) if drawn else None
+        elif record["kind"] == "change":
+            sketch = None
+    return Replay(history, sketch, damaged=b"\n" in rest)

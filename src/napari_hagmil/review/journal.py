@@ -1,4 +1,4 @@
-"""An append-only file of every change, written and synced behind the window's back."""
+"""An append-only file of every change, written and synced by a thread of its own."""
 
 from __future__ import annotations
 
@@ -8,35 +8,39 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from napari_hagmil.review.lines import encode_line
-from napari_hagmil.review.lock import BEAT, Lock, held_by
-from napari_hagmil.review.record import Record
+from napari_hagmil.errors import Problem
+from napari_hagmil.files import move, remove, sibling
+from napari_hagmil.review.lock import BEAT, Lock, held_error
+from napari_hagmil.review.record import Record, encode_line
 
 #: Seconds after which a failed write is tried again.
 _RETRY = 1.0
 
+Report = Callable[[Problem | None], object]
+"""Called with what keeps the journal from being written, and with None when it is again."""
+
 
 class Journal:
-    """Appends records to a file from a thread of its own; nothing exists before `start`.
+    """Appends records to a file from a thread of its own; neither exists before `start`.
 
-    All that the file should hold is also kept in memory: when a disk was full or a network
-    drive away for a while, the file is then written anew, whole.
+    Everything that the file should hold is also kept in memory: after a full disk or a network
+    drive that was away, the whole file is rewritten.
 
     Parameters
     ----------
     path : Path
-        The file; its folder is made.
+        The file; its folder is created.
     on_problem : callable
-        Told a sentence when writing fails, and "" when it works again; from the
+        Called with a `Problem` when writing fails, and with None when it works again; on the
         journal's thread.
 
     Attributes
     ----------
     lost : bool
-        Whether another window has taken the journal over: nothing is written any more.
+        Whether another window has taken the journal over: this one writes no more.
     """
 
-    def __init__(self, path: Path, *, on_problem: Callable[[str], None] = lambda s: None) -> None:
+    def __init__(self, path: Path, *, on_problem: Report = lambda problem: None) -> None:
         self.path, self.on_problem = path, on_problem
         self.lock = Lock(path.with_suffix(".lock"))
         self.lost = False
@@ -51,21 +55,21 @@ class Journal:
 
     @property
     def started(self) -> bool:
-        """Whether it is being written."""
+        """Whether this window writes it."""
         return self._thread is not None
 
     @property
     def n_lines(self) -> int:
-        """Lines of the file, those that wait to be written included."""
+        """Lines of the file, including those that wait to be written."""
         return len(self._lines)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the file, those that wait to be written included."""
+        """Bytes of the file, including those that wait to be written."""
         return sum(map(len, self._lines))
 
     def start(self, records: Iterable[Record], *, by_force: bool = False) -> None:
-        """Take the lock, and write the whole file anew with these records.
+        """Acquire the lock, and rewrite the file with these records.
 
         Raises
         ------
@@ -76,19 +80,19 @@ class Journal:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock.acquire(by_force=by_force)
-        # Before the thread lives: it would write a file without them.
+        # Before the thread runs, which would write a file without them.
         self.replace(records)
         self._thread = threading.Thread(target=self._live, name="review-journal", daemon=True)
         self._thread.start()
 
     def append(self, record: Record) -> None:
-        """Write one more line, as soon as the disk takes it."""
+        """Queue one more line to be written."""
         with self._wake:
             self._lines.append(encode_line(len(self._lines), record))
             self._wake.notify_all()
 
     def replace(self, records: Iterable[Record]) -> None:
-        """Write the whole file anew, in the place of what was there."""
+        """Queue the whole file to be rewritten with these records."""
         lines = [encode_line(number, record) for number, record in enumerate(records)]
         with self._wake:
             self._lines, self._n_written, self._anew = lines, 0, True
@@ -96,12 +100,12 @@ class Journal:
             self._wake.notify_all()
 
     def flush(self, seconds: float = 5.0) -> bool:
-        """Wait until all is on disk; False when it is not after so long."""
+        """Wait until everything is on disk; False when it is not after that time."""
         with self._wake:
             return self._wake.wait_for(lambda: not self._waiting, seconds)
 
     def close(self) -> bool:
-        """Write what waits and let go; False when something could not be written."""
+        """Write what waits and release the lock; False when something could not be written."""
         if self._thread is None:
             return True
         clean = self.lost or self.flush()
@@ -128,14 +132,14 @@ class Journal:
             try:
                 if self._troubled:
                     self.path.parent.mkdir(parents=True, exist_ok=True)
-                # What another window has taken over is not written to.
+                # Two writers would tear the file: whoever lost the lock stops at once.
                 if not self.lock.beat():
                     self.lost = True
-                    return self.on_problem(held_by(self.lock.holder()))
+                    self.on_problem(held_error(self.lock.holder()).problem)
+                    return
                 self._write()
             except OSError as error:
                 self._fail(error)
-        return None
 
     def _write(self) -> None:
         with self._wake:
@@ -152,12 +156,12 @@ class Journal:
             self._wake.notify_all()
         if self._troubled:
             self._troubled = False
-            self.on_problem("")
+            self.on_problem(None)
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
             self._file = self.path.open("ab", buffering=0)
-        # A file that was deleted still takes what is written to it.
+        # Writing to a file that was deleted does not fail, and loses what is written.
         if not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
             raise FileNotFoundError(2, "the file was replaced by another")
         while data:
@@ -166,12 +170,15 @@ class Journal:
 
     def _write_anew(self, data: bytes) -> None:
         self._close_file()
-        draft = self.path.with_name(f".{self.path.name}.tmp")
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+        draft = sibling(self.path)
+        try:
+            with draft.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            move(draft, self.path)
+        finally:
+            remove(draft)
         sync_folder(self.path.parent)
 
     def _close_file(self) -> None:
@@ -180,20 +187,24 @@ class Journal:
             self._file = None
 
     def _fail(self, error: OSError) -> None:
-        # What a failed write left behind may be torn, or on a disk that is gone.
+        # A failed write may have left half a line, or the disk may be gone: rewrite the file.
         self._close_file()
         with self._wake:
             self._anew = True
         if not self._troubled:
             self._troubled = True
             self.on_problem(
-                f"the review cannot be saved to {self.path.parent} ({error.strerror or error}); "
-                "it is kept in memory and tried again every second, so leave the window open"
+                Problem(
+                    "the review",
+                    f"cannot be saved to {self.path.parent} ({error.strerror or error})",
+                    remedy="leave the window open: it is kept in memory, and saving is tried again "
+                    "every second",
+                )
             )
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder last beyond a power cut, where the system can."""
+    """Make a rename in a folder survive a power cut, where the system can."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

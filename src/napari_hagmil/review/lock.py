@@ -1,4 +1,8 @@
-"""Who has a slide's review in hand: a file with process, host and heartbeat."""
+"""Which window may write a review: a lock file with process, host and heartbeat.
+
+Not filelock: a user who finds a review locked must learn who holds it, and be able to take it
+over; and an advisory lock of the system is not reliable on the network drives of slides.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,18 @@ from pathlib import Path
 from uuid import uuid4
 
 from napari_hagmil.errors import ReviewHeldError
+from napari_hagmil.files import move, remove, sibling
 
-#: Seconds between two heartbeats.
+#: Seconds between heartbeats.
 BEAT = 3.0
 
-#: A lock whose heart has not beaten for this long belongs to nobody, s.
+#: A lock without a heartbeat for this long belongs to nobody, s.
 STALE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """What a lock file says.
+    """The content of a lock file.
 
     Attributes
     ----------
@@ -33,7 +38,7 @@ class Holder:
     token : str
         Different for every window.
     beat : float
-        Last sign of life, seconds since 1970.
+        Time of the last heartbeat, seconds since 1970.
     """
 
     pid: int
@@ -42,7 +47,7 @@ class Holder:
     beat: float
 
     def alive(self) -> bool:
-        """Whether the window is still there, as far as can be told from here."""
+        """Whether the window still runs, as far as this machine can see."""
         if abs(time.time() - self.beat) > STALE:
             return False
         return self.host != socket.gethostname() or _runs(self.pid)
@@ -54,7 +59,7 @@ class Lock:
     Parameters
     ----------
     path : Path
-        The lock file; its folder must exist when it is taken.
+        The lock file; its folder must exist when the lock is acquired.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +68,7 @@ class Lock:
         self._last_beat = 0.0
 
     def holder(self) -> Holder | None:
-        """Another window that is alive and holds the lock."""
+        """The other window that holds the lock; None when there is none, or it is dead."""
         found = self._read()
         return found if found and found.token != self.token and found.alive() else None
 
@@ -79,11 +84,11 @@ class Lock:
         """
         other = self.holder()
         if other and not by_force:
-            raise ReviewHeldError(held_by(other))
+            raise held_error(other)
         self._write()
-        # Two windows may have found it free at once: the later writer has it.
+        # Two windows may have found it free at the same time: the later writer has it.
         if not self.owned():
-            raise ReviewHeldError(held_by(self._read()))
+            raise held_error(self._read())
 
     def owned(self) -> bool:
         """Whether the file still names this window."""
@@ -91,7 +96,7 @@ class Lock:
         return found is not None and found.token == self.token
 
     def beat(self) -> bool:
-        """Give a sign of life when one is due; False when another window took over."""
+        """Write a heartbeat when one is due; False when another window took over."""
         found = self._read()
         if found is not None and found.token != self.token:
             return False
@@ -100,7 +105,7 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Let go, if it is still held."""
+        """Remove the lock file if this window still holds it."""
         if self.owned():
             with suppress(OSError):
                 self.path.unlink()
@@ -113,28 +118,32 @@ class Lock:
 
     def _write(self) -> None:
         me = Holder(os.getpid(), socket.gethostname(), self.token, time.time())
-        draft = self.path.with_name(f".{self.path.name}.{self.token[:12]}.tmp")
-        draft.write_text(json.dumps(asdict(me)), "utf-8")
-        draft.replace(self.path)
+        draft = sibling(self.path)
+        try:
+            draft.write_text(json.dumps(asdict(me)), "utf-8")
+            move(draft, self.path)
+        finally:
+            remove(draft)
         self._last_beat = time.monotonic()
 
 
-def held_by(holder: Holder | None) -> str:
-    """Say who has it, and what can be done."""
+def held_error(holder: Holder | None) -> ReviewHeldError:
+    """The error that says who holds the review, and what can be done."""
     who = f"process {holder.pid} on {holder.host}" if holder else "another process"
-    return (
-        f"the review of this slide is open in another window ({who}), and only one may write it; "
-        "close it there, or take it over here"
+    return ReviewHeldError(
+        "the review of this slide",
+        f"is open in another window ({who}), and only one may write it",
+        remedy="close it there, or take it over here",
     )
 
 
 def _runs(pid: int) -> bool:
-    if os.name == "nt":  # There, signal 0 is no question: trust the heartbeat.
+    if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # It runs, under another user.
+        pass  # It runs, but under another user.
     return True

@@ -1,4 +1,4 @@
-"""Lengths in µm and areas in mm², as people read them."""
+"""Lengths and areas of regions and annotations, and their labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def annotation_measure(annotation: Annotation, mpp: float) -> float:
 
 
 def measure_label(annotation: Annotation, mpp: float) -> str:
-    """What stands beside an annotation: ``"412 µm"``, ``"0.083 mm²"``; nothing for a point."""
+    """The label of an annotation: ``"412 µm"``, ``"0.083 mm²"``; empty for a point."""
     value = annotation_measure(annotation, mpp)
     if annotation.kind == "point":
         return ""

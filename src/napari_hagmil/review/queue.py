@@ -1,4 +1,4 @@
-"""The queue of regions: in which order they come, and which of them."""
+"""The queue of regions: which of them are shown, and in which order."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Filter:
     Attributes
     ----------
     min_score : float
-        Percentile, 0 to 100; what people drew has no score and is always shown.
+        Percentile, 0 to 100; regions drawn by hand have no score and are always shown.
     min_area_um2 : float
-        Smaller regions are passed by, µm².
+        Smaller regions are left out, µm².
     path_class : str or None
-        Only this class; "" is those without one, None all.
+        Only this class; "": those without one; None: all.
     decisions : tuple of str
         Any of "unseen", "accepted", "rejected".
     order : str
-        Highest score first, largest first, or as they lie on the glass, top to bottom.
+        "score": highest first; "size": largest first; "place": from top to bottom.
     """
 
     min_score: float = 0.0
@@ -42,7 +42,7 @@ class Filter:
 def queue_of(
     regions: Sequence[ReviewRegion], mpp: float, wanted: Filter | None = None
 ) -> list[ReviewRegion]:
-    """The regions that the filter lets through, in its order; ties as found."""
+    """The regions that pass the filter, in its order; equals stay in the order found."""
     wanted = wanted or Filter()
     areas = {region.id: region_area_um2(region, mpp) for region in regions}
     chosen = [
@@ -62,7 +62,7 @@ def queue_of(
 
 
 def step(queue: Sequence[ReviewRegion], at: str, by: int) -> str:
-    """Id of the region that many places on, around the ends; the first or last from nowhere."""
+    """Id of the region `by` places on, wrapping around; from elsewhere the first or last."""
     if not queue:
         return ""
     ids = [region.id for region in queue]
@@ -72,7 +72,7 @@ def step(queue: Sequence[ReviewRegion], at: str, by: int) -> str:
 
 
 def next_unseen(queue: Sequence[ReviewRegion], at: str) -> str:
-    """Id of the next region without a decision, after `at` and around the end; "" when done."""
+    """Id of the next undecided region after `at`, wrapping around; empty when there is none."""
     ids = [region.id for region in queue]
     start = ids.index(at) + 1 if at in ids else 0
     order = [*queue[start:], *queue[:start]]

@@ -1,7 +1,15 @@
-"""A state, and the step from one state to the next, as JSON: only what changed is written."""
+"""States and steps as JSON, one line of the journal each.
+
+A step holds only what changed. A line carries its number and a checksum, so that a torn one is
+recognized. The codec is written out by hand: cattrs or pydantic would cover the members of the
+dataclasses, but neither the differences of lists by id nor the tolerance for fields of later
+versions, which is most of it.
+"""
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
@@ -14,12 +22,15 @@ Record = dict[str, Any]
 
 _Item = TypeVar("_Item", ReviewRegion, Annotation)
 
-#: Long lists whose members have ids; of them only the changed members are written.
+#: Long lists of members with ids: only the changed members are written.
 _LISTS: dict[str, type] = {"regions": ReviewRegion, "annotations": Annotation}
+
+#: Bytes of ``{"crc":"01234567",``.
+_PREFIX = 18
 
 
 def difference(before: ReviewState, after: ReviewState) -> Record:
-    """What has to be written to get from one state to the next."""
+    """The record of the step from one state to the next."""
     record: Record = {}
     for field in fields(ReviewState):
         old, new = getattr(before, field.name), getattr(after, field.name)
@@ -30,12 +41,12 @@ def difference(before: ReviewState, after: ReviewState) -> Record:
 
 
 def applied(before: ReviewState, record: Record) -> ReviewState:
-    """The state after a recorded step; fields that this version does not know are passed by.
+    """The state after a recorded step; fields that this version does not know are ignored.
 
     Raises
     ------
     ValueError, KeyError, TypeError
-        When the record is none.
+        When the record does not have the form that `difference` gives.
     """
     new: dict[str, Any] = {}
     for name, value in record.items():
@@ -115,3 +126,38 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "mpp_override": lambda value: None if value is None else float(value),
     "conclusion": lambda value: Conclusion(str(value["path_class"]), str(value["text"])),
 }
+
+
+def encode_line(number: int, record: Record) -> bytes:
+    """One line with its newline; the checksum covers everything after it."""
+    rest = json.dumps({"n": number, **record}, separators=(",", ":"))[1:].encode()
+    return b'{"crc":"%08x",%s\n' % (zlib.crc32(rest), rest)
+
+
+def decode_lines(data: bytes) -> tuple[list[Record], bytes]:
+    """The records before the first line that is torn, damaged or out of sequence, and the rest.
+
+    Returns
+    -------
+    records : list of dict
+        In order.
+    rest : bytes
+        Everything from that line on: usually nothing, or a torn last line.
+    """
+    records: list[Record] = []
+    at = 0
+    while (end := data.find(b"\n", at)) >= 0:
+        record = _decode(data[at:end])
+        if record is None or record["n"] != len(records):
+            break
+        records.append(record)
+        at = end + 1
+    return records, data[at:]
+
+
+def _decode(line: bytes) -> Record | None:
+    rest = line[_PREFIX:]
+    if line[:_PREFIX] != b'{"crc":"%08x",' % zlib.crc32(rest):
+        return None
+    record: Record = json.loads(b"{" + rest)
+    return record

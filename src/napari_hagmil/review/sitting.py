@@ -1,4 +1,4 @@
-"""One sitting: the state, its undo stack, and the journal that never loses a change."""
+"""One review, open in one window: its state, its undo stack and its journal."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_hagmil.errors import JournalError, ReviewHeldError
-from napari_hagmil.review.history import History, Step
+from napari_hagmil.errors import JournalError, Problem, ReviewHeldError
+from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
+from napari_hagmil.review.history import History, Replay, Step, read_journal
 from napari_hagmil.review.journal import Journal
-from napari_hagmil.review.journal_files import Shelf
-from napari_hagmil.review.lock import held_by
+from napari_hagmil.review.lock import held_error
 from napari_hagmil.review.record import Record, annotation_record
-from napari_hagmil.review.replay import read_journal
+from napari_hagmil.review.shelf import Shelf, keep_damaged, shelf_of
 from napari_hagmil.review.state import Annotation, ReviewState
 
 SCHEMA = "napari-hagmil/review/1"
 
-#: A journal longer than this is made as short as its undo stack allows.
+#: A journal longer than this is rewritten, as short as its undo stack allows.
 MAX_LINES, MAX_BYTES = 2_000, 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The review of an earlier content of the same file.
+    """The review of an earlier content of the same file, which can be gone on with.
 
     Attributes
     ----------
@@ -44,32 +44,34 @@ class Offer:
 
 
 class Sitting:
-    """Holds the state of one review and is the only way to change it.
+    """Holds the state of one review, and is the only way to change it.
 
-    Without a journal it lives in memory only. Signals come on the thread that calls, but
-    `troubled` comes on the journal's.
+    Without a journal it lives in memory only. `changed` is emitted on the calling thread,
+    `troubled` on the journal's.
 
     Parameters
     ----------
     history : History, optional
-        What was restored.
+        As it was restored from the journal.
     journal : Journal, optional
         Where every change goes.
     slide : dict
-        What the journal's first line says of the slide.
+        Name and fingerprint, for the first line of the journal.
 
     Attributes
     ----------
     sketch : Annotation or None
-        The outline in the making, already in the journal, not yet in the state.
-    trouble : str
-        A sentence, while changes cannot be saved or made; else empty.
-    notes : tuple of str
-        What was met when the journal was read.
+        A drawing that is not finished: in the journal already, but not in the state.
+    trouble : Problem or None
+        What keeps changes from being made or saved.
+    notes : tuple of Problem
+        What was found when the journal was read.
+    shelf : Shelf or None
+        The journal files of the slide.
     """
 
     changed = Signal(object, str)
-    troubled = Signal(str)
+    troubled = Signal(object)
 
     def __init__(
         self,
@@ -81,27 +83,27 @@ class Sitting:
         self.history = history or History(ReviewState())
         self.journal = journal
         self.sketch: Annotation | None = None
-        self.trouble = ""
-        self.notes: tuple[str, ...] = ()
+        self.trouble: Problem | None = None
+        self.notes: tuple[Problem, ...] = ()
         self.shelf: Shelf | None = None
         self._slide: Record = slide or {}
         self._key = ""
         if journal is not None:
-            journal.on_problem = self._tell
+            journal.on_problem = self._report
 
     @property
     def state(self) -> ReviewState:
-        """What holds now."""
+        """The current state."""
         return self.history.state
 
     @property
     def undo_name(self) -> str:
-        """What `undo` would take back; empty when there is nothing."""
+        """What `undo` takes back; empty when there is nothing."""
         return self.history.undo_name
 
     @property
     def redo_name(self) -> str:
-        """What `redo` would bring again; empty when there is nothing."""
+        """What `redo` brings back; empty when there is nothing."""
         return self.history.redo_name
 
     def change(self, action: str, *, coalesce: str = "", **fields: Any) -> ReviewState:
@@ -112,17 +114,17 @@ class Sitting:
         action : str
             What was done, as undo names it: "accept region".
         coalesce : str
-            Changes in a row with the same key become one step: letters of a comment, the
-            way of a slider.
+            Consecutive changes with the same key become one step: the letters of a comment,
+            the positions of a slider.
         **fields
-            Fields of `ReviewState`. When all are as before nothing happens.
+            Fields of `ReviewState`. Nothing happens when all are as before.
 
         Raises
         ------
         ReviewHeldError
-            When another window has the review in hand.
+            When another window holds the review.
         JournalError
-            When no journal can be made.
+            When no journal can be written.
         """
         new = replace(self.state, **fields)
         if new == self.state:
@@ -137,15 +139,15 @@ class Sitting:
         return new
 
     def undo(self) -> str:
-        """Take the last change back; its name, empty when there was none."""
+        """Take the last change back, and return its name; empty when there was none."""
         return self._move("undo", self.undo_name)
 
     def redo(self) -> str:
-        """Bring back what was undone last; its name, empty when there was none."""
+        """Bring back what was undone last, and return its name; empty when there was none."""
         return self._move("redo", self.redo_name)
 
     def keep_sketch(self, annotation: Annotation | None) -> None:
-        """Put an outline in the making into the journal; None when it was dropped.
+        """Put an unfinished drawing into the journal; None when it was dropped.
 
         `change` with the finished annotation forgets the sketch.
         """
@@ -155,31 +157,36 @@ class Sitting:
             self.sketch = annotation
 
     @property
-    def held_by(self) -> str:
-        """Who else has this review in hand, as a sentence; empty when nobody has."""
+    def held_by(self) -> Problem | None:
+        """Which other window holds this review; None when there is none."""
         if self.journal is None or (self.journal.started and not self.journal.lost):
-            return ""
+            return None
         other = self.journal.lock.holder()
-        return held_by(other) if other else ""
+        return held_error(other).problem if other else None
+
+    @property
+    def lost(self) -> bool:
+        """Whether another window has taken the review over since it was opened here."""
+        return self.journal is not None and self.journal.lost
 
     def offers(self) -> list[Offer]:
         """Reviews of this file from before its content changed, latest first."""
         found = []
         for path in self.shelf.earlier if self.shelf else ():
-            history, _, _ = read_journal(path)
-            if history.state != ReviewState():
+            state = read_journal(path).history.state
+            if state != ReviewState():
                 written = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-                found.append(Offer(path, history.state, written))
+                found.append(Offer(path, state, written))
         return found
 
     def accept_offer(self, offer: Offer) -> None:
-        """Go on with the review of the earlier content, as one step that can be undone."""
+        """Take over the state of an earlier review, as one step that can be undone."""
         names = ReviewState.__dataclass_fields__
         fields = {name: getattr(offer.state, name) for name in names}
         self.change("take over the earlier review", **fields)
 
     def close(self) -> bool:
-        """Write what waits and let go; False when something could not be saved."""
+        """Save what waits and release the journal; False when something could not be saved."""
         return self.journal.close() if self.journal else True
 
     def _move(self, kind: str, name: str) -> str:
@@ -194,40 +201,43 @@ class Sitting:
         if self.journal is None:
             return
         if self.journal.lost:
-            raise ReviewHeldError(held_by(self.journal.lock.holder()))
+            raise held_error(self.journal.lock.holder())
         if not self.journal.started:
             self.begin()
         self.journal.append(record)
 
     def begin(self, *, by_force: bool = False) -> None:
-        """Take the journal in hand; the first change does it too.
+        """Start writing the journal; the first change does so, too.
 
         Raises
         ------
         ReviewHeldError
-            When another window holds it, or has written it since this one opened.
+            When another window holds it, or has written it since it was opened here.
         JournalError
-            When it cannot be made.
+            When it cannot be written.
         """
         if self.journal is None:
             return
         fresh = self.shelf is not None and self.shelf.found is None
         if fresh and self.journal.path.exists() and not by_force:
             raise ReviewHeldError(
-                "this slide has been reviewed in another window since it was opened here; "
-                "open it again to go on from there"
+                "this slide",
+                "has been reviewed in another window since it was opened here",
+                remedy="open it again to go on from there",
             )
         try:
             self._start(by_force=by_force)
         except OSError as error:
             raise JournalError(
-                f"the review cannot be saved: {self.journal.path.parent} must be writable "
-                f"({error.strerror or error}); make room there, or copy the slide elsewhere"
+                "the review",
+                f"cannot be saved: {self.journal.path.parent} must be writable "
+                f"({error.strerror or error})",
+                remedy="make room there, or copy the slide elsewhere",
             ) from error
-        self._tell("")
+        self._report(None)
 
     def take_over(self) -> None:
-        """Go on here with a review that another window has in hand; that one stops writing.
+        """Go on here with a review that another window holds; that one stops writing.
 
         Raises
         ------
@@ -238,21 +248,22 @@ class Sitting:
             return
         self.journal.close()
         path = self.journal.path
-        self.journal = Journal(path, on_problem=self._tell)
+        self.journal = Journal(path, on_problem=self._report)
         if path.exists():
-            self.history, self.sketch, _ = read_journal(path)
+            replay = read_journal(path)
+            self.history, self.sketch = replay.history, replay.sketch
         self.begin(by_force=True)
         self.changed.emit(self.state, "take over")
 
     def _start(self, *, by_force: bool) -> None:
-        """Start the journal, elsewhere if it must be."""
+        """Start the journal, in the user's data folder where it cannot be beside the slide."""
         assert self.journal is not None
         try:
             self.journal.start(self._records(), by_force=by_force)
         except OSError:
             if self.shelf is None or self.journal.path == self.shelf.fallback:
                 raise
-            self.journal = Journal(self.shelf.fallback, on_problem=self._tell)
+            self.journal = Journal(self.shelf.fallback, on_problem=self._report)
             self.journal.start(self._records(), by_force=by_force)
 
     def _records(self) -> list[Record]:
@@ -264,9 +275,67 @@ class Sitting:
         if journal and (journal.n_lines > MAX_LINES or journal.n_bytes > MAX_BYTES):
             journal.replace(self._records())
 
-    def _tell(self, sentence: str) -> None:
-        self.trouble = sentence
-        self.troubled.emit(sentence)
+    def _report(self, problem: Problem | None) -> None:
+        self.trouble = problem
+        self.troubled.emit(problem)
+
+
+def open_sitting(
+    slide: Path,
+    fingerprint: str,
+    *,
+    user_folder: Path | None = None,
+    beside_slide: bool = True,
+    classes: tuple[PathClass, ...] = QUPATH_CLASSES,
+) -> Sitting:
+    """Open the review of a slide as it was left, including undo; or begin one.
+
+    Parameters
+    ----------
+    slide : Path
+        The slide's file or folder.
+    fingerprint : str
+        Of its content.
+    user_folder : Path, optional
+        Where the journal goes when the slide's folder cannot be written.
+    beside_slide : bool
+        Whether it goes beside the slide, where that folder is writable.
+    classes : tuple of PathClass
+        On offer in a review that begins.
+    """
+    try:
+        shelf = shelf_of(slide, fingerprint, user_folder=user_folder, beside_slide=beside_slide)
+    except OSError as error:
+        sitting = Sitting(History(ReviewState(classes=classes)))
+        sitting.trouble = Problem(
+            "the review", f"cannot be saved ({error})", remedy="export it before you close"
+        )
+        return sitting
+    replay, notes = Replay(History(ReviewState(classes=classes))), []
+    if shelf.found is not None:
+        replay = read_journal(shelf.found)
+        if replay.damaged:
+            notes.append(keep_damaged(shelf.found))
+    sitting = Sitting(
+        replay.history,
+        Journal(shelf.journal),
+        slide={"name": slide.name, "fingerprint": fingerprint},
+    )
+    sitting.shelf, sitting.notes = shelf, tuple(notes)
+    if shelf.found is not None and not sitting.held_by:
+        _resume(sitting, replay.sketch)
+    return sitting
+
+
+def _resume(sitting: Sitting, sketch: Annotation | None) -> None:
+    """Start writing, and keep as an annotation what was never finished."""
+    try:
+        sitting.begin()
+        if sketch is not None and sketch.complete:
+            drawn = (*sitting.state.annotations, sketch)
+            sitting.change("restore the unfinished outline", annotations=drawn)
+    except (ReviewHeldError, JournalError) as error:
+        sitting.trouble = error.problem
 
 
 def _now() -> str:

@@ -1,7 +1,7 @@
-"""The whole sitting at one slide as one value: what was found, decided, drawn and concluded.
+"""A review as one value: what was found, decided, drawn and concluded on one slide.
 
-Places are (y, x) in level-0 px, pixel centres at integers. Outlines are tuples, so that two
-states can be compared and a state can never change under someone's hands.
+Places are (y, x) in level-0 px, pixel centres at integers. Outlines are tuples, so that
+states can be compared and never change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FEWEST = {"polygon": 3, "freehand": 3, "rectangle": 4, "point": 1, "ruler": 2}
 
 
 def new_id() -> str:
-    """Make up a name for a region or annotation that nothing else has."""
+    """A random id of a region or annotation."""
     return uuid4().hex[:12]
 
 
@@ -32,15 +32,15 @@ class ReviewRegion:
     Attributes
     ----------
     id : str
-        Stays when the region is edited.
+        Stays the same when the region is edited.
     polygon : Outline
         Its outer ring.
     holes : tuple of Outline
-        Places inside that do not belong to it.
+        Areas inside that do not belong to it.
     score : float or None
-        Mean percentile of attention, 0 to 100; None where people drew it.
+        Mean percentile of attention, 0 to 100; None when it was drawn by hand.
     depth : int or None
-        Depth of the cascade that found it, 0 = coarsest.
+        Depth of the cascade that found it, 0 = coarsest; None when it was drawn by hand.
     provenance : str
         Where it comes from: "demo at 40×", "merged", "split", "redrawn".
     decision : str
@@ -48,7 +48,7 @@ class ReviewRegion:
     path_class : str
         Name of its class; empty while it has none.
     comment : str
-        In the reader's words.
+        The user's text.
     """
 
     id: str
@@ -63,18 +63,18 @@ class ReviewRegion:
 
     @property
     def touched(self) -> bool:
-        """Whether the reader has said anything about it; what is touched is never replaced."""
+        """Whether the user has decided, classified or commented on it; then no run replaces it."""
         return self.decision != "unseen" or bool(self.path_class or self.comment)
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """Something the reader drew.
+    """Something the user drew.
 
     Attributes
     ----------
     id : str
-        Stays when it is edited.
+        Stays the same when it is edited.
     kind : str
         "polygon", "freehand", "rectangle" (four corners), "point" (one) or "ruler" (two).
     points : Outline
@@ -82,7 +82,7 @@ class Annotation:
     path_class : str
         Name of its class; empty while it has none.
     comment : str
-        In the reader's words.
+        The user's text.
     """
 
     id: str
@@ -99,14 +99,14 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """What the reader says of the slide as a whole.
+    """The user's conclusion on the slide as a whole.
 
     Attributes
     ----------
     path_class : str
         For instance one of the model's classes; empty while there is no conclusion.
     text : str
-        In the reader's words.
+        The user's text.
     """
 
     path_class: str = ""
@@ -115,7 +115,7 @@ class Conclusion:
 
 @dataclass(frozen=True, slots=True)
 class ReviewState:
-    """Everything that one sitting has come to.
+    """Everything that the user has decided, drawn and corrected on one slide.
 
     Attributes
     ----------
@@ -133,9 +133,9 @@ class ReviewState:
         Rings filled together by the even-odd rule, so that a ring in a ring is a hole; None:
         the tissue that is found automatically.
     mpp_override : float or None
-        µm per level-0 px as the reader corrected it; None: as the file says.
+        µm per level-0 px as the user corrected it; None: as the file says.
     conclusion : Conclusion
-        What the slide is.
+        On the slide as a whole.
     """
 
     regions: tuple[ReviewRegion, ...] = ()

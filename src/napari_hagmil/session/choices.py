@@ -9,7 +9,7 @@ from napari_hagmil.bundles import find_bundle
 from napari_hagmil.encoders import DEVICES, ENCODERS, load_encoder, resolve_device
 from napari_hagmil.errors import DeviceError, EncoderError, HagmilError, Problem
 from napari_hagmil.models import BundleConfig, load_bundle
-from napari_hagmil.session.sentences import capitalized, error_sentence
+from napari_hagmil.session.sentences import error_sentence, problem_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def bundle_choice(name: str | Path) -> Choice:
             f"was trained on the encoder {config.encoder.name}, which is not known here",
             remedy=f"use a model over {' or '.join(sorted(ENCODERS))}",
         )
-        return Choice(str(name), capitalized(problem.sentence("window")), config)
+        return Choice(str(name), problem_sentence(problem), config)
     return Choice(str(name), "", config)
 
 

@@ -251,8 +251,9 @@ class Review:
         known = {one.name for one in self.state.classes}
         classes = (*self.state.classes, *(one for one in named if one.name not in known))
         annotations = (*self.state.annotations, *drawn)
-        if not self.change("import annotations", annotations=annotations, classes=classes):
-            return "Open a slide first." if self.sitting is None else self.sitting.held_by
+        refusal = self._try("import annotations", "", annotations=annotations, classes=classes)
+        if refusal:
+            return refusal
         count = f"{len(drawn):,} annotation{'' if len(drawn) == 1 else 's'}"
         self.say(f"{count} imported from {Path(path).name}.")
         return ""
@@ -262,7 +263,7 @@ class Review:
         if self.sitting is None:
             return
         try:
-            if self.sitting.held_by or (self.sitting.journal and self.sitting.journal.lost):
+            if self.sitting.held_by or self.sitting.lost:
                 self.sitting.take_over()
             elif offer is not None:
                 self.sitting.accept_offer(offer)
@@ -295,16 +296,7 @@ class Review:
 
     def change(self, action: str, *, coalesce: str = "", **fields: Any) -> bool:
         """Change the review; False, after a sentence to the user, when that is refused."""
-        if self.sitting is None:
-            self.say("Open a slide first: there is nothing to review yet.")
-            return False
-        try:
-            self.sitting.change(action, coalesce=coalesce, **fields)
-        except HagmilError as error:
-            self.say(error_sentence(error))
-            self._show()
-            return False
-        return True
+        return not self._try(action, coalesce, **fields)
 
     def say(self, sentence: str) -> None:
         """Show the user a sentence."""
@@ -330,6 +322,19 @@ class Review:
             self.choose(follower, centre=True)
         else:
             self.say("Every region of the queue has a decision.")
+
+    def _try(self, action: str, coalesce: str, **fields: Any) -> str:
+        """Change the review; why that was refused, after saying so, empty when it was not."""
+        refusal = "Open a slide first: there is nothing to review yet."
+        if self.sitting is not None:
+            try:
+                self.sitting.change(action, coalesce=coalesce, **fields)
+                return ""
+            except HagmilError as error:
+                refusal = error_sentence(error)
+                self._show()
+        self.say(refusal)
+        return refusal
 
     def _edit(self, action: str, make: Callable[[], edit.Edit]) -> None:
         try:

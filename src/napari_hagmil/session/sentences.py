@@ -1,17 +1,22 @@
-"""Errors as the window words them."""
+"""Errors and warnings as the window words them."""
 
 from __future__ import annotations
 
-from napari_hagmil.errors import HagmilError
+from napari_hagmil.errors import HagmilError, Problem
 
 
 def error_sentence(error: BaseException) -> str:
     """An error as one sentence, with the remedy that the user of a window can reach."""
     if isinstance(error, HagmilError):
-        return capitalized(error.sentence("window"))
+        return problem_sentence(error.problem)
     return f"Unexpected {type(error).__name__}: {error}"
 
 
-def capitalized(text: str) -> str:
+def problem_sentence(problem: Problem) -> str:
+    """A problem as one sentence, with the remedy that the user of a window can reach."""
+    return _capitalized(problem.sentence("window"))
+
+
+def _capitalized(text: str) -> str:
     """A sentence with a capital letter; a file's name at its beginning keeps its case."""
     return text if "." in text.partition(" ")[0] else text[:1].upper() + text[1:]

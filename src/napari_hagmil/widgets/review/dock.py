@@ -12,6 +12,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from napari_hagmil.review import Offer
+from napari_hagmil.session.sentences import problem_sentence
 from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
 from napari_hagmil.widgets.review.canvas import review_canvas_of
@@ -214,10 +215,13 @@ class ReviewDock(QWidget):  # type: ignore[misc]
             self._offer = offers[0] if offers else None
         if sitting is None:
             self._banner("", "")
-        elif sitting.held_by or (sitting.journal and sitting.journal.lost):
-            self._banner(sitting.held_by or sitting.trouble, "Review here instead")
+        elif sitting.held_by or sitting.lost:
+            problem = sitting.held_by or sitting.trouble
+            self._banner(problem_sentence(problem) if problem else "", "Review here instead")
         elif sitting.trouble or sitting.notes:
-            self._banner(" ".join([sitting.trouble, *sitting.notes]).strip(), "")
+            problems = [sitting.trouble] if sitting.trouble else []
+            said = [problem_sentence(one) for one in (*problems, *sitting.notes)]
+            self._banner(". ".join(said), "")
         elif self._offer is not None and not sitting.undo_name:
             regions, drawn = len(self._offer.state.regions), len(self._offer.state.annotations)
             self._banner(
@@ -230,7 +234,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
 
     def _banner(self, words: str, answer: str) -> None:
         if words != self.banner.text():
-            show_text(self.banner, words[:1].upper() + words[1:])
+            show_text(self.banner, words)
         self.banner_button.setText(answer)
         self.banner_button.setVisible(bool(answer))
 

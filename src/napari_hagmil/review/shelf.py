@@ -1,13 +1,16 @@
-"""Where a slide's journals lie: beside it, or in the user's data folder."""
+"""Where the journals of a slide are: beside it, or in the user's data folder."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from platformdirs import user_data_path
+
+from napari_hagmil.errors import Problem
 
 SUFFIX = ".hagmil-review"
 JOURNAL = ".jsonl"
@@ -15,7 +18,7 @@ JOURNAL = ".jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The journals of one slide.
+    """The journal files of one slide.
 
     Attributes
     ----------
@@ -24,10 +27,9 @@ class Shelf:
     fallback : Path
         Where to write when that fails: in the user's data folder.
     found : Path or None
-        The one to read, written for the very bytes of this slide; `journal`, or a copy
-        elsewhere when `journal` does not exist.
+        The one to read, written for exactly these bytes: the latest of all places.
     earlier : tuple of Path
-        Journals written for this file when its content was another, latest first.
+        Journals written for this file when it had other content, latest first.
     """
 
     journal: Path
@@ -39,7 +41,7 @@ class Shelf:
 def shelf_of(
     slide: Path, fingerprint: str, *, user_folder: Path | None = None, beside_slide: bool = True
 ) -> Shelf:
-    """Look for the journals of a slide, and choose where to write.
+    """Find the journals of a slide, and choose where to write.
 
     Parameters
     ----------
@@ -48,14 +50,14 @@ def shelf_of(
     fingerprint : str
         Of its content: a journal belongs to bytes, not to a name.
     user_folder : Path, optional
-        Used where the slide's own folder cannot be written; by default the user's data.
+        Used where the slide's folder cannot be written; by default the user's data folder.
     beside_slide : bool
-        Whether to write beside the slide, where that can be written.
+        Whether to write beside the slide, where its folder is writable.
     """
     slide = slide.resolve()
     elsewhere = user_folder or user_data_path("napari-hagmil", appauthor=False) / "reviews"
     beside = slide.with_name(slide.name + SUFFIX)
-    # The folder's name tells slides of one name apart, and says no more than needed.
+    # A hash of the path tells slides of one name apart without disclosing the path.
     own = elsewhere / (hashlib.sha256(str(slide).encode()).hexdigest()[:24] + SUFFIX)
     folder = beside if beside_slide and _writable(beside) else own
     name = fingerprint + JOURNAL
@@ -63,7 +65,7 @@ def shelf_of(
     places += [one / name for one in _orphans(slide)]
     places += sorted(elsewhere.glob(f"*{SUFFIX}/{name}")) if elsewhere.is_dir() else []
     existing = {one: one.stat().st_mtime for one in places if one.is_file()}
-    # A folder that became read-only or writable since leaves two: the later one counts.
+    # A folder that has become read-only or writable since leaves two: the later one counts.
     found = max(existing, key=existing.__getitem__) if existing else None
     others = [p for f in (beside, own) for p in f.glob(f"*{JOURNAL}") if p.name != name]
     earlier = sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)
@@ -71,7 +73,7 @@ def shelf_of(
 
 
 def _orphans(slide: Path) -> list[Path]:
-    """Review folders beside the slide whose own slide is gone: it may have been renamed."""
+    """Review folders beside the slide whose slide is gone: it may have been renamed to this one."""
     return [
         folder
         for folder in sorted(slide.parent.glob(f"*{SUFFIX}"))
@@ -84,3 +86,15 @@ def _writable(folder: Path) -> bool:
     if folder.is_dir():
         return os.access(folder, os.W_OK | os.X_OK)
     return os.access(folder.parent, os.W_OK | os.X_OK)
+
+
+def keep_damaged(path: Path) -> Problem:
+    """Copy a damaged journal before it is overwritten, and report that."""
+    copy = path.with_name(f"{path.stem}.damaged-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    restored = "is damaged; what could be read of it was restored"
+    try:
+        copy.write_bytes(path.read_bytes())
+    except OSError:
+        return Problem(f"the journal {path.name}", restored)
+    kept = f"and the whole file kept as {copy.name}"
+    return Problem(f"the journal {path.name}", f"{restored}, {kept}")
