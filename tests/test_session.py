@@ -13,8 +13,8 @@ from napari_hagmil.cascade import Branch, SecondLookPlan
 from napari_hagmil.cli import main
 from napari_hagmil.errors import CancelledError
 from napari_hagmil.export.geojson_reader import read_area
-from napari_hagmil.polygons import contains, mask_of
 from napari_hagmil.models import CascadeModel, load_bundle, save_bundle
+from napari_hagmil.polygons import contains, mask_of
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
 from napari_hagmil.session.questions import second_look_sentence
