@@ -103,7 +103,7 @@ def drop(widget, path):
 def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tmp_path):
     dock, review = docks
     review.review.change("draw polygon", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
-    review.export.open_folder.setChecked(False)
+    review.export.open_folder.value = False
     (path, *_) = review.export.write(tmp_path / "drawn")
     for number, widget in enumerate((dock, review), start=2):
         drop(widget, path)

@@ -376,9 +376,9 @@ def test_the_accepted_regions_are_exported_in_all_formats(dock, tmp_path):
     dock.review.decide("accepted")
     ruler = Annotation("r", "ruler", outline([(0, 0), (0, 100)]), "Tumor")
     dock.review.change("draw ruler", annotations=(ruler,))
-    for box_ in dock.export.formats.values():
-        box_.setChecked(True)
-    dock.export.open_folder.setChecked(False)
+    for check_box in dock.export.formats:
+        check_box.value = True
+    dock.export.open_folder.value = False
     assert dock.export.summary.text().startswith("1 region and 1 annotation ")
     written = dock.export.write(tmp_path / "case")
     assert [one.name for one in written] == ["case.geojson", "case.csv", "case.xml"]

@@ -12,7 +12,7 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.plugin.layers import LayerTuple, slide_layer
 from napari_hagmil.slide import open_slide
 
-#: What a folder must hold to be looked at: a DICOM slide, or a Zarr.
+#: Files that make a folder a candidate: of a DICOM slide, or of a Zarr.
 _FOLDER_MEMBERS = ("*.dcm", "zarr.json", ".zgroup", ".zarray", ".zattrs")
 
 Reader = Callable[[str | list[str]], list[LayerTuple]]
@@ -21,7 +21,7 @@ Reader = Callable[[str | list[str]], list[LayerTuple]]
 def get_reader(path: str | list[str]) -> Reader | None:
     """Return a function that reads the path, or None when it is not a slide.
 
-    napari does not apply filename patterns to folders: they are looked into here.
+    napari applies no filename patterns to folders, so this looks for their members.
     """
     first = Path(path[0] if isinstance(path, list) else path)
     if first.is_dir() and not any(any(first.glob(pattern)) for pattern in _FOLDER_MEMBERS):

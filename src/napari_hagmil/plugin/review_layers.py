@@ -1,4 +1,4 @@
-"""The review in napari: regions by decision, annotations by class, and edits read back; in µm."""
+"""Layers of a review, in µm: regions by decision, annotations by class, and edits read back."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from napari_hagmil.review.measure import measure_label
 
 REGIONS, ANNOTATIONS, POINTS = "Attention regions", "Annotations", "Annotation points"
 
-#: Of Okabe and Ito's colours, told apart by everyone and none of H&E; the width says it too.
+#: Colours of Okabe and Ito that are none of H&E's and that everyone can tell apart; the width
+#: repeats what they say.
 DECISION_COLORS = {"unseen": "#e69f00", "accepted": "#56b4e9", "rejected": "#a0a0a0"}
 _DECISION_PX = {"unseen": 2.5, "accepted": 2.5, "rejected": 1.2}
 _CURRENT_PX = 5.0
 ANNOTATION_PX = 2.5
 _POINT_PX = 12.0
 
-#: How napari calls our kinds, and the other way round.
+#: napari's names of the kinds of annotations, and back.
 _SHAPE_OF = {"polygon": "polygon", "freehand": "polygon", "rectangle": "rectangle", "ruler": "line"}
 _KIND_OF: dict[str, AnnotationKind] = {
     "polygon": "polygon",
@@ -40,11 +41,11 @@ _KIND_OF: dict[str, AnnotationKind] = {
     "path": "freehand",
 }
 
-#: A corner that moved by less has not been moved, level-0 px.
+#: A corner that moved by less is where it was: napari's float32 rounds; level-0 px.
 _STILL = 1e-3
 
-#: Black reads on everything in a brightfield slide but single nuclei, with or without attention
-#: over it (white: on nuclei alone); a fluorescence slide is dark.
+#: Black is readable on everything in a brightfield slide except single nuclei, under attention
+#: or not; white only on nuclei. A fluorescence slide is dark.
 LABEL_ON_BRIGHT, LABEL_ON_DARK = "#000000", "#ffffff"
 
 
@@ -56,10 +57,10 @@ def regions_layer(
     um_per_px: float = 1.0,
     label: str = LABEL_ON_BRIGHT,
 ) -> LayerTuple:
-    """Regions as polygons: colour and width say the decision, the widest is the current one.
+    """Regions as polygons: colour and width show the decision, the widest is the current one.
 
-    A hole is a polygon of its own, which says in its features whose it is: napari draws and
-    edits it like any other, and no seam leads through the tissue to it.
+    A hole is a polygon of its own whose features name its region: napari draws and edits it like
+    any other, and no seam runs through the tissue to it.
     """
     look = region_look(regions, current=current, um_per_px=um_per_px)
     return (
@@ -77,7 +78,7 @@ def regions_layer(
 
 
 def region_features(regions: Sequence[ReviewRegion]) -> dict[str, list[Any]]:
-    """Of each ring: whose it is, which (0 is the outer one, then the holes), and its label."""
+    """Of each ring: id of its region, index (0 is the outer ring, then the holes), and label."""
     rows = [(one, ring) for one in regions for ring in range(1 + len(one.holes))]
     return {
         "id": [one.id for one, _ in rows],
@@ -128,7 +129,7 @@ def annotations_layer(
 def points_layer(
     annotations: Sequence[Annotation], classes: tuple[PathClass, ...], mpp: float
 ) -> LayerTuple:
-    """Points that people set, of one size on the screen."""
+    """Points that the user set, all of one size on the screen."""
     points = points_of(annotations)
     return (
         np.array([one.points[0] for one in points]).reshape(-1, 2) * mpp,
@@ -151,7 +152,7 @@ def annotation_features(annotations: Sequence[Annotation], mpp: float) -> dict[s
 
 
 def annotation_colors(annotations: Sequence[Annotation], classes: tuple[PathClass, ...]) -> Any:
-    """Colour of each annotation's class, (n, 4); a single one where there is none."""
+    """Colour of each annotation's class, (n, 4); one row for an empty layer, as napari wants it."""
     if not annotations:
         return np.array([[*UNCLASSIFIED.color, 255]]) / 255
     rows = [class_named(classes, one.path_class).color for one in annotations]
@@ -159,19 +160,19 @@ def annotation_colors(annotations: Sequence[Annotation], classes: tuple[PathClas
 
 
 def shapes_of(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Annotations that a Shapes layer shows."""
+    """The annotations of the Shapes layer."""
     return [one for one in annotations if one.kind != "point"]
 
 
 def points_of(annotations: Sequence[Annotation]) -> list[Annotation]:
-    """Annotations that a Points layer shows."""
+    """The annotations of the Points layer."""
     return [one for one in annotations if one.kind == "point"]
 
 
 def regions_in(layer: Any, before: Sequence[ReviewRegion], mpp: float) -> tuple[ReviewRegion, ...]:
-    """Regions as they stand in the layer: moved, deleted, and drawn there by hand.
+    """Regions as they are in the layer: moved, deleted, or drawn there by hand.
 
-    A hole that was deleted is filled; one whose region was deleted goes with it.
+    A deleted hole is filled; a hole whose outer ring was deleted is deleted with it.
     """
     known = {one.id: one for one in before}
     which = list(layer.features["ring"]) if "ring" in layer.features else []
@@ -184,7 +185,7 @@ def regions_in(layer: Any, before: Sequence[ReviewRegion], mpp: float) -> tuple[
         elif name in known and name not in outer and not ring:
             outer[name] = points
         else:
-            # napari gives a shape that is drawn there the features of the one before it.
+            # napari copies the features of the last shape to one that is drawn there.
             outer[new_id()] = points
     return tuple(
         _edited(known[name], points, tuple(holes[name].values()))
@@ -195,7 +196,7 @@ def regions_in(layer: Any, before: Sequence[ReviewRegion], mpp: float) -> tuple[
 
 
 def _edited(region: ReviewRegion, polygon: Outline, holes: tuple[Outline, ...]) -> ReviewRegion:
-    """The region itself where its rings stand as they stood."""
+    """The region itself when its rings are where they were."""
     rings, stood = (polygon, *holes), (region.polygon, *region.holes)
     if len(rings) == len(stood) and all(map(_same, rings, stood)):
         return region
@@ -206,7 +207,7 @@ def _edited(region: ReviewRegion, polygon: Outline, holes: tuple[Outline, ...]) 
 def annotations_in(
     layer: Any, before: Sequence[Annotation], mpp: float, *, path_class: str = ""
 ) -> tuple[Annotation, ...]:
-    """Annotations as they stand in a layer; new ones get the class that is being drawn in."""
+    """Annotations as they are in a layer; new ones get the class `path_class`."""
     known = {one.id: one for one in before}
     found: list[Annotation] = []
     for name, kind, points in _rows(layer, mpp):

@@ -1,4 +1,4 @@
-"""napari's sample data: a phantom slide, made once and kept in the user's cache."""
+"""napari's sample data: a phantom slide, made on first use and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.plugin.layers import LayerTuple, slide_layer
 from napari_hagmil.slide import open_slide
 
-#: The slide of the demo; its seed lies outside those that the demo model was trained on.
+#: The slide of the demo; the demo model was not trained on its seed.
 DEMO_PHANTOM = PhantomConfig(seed=900_001, size=12_288, lesions=3)
 
-#: Counts up when the renderer changes what it draws, so that an old slide is not shown.
+#: To be raised when the renderer draws something else, so that no cached slide is outdated.
 _EDITION = 1
 
 
 def phantom_path(config: PhantomConfig = DEMO_PHANTOM, *, folder: Path | None = None) -> Path:
-    """The phantom's path; the slide is written when it is not there yet.
+    """The phantom's path; the slide is written when it does not exist.
 
     Parameters
     ----------
     config : PhantomConfig
         Which phantom.
     folder : Path, optional
-        Where it is kept; by default the user's cache.
+        Where it is kept; by default in the user's cache.
     """
     place = folder or user_cache_path("napari-hagmil", appauthor=False)
     path = place / f"edition-{_EDITION}-seed-{config.seed}-{config.size}" / "phantom.tiff"

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from superqt.utils import qdebounced
 
 from napari_hagmil.review import Offer
 from napari_hagmil.session.sentences import problem_sentence
@@ -61,8 +62,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._look.timeout.connect(self._show_trouble)
         self._look.start()
         self._sheet: CheatSheet | None = None
-        self._fade = QTimer(self, singleShot=True, interval=_STAY)
-        self._fade.timeout.connect(lambda: self._say(""))
+        self._clear_message = qdebounced(partial(show_text, self.message, ""), timeout=_STAY)
         # napari cannot bind this key; a shortcut of Qt leaves it to a text that has the focus.
         self._question = QShortcut(QKeySequence("?"), self)
         self._question.setContext(Qt.ShortcutContext.WindowShortcut)
@@ -85,6 +85,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         """Release keys and callbacks; the review itself stays open with the slide."""
         self._unbind()
         self._look.stop()
+        self._clear_message.cancel()
         self._question.setEnabled(False)
         if self._on_click in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
@@ -243,7 +244,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
 
     def _say(self, words: str) -> None:
         show_text(self.message, words)
-        self._fade.start()
+        self._clear_message()
 
     def _on_click(self, viewer: Any, event: Any) -> Any:
         """A click on a region makes it the current one; a drag pans as usual."""

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_hagmil.review import class_named, edit
 from napari_hagmil.review.measure import measure_label
@@ -83,22 +84,25 @@ class DrawTab(QWidget):  # type: ignore[misc]
         tool = _TOOLS.get(self.drawing_tools.drawing.kind)
         self.hint.setText(tool[2] if tool else _IDLE)
         chosen = self._chosen()
-        self.list.blockSignals(True)
-        self.list.clear()
-        self._ids = [one.id for one in state.annotations]
-        for one in state.annotations:
-            said = (one.path_class, measure_label(one, self.review.mpp), one.comment)
-            self.list.addItem(" · ".join([one.kind, *(word for word in said if word)]))
-            item = self.list.item(self.list.count() - 1)
-            item.setIcon(swatch(class_named(state.classes, one.path_class).color))
-            item.setSelected(one.id in chosen)
-        self.list.blockSignals(False)
+        with signals_blocked(self.list):
+            self._show_rows(set(chosen))
         self._show_chosen()
 
     def close_work(self) -> None:
         """Stop listening to the review."""
         self.review.changed.disconnect(self.show_state)
         self.drawing_tools.changed.disconnect(self.show_state)
+
+    def _show_rows(self, chosen: set[str]) -> None:
+        state = self.review.state
+        self.list.clear()
+        self._ids = [one.id for one in state.annotations]
+        for one in state.annotations:
+            parts = (one.path_class, measure_label(one, self.review.mpp), one.comment)
+            self.list.addItem(" · ".join([one.kind, *(part for part in parts if part)]))
+            item = self.list.item(self.list.count() - 1)
+            item.setIcon(swatch(class_named(state.classes, one.path_class).color))
+            item.setSelected(one.id in chosen)
 
     def _make_tools(self) -> QGridLayout:
         grid = QGridLayout()

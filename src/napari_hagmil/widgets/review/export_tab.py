@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from magicgui.widgets import CheckBox, Container
 from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QLabel,
     QListWidget,
@@ -16,15 +17,22 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.review import Format, ReviewWish, write_review
+from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.session import Review, error_sentence
 from napari_hagmil.widgets.preferences import preference
 from napari_hagmil.widgets.review.class_box import swatch
 from napari_hagmil.widgets.style import ERROR_COLOR, counted, show_text, text_label
 
-_FORMATS: dict[Format, str] = {
+#: Fields of `ReviewWish` and their labels.
+_PARTS = {
+    "regions": "Attention regions",
+    "accepted_only": "  of these only the accepted ones",
+    "annotations": "Own annotations",
+}
+_FORMATS = {
     "geojson": "GeoJSON, for QuPath",
     "csv": "Table (CSV), with measures and the conclusion",
     "asap": "XML, for ASAP (holes cut open, no rulers)",
@@ -44,8 +52,8 @@ class ExportTab(QWidget):  # type: ignore[misc]
         super().__init__()
         self.review = review
         self._lay_out()
-        for box in (self.regions, self.accepted_only, self.annotations, *self.formats.values()):
-            box.toggled.connect(self._count)
+        self.parts.changed.connect(self._count)
+        self.formats.changed.connect(self._count)
         self.classes.itemChanged.connect(self._count)
         self.button.clicked.connect(self._ask)
         review.changed.connect(self.show_state)
@@ -55,25 +63,21 @@ class ExportTab(QWidget):  # type: ignore[misc]
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(4)
-        self.regions = QCheckBox("Attention regions", checked=True)
-        self.accepted_only = QCheckBox("  of these only the accepted ones", checked=True)
-        self.annotations = QCheckBox("Own annotations", checked=True)
+        self.parts = _check_boxes(_PARTS, checked=_PARTS)
+        self.formats = _check_boxes(_FORMATS, checked=("geojson",))
         self.classes = QListWidget()
         self.classes.setMinimumHeight(110)
-        self.formats = {
-            name: QCheckBox(label, checked=name == "geojson") for name, label in _FORMATS.items()
-        }
-        self.open_folder = QCheckBox(
-            "Open the folder afterwards", checked=preference("review", "open_folder", True)
+        self.open_folder = CheckBox(
+            text="Open the folder afterwards", value=preference("review", "open_folder", True)
         )
         self.button = QPushButton("Export…")
         self.summary = text_label()
         self.message = text_label(selectable=True)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         for widget in (
-            self.regions, self.accepted_only, self.annotations, QLabel("Of the classes"),
-            self.classes, QLabel("As"), *self.formats.values(), self.open_folder, self.summary,
-            self.button, self.message, self.error,
+            self.parts.native, QLabel("Of the classes"), self.classes, QLabel("As"),
+            self.formats.native, self.open_folder.native, self.summary, self.button,
+            self.message, self.error,
         ):  # fmt: skip
             column.addWidget(widget)
         column.addStretch(1)
@@ -83,17 +87,16 @@ class ExportTab(QWidget):  # type: ignore[misc]
         state = self.review.state
         names = ["", *(one.name for one in state.classes)]
         if names != [i.data(Qt.ItemDataRole.UserRole) for i in self._items()]:
-            self.classes.blockSignals(True)
-            self.classes.clear()
             colors = {one.name: one.color for one in state.classes}
-            for name in names:
-                item = QListWidgetItem(name or "No class")
-                if name:
-                    item.setIcon(swatch(colors[name]))
-                item.setData(Qt.ItemDataRole.UserRole, name)
-                item.setCheckState(Qt.CheckState.Checked)
-                self.classes.addItem(item)
-            self.classes.blockSignals(False)
+            with signals_blocked(self.classes):
+                self.classes.clear()
+                for name in names:
+                    item = QListWidgetItem(name or "No class")
+                    if name:
+                        item.setIcon(swatch(colors[name]))
+                    item.setData(Qt.ItemDataRole.UserRole, name)
+                    item.setCheckState(Qt.CheckState.Checked)
+                    self.classes.addItem(item)
         self._count()
 
     def close_work(self) -> None:
@@ -106,11 +109,9 @@ class ExportTab(QWidget):  # type: ignore[misc]
         checked = [i for i in items if i.checkState() == Qt.CheckState.Checked]
         names = tuple(str(i.data(Qt.ItemDataRole.UserRole)) for i in checked)
         return ReviewWish(
-            regions=self.regions.isChecked(),
-            annotations=self.annotations.isChecked(),
-            accepted_only=self.accepted_only.isChecked(),
+            **self.parts.asdict(),
             classes=None if len(checked) == len(items) else names,
-            formats=tuple(name for name, box in self.formats.items() if box.isChecked()),
+            formats=tuple(box.name for box in self.formats if box.value),
         )
 
     def write(self, path: str | Path) -> list[Path]:
@@ -124,7 +125,7 @@ class ExportTab(QWidget):  # type: ignore[misc]
             return []
         names = ", ".join(one.name for one in written)
         show_text(self.message, f"Written to {written[0].parent}: {names}")
-        if self.open_folder.isChecked():
+        if self.open_folder.value:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(written[0].parent)))
         return written
 
@@ -132,7 +133,7 @@ class ExportTab(QWidget):  # type: ignore[misc]
         return [self.classes.item(row) for row in range(self.classes.count())]
 
     def _count(self, *_: object) -> None:
-        self.accepted_only.setEnabled(self.regions.isChecked())
+        self.parts.accepted_only.enabled = self.parts.regions.value
         wish = self.wish()
         regions, drawn = wish.chosen(self.review.state)
         words = f"{counted(len(regions), 'region')} and {counted(len(drawn), 'annotation')}"
@@ -151,3 +152,13 @@ class ExportTab(QWidget):  # type: ignore[misc]
         path, _ = QFileDialog.getSaveFileName(self, "Export the review", str(proposed))
         if path:
             self.write(path)
+
+
+def _check_boxes(labels: Mapping[str, str], *, checked: Collection[str]) -> Container[CheckBox]:
+    """Boxes by name, flush with what stands above and below them."""
+    boxes = [
+        CheckBox(name=name, text=label, value=name in checked) for name, label in labels.items()
+    ]
+    made = Container(widgets=boxes, labels=False)
+    made.margins = (0, 0, 0, 0)
+    return made

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from napari_hagmil.plugin.review_layers import DECISION_COLORS
 from napari_hagmil.review import ReviewRegion
@@ -232,20 +233,18 @@ class QueueTab(QWidget):  # type: ignore[misc]
             self.review.choose(ids[-1])
 
     def _show_rows(self, queue: list[ReviewRegion]) -> None:
-        self.list.blockSignals(True)
         ids = [one.id for one in queue]
-        if ids != self._ids:
-            self._ids = ids
-            self.list.clear()
-            self.list.addItems([""] * len(queue))
-        for row, region in enumerate(queue):
-            self._show_row(self.list.item(row), region)
-        for row, region_id in enumerate(ids):
-            chosen = region_id in self.review.chosen or region_id == self.review.current
-            self.list.item(row).setSelected(chosen)
-        if self.review.current in ids:
-            self.list.scrollToItem(self.list.item(ids.index(self.review.current)))
-        self.list.blockSignals(False)
+        selected = {self.review.current, *self.review.chosen}
+        with signals_blocked(self.list):
+            if ids != self._ids:
+                self._ids = ids
+                self.list.clear()
+                self.list.addItems([""] * len(queue))
+            for row, region in enumerate(queue):
+                self._show_row(self.list.item(row), region)
+                self.list.item(row).setSelected(region.id in selected)
+            if self.review.current in ids:
+                self.list.scrollToItem(self.list.item(ids.index(self.review.current)))
         self.thumbnails.ask(self.review.session.slide, queue)
 
     def _show_row(self, item: QListWidgetItem, region: ReviewRegion) -> None:
