@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
-    """The sitting: the first region in hand, one accepted, own annotations, the conclusion."""
+    """The review: the first region, one accepted, annotations, the conclusion."""
     dock.open_review()  # type: ignore[attr-defined]
     resize(viewer, "large")
     press = {str(key): function for key, function in viewer.keymap.items()}
@@ -86,15 +86,15 @@ def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
 
 
 def draw(dock: object) -> None:
-    """A polygon, a ruler and a conclusion, as the review's tools hand them over."""
-    desk = dock.review  # type: ignore[attr-defined]
-    y, x = np.mean(desk.region().polygon, axis=0)
+    """Add a polygon, a ruler and a conclusion, as the drawing tools would."""
+    review = dock.review  # type: ignore[attr-defined]
+    y, x = np.mean(review.region().polygon, axis=0)
     corners = [(y + 90 * np.sin(a), x + 140 * np.cos(a)) for a in np.linspace(0, 5.6, 9)]
     gland = Annotation(new_id(), "polygon", outline(corners), "Tumor", "solid growth")
     ruler = Annotation(new_id(), "ruler", outline([(y + 260, x - 200), (y + 260, x + 200)]))
-    desk.change("draw polygon", annotations=(gland, ruler))
+    review.change("draw polygon", annotations=(gland, ruler))
     said = Conclusion("tumor", "One focus with solid growth, seen at 40×.")
-    desk.change("conclude", conclusion=said)
+    review.change("conclude", conclusion=said)
 
 
 def followed_lesion(dock: object) -> np.ndarray:

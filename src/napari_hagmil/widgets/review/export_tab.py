@@ -161,4 +161,5 @@ def _check_boxes(labels: Mapping[str, str], *, checked: Collection[str]) -> Cont
     ]
     made = Container(widgets=boxes, labels=False)
     made.margins = (0, 0, 0, 0)
+    made.native.layout().setSpacing(4)
     return made
