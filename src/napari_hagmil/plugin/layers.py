@@ -26,13 +26,13 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 #: Where this package keeps its facts in a layer's metadata.
 KEY = "napari_hagmil"
 
-#: Blue to yellow, readable by colour-blind people, and neither end is a colour of H&E.
+#: Blue to yellow, readable with any colour vision; neither end is a colour of H&E.
 ATTENTION_COLORMAP = "cividis"
 
 #: Strong enough to see from afar, clear enough to see the nuclei under it.
 ATTENTION_OPACITY = 0.4
 
-#: Outline of a branch by depth: light, over pink and over violet, and told apart by
+#: Outline of a branch by depth: readable over pink and over violet, and distinct for
 #: colour-blind people; a finer depth lies inside a coarser one anyway.
 BRANCH_COLORS = ("#00e5ff", "#ffe14d", "#ffffff", "#ff8c1a", "#b3ff66")
 CUT_COLOR = "#5b647099"

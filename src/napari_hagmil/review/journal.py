@@ -46,7 +46,7 @@ class Journal:
         self.lost = False
         self._lines: list[bytes] = []
         self._n_written = 0
-        self._anew = False
+        self._rewrite = False
         self._edition = 0
         self._wake = threading.Condition()
         self._file: IO[bytes] | None = None
@@ -95,7 +95,7 @@ class Journal:
         """Queue the whole file to be rewritten with these records."""
         lines = [encode_line(number, record) for number, record in enumerate(records)]
         with self._wake:
-            self._lines, self._n_written, self._anew = lines, 0, True
+            self._lines, self._n_written, self._rewrite = lines, 0, True
             self._edition += 1
             self._wake.notify_all()
 
@@ -120,7 +120,7 @@ class Journal:
 
     @property
     def _waiting(self) -> bool:
-        return self._anew or self._n_written < len(self._lines)
+        return self._rewrite or self._n_written < len(self._lines)
 
     def _live(self) -> None:
         while not self._closing:
@@ -143,16 +143,16 @@ class Journal:
 
     def _write(self) -> None:
         with self._wake:
-            edition, anew = self._edition, self._anew
+            edition, rewrite = self._edition, self._rewrite
             upto = len(self._lines)
-            data = b"".join(self._lines[0 if anew else self._n_written : upto])
-        if anew:
-            self._write_anew(data)
+            data = b"".join(self._lines[0 if rewrite else self._n_written : upto])
+        if rewrite:
+            self._rewrite_file(data)
         elif data:
             self._append(data)
         with self._wake:
             if edition == self._edition:
-                self._n_written, self._anew = upto, False
+                self._n_written, self._rewrite = upto, False
             self._wake.notify_all()
         if self._troubled:
             self._troubled = False
@@ -168,7 +168,7 @@ class Journal:
             data = data[self._file.write(data) :]
         os.fsync(self._file.fileno())
 
-    def _write_anew(self, data: bytes) -> None:
+    def _rewrite_file(self, data: bytes) -> None:
         self._close_file()
         draft = sibling(self.path)
         try:
@@ -190,7 +190,7 @@ class Journal:
         # A failed write may have left half a line, or the disk may be gone: rewrite the file.
         self._close_file()
         with self._wake:
-            self._anew = True
+            self._rewrite = True
         if not self._troubled:
             self._troubled = True
             self.on_problem(

@@ -56,7 +56,7 @@ class Questions:
 
 
 def second_look_sentence(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:
-    """What a second look found, for people.
+    """What a second look found, in words.
 
     Parameters
     ----------

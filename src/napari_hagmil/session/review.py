@@ -271,7 +271,7 @@ class Review:
             self.say(error_sentence(error))
 
     def find(self) -> None:
-        """Find the attention regions anew; those that the user has dealt with stay."""
+        """Find the attention regions again; those that the user has dealt with stay."""
         slide, stages = self.session.slide, self.session.stages
         if slide is None or slide.mpp is None or not stages:
             return

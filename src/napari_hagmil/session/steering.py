@@ -30,7 +30,7 @@ def follow(session: Session, place: Place) -> str:
     kept = tuple(pin for pin in sitting.state.pins if node_at(session.grids[-1], pin) != branch)
     if len(kept) < len(sitting.state.pins):
         sitting.change("no longer follow a branch", pins=kept)
-        return "No longer followed by your wish."
+        return "No longer followed."
     sitting.change("follow a branch", pins=(*kept, place))
     return "Followed whatever its attention, from the next run on."
 

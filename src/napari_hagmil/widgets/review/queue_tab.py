@@ -186,7 +186,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         for name, label, tip in (
             ("merge", "Merge", "Join the marked regions, or this one with the nearest (Shift-M)"),
             ("split", "Split", "Cut it along a line that you draw (Shift-S)"),
-            ("redraw", "Redraw", "Draw its outline anew (Shift-R)"),
+            ("redraw", "Redraw", "Draw its outline again (Shift-R)"),
             ("remove", "Remove", "Take it out of the review (Shift-D)"),
         ):
             button = QPushButton(label)
