@@ -107,7 +107,7 @@ def segment_tissue(slide: Slide, *, mpp: float = MASK_MPP, remove_pen: bool = Tr
             remedy=Remedy(
                 library="give a mask or an outline",
                 command_line="give outlines with --tissue",
-                window="import its outlines in the tab Slide",
+                window="import its outlines in the Slide tab",
             ),
         )
     downsample = mask_downsample(slide, mpp)

@@ -94,12 +94,12 @@ def stopwatch(viewer):
 
 def at_rest(dock: CascadeDock) -> bool:
     """The findings stand; regions, which follow when the hand rests, may still be to come."""
-    timers = (dock.cascade._rest, dock.desk.stages._soon)
-    return not dock._work.busy and not any(timer.isActive() for timer in timers)
+    waiting = (dock.cascade._run_soon, dock.context.stages._draw_soon)
+    return not dock._work.busy and not any(one._hasPendingEmission for one in waiting)
 
 
 def settled(dock: CascadeDock) -> bool:
-    return at_rest(dock) and not dock._rest.isActive()
+    return at_rest(dock) and not dock._find_regions._hasPendingEmission
 
 
 def run(dock: CascadeDock, wait_until: Callable[..., None]) -> None:
@@ -174,8 +174,8 @@ def test_ten_thousand_nodes_are_drawn_soon(benchmark, capsys, dock, stopwatch, w
     def draw() -> None:
         dock.session.stages = stages
         for stage in stages:
-            dock.desk.stages.show_stage(stage.depth)
-        dock.desk.stages.draw()
+            dock.context.stages.show_stage(stage.depth)
+        dock.context.stages.draw()
 
     rounds = 8 if benchmark.enabled else 1
     times = [stopwatch.until_at_rest(draw, lambda: True) for _ in range(rounds)]

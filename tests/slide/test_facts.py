@@ -116,7 +116,7 @@ def test_an_implausible_pixel_size_names_the_value_and_asks(slides_dir: Path) ->
     [
         ("library", "give mpp= in µm per pixel of level 0"),
         ("command line", "give --mpp in µm per pixel of level 0"),
-        ("window", "enter the µm per pixel in the tab Slide"),
+        ("window", "enter the µm per pixel in the Slide tab"),
     ],
 )
 def test_a_slide_without_a_pixel_size_asks_each_reader_for_what_they_can_reach(

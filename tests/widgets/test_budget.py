@@ -14,7 +14,7 @@ def ready(dock, phantom, wait_until):
 
 
 def settled(dock):
-    return not dock._work.busy and not dock.cascade._rest.isActive()
+    return not dock._work.busy and not dock.cascade._run_soon._hasPendingEmission
 
 
 def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, wait_until):
@@ -27,14 +27,14 @@ def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, w
     run(ready, wait_until)
     spent = ready.session.prepared.features.patches_encoded - before
     assert 0 < spent <= cost.new
-    assert ready.run_panel.cost.text() == "The next run encodes nothing new."
+    assert ready.run_panel.cost.text() == "The next run encodes no new patches."
 
 
 def test_a_smaller_budget_updates_the_findings_and_encodes_nothing(ready, viewer, wait_until):
     run(ready, wait_until)
     layer, encoded = viewer.layers["Attention 20×"], ready.session.prepared.features.patches_encoded
     ready.run_panel.budgets[0].setValue(3)
-    assert "nothing new" in ready.run_panel.cost.text() or "up to" in ready.run_panel.cost.text()
+    assert "no new patches" in ready.run_panel.cost.text() or "up to" in ready.run_panel.cost.text()
     wait_until(lambda: settled(ready))
     assert [len(stage.nodes) for stage in ready.session.stages][:2] == [
         len(ready.session.prepared.quadtree.nodes[0]), 12,

@@ -56,7 +56,7 @@ def test_before_a_slide_is_open_there_is_nothing_to_run(dock):
     assert not dock.run_panel.run_button.isEnabled()
     assert not dock.run_panel.cancel_button.isEnabled()
     assert dock.slide_panel.name.text() == "No slide is open."
-    assert dock.cascade.findings.prediction.text() == "Open a slide first, in the tab Slide."
+    assert dock.cascade.findings.prediction.text() == "Open a slide first, in the Slide tab."
 
 
 def test_clicking_run_brings_a_layer_per_depth_the_branches_and_the_regions(
@@ -80,7 +80,7 @@ def test_clicking_run_brings_a_layer_per_depth_the_branches_and_the_regions(
     assert all([str(u) for u in layer.units] == ["micrometer"] * 2 for layer in viewer.layers)
     assert [layer.visible for layer in viewer.layers] == [True, False, False, True, True, True]
     assert "at 40×" in dock.findings.prediction.text()
-    assert "patches looked at of" in dock.findings.cost.text()
+    assert "patches with tissue looked at (" in dock.findings.cost.text()
 
 
 def test_the_canvas_shows_the_attention_over_the_slide(dock, viewer, phantom, wait_until):
@@ -115,9 +115,9 @@ def test_a_slide_can_be_opened_and_read_in_one_go(dock, phantom, wait_until):
 
 
 def test_a_slide_opened_by_napari_is_taken_over(dock, viewer, phantom, wait_until):
-    from napari_hagmil.plugin.reader import predict_slides
+    from napari_hagmil.plugin.reader import read_slides
 
-    ((data, meta, _),) = predict_slides(str(phantom))
+    ((data, meta, _),) = read_slides(str(phantom))
     viewer.add_image(data, **meta)
     wait_until(lambda: dock.session.slide is not None and not dock._work.busy)
     assert names(viewer) == ["phantom.tiff"]
@@ -196,7 +196,7 @@ def test_a_slide_without_pixel_size_is_asked_for_it(dock, viewer, slides_dir, tm
     click(dock.slide_panel.mpp_button)
     wait_until(lambda: not dock._work.busy)
     assert dock.session.slide.mpp == 0.5
-    assert "from: you" in dock.slide_panel.facts.text()
+    assert "set by you" in dock.slide_panel.facts.text()
     assert viewer.layers[0].scale.tolist() == [0.5, 0.5]
 
 
@@ -251,7 +251,7 @@ def test_a_depth_finer_than_the_slide_says_so_and_the_last_one_asks_for_no_numbe
 ):
     rows = dock.run_panel.rows
     open_slide(dock, slides_dir / "CMU-1-Small-Region.svs", wait_until)  # ends at 20×
-    wait_until(lambda: rows[-1].price.text() == "not on this slide, which ends at 20×")
+    wait_until(lambda: rows[-1].price.text() == "not available: this slide ends at 20×")
     assert [row.spin.isEnabled() for row in rows[:2]] == [True, False]
 
 
@@ -271,7 +271,7 @@ def test_findings_of_more_patches_than_have_tissue_are_no_share_above_one(dock):
     result = SimpleNamespace(cost=Cost(380, 300, 64, 48, 0, seconds), notes=(), state="done")
     dock.cascade.findings.show_result(result)
     words = dock.cascade.findings.cost.text()
-    assert words.startswith("380 patches looked at: the 300 with tissue, and glass beside them")
+    assert words.startswith("380 patches looked at: all 300 with tissue, and glass beside them")
     assert "%" not in words
 
 

@@ -12,11 +12,11 @@ from napari_hagmil.review.classes import class_list, classes_in
 from napari_hagmil.session import Session
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.preferences import (
-    budget_preference,
     keep_class,
     on_change,
     open_review,
     preference,
+    preferred_budget,
     set_preference,
 )
 
@@ -99,7 +99,7 @@ def test_a_list_of_classes_is_read_as_it_is_written_and_rubbish_is_passed_by():
 )
 def test_a_budget_counts_when_it_fits_the_model(text, budget):
     set_preference("cascade", "budget", text)
-    assert budget_preference(2) == budget
+    assert preferred_budget(2) == budget
 
 
 def test_colours_and_opacity_change_at_once_but_not_what_was_set_by_hand():

@@ -1,7 +1,8 @@
-"""The tab Slide: the overview, the magnification, the pixel size, the tissue, recent slides."""
+"""The Slide tab: the overview, the magnification, the pixel size, the tissue, recent slides."""
 
 import json
 import shutil
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -57,8 +58,9 @@ def test_a_click_on_the_overview_goes_there_and_a_drag_takes_the_view_along(open
     QTest.mouseClick(navigator, Qt.MouseButton.LeftButton, pos=middle)
     assert viewer.scene.camera.center[-2:] == pytest.approx((512, 512), abs=8)
     opened.slide.show_view()
-    y0, x0, y1, x1 = view_rectangle(viewer, 0.25)
-    assert navigator.view == pytest.approx((y0, x0, y1, x1))
+    shown = view_rectangle(viewer, 0.25)
+    assert astuple(navigator.view) == pytest.approx(astuple(shown))
+    assert shown.centre == pytest.approx((2048, 2048), abs=32)
     QTest.mousePress(navigator, Qt.MouseButton.LeftButton, pos=middle + QPoint(3, 0))
     assert viewer.scene.camera.center[-1] == pytest.approx(512, abs=8)
     QTest.mouseRelease(navigator, Qt.MouseButton.LeftButton, pos=middle)
@@ -81,10 +83,16 @@ def test_a_corrected_pixel_size_is_used_undone_and_there_next_day(opened, wait_u
     wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.3)
     open_slide(opened, path, wait_until)
     wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.3)
-    assert "from: you" in panel.facts.text()
+    assert "set by you" in panel.facts.text()
     opened.session.sitting.undo()
     wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.25)
     assert "TIFF resolution" in panel.facts.text()
+
+
+def test_a_correction_that_comes_with_another_change_of_the_review_is_used(opened, wait_until):
+    opened.session.sitting.change("go on with an earlier review", mpp_override=0.3)
+    wait_until(lambda: not opened._work.busy and opened.session.slide.mpp == 0.3)
+    assert "set by you" in opened.slide_panel.facts.text()
 
 
 def test_painted_tissue_changes_the_price_and_undo_brings_the_mask_back(opened, viewer, wait_until):
@@ -97,7 +105,7 @@ def test_painted_tissue_changes_the_price_and_undo_brings_the_mask_back(opened, 
     layer.paint((64, 64), 0)
     wait_until(lambda: opened.session.sitting.state.tissue is not None)
     wait_until(lambda: not opened._work.busy)
-    assert "as you drew it" in panel.facts.text()
+    assert "edited by you" in panel.facts.text()
     assert opened.session.cost().depths[0].nodes < price
     opened.session.sitting.undo()
     wait_until(lambda: not opened._work.busy and "by its stain" in panel.facts.text())
@@ -161,7 +169,7 @@ def test_what_the_dock_tells_of_a_slide_names_no_patient(dock, slides_dir, tmp_p
 
 
 def sentences(dock):
-    """What the dock says in the tab Slide and of the run."""
+    """What the dock says in the Slide tab and about the run."""
     return dock.slide_panel.warning.text(), dock.run_panel.error.text()
 
 
@@ -184,7 +192,7 @@ def test_an_implausible_pixel_size_is_asked_for_typed_and_the_cascade_runs(
     wait_until(lambda: not opened._work.busy)
     for said in sentences(opened):
         assert f"{name} states a pixel size of {states}" in said
-        assert said.endswith("so it is not used; enter the µm per pixel in the tab Slide")
+        assert said.endswith("so it is not used; enter the µm per pixel in the Slide tab")
     # Nothing of the slide before is told of this one, nor what hangs on a pixel size.
     assert "mm² of tissue" not in opened.slide.tissue_panel.facts.text()
     opened.slide.show_view()

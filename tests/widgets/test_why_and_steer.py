@@ -1,4 +1,4 @@
-"""The tabs Why and Steer through the keys of a real window."""
+"""The Why and Steer tabs through the keys of a real window."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,7 @@ def test_a_second_look_tells_a_share_with_its_interval(read, viewer, wait_until)
     assert "median of the followed ones" in read.steer.answer.text()
 
 
-def test_wishes_are_there_again_when_the_slide_is_opened_again(read, viewer, wait_until):
+def test_steering_is_there_again_when_the_slide_is_opened_again(read, viewer, wait_until):
     point(read, 0, cut(read))
     press(viewer, "G")
     path = read.session.slide.path

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from napari_hagmil.cascade.trace import node_at
+from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.polygons import Outline, Place, contains, outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session.session import Session
@@ -108,3 +110,8 @@ def steered(state: ReviewState) -> str:
     if n_out:
         parts.append(f"{n_out} place{'s' if n_out > 1 else ''} to leave out")
     return " and ".join(parts) + "."
+
+
+def import_tissue(session: Session, path: str | Path) -> None:
+    """Use the polygons of a GeoJSON file as the tissue, filled by the even-odd rule."""
+    set_tissue_rings(session, read_area(path), "import tissue")

@@ -24,17 +24,17 @@ _NOT_SQUARE = 0.02
 _GIVE_MPP = Remedy(
     library="give mpp= in µm per pixel of level 0",
     command_line="give --mpp in µm per pixel of level 0",
-    window="enter the µm per pixel in the tab Slide",
+    window="enter the µm per pixel in the Slide tab",
 )
 _CHECK_MPP = Remedy(
     library="check mpp=",
     command_line="check --mpp",
-    window="check the µm per pixel in the tab Slide",
+    window="check the µm per pixel in the Slide tab",
 )
 _CORRECT_MPP = Remedy(
     library="give mpp= if that is wrong",
     command_line="give --mpp if that is wrong",
-    window="correct the µm per pixel in the tab Slide if that is wrong",
+    window="correct the µm per pixel in the Slide tab if that is wrong",
 )
 
 

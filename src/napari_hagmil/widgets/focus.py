@@ -1,4 +1,4 @@
-"""Going between the canvas and the docks without a mouse."""
+"""Keyboard focus: from the canvas to a dock and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QDockWidget, QTabWidget, QWidget
 
 
 def go_to_tab(tabs: QTabWidget, tab: QWidget) -> None:
-    """Bring a tab to the front, its dock too, and put the focus on its first control."""
+    """Bring a tab and its dock to the front, and focus its first control."""
     parent = tabs.parentWidget()
     while parent is not None and not isinstance(parent, QDockWidget):
         parent = parent.parentWidget()
@@ -23,13 +23,13 @@ def go_to_tab(tabs: QTabWidget, tab: QWidget) -> None:
 
 
 def takes_focus(widget: QWidget, tab: QWidget) -> bool:
-    """Whether the Tab key can bring somebody there."""
+    """Whether the Tab key can reach a widget."""
     tabbed = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
     return tabbed and widget.isEnabled() and widget.isVisibleTo(tab) and not widget.focusProxy()
 
 
 def leave_with_escape(dock: QWidget) -> QShortcut:
-    """Let Escape go back from a dock to the canvas, whose keys are waiting."""
+    """Let Escape go back from a dock to the canvas, where the keys work."""
     shortcut = QShortcut(QKeySequence(Qt.Key.Key_Escape), dock)
     shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
     shortcut.activated.connect(lambda: focus_canvas(dock))
@@ -37,10 +37,10 @@ def leave_with_escape(dock: QWidget) -> QShortcut:
 
 
 def focus_canvas(dock: QWidget) -> None:
-    """Put the focus on the picture."""
+    """Focus the canvas."""
     centre = getattr(dock.window(), "centralWidget", lambda: None)()
     for child in centre.findChildren(QWidget) if centre is not None else ():
-        # vispy's; napari gives no public way to it.
+        # napari has no public way to its canvas widget.
         if "Canvas" in type(child).__name__ and child.focusPolicy() != Qt.FocusPolicy.NoFocus:
             child.setFocus()
             return

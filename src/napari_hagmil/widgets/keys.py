@@ -1,8 +1,8 @@
-"""The docks' keys: one table per dock, bound to the canvas while the dock is open.
+"""The docks' keys: a table per dock, bound to the canvas while the dock is open.
 
 A layer's own keys come before the viewer's, so a key here must be one that no kind of layer
-uses (napari 0.9.2: of the letters, N J K H G Q U W are free). Review has N, J, K, the rest of
-the keyboard's free places and Shift with them; the tables must not share a key.
+uses (napari 0.9.2: of the letters, N J K H G Q U W are free). The review dock has N, J, K and
+more; the tables must not share a key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class KeyAction:
     key : str
         As napari writes it: "H", "Shift-H", "Alt-1".
     label : str
-        For people, in the imperative.
+        What it does, in the imperative.
     group : str
         The heading it stands under in the cheat sheet.
     """
@@ -33,15 +33,15 @@ class KeyAction:
     group: str
 
 
-#: Keys of the dock HAG-MIL.
+#: Keys of the HAG-MIL dock.
 HAGMIL_KEYS: Mapping[str, KeyAction] = {
-    "at_1.25x": KeyAction("Alt-1", "Look at 1.25×", "Slide"),
-    "at_2.5x": KeyAction("Alt-2", "Look at 2.5×", "Slide"),
-    "at_5x": KeyAction("Alt-3", "Look at 5×", "Slide"),
-    "at_10x": KeyAction("Alt-4", "Look at 10×", "Slide"),
-    "at_20x": KeyAction("Alt-5", "Look at 20×", "Slide"),
-    "at_40x": KeyAction("Alt-6", "Look at 40×", "Slide"),
-    "overview": KeyAction("Alt-0", "See the whole slide", "Slide"),
+    "at_1.25x": KeyAction("Alt-1", "Zoom to 1.25×", "Slide"),
+    "at_2.5x": KeyAction("Alt-2", "Zoom to 2.5×", "Slide"),
+    "at_5x": KeyAction("Alt-3", "Zoom to 5×", "Slide"),
+    "at_10x": KeyAction("Alt-4", "Zoom to 10×", "Slide"),
+    "at_20x": KeyAction("Alt-5", "Zoom to 20×", "Slide"),
+    "at_40x": KeyAction("Alt-6", "Zoom to 40×", "Slide"),
+    "overview": KeyAction("Alt-0", "Show the whole slide", "Slide"),
     "tissue_brush": KeyAction("Shift-T", "Paint tissue", "Tissue"),
     "tissue_polygon": KeyAction("Shift-I", "Draw tissue as a polygon", "Tissue"),
     "tissue_eraser": KeyAction("Shift-Z", "Erase tissue", "Tissue"),
@@ -50,24 +50,26 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "overlay": KeyAction("H", "Hide or show all overlays", "Overlays"),
     "branches": KeyAction("Shift-H", "Hide or show the branches", "Overlays"),
     "unseen": KeyAction("Shift-U", "Hide or show what was never seen at high power", "Overlays"),
-    "hold": KeyAction("W", "Hold the place under the pointer, or let it go", "Why"),
-    "without": KeyAction("Shift-W", "Ask what the prediction is without this branch", "Why"),
-    "follow": KeyAction("G", "Follow the branch under the pointer, or no longer", "Steer"),
-    "leave_out": KeyAction("U", "Leave out the branch under the pointer, or no longer", "Steer"),
-    "set_pins": KeyAction("Alt-7", "Set branches to follow by clicks", "Steer"),
+    "hold": KeyAction("W", "Hold the place under the pointer, or release it", "Why"),
+    "without": KeyAction("Shift-W", "Ask for the prediction without this branch", "Why"),
+    "follow": KeyAction("G", "Follow the branch under the pointer, or stop following it", "Steer"),
+    "leave_out": KeyAction(
+        "U", "Leave out the branch under the pointer, or take it back in", "Steer"
+    ),
+    "set_pins": KeyAction("Alt-7", "Mark branches to follow by clicks", "Steer"),
     "draw_place": KeyAction("Alt-8", "Draw a place to leave out", "Steer"),
-    "second_look": KeyAction("Shift-G", "Take a second look at pruned branches", "Steer"),
-    "tab_slide": KeyAction("F2", "Go to the tab Slide", "Docks"),
-    "tab_cascade": KeyAction("F3", "Go to the tab Cascade", "Docks"),
-    "tab_why": KeyAction("F4", "Go to the tab Why", "Docks"),
-    "tab_steer": KeyAction("F5", "Go to the tab Steer", "Docks"),
+    "second_look": KeyAction("Shift-G", "Take a second look at cut branches", "Steer"),
+    "tab_slide": KeyAction("F2", "Go to the Slide tab", "Docks"),
+    "tab_cascade": KeyAction("F3", "Go to the Cascade tab", "Docks"),
+    "tab_why": KeyAction("F4", "Go to the Why tab", "Docks"),
+    "tab_steer": KeyAction("F5", "Go to the Steer tab", "Docks"),
 }
 
 
 def bind(
     viewer: ViewerModel, actions: Mapping[KeyAction, Callable[[], object]]
 ) -> Callable[[], None]:
-    """Bind keys to the canvas; a key that is taken already stays with its owner.
+    """Bind keys to the canvas; a key that is already bound stays with its owner.
 
     Returns
     -------
@@ -79,7 +81,7 @@ def bind(
         before = set(viewer.keymap)
         try:
             viewer.bind_key(action.key, _one_argument(do))
-        except ValueError:  # somebody else's
+        except ValueError:  # already bound by someone else
             continue
         bound.update({key: viewer.keymap[key] for key in set(viewer.keymap) - before})
 
@@ -93,7 +95,7 @@ def bind(
 
 
 def _one_argument(do: Callable[[], object]) -> Callable[[Any], None]:
-    """Wrap for napari, which hands over the viewer; what is returned must not be called."""
+    """Take the viewer that napari passes; return nothing, for napari would call it on release."""
 
     def press(_viewer: Any) -> None:
         do()

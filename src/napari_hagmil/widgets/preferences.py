@@ -1,4 +1,4 @@
-"""The user's preferences, as the manifest declares them; napari shows and keeps them."""
+"""The user's preferences: declared in the manifest, shown and kept by napari."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _Value = TypeVar("_Value")
 
 
 def preference(group: str, name: str, default: _Value) -> _Value:
-    """A preference's value; the default where napari has not met the plugin's manifest."""
+    """A preference's value; the default where napari has not read the plugin's manifest."""
     found = getattr(_group(group), name, default)
     return type(default)(found)  # type: ignore[call-arg]
 
 
 def set_preference(group: str, name: str, value: object) -> None:
-    """Keep a preference for the next day."""
+    """Change a preference; napari keeps it."""
     found = _group(group)
     if found is not None:
         setattr(found, name, value)
 
 
 def on_change(group: str, do: Callable[[], object]) -> Callable[[], None]:
-    """Do something whenever a preference of a group changes; what is returned ends that."""
+    """Call `do` when a preference of a group changes, until the returned function is called."""
     found = _group(group)
     if found is None:
         return lambda: None
@@ -43,33 +43,33 @@ def on_change(group: str, do: Callable[[], object]) -> Callable[[], None]:
     return lambda: found.events.disconnect(changed)
 
 
-def colormap_wished() -> str:
-    """The colours of the attention, as preferred."""
+def preferred_colormap() -> str:
+    """The preferred colormap of the attention."""
     return preference("display", "colormap", ATTENTION_COLORMAP)
 
 
-def opacity_wished() -> float:
-    """The opacity of the attention where nobody has set another, 0 to 1."""
+def preferred_opacity() -> float:
+    """The opacity of the attention where the user has set no other, 0 to 1."""
     return preference("display", "opacity", round(100 * ATTENTION_OPACITY)) / 100
 
 
-def budget_preference(n: int) -> tuple[int, ...] | None:
-    """The wished budget of a model with n budgets; None: its own, also where it does not fit."""
+def preferred_budget(n: int) -> tuple[int, ...] | None:
+    """The preferred budget for a model with n budgets; None where there is none that fits."""
     try:
-        wished = tuple(int(part) for part in preference("cascade", "budget", "").split(","))
+        budget = tuple(int(part) for part in preference("cascade", "budget", "").split(","))
     except ValueError:
         return None
-    return wished if len(wished) == n and min(wished) > 0 else None
+    return budget if len(budget) == n and min(budget) > 0 else None
 
 
 def keep_class(new: PathClass) -> None:
-    """Let every new review begin with a class of one's own."""
+    """Offer a class in every new review."""
     kept = with_class(classes_in(preference("review", "own_classes", "")), new)
     set_preference("review", "own_classes", class_list(kept))
 
 
 def open_review(slide: Path, fingerprint: str) -> Sitting:
-    """Open a review where, and with the classes, that the user wishes."""
+    """Open a review in the preferred folder, with the user's own classes."""
     classes: tuple[PathClass, ...] = QUPATH_CLASSES
     for one in classes_in(preference("review", "own_classes", "")):
         classes = with_class(classes, one)

@@ -1,17 +1,14 @@
-"""Small shared pieces of the docks: headings, hints, numbers for people."""
+"""How the docks look: colours, titled sections, scrolled pages, labels that wrap."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-#: Neither dock grows wider than this, px.
-MAX_WIDTH = 420
-
 WARNING_COLOR = "#ffb454"
 ERROR_COLOR = "#ff7b72"
 QUIET_COLOR = "#9aa4b2"
-#: Round what can be written into: napari's themes draw text fields in the colour of the window.
+#: Around text fields: napari's themes draw them in the colour of the window.
 FRAME_COLOR = "#7d8590"
 
 
@@ -28,7 +25,7 @@ class Section(QFrame):  # type: ignore[misc]
         self.body.addWidget(heading)
 
     def add(self, *widgets: QWidget) -> None:
-        """Put widgets below each other."""
+        """Add widgets below each other."""
         for widget in widgets:
             self.body.addWidget(widget)
 
@@ -48,7 +45,7 @@ class Page(QScrollArea):  # type: ignore[misc]
         self.setWidget(self.content)
 
     def add(self, *panels: QWidget) -> None:
-        """Put panels below those that are there."""
+        """Add panels below each other."""
         for panel in panels:
             self.column.insertWidget(self.column.count() - 1, panel)
 
@@ -66,35 +63,14 @@ def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> 
     return label
 
 
+def quiet_label(text: str = "") -> QLabel:
+    """A short label that stays in the background."""
+    label = QLabel(text)
+    label.setStyleSheet(f"color: {QUIET_COLOR};")
+    return label
+
+
 def show_text(label: QLabel, text: str) -> None:
-    """Set a label's text, and hide it when there is none."""
+    """Set a label's text, and hide it while it is empty."""
     label.setText(text)
     label.setVisible(bool(text))
-
-
-def counted(n: int, noun: str) -> str:
-    """``"1 region"``, ``"2 regions"``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def percent(share: float) -> str:
-    """A probability or share for people: never rounded to a certainty."""
-    if 0.995 <= share < 1:
-        return "> 99 %"
-    if 0 < share < 0.005:
-        return "< 1 %"
-    return f"{100 * share:.0f} %"
-
-
-def millimetres(height: int, width: int, mpp: float) -> str:
-    """Size of a slide: ``"4.1 × 3.0 mm"``, width first as people say it."""
-    return f"{width * mpp / 1000:.1f} × {height * mpp / 1000:.1f} mm"
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: ``"3 s"``, ``"2 min"``, ``"1.5 h"``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

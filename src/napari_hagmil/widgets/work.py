@@ -1,4 +1,4 @@
-"""Long work off the GUI thread, its outcome always back on it."""
+"""Long work on a worker thread, with callbacks on the GUI thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_hagmil.errors import CancelledError
 
 
 class Relay(QObject):  # type: ignore[misc]
-    """Carries values from any thread to a slot on the thread where it was made."""
+    """Carries values from any thread to slots on the thread that made it."""
 
     sent = Signal(object)
 
@@ -20,8 +20,8 @@ class Relay(QObject):  # type: ignore[misc]
 class Background:
     """Runs one piece of work at a time in a worker thread.
 
-    Errors travel as values: napari's worker swallows every ``RuntimeError``, and two of this
-    package's errors are such.
+    Errors travel as values: napari's worker swallows every ``RuntimeError``, and some of this
+    package's errors are of that kind.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Background:
 
     @property
     def busy(self) -> bool:
-        """Whether work is under way."""
+        """Whether work is running."""
         return self._worker is not None
 
     def start(
@@ -42,10 +42,10 @@ class Background:
         on_cancelled: Callable[[], None],
         on_error: Callable[[BaseException], None],
     ) -> None:
-        """Start `work`, an iterator of items; every callback comes on the GUI thread.
+        """Start `work`, which yields items; every callback runs on the GUI thread.
 
-        How it ended is told when this object is free again, so that the next piece of work can
-        be started right there.
+        The callbacks of its end run when this object is free again, so that they can start the
+        next piece of work.
         """
         ending: list[BaseException] = []
 
@@ -73,9 +73,9 @@ class Background:
         )
 
     def wait(self, milliseconds: int = 10_000) -> None:
-        """Block until the work has ended; for closing.
+        """Wait until the work has ended, before closing.
 
-        From then on nothing is told: what is still on its way would meet widgets that are gone.
+        No callback runs from then on: the widgets it would update may be gone.
         """
         self._closed = True
         if self._worker is not None:
@@ -83,7 +83,7 @@ class Background:
 
 
 def _as_values(work: Callable[[], Iterator[Any]]) -> Iterator[Any]:
-    """Items, and as the last value the error, if there was one."""
+    """Yield the items, and the error, if there is one, as the last value."""
     try:
         yield from work()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The slide as layers, in step with the session."""
+"""The open slide as layers of the viewer."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
 
-from napari_hagmil.plugin.layers import (
-    KEY,
-    LayerTuple,
-    slide_layer,
-)
+from napari_hagmil.plugin.layers import KEY, slide_layer
 from napari_hagmil.session import Session
 
 
-class Overlay:
-    """The layers of one sitting in one viewer.
+class SlideLayers:
+    """Shows the session's slide, and finds the slides that others opened.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
-        Where layers are added; what others put there is left alone.
+        Where layers are added; layers of others are left alone.
     session : Session
-        What is shown.
+        Whose slide is shown.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -32,21 +28,23 @@ class Overlay:
         self._slide: Layer | None = None
 
     def show_slide(self) -> None:
-        """Replace the slide before, and all that lay on it, by the one in hand."""
+        """Replace the previous slide, and all that lay on it, by the open one."""
         for layer in [one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})]:
-            self._drop(layer)
+            self.viewer.layers.remove(layer)
         slide = self.session.slide
         if slide is None:
             return
-        added = self._add(slide_layer(slide))
-        self._slide = added
+        data, meta, kind = slide_layer(slide)
+        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        # Of several channels the first stands for the slide.
+        self._slide = added[0] if isinstance(added, list) else added
         self.viewer.reset_view()
         # Never hidden again, in pixels where the slide has no µm: hiding and showing it between
         # slides crashed the canvas (napari 0.9.2, Mesa's software GL).
         self.viewer.canvas.overlays.scale_bar.visible = True
 
     def slide_of_others(self) -> str | None:
-        """Path of a slide that the plugin's reader put into the viewer, not this sitting."""
+        """Path of a slide that napari opened through the plugin's reader; None without one."""
         for layer in self.viewer.layers:
             facts = layer.metadata.get(KEY, {})
             if "path" in facts and (self._slide is None or layer != self._slide):
@@ -57,22 +55,7 @@ class Overlay:
         """Level-0 pixel (y, x) of a world position; None off the slide."""
         if self.session.slide is None:
             return None
-        y, x = (float(v) for v in np.asarray(position)[-2:] / self._mpp)
+        y, x = (float(v) for v in np.asarray(position)[-2:] / self.session.mpp)
         height, width = self.session.slide.shape
         inside = -0.5 <= y < height - 0.5 and -0.5 <= x < width - 0.5
         return (y, x) if inside else None
-
-    @property
-    def _mpp(self) -> float:
-        slide = self.session.slide
-        return slide.mpp if slide is not None and slide.mpp is not None else 1.0
-
-    def _add(self, layer_tuple: LayerTuple) -> Layer:
-        data, meta, kind = layer_tuple
-        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
-        return added[0] if isinstance(added, list) else added
-
-    def _drop(self, layer: Layer | None) -> None:
-        # The user may have deleted it already.
-        if layer is not None and layer in self.viewer.layers:
-            self.viewer.layers.remove(layer)

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
 
 from napari_hagmil.review.queue import tally
 from napari_hagmil.session import Review
-from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, counted, percent, text_label
+from napari_hagmil.session.numbers import counted, percent
+from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, text_label
 
 _OPEN = "No conclusion yet"
 

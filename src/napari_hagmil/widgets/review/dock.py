@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 from superqt.utils import qdebounced
 
 from napari_hagmil.review import Offer
 from napari_hagmil.session.sentences import problem_sentence
-from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
-from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
+from napari_hagmil.widgets.dock import Dock
+from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction
 from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.conclusion_tab import ConclusionTab
@@ -24,7 +25,7 @@ from napari_hagmil.widgets.review.export_tab import ExportTab
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
 from napari_hagmil.widgets.review.queue_tab import QueueTab
 from napari_hagmil.widgets.review.side_by_side import SideBySide
-from napari_hagmil.widgets.style import MAX_WIDTH, WARNING_COLOR, show_text, text_label
+from napari_hagmil.widgets.style import WARNING_COLOR, show_text, text_label
 
 #: How often the state of the journal is read, ms: it is written by another thread.
 _LOOK = 500
@@ -33,7 +34,7 @@ _LOOK = 500
 _STAY = 8000
 
 
-class ReviewDock(QWidget):  # type: ignore[misc]
+class ReviewDock(Dock):
     """Where the user reviews what the cascade found.
 
     Parameters
@@ -43,8 +44,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
+        super().__init__(napari_viewer, min_width=340)
         self.canvas = review_canvas_of(napari_viewer)
         self.review, self.tools = self.canvas.review, self.canvas.tools
         self.side_by_side = SideBySide(napari_viewer)
@@ -53,8 +53,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._offer: Offer | None = None
         self._offered_for: object = None
         self._lay_out()
-        self._unbind = bind(napari_viewer, self._key_actions())
-        leave_with_escape(self)
+        self.bind_keys(self._key_actions())
         self.review.changed.connect(self._show_state)
         self.review.said.connect(self._say)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
@@ -69,21 +68,12 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self._question.activated.connect(self.show_keys)
         self._show_state()
 
-    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
-        """Accept files that are dragged over the dock."""
-        if event.mimeData().hasUrls():
-            event.acceptProposedAction()
-
-    def dropEvent(self, event: Any) -> None:  # noqa: N802
-        """Import the annotations of a GeoJSON file that was dropped."""
-        paths = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
-        if paths:
-            event.acceptProposedAction()
-            self.review.import_annotations(paths[0])
+    def take_dropped(self, path: Path) -> None:
+        """Import the annotations of a GeoJSON file."""
+        self.review.import_annotations(path)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Release keys and callbacks; the review itself stays open with the slide."""
-        self._unbind()
         self._look.stop()
         self._clear_message.cancel()
         self._question.setEnabled(False)
@@ -121,7 +111,6 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         self.banner_button.hide()
         self.banner_button.clicked.connect(self._answer_banner)
         row = self._make_buttons()
-        self.tabs = QTabWidget()
         titles = ("Regions", "Draw", "Conclude", "Export")
         for tab, title in zip(self._tabs(), titles, strict=True):
             self.tabs.addTab(tab, title)
@@ -131,9 +120,6 @@ class ReviewDock(QWidget):  # type: ignore[misc]
         column.addLayout(row)
         column.addWidget(self.tabs, 1)
         column.addWidget(self.message)
-        self.setAcceptDrops(True)
-        self.setMinimumWidth(340)
-        self.setMaximumWidth(MAX_WIDTH)
 
     def _make_buttons(self) -> QHBoxLayout:
         self.undo, self.redo = QPushButton("↶ Undo"), QPushButton("↷ Redo")
@@ -174,8 +160,7 @@ class ReviewDock(QWidget):  # type: ignore[misc]
             "side_by_side": self._toggle_both,
             "cheat_sheet": self.show_keys,
         }
-        for name in ("queue", "draw", "conclusion", "export"):
-            does[f"tab_{name}"] = partial(go_to_tab, self.tabs, getattr(self, name))
+        does |= self.tab_actions("queue", "draw", "conclusion", "export")
         actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
         for number, key in CLASS_KEYS.items():
             actions[key] = lambda number=number: self._class_by_number(number)  # type: ignore[misc]

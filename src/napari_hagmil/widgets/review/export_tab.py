@@ -22,9 +22,10 @@ from superqt.utils import signals_blocked
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.session import Review, error_sentence
+from napari_hagmil.session.numbers import counted
 from napari_hagmil.widgets.preferences import preference
 from napari_hagmil.widgets.review.class_box import swatch
-from napari_hagmil.widgets.style import ERROR_COLOR, counted, show_text, text_label
+from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
 
 #: Fields of `ReviewWish` and their labels.
 _PARTS = {

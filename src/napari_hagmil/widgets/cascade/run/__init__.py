@@ -1,1 +1,1 @@
-"""The tab *Cascade*: the model, the budget, the run and what each depth found."""
+"""The Cascade tab: the model, the budget, the run and its findings."""

@@ -1,4 +1,4 @@
-"""One depth of the next run: how many nodes it hands on, and what it will cost."""
+"""One depth of the next run: how many nodes it follows, and what that costs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import DepthForecast
+from napari_hagmil.session.run_report import price_of_depth
 from napari_hagmil.widgets.style import QUIET_COLOR
 
 _MAX_BUDGET = 100_000
@@ -22,7 +24,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
     label : str
         The magnification.
     budget : int or None
-        Nodes handed on; None at the last depth, where nothing is.
+        Nodes followed; None at the last depth, which follows none.
 
     Signals
     -------
@@ -43,32 +45,27 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
-        self._unpriced = "the last depth" if budget is None else ""
+        self._unpriced = "the finest depth" if budget is None else ""
         self.price.setText(self._unpriced)
         if budget is not None:
             column.addLayout(self._controls(label, budget))
         column.addWidget(self.price)
 
     def show_price(self, cost: DepthForecast | None) -> None:
-        """Say how many patches this depth will look at, and how many of them are new."""
-        if cost is None:
-            self.price.setText(self._unpriced)
-            return
-        upto = "" if cost.exact else "up to "
-        new = f"{upto}{cost.new:,} to encode" if cost.new else "all of them known"
-        self.price.setText(f"looks at {upto}{cost.nodes:,}: {new}")
+        """Show how many patches this depth will look at, and how many of them are new."""
+        self.price.setText(self._unpriced if cost is None else price_of_depth(cost))
 
     def show_absent(self, last: str) -> None:
         """Say that the slide has no pixels for this depth; `last` is the finest that it has."""
-        self.price.setText(f"not on this slide, which ends at {last}")
+        self.price.setText(f"not available: this slide ends at {last}")
 
     def set_followed(self, followed: bool) -> None:
-        """Enable the number where the next run hands nodes on; its last depth uses none."""
+        """Enable the number at depths that follow nodes; the last depth of a run does not."""
         self.slider.setEnabled(followed)
         self.spin.setEnabled(followed)
 
     def set_most(self, n_nodes: int) -> None:
-        """Let the slider end where every node would be followed."""
+        """End the slider where every node would be followed."""
         self._most = max(n_nodes, 2)
         self._move_slider(self.spin.value())
 
@@ -80,8 +77,8 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         self.spin.setFixedWidth(92)
         self._move_slider(budget)
         tip = (
-            f"How many {label} patches, those with the highest attention, are opened into their "
-            "four children"
+            f"How many patches to follow at {label}: those with the highest attention are "
+            "looked at again at the next magnification, four patches each"
         )
         for widget in (self.slider, self.spin):
             widget.setToolTip(tip)
@@ -99,9 +96,8 @@ class BudgetRow(QWidget):  # type: ignore[misc]
 
     def _move_slider(self, value: int) -> None:
         position = math.log(min(max(value, 1), self._most)) / math.log(self._most)
-        blocked = self.slider.blockSignals(True)
-        self.slider.setValue(round(_STEPS * position))
-        self.slider.blockSignals(blocked)
+        with signals_blocked(self.slider):
+            self.slider.setValue(round(_STEPS * position))
 
     def _of_step(self, step: int) -> int:
         nodes: float = self._most ** (step / _STEPS)

@@ -1,4 +1,4 @@
-"""One depth of the findings: what it says, and how its attention is shown."""
+"""One depth of the findings: its prediction, its patches, and how its attention is shown."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from dataclasses import dataclass
 from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
+from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import Stage
 from napari_hagmil.plugin.layers import BRANCH_COLORS
-from napari_hagmil.widgets.preferences import opacity_wished
-from napari_hagmil.widgets.style import QUIET_COLOR, duration, percent
+from napari_hagmil.session.numbers import duration, percent
+from napari_hagmil.widgets.preferences import preferred_opacity
+from napari_hagmil.widgets.style import quiet_label
 
 #: Okabe and Ito's colours, which colour-blind people can tell apart; readable on dark grey.
 CLASS_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
 
 
 @dataclass(frozen=True)
-class DepthSays:
-    """What a row shows.
+class DepthFindings:
+    """What a run found at one depth.
 
     Attributes
     ----------
     label : str
         The magnification.
     stage : Stage
-        What was found.
+        The nodes, their attention and the class probabilities.
     seconds : float
-        What it took.
+        Time to read, encode and judge the patches.
     classes : tuple of str
         In the order of the probabilities.
     called : str
-        The class that the probabilities amount to.
+        The predicted class.
     """
 
     label: str
@@ -43,12 +45,12 @@ class DepthSays:
 
     @property
     def verdict(self) -> str:
-        """The called class and its probability."""
+        """The predicted class and its probability."""
         return f"{self.called} {percent(self.stage.probabilities[self.classes.index(self.called)])}"
 
 
 class ProbabilityBar(QWidget):  # type: ignore[misc]
-    """Class probabilities as one bar, in colours that everybody can tell apart."""
+    """Class probabilities as one bar, in colours that colour-blind people can tell apart."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,7 +78,7 @@ class ProbabilityBar(QWidget):  # type: ignore[misc]
 
 
 class DepthRow(QWidget):  # type: ignore[misc]
-    """Numbers, class probabilities, and the sliders of one depth.
+    """Counts, class probabilities, and the sliders of one depth.
 
     Signals
     -------
@@ -94,8 +96,8 @@ class DepthRow(QWidget):  # type: ignore[misc]
         super().__init__()
         self.box, self.counts, self.verdict = QCheckBox(), QLabel(), QLabel()
         self.bar = ProbabilityBar()
-        self.opacity = _slider(100, round(100 * opacity_wished()), "Opacity of the attention")
-        self.threshold = _slider(99, 0, "Leave the slide clear below this percentile of attention")
+        self.opacity = _slider(100, round(100 * preferred_opacity()), "Opacity of the attention")
+        self.threshold = _slider(99, 0, "Hide attention below this percentile")
         self.above = QLabel("all")
         self._color = BRANCH_COLORS[depth % len(BRANCH_COLORS)]
         self._lay_out()
@@ -105,27 +107,26 @@ class DepthRow(QWidget):  # type: ignore[misc]
         self.opacity.valueChanged.connect(self._opacity_moved)
         self.threshold.valueChanged.connect(self._threshold_moved)
 
-    def tell(self, says: DepthSays) -> None:
-        """Show what was found."""
-        stage, followed = says.stage, int(says.stage.followed.sum())
-        self.box.setText(says.label)
-        self.box.setToolTip(f"Show the attention at {says.label}")
-        handed_on = (
+    def show_findings(self, found: DepthFindings) -> None:
+        """Show what a run found at this depth."""
+        stage, followed = found.stage, int(found.stage.followed.sum())
+        self.box.setText(found.label)
+        self.box.setToolTip(f"Show the attention at {found.label}")
+        followed_text = (
             f' · <span style="color:{self._color}">{followed:,} followed</span>' if followed else ""
         )
         unread = f" · {len(stage.unread):,} unread" if len(stage.unread) else ""
         self.counts.setText(
-            f"{len(stage.nodes):,} looked at{handed_on}{unread} · {duration(says.seconds)}"
+            f"{len(stage.nodes):,} looked at{followed_text}{unread} · {duration(found.seconds)}"
         )
-        self.verdict.setText(says.verdict)
-        self.bar.show_shares(tuple(map(float, stage.probabilities)), says.classes)
+        self.verdict.setText(found.verdict)
+        self.bar.show_shares(tuple(map(float, stage.probabilities)), found.classes)
 
     def show_opacity(self, opacity: float) -> None:
-        """Another opacity is preferred; what was set by hand stays."""
+        """Take another preferred opacity, unless one was set by hand."""
         if not self._opacity_set:
-            blocked = self.opacity.blockSignals(True)
-            self.opacity.setValue(round(100 * opacity))
-            self.opacity.blockSignals(blocked)
+            with signals_blocked(self.opacity):
+                self.opacity.setValue(round(100 * opacity))
 
     def _opacity_moved(self, value: int) -> None:
         self._opacity_set = True
@@ -142,16 +143,16 @@ class DepthRow(QWidget):  # type: ignore[misc]
         grid.addWidget(self.counts, 0, 1)
         grid.addWidget(self.bar, 1, 0)
         grid.addWidget(self.verdict, 1, 1)
-        says = QHBoxLayout()
+        sliders = QHBoxLayout()
         for widget, stretch in (
-            (_quiet("Opacity"), 0),
+            (quiet_label("Opacity"), 0),
             (self.opacity, 2),
-            (_quiet("from"), 0),
+            (quiet_label("from"), 0),
             (self.threshold, 2),
             (self.above, 0),
         ):
-            says.addWidget(widget, stretch)
-        grid.addLayout(says, 2, 0, 1, 2)
+            sliders.addWidget(widget, stretch)
+        grid.addLayout(sliders, 2, 0, 1, 2)
         grid.setColumnStretch(1, 1)
 
     def _threshold_moved(self, value: int) -> None:
@@ -166,9 +167,3 @@ def _slider(most: int, value: int, tip: str) -> QSlider:
     slider.setToolTip(tip)
     slider.setMinimumWidth(40)
     return slider
-
-
-def _quiet(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(f"color: {QUIET_COLOR};")
-    return label

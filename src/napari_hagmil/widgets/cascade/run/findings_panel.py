@@ -1,4 +1,4 @@
-"""What the cascade found: a row per depth, the prediction, the cost, the legend."""
+"""What the run found: the prediction, a row per depth, the legend, the cost."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_hagmil.cascade import Cost, SlideResult
-from napari_hagmil.widgets.cascade.run.depth_row import DepthRow, DepthSays
-from napari_hagmil.widgets.preferences import colormap_wished, on_change, opacity_wished
+from napari_hagmil.cascade import SlideResult
+from napari_hagmil.session.run_report import cost_of_run, notes_of_run
+from napari_hagmil.widgets.cascade.run.depth_row import DepthFindings, DepthRow
+from napari_hagmil.widgets.preferences import on_change, preferred_colormap, preferred_opacity
 from napari_hagmil.widgets.style import (
     QUIET_COLOR,
     Section,
-    duration,
-    percent,
+    quiet_label,
     show_text,
     text_label,
 )
 
 _NOTHING = "Run the cascade to see where it looks."
-_NO_SLIDE = "Open a slide first, in the tab Slide."
+_NO_SLIDE = "Open a slide first, in the Slide tab."
 
 
 class FindingsPanel(Section):
@@ -43,8 +43,8 @@ class FindingsPanel(Section):
         super().__init__("Findings")
         self.prediction = text_label(_NO_SLIDE)
         self.prediction.setStyleSheet("font-size: 15px; font-weight: 600;")
-        # Above the depths: at 1280 × 800 what is below them has to be scrolled to.
-        self.review_button = QPushButton("Review the regions…")
+        # Above the depths: at 1280 × 800 one must scroll to what is below them.
+        self.review_button = QPushButton("Review regions…")
         self.rows: dict[int, DepthRow] = {}
         self._column = QVBoxLayout()
         self._column.setSpacing(2)
@@ -58,13 +58,13 @@ class FindingsPanel(Section):
         self.clear(slide_open=False)
 
     def close_work(self) -> None:
-        """Listen no more."""
+        """Stop following the preferences."""
         self._unwatch()
 
     def _show_preferences(self) -> None:
         self.legend.ramp.setPixmap(_ramp())
         for row in self.rows.values():
-            row.show_opacity(opacity_wished())
+            row.show_opacity(preferred_opacity())
 
     def clear(self, *, slide_open: bool = True) -> None:
         """Forget the last run."""
@@ -74,34 +74,29 @@ class FindingsPanel(Section):
             show_text(label, "")
 
     def keep_depths(self, n: int) -> None:
-        """Take away what an earlier run has left of deeper depths."""
+        """Remove the rows of deeper depths, which an earlier run has left."""
         for depth in [d for d in self.rows if d >= n]:
             row = self.rows.pop(depth)
             self._column.removeWidget(row)
             row.deleteLater()
         self.legend.setVisible(bool(self.rows))
 
-    def add_stage(self, says: DepthSays) -> None:
-        """One more depth is known; the deepest one speaks for the slide."""
-        depth = says.stage.depth
+    def show_depth(self, found: DepthFindings) -> None:
+        """Show one more depth; the deepest one gives the slide's prediction."""
+        depth = found.stage.depth
         if depth not in self.rows:
             for row in self.rows.values():
                 row.box.setChecked(False)
             self.rows[depth] = self._new_row(depth)
-        self.rows[depth].tell(says)
+        self.rows[depth].show_findings(found)
         self.legend.show()
         if depth == max(self.rows):
-            show_text(self.prediction, f"{says.verdict}, at {says.label}")
+            show_text(self.prediction, f"{found.verdict}, at {found.label}")
 
     def show_result(self, result: SlideResult) -> None:
-        """The run has ended: what it cost, and what should be known of it."""
-        cost = result.cost
-        if cost.patches_exhaustive:
-            show_text(self.cost, f"{_looked_at(cost)}, in {duration(cost.seconds['total'])}")
-        notes = list(result.notes)
-        if result.state == "cancelled":
-            notes.insert(0, "Cancelled: the depths above are complete, finer ones were not read.")
-        show_text(self.notes, "\n".join(notes))
+        """Show what the run cost, and what to know about its result."""
+        show_text(self.cost, cost_of_run(result.cost))
+        show_text(self.notes, notes_of_run(result))
 
     def _new_row(self, depth: int) -> DepthRow:
         row = DepthRow(depth)
@@ -112,26 +107,8 @@ class FindingsPanel(Section):
         return row
 
 
-def _looked_at(cost: Cost) -> str:
-    """Patches looked at, and those with tissue.
-
-    A followed patch is read with all of its children: glass at the edge of the tissue can make
-    that more than there is tissue.
-    """
-    looked, tissue = cost.patches_encoded, cost.patches_exhaustive
-    if looked > tissue:
-        return f"{looked:,} patches looked at: the {tissue:,} with tissue, and glass beside them"
-    return f"{looked:,} patches looked at of {tissue:,} with tissue ({percent(looked / tissue)})"
-
-
-def _quiet(text: str) -> QLabel:
-    label = QLabel(text)
-    label.setStyleSheet(f"color: {QUIET_COLOR};")
-    return label
-
-
 class _Legend(QWidget):  # type: ignore[misc]
-    """The colours of the percentiles, and what no colour means."""
+    """The colours of the attention percentiles."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -139,17 +116,17 @@ class _Legend(QWidget):  # type: ignore[misc]
         self.ramp.setPixmap(_ramp())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_quiet("low"))
+        layout.addWidget(quiet_label("low"))
         layout.addWidget(self.ramp)
-        layout.addWidget(_quiet("high"), 1)
+        layout.addWidget(quiet_label("high"), 1)
         self.setToolTip(
-            "Clear: not visited. Attention as a percentile among the patches looked at, at each "
-            "depth"
+            "Attention as a percentile among the patches looked at, at the same depth; "
+            "no colour: not looked at"
         )
 
 
 def _ramp() -> QPixmap:
-    colors = ensure_colormap(colormap_wished()).map(np.linspace(0, 1, 120, dtype=np.float32))
+    colors = ensure_colormap(preferred_colormap()).map(np.linspace(0, 1, 120, dtype=np.float32))
     pixels = np.ascontiguousarray(np.tile((255 * colors).astype(np.uint8), (12, 1, 1)))
     image = QImage(pixels.data, 120, 12, 4 * 120, QImage.Format.Format_RGBA8888).copy()
     return QPixmap.fromImage(image)

@@ -1,4 +1,4 @@
-"""Choose model, device and budget, see the price; run the cascade, watch it, stop it."""
+"""Choose model, device and budget, see the price; start, watch and cancel the run."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import BundleConfig
 from napari_hagmil.session import Choice, RunCost
+from napari_hagmil.session.run_report import price_of_run
 from napari_hagmil.widgets.cascade.run.budget_row import BudgetRow
-from napari_hagmil.widgets.preferences import budget_preference, preference
+from napari_hagmil.widgets.preferences import preference, preferred_budget
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
     Section,
-    duration,
     show_text,
     text_label,
 )
@@ -50,7 +50,7 @@ class RunPanel(Section):
     model_chosen : str
         A bundle's name or path.
     plan_changed
-        Another budget, last depth or device is wanted.
+        Another budget, last depth or device was chosen.
     """
 
     run_asked = Signal()
@@ -81,12 +81,12 @@ class RunPanel(Section):
         return [row.spin for row in self.rows[:-1]]
 
     def show_model(self, config: BundleConfig) -> None:
-        """Offer a budget for each depth of a model, its own as the start."""
+        """Offer a budget for each depth of a model, beginning with the preferred or its own."""
         for row in self.rows:
             self.budget_form.removeRow(row)
         self.rows = []
         self.down_to.clear()
-        budgets = budget_preference(len(config.budget)) or config.budget
+        budgets = preferred_budget(len(config.budget)) or config.budget
         for depth, mpp in enumerate(config.mpp):
             label = magnification_label(mpp)
             budget = budgets[depth] if depth < len(budgets) else None
@@ -114,7 +114,7 @@ class RunPanel(Section):
         self._show_missing_device()
 
     def show_cost(self, cost: RunCost | None, n_nodes: Sequence[int]) -> None:
-        """The price of the next run, per depth and in all."""
+        """Show the price of the next run, per depth and in total."""
         for depth, row in enumerate(self.rows):
             priced = cost.depths if cost is not None else ()
             row.show_price(priced[depth] if depth < len(priced) else None)
@@ -123,19 +123,19 @@ class RunPanel(Section):
                 row.set_most(n_nodes[depth])
             elif n_nodes:
                 row.show_absent(self.down_to.itemText(len(n_nodes) - 1))
-        show_text(self.cost, "" if cost is None else _priced(cost))
+        show_text(self.cost, "" if cost is None else price_of_run(cost))
 
     def chosen_budget(self) -> tuple[int, ...] | None:
         """The numbers in the boxes; None where there are none."""
         return tuple(spin.value() for spin in self.budgets) or None
 
     def chosen_depth(self) -> int | None:
-        """Where the run is to end; None: as deep as it goes."""
+        """The depth at which the run is to stop; None: the finest there is."""
         index = self.down_to.currentIndex()
         return None if index < 0 or index == self.down_to.count() - 1 else index
 
     def set_state(self, state: str) -> None:
-        """Enable what makes sense now."""
+        """Enable the controls that make sense in a state of the session."""
         running = state in ("running", "opening")
         self.run_button.setEnabled(state not in ("empty", "opening", "running"))
         self.run_button.setText("Run again" if state in ("done", "cancelled") else "Run cascade")
@@ -149,7 +149,7 @@ class RunPanel(Section):
             widget.setEnabled(not running)
         if running:
             self.show_error("")
-            self.show_waiting("Opening…" if state == "opening" else "Looking for tissue…")
+            self.show_waiting("Opening…" if state == "opening" else "Detecting tissue…")
 
     def show_waiting(self, what: str) -> None:
         """Show work of unknown length."""
@@ -157,13 +157,11 @@ class RunPanel(Section):
         self.progress.setFormat(what)
         self.progress.setTextVisible(True)
 
-    def show_progress(self, progress: EncodingProgress, mpp: float) -> None:
-        """Patches encoded at the depth in hand."""
+    def show_progress(self, progress: EncodingProgress, label: str) -> None:
+        """Show how many patches are encoded at the current depth."""
         self.progress.setRange(0, max(progress.total, 1))
         self.progress.setValue(progress.done)
-        self.progress.setFormat(
-            f"{magnification_label(mpp)}: {progress.done} of {progress.total} patches"
-        )
+        self.progress.setFormat(f"{label}: {progress.done} of {progress.total} patches")
 
     def show_error(self, sentence: str) -> None:
         """Say what went wrong, or clear it."""
@@ -174,7 +172,7 @@ class RunPanel(Section):
         return str(self.model.currentData())
 
     def add_model(self, path: str) -> None:
-        """Offer a bundle on disk, by its name, and choose it."""
+        """Offer a bundle on disk by its name, and choose it."""
         self.model.insertItem(0, Path(path).name.removesuffix(SUFFIX), path)
         self.model.setItemData(0, path, Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(0)
@@ -194,7 +192,7 @@ class RunPanel(Section):
             ("Model", self.model),
             ("Encoder", self.encoder),
             ("Device", self.device),
-            ("Go down to", self.down_to),
+            ("Stop at", self.down_to),
         ):
             box.setMinimumWidth(10)
             self.form.addRow(label, box)
@@ -210,7 +208,7 @@ class RunPanel(Section):
     def _add_run_controls(self) -> None:
         self.cost = text_label()
         self.live = QCheckBox("Update as the budget changes")
-        self.live.setToolTip("After a run: only branches that are new are read and encoded")
+        self.live.setToolTip("After a run; only new branches are read and encoded")
         self.live.setChecked(preference("cascade", "live", True))
         self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
         buttons = QHBoxLayout()
@@ -220,7 +218,7 @@ class RunPanel(Section):
         self.body.addLayout(buttons)
         self.progress = QProgressBar()
         self.progress.hide()
-        # What is known already is there at once: no bar that flashes, and nothing that jumps.
+        # A run over known patches ends at once: no bar should flash, and nothing jump.
         self._waiting = QTimer(self, singleShot=True, interval=_PATIENCE)
         self._waiting.timeout.connect(self.progress.show)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
@@ -228,12 +226,12 @@ class RunPanel(Section):
 
     def _mark_encoders(self, wanted: str) -> None:
         for name in ENCODERS:
-            unfit = f"The model was trained on features of {wanted}, and cannot use these"
+            unfit = f"The model was trained on features of {wanted} and cannot use these"
             reason = self._encoders.get(name, "") or ("" if name == wanted else unfit)
             _mark(self.encoder, name, reason)
 
     def _show_missing_device(self) -> None:
-        """Say before a run that the device is not there: a preference may name it unseen."""
+        """Say before a run that the device is missing: a preference may name any."""
         show_text(self.missing_device, self._devices.get(self.device.currentText(), ""))
 
     def _choose_model(self) -> None:
@@ -253,13 +251,3 @@ def _mark(box: QComboBox, name: str, missing: str) -> None:
     if item is not None:
         item.setEnabled(not missing)
         item.setToolTip(missing)
-
-
-def _priced(cost: RunCost) -> str:
-    if not cost.new:
-        return "The next run encodes nothing new."
-    upto = "" if cost.exact else "up to "
-    text = f"The next run encodes {upto}{cost.new:,} new patches"
-    return text + (
-        "." if cost.seconds is None else f", {upto or 'about '}{duration(cost.seconds)}."
-    )

@@ -1,4 +1,4 @@
-"""What the cascade found, as layers: attention per depth, branches, what was not seen."""
+"""The stages of a run as layers: attention per depth, branches, what was not seen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer, Vectors
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_hagmil.plugin.layers import (
     LayerTuple,
@@ -18,7 +18,13 @@ from napari_hagmil.plugin.layers import (
     unseen_layer,
 )
 from napari_hagmil.session import Session
-from napari_hagmil.widgets.preferences import colormap_wished, on_change, opacity_wished, preference
+from napari_hagmil.widgets.cascade.camera import um_per_screen_px
+from napari_hagmil.widgets.preferences import (
+    on_change,
+    preference,
+    preferred_colormap,
+    preferred_opacity,
+)
 
 #: Width of outlines on the screen, px.
 _LINE_PX = 1.5
@@ -32,7 +38,7 @@ _TOGETHER = 15
 #: Outlines that a thumbnail shows.
 _IN_THUMBNAIL = 64
 
-#: What can be shown and hidden, in the order it is drawn.
+#: What can be shown and hidden, in drawing order.
 KINDS = ("attention", "unseen", "branches", "unread")
 
 
@@ -55,7 +61,7 @@ class StageLayers:
     opacity, threshold : dict of int to float
         Of a depth's attention: 0 to 1, and the percentile below which it is left clear.
     on_shown : callable
-        Told of `shown` whenever it may have changed.
+        Called with `shown` whenever it may have changed.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -71,40 +77,39 @@ class StageLayers:
         self.on_shown: Callable[[dict[str, bool]], None] = lambda shown: None
         self._before_hiding: dict[str, bool] = {}
         self._stale: set[int] = set()
-        self._soon = QTimer(singleShot=True, interval=_TOGETHER)
-        self._soon.timeout.connect(self.draw)
+        self._draw_soon = qdebounced(self.draw, timeout=_TOGETHER)
         viewer.scene.camera.events.zoom.connect(self._keep_line_width)
         self._unwatch = on_change("display", self._restyle)
 
     def close(self) -> None:
-        """Let go of the viewer; its layers stay."""
-        self._soon.stop()
+        """Stop following the viewer and the preferences; the layers stay."""
+        self._draw_soon.cancel()
         self._unwatch()
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_line_width)
 
     def clear(self) -> None:
-        """Take all of it away."""
-        self._soon.stop()
+        """Remove all layers."""
+        self._draw_soon.cancel()
         self.keep_depths(0)
         for kind in tuple(self._others):
             self._drop(self._others.pop(kind))
         self.depth_shown = {}
 
     def keep_depths(self, n: int) -> None:
-        """Take away what an earlier run has left of deeper depths."""
+        """Remove the attention of deeper depths, which an earlier run has left."""
         for depth in [d for d in self._attention if d >= n]:
             self._drop(self._attention.pop(depth))
             self.depth_shown.pop(depth, None)
         self._stale = {d for d in self._stale if d < n}
 
     def show_stage(self, depth: int) -> None:
-        """Show what is new of a depth, soon; the first time, it hides the coarser ones."""
+        """Show a depth's new stage, soon; when it first appears, coarser depths are hidden."""
         self._stale.add(depth)
-        self._soon.start()
+        self._draw_soon()
 
     def draw(self) -> None:
-        """Draw all that is new, now: a hidden layer waits until it is shown."""
-        self._soon.stop()
+        """Draw all new stages now; a hidden layer is drawn when it is shown."""
+        self._draw_soon.cancel()
         new = sorted(self._stale)
         for depth in new:
             if self._missing(self._attention.get(depth)):
@@ -163,21 +168,21 @@ class StageLayers:
 
     def _attention_tuple(self, depth: int) -> LayerTuple:
         session = self.session
-        opacity = self.opacity.get(depth, opacity_wished())
+        opacity = self.opacity.get(depth, preferred_opacity())
         values, meta, kind = attention_layer(
             session.grids[depth], session.stages[depth], session.mpp, opacity=opacity
         )
-        meta["colormap"] = colormap_wished()
+        meta["colormap"] = preferred_colormap()
         with np.errstate(invalid="ignore"):
             values = np.where(values >= self.threshold.get(depth, 0.0), values, np.nan)
         return values, meta, kind
 
     def _restyle(self) -> None:
-        """Other preferences: an opacity that was set by hand stays."""
+        """Follow the preferences; an opacity that was set by hand stays."""
         for depth, layer in self._attention.items():
             if not self._missing(layer):
-                layer.colormap = colormap_wished()
-                layer.opacity = self.opacity.get(depth, opacity_wished())
+                layer.colormap = preferred_colormap()
+                layer.opacity = self.opacity.get(depth, preferred_opacity())
 
     def _draw_attention(self, depth: int) -> None:
         layer: Any = self._attention[depth]
@@ -196,7 +201,7 @@ class StageLayers:
             )
         if any(len(stage.unread) for stage in session.stages):
             made["unread"] = unread_layer(session.grids, session.stages, session.mpp)
-        self._line_um = self._um_per_px
+        self._line_um = um_per_screen_px(self.viewer)
         for kind, layer_tuple in made.items():
             self._replace(kind, layer_tuple)
 
@@ -226,14 +231,9 @@ class StageLayers:
         for kind, layer in self._others.items():
             _show(layer, self.shown[kind])
 
-    @property
-    def _um_per_px(self) -> float:
-        """What a pixel of the screen shows."""
-        return float(1 / max(self.viewer.scene.camera.zoom, 1e-9))
-
     def _keep_line_width(self, event: Any = None) -> None:
-        """Outlines are as thin at 40× as in the overview: napari's widths are in µm."""
-        um_per_px = self._um_per_px
+        """Keep outlines as thin at 40× as in the overview: napari's widths are in µm."""
+        um_per_px = um_per_screen_px(self.viewer)
         drift = um_per_px / self._line_um if self._line_um else np.inf
         if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
@@ -252,7 +252,7 @@ class StageLayers:
         if kind == "image":
             return self.viewer.add_image(data, **meta)
         layer = Vectors(data, **meta)
-        # A thumbnail of a few outlines tells as much, and is not the longest part of drawing them.
+        # Drawn from all outlines, the thumbnail would take longer than the layer itself.
         layer._max_vectors_thumbnail = _IN_THUMBNAIL
         return self.viewer.add_layer(layer)
 

@@ -1,4 +1,4 @@
-"""The tab Cascade: choose, see the price, run, and read the findings depth by depth."""
+"""The Cascade tab: choose, see the price, run, and read the findings depth by depth."""
 
 from __future__ import annotations
 
@@ -6,58 +6,55 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_hagmil.bundles import shipped_bundles
 from napari_hagmil.cascade import SlideResult, Stage, called_class
 from napari_hagmil.features import EncodingProgress
-from napari_hagmil.geometry import magnification_label
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder_choices
-from napari_hagmil.widgets.cascade.run.depth_row import DepthSays
+from napari_hagmil.session.run_report import depth_label
+from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.run.depth_row import DepthFindings
 from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
 from napari_hagmil.widgets.cascade.run.run_panel import RunPanel
-from napari_hagmil.widgets.cascade.shared import CascadeContext
-from napari_hagmil.widgets.style import Page
 from napari_hagmil.widgets.work import Background, Relay
 
-#: Seconds between two updates of the progress bar: more only slow the window.
+#: Seconds between two updates of the progress bar: more would only slow the window.
 _TICK = 0.1
 
-#: Milliseconds that a slider must rest before the findings follow it.
+#: Milliseconds that a budget must stand before the cascade runs with it.
 _REST = 25
 
 
-class CascadeTab(Page):
+class CascadeTab(CascadePage):
     """Runs the cascade, and again when the budget changes.
 
     Parameters
     ----------
-    desk : CascadeContext
-        The sitting.
+    context : CascadeContext
+        What the tabs share.
     """
 
-    def __init__(self, desk: CascadeContext) -> None:
-        super().__init__()
-        self.desk, self.session = desk, desk.session
+    def __init__(self, context: CascadeContext) -> None:
+        super().__init__(context)
         self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
         self.add(self.run_panel, self.findings)
         self._relay, self._last_tick, self._again = Relay(), 0.0, False
         self._choices = Background()
         self._tissue: tuple[Outline, ...] | None = None
-        self._rest = QTimer(self, singleShot=True, interval=_REST)
-        self._rest.timeout.connect(self._follow_the_plan)
+        self._run_soon = qdebounced(self._run_new_plan, timeout=_REST)
         self._connect_panels()
         self._connect_session()
         self.choose_model(self.run_panel.chosen_model())
         self._look_for_choices()
 
     def run(self) -> None:
-        """Run the cascade on the open slide; a run under way is made again with the new plan."""
+        """Run the cascade on the open slide; a run under way is restarted with the new plan."""
         if self.session.slide is None:
             return
-        if self.desk.work.busy:
+        if self.context.work.busy:
             self._again = True
             if self.session.state == "running":
                 self.session.cancel()
@@ -65,10 +62,10 @@ class CascadeTab(Page):
         self._again = False
         self._take_plan()
         cost = self.session.cost()
-        # What is known already comes at once: shown in one go, without buttons that flash.
+        # Known patches come at once: the findings are shown in one go, and no button flashes.
         self.setUpdatesEnabled(cost is None or cost.new > 0)
         self.session.begin()
-        self.desk.work.start(
+        self.context.work.start(
             lambda: self.session.run(self._relay.sent.emit),
             on_item=self.session.add_stage,
             on_done=lambda: self._end_run(complete=True),
@@ -77,15 +74,15 @@ class CascadeTab(Page):
         )
 
     def make_ready(self) -> None:
-        """Load the model, find the tissue and time a few patches, for the price."""
-        if self.desk.work.busy or self.session.slide is None:
+        """Load the model, detect the tissue and time a few patches, to tell the price."""
+        if self.context.work.busy or self.session.slide is None:
             return
         self._take_plan()
 
         def work() -> Iterator[str]:
             yield self.session.make_ready()
 
-        self.desk.work.start(
+        self.context.work.start(
             work,
             on_item=self.session.preparation_ended.emit,
             on_done=self._run_if_asked,
@@ -94,7 +91,7 @@ class CascadeTab(Page):
         )
 
     def choose_model(self, name: str) -> None:
-        """Take a bundle by name or path, or say what is missing for it."""
+        """Use a bundle, by name or path, or say what it lacks."""
         choice = bundle_choice(name)
         self.run_panel.show_missing(choice.missing)
         if choice.config is None:
@@ -104,13 +101,13 @@ class CascadeTab(Page):
         self.make_ready()
 
     def close_work(self) -> None:
-        """Wait for what runs beside the one worker."""
-        self._rest.stop()
+        """Stop waiting runs, and wait for the check of encoders and devices."""
+        self._run_soon.cancel()
         self.findings.close_work()
         self._choices.wait()
 
     def _connect_panels(self) -> None:
-        panel, findings, stages = self.run_panel, self.findings, self.desk.stages
+        panel, findings, stages = self.run_panel, self.findings, self.context.stages
         panel.run_asked.connect(self.run)
         panel.cancel_asked.connect(self.session.cancel)
         panel.model_chosen.connect(self.choose_model)
@@ -134,7 +131,7 @@ class CascadeTab(Page):
         session.failed.connect(self.run_panel.show_error)
 
     def _look_for_choices(self) -> None:
-        """Find out in the background what can be used here: every encoder is loaded once."""
+        """Find out in the background what this machine can use: every encoder is loaded once."""
 
         def work() -> Iterator[tuple[tuple[Choice, ...], tuple[Choice, ...]]]:
             yield encoder_choices(), device_choices()
@@ -156,9 +153,9 @@ class CascadeTab(Page):
         self._take_plan()
         self._show_cost()
         if self.session.stages and self.run_panel.live.isChecked():
-            self._rest.start()
+            self._run_soon()
 
-    def _follow_the_plan(self) -> None:
+    def _run_new_plan(self) -> None:
         if self.session.state in ("done", "cancelled", "running"):
             self.run()
 
@@ -180,12 +177,12 @@ class CascadeTab(Page):
 
     def _slide_changed(self, slide: Any) -> None:
         self.findings.clear(slide_open=slide is not None)
-        self.desk.stages.clear()
+        self.context.stages.clear()
         self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
         self._show_cost()
 
     def _review_changed(self, state: ReviewState, action: str) -> None:
-        """Wishes change the price; another tissue mask has to be laid out first."""
+        """Update the price after steering; another tissue mask needs a new quadtree first."""
         if state.tissue == self._tissue:
             self._show_cost()
             return
@@ -205,17 +202,17 @@ class CascadeTab(Page):
     def _show_start(self, afresh: bool) -> None:
         if afresh:
             self.findings.clear()
-            self.desk.stages.clear()
+            self.context.stages.clear()
 
     def _show_stage(self, stage: Stage) -> None:
         session = self.session
-        self.desk.stages.show_stage(stage.depth)
+        self.context.stages.show_stage(stage.depth)
         if session.model is None:
             return
         config = session.model.config
-        self.findings.add_stage(
-            DepthSays(
-                magnification_label(session.grids[stage.depth].downsample * session.mpp),
+        self.findings.show_depth(
+            DepthFindings(
+                depth_label(session, stage.depth),
                 stage,
                 session.seconds[stage.depth],
                 config.classes,
@@ -225,18 +222,14 @@ class CascadeTab(Page):
 
     def _show_result(self, result: SlideResult | None) -> None:
         self.findings.keep_depths(len(self.session.stages))
-        self.desk.stages.keep_depths(len(self.session.stages))
-        self.desk.stages.draw()
+        self.context.stages.keep_depths(len(self.session.stages))
+        self.context.stages.draw()
         if result is not None:
             self.findings.show_result(result)
         self._show_cost()
 
     def _show_progress(self, progress: EncodingProgress) -> None:
         now = time.monotonic()
-        prepared = self.session.prepared
-        if prepared is None:
-            return
         if now - self._last_tick >= _TICK or progress.done == progress.total:
             self._last_tick = now
-            mpp = prepared.quadtree.grids[progress.depth].downsample * self.session.mpp
-            self.run_panel.show_progress(progress, mpp)
+            self.run_panel.show_progress(progress, depth_label(self.session, progress.depth))

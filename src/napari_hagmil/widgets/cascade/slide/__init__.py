@@ -1,1 +1,1 @@
-"""The tab *Slide*: the open slide, the view of it and its tissue."""
+"""The Slide tab: the open slide, the view and the tissue."""

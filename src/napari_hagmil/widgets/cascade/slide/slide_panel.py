@@ -1,4 +1,4 @@
-"""Open a slide, see what it is, and correct its pixel size."""
+"""Open a slide, see its facts, and correct its pixel size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_hagmil.geometry import PLAUSIBLE_MPP, magnification_label
-from napari_hagmil.slide import Slide, slide_info
+from napari_hagmil.geometry import PLAUSIBLE_MPP
+from napari_hagmil.session.slide_report import slide_facts
+from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
     WARNING_COLOR,
     Section,
-    millimetres,
     show_text,
     text_label,
 )
@@ -34,24 +34,23 @@ _SUFFIXES = (
 )
 _FILTER = f"Slides ({' '.join(f'*.{suffix}' for suffix in _SUFFIXES)});;All files (*)"
 
-
-#: µm per pixel to begin with, where nothing is known: a scan at 40×.
+#: µm per pixel that the field begins with where the slide states none: a scan at 40×.
 _GUESS = 0.25
 
 
 class SlidePanel(Section):
-    """The slide in hand.
+    """The open slide.
 
     Signals
     -------
     open_asked : str
         A path to open.
     phantom_asked
-        The built-in phantom is wanted.
+        The built-in phantom is to be opened.
     forget_asked
-        The list of recent slides is to be forgotten.
+        The list of recent slides is to be cleared.
     mpp_given : object
-        µm per level-0 pixel; None: what the file says.
+        µm per level-0 pixel; None: what the file states.
     """
 
     open_asked = Signal(str)
@@ -66,7 +65,7 @@ class SlidePanel(Section):
         self.recent = QMenu(self.recent_button)
         self.recent_button.setMenu(self.recent)
         self.phantom_button = QPushButton("Phantom")
-        self.phantom_button.setToolTip("A synthetic H&E slide with planted tumour, made here")
+        self.phantom_button.setToolTip("A synthetic H&E slide with planted tumour, made locally")
         self.name = text_label("No slide is open.", selectable=True)
         self.facts = text_label(color=QUIET_COLOR)
         self.warning = text_label(color=WARNING_COLOR)
@@ -83,19 +82,11 @@ class SlidePanel(Section):
         self.show_recent(())
 
     def show_slide(self, slide: Slide, *, corrected: bool = False) -> None:
-        """Say what is open; ask for the pixel size when there is none."""
+        """Show the facts of a slide; ask for the pixel size when there is none."""
         show_text(self.name, slide.name)
-        height, width = slide.shape
-        facts = f"{width:,} × {height:,} px"
-        if slide.mpp is not None:
-            source = "you" if corrected else slide.mpp_source
-            facts += (
-                f" · {millimetres(height, width, slide.mpp)}\n{slide.mpp:.4g} µm/px "
-                f"({magnification_label(slide.mpp)}), from: {source}"
-            )
-        # Never the number of the slide before: it would be taken for this one's.
+        # Never the previous slide's number: it would be taken for this one's.
         self.mpp_input.setValue(_GUESS if slide.mpp is None else slide.mpp)
-        show_text(self.facts, f"{facts}\n{_scanner(slide)}")
+        show_text(self.facts, slide_facts(slide, corrected=corrected))
         show_text(self.warning, "\n".join(p.sentence("window") for p in slide.problems))
         self.mpp_row.show()
         self.reset_button.setVisible(corrected)
@@ -106,14 +97,14 @@ class SlidePanel(Section):
         show_text(self.error, sentence)
 
     def show_busy(self, what: str) -> None:
-        """Say what is being opened."""
+        """Say which slide is being opened."""
         show_text(self.name, what)
         for label in (self.error, self.facts, self.warning):
             show_text(label, "")
         self.mpp_row.hide()
 
     def show_recent(self, paths: Sequence[Path]) -> None:
-        """Offer slides that were opened before, the last first."""
+        """Offer the slides that were opened last, the latest first."""
         self.recent.clear()
         for path in paths:
             action = self.recent.addAction(path.name)
@@ -121,11 +112,11 @@ class SlidePanel(Section):
             action.triggered.connect(lambda _=False, path=path: self.open_asked.emit(str(path)))
         if paths:
             self.recent.addSeparator()
-            self.recent.addAction("Forget these").triggered.connect(self.forget_asked)
+            self.recent.addAction("Clear this list").triggered.connect(self.forget_asked)
         self.recent_button.setEnabled(bool(paths))
 
     def set_enabled(self, enabled: bool) -> None:
-        """Allow opening another slide, or not while work is under way."""
+        """Enable opening another slide, or disable it during a run."""
         for button in (self.open_button, self.phantom_button):
             button.setEnabled(enabled)
         self.recent_button.setEnabled(enabled and not self.recent.isEmpty())
@@ -140,7 +131,8 @@ class SlidePanel(Section):
         self.mpp_input.setSingleStep(0.05)
         self.mpp_input.setValue(_GUESS)
         self.mpp_input.setFixedWidth(110)
-        self.mpp_button, self.reset_button = QPushButton("Use"), QPushButton("As the file")
+        self.mpp_button, self.reset_button = QPushButton("Use"), QPushButton("Reset")
+        self.reset_button.setToolTip("Go back to the pixel size that the file states")
         for widget in (
             QLabel("µm per pixel"),
             self.mpp_input,
@@ -160,16 +152,3 @@ class SlidePanel(Section):
         if path:
             self._folder = str(Path(path).parent)
             self.open_asked.emit(path)
-
-
-def _scanner(slide: Slide) -> str:
-    """What the file says of its making; nothing of this can name a patient."""
-    info = slide_info(slide)
-    parts = [str(info["vendor"])] if info["vendor"] != "unknown" else []
-    if info["objective"]:
-        parts.append(f"objective {info['objective']:g}×")
-    n_levels = len(info["levels"])
-    parts.append(f"{n_levels} level{'s' if n_levels > 1 else ''}, {info['compression']}")
-    if info["associated_images"]:
-        parts.append(f"not shown: {', '.join(info['associated_images'])}")
-    return " · ".join(parts)

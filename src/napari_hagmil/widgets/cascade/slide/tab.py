@@ -1,4 +1,4 @@
-"""The tab Slide: open, find one's way, correct the pixel size, edit the tissue."""
+"""The Slide tab: open slides, navigate, correct the pixel size, edit the tissue."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import Signal
+from superqt.utils import qthrottled
 
 from napari_hagmil.attention import attention_map
 from napari_hagmil.cascade import Stage
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.geometry import magnification
 from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.recent import RecentSlides
-from napari_hagmil.session.steering import correct_mpp, set_tissue, set_tissue_rings
+from napari_hagmil.session.steering import correct_mpp, import_tissue, set_tissue
 from napari_hagmil.slide import Slide, open_slide
 from napari_hagmil.widgets.cascade.camera import (
     centre_on,
@@ -26,52 +26,51 @@ from napari_hagmil.widgets.cascade.camera import (
     set_magnification,
     view_rectangle,
 )
-from napari_hagmil.widgets.cascade.shared import CascadeContext
+from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
 from napari_hagmil.widgets.cascade.slide.tissue_panel import TissuePanel
 from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
-from napari_hagmil.widgets.style import QUIET_COLOR, Page, text_label
+from napari_hagmil.widgets.style import QUIET_COLOR, text_label
 
-#: Milliseconds within which movements of the camera are shown together.
+#: Milliseconds between two updates of the view while the camera moves.
 _TOGETHER = 30
 
 
-class SlideTab(Page):
-    """Opens slides, and shows where one is on them.
+class SlideTab(CascadePage):
+    """Opens slides, and shows which part of one the canvas shows.
 
     Parameters
     ----------
-    desk : CascadeContext
-        The sitting.
+    context : CascadeContext
+        What the tabs share.
 
     Signals
     -------
     opened : bool
-        A slide is open; whether the cascade was asked for at once.
+        A slide is open; True: the cascade is to run at once.
     """
 
     opened = Signal(bool)
 
-    def __init__(self, desk: CascadeContext) -> None:
-        super().__init__()
-        self.desk, self.session = desk, desk.session
+    def __init__(self, context: CascadeContext) -> None:
+        super().__init__(context)
         self.slide_panel, self.view_panel = SlidePanel(), ViewPanel()
         self.tissue_panel = TissuePanel()
-        self.tissue = TissueLayer(desk.viewer, lambda mask: self._wish(set_tissue, mask))
+        self.tissue = TissueLayer(context.viewer, lambda mask: self._correct(set_tissue, mask))
         research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
         self.add(self.slide_panel, self.view_panel, self.tissue_panel, research)
         self._recent, self._run_when_open = RecentSlides(), False
         self._given: float | None = None
-        self._soon = QTimer(self, singleShot=True, interval=_TOGETHER)
-        self._soon.timeout.connect(self.show_view)
+        self._correction: float | None = None
+        self._show_view_soon = qthrottled(self.show_view, timeout=_TOGETHER, leading=False)
         self._connect_panels()
         self._connect_session()
         self._follow_camera()
         self.slide_panel.show_recent(self._recent.paths())
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
-        """Open a slide in the background; with `run`, ask for the cascade when it is there."""
+        """Open a slide in the background; with `run`, run the cascade once it is open."""
         self._given = mpp
         self._start(f"Opening {Path(path).name}…", lambda: Path(path), mpp, run=run)
 
@@ -81,29 +80,29 @@ class SlideTab(Page):
         self._start("Making the phantom slide (once)…", phantom_path, None, run=run)
 
     def look_at(self, wanted: float) -> None:
-        """Look at a magnification."""
+        """Zoom to a magnification."""
         if self.session.slide is not None:
-            set_magnification(self.desk.viewer, wanted)
+            set_magnification(self.viewer, wanted)
 
     def show_view(self) -> None:
-        """Draw the rectangle and the magnification as the camera stands."""
+        """Show the rectangle and the magnification of the camera."""
         slide = self.session.slide
         if slide is None:
             return
-        self.view_panel.navigator.show_view(view_rectangle(self.desk.viewer, self.session.mpp))
+        self.view_panel.navigator.show_view(view_rectangle(self.viewer, self.session.mpp))
         scanned = magnification(slide.mpp) if slide.mpp else None
-        shown = magnification_shown(self.desk.viewer) if slide.mpp else None
+        shown = magnification_shown(self.viewer) if slide.mpp else None
         self.view_panel.show_magnification(shown, scanned)
 
     def close_work(self) -> None:
-        """Let go of the camera, and take in what was painted last."""
-        self._soon.stop()
+        """Stop following the camera, and hand on what was painted last."""
+        self._show_view_soon.cancel()
         self.tissue.close()
         for event in self._camera_events():
             event.disconnect(self._camera_moved)
 
     def _start(self, what: str, find: Callable[[], Path], mpp: float | None, *, run: bool) -> None:
-        if self.desk.work.busy:
+        if self.context.work.busy:
             return
         self._run_when_open = run
         self.slide_panel.show_busy(what)
@@ -115,7 +114,7 @@ class SlideTab(Page):
             slide.view_levels()
             yield slide
 
-        self.desk.work.start(
+        self.context.work.start(
             work,
             on_item=self.session.adopt,
             on_done=self._after_opening,
@@ -152,16 +151,16 @@ class SlideTab(Page):
         panel.open_asked.connect(self.open)
         panel.phantom_asked.connect(self.open_phantom)
         panel.forget_asked.connect(self._forget_recent)
-        panel.mpp_given.connect(lambda mpp: self._wish(correct_mpp, mpp))
+        panel.mpp_given.connect(lambda mpp: self._correct(correct_mpp, mpp))
         view.magnification_asked.connect(self.look_at)
-        view.whole_asked.connect(self.desk.viewer.reset_view)
+        view.whole_asked.connect(self.viewer.reset_view)
         view.navigator.centre_asked.connect(
-            lambda y, x: centre_on(self.desk.viewer, (y, x), self.session.mpp)
+            lambda y, x: centre_on(self.viewer, (y, x), self.session.mpp)
         )
         tissue.shown.connect(lambda on: self._show_tissue() if on else self.tissue.hide())
         tissue.tool_asked.connect(self.take_tool)
         tissue.imported.connect(self.import_tissue)
-        tissue.found_again.connect(lambda: self._wish(set_tissue, None))
+        tissue.detected_again.connect(lambda: self._correct(set_tissue, None))
 
     def _connect_session(self) -> None:
         session = self.session
@@ -175,7 +174,7 @@ class SlideTab(Page):
         session.stage_found.connect(self._tint)
 
     def _camera_events(self) -> tuple[Any, ...]:
-        events = self.desk.viewer.scene.camera.events
+        events = self.viewer.scene.camera.events
         return events.center, events.zoom
 
     def _follow_camera(self) -> None:
@@ -183,44 +182,43 @@ class SlideTab(Page):
             event.connect(self._camera_moved)
 
     def _camera_moved(self, event: Any = None) -> None:
-        self._soon.start()
+        self._show_view_soon()
 
     def import_tissue(self, path: str | Path) -> None:
-        """Take the tissue from the polygons of a GeoJSON file."""
+        """Replace the tissue by the polygons of a GeoJSON file."""
+        self._correct(import_tissue, path)
+
+    def _correct(self, correction: Callable[..., object], value: Any) -> None:
         try:
-            rings = read_area(path)
-            set_tissue_rings(self.session, rings, "import tissue")
+            correction(self.session, value)
         except HagmilError as error:
             self.tissue_panel.show_error(error_sentence(error))
         else:
             self.tissue_panel.show_error("")
 
-    def _wish(self, wish: Callable[..., object], value: Any) -> None:
-        try:
-            wish(self.session, value)
-        except HagmilError as error:
-            self.tissue_panel.show_error(error_sentence(error))
-
     def _show_slide(self, slide: Slide) -> None:
+        sitting = self.session.sitting
+        self._correction = sitting.state.mpp_override if sitting else None
         self._show_facts(slide)
         overview = np.asarray(slide.view_levels()[-1])
         self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
         self.tissue.clear()
         self.tissue_panel.box.setChecked(False)
         self.tissue_panel.show_none("")
-        self._soon.start()
+        self._show_view_soon()
 
     def _show_facts(self, slide: Slide) -> None:
-        sitting = self.session.sitting
-        corrected = sitting is not None and sitting.state.mpp_override is not None
-        self.slide_panel.show_slide(slide, corrected=corrected)
+        self.slide_panel.show_slide(slide, corrected=self._correction is not None)
 
     def _review_changed(self, state: ReviewState, action: str) -> None:
-        slide = self.session.slide
-        if slide is None:
+        """Open the slide again where its pixel size was corrected, or the correction undone."""
+        slide, wanted = self.session.slide, state.mpp_override
+        if slide is None or wanted == self._correction:
             return
-        wanted = state.mpp_override
-        if "pixel size" in action and wanted != slide.mpp:
+        self._correction = wanted
+        if wanted == slide.mpp:
+            self._show_facts(slide)
+        else:
             self.open(slide.path, mpp=wanted)
 
     def _forget_recent(self) -> None:
@@ -228,13 +226,13 @@ class SlideTab(Page):
         self.slide_panel.show_recent(())
 
     def _tint(self, stage: Stage) -> None:
-        """Tint the overview with the first depth, which has seen all the tissue."""
+        """Tint the overview with the first depth, which looks at all the tissue."""
         if stage.depth == 0:
             amap = attention_map(self.session.grids[0], stage.nodes, stage.scores)
             self.view_panel.navigator.show_attention(amap)
 
     def _tissue_ready(self, problem: str = "") -> None:
-        """The tissue is known: tell its area, and show it if it is shown."""
+        """Show the area of the tissue, and the mask where it is shown."""
         prepared, sitting = self.session.prepared, self.session.sitting
         if prepared is None or sitting is None:
             self.tissue_panel.show_none(problem)
@@ -250,7 +248,7 @@ class SlideTab(Page):
             self.tissue.show(self.session.prepared.tissue, self.session.mpp)
 
     def take_tool(self, tool: str) -> None:
-        """Put a tool for the tissue in the reader's hand: "paint", "erase" or "polygon"."""
+        """Take a tool for the tissue: "paint", "erase" or "polygon"."""
         if self.session.prepared is None:
             return
         self.tissue_panel.box.setChecked(True)

@@ -1,4 +1,4 @@
-"""The tissue mask as a layer that is painted, kept in step with the review both ways."""
+"""The tissue mask as a layer to paint on; edits go to the review, and its changes come back."""
 
 from __future__ import annotations
 
@@ -8,35 +8,34 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_hagmil.geometry import overlay_placement
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.tissue import TissueMask
 
-#: Milliseconds after the last stroke that the mask is taken.
+#: Milliseconds after the last stroke that the mask is handed on.
 _REST = 300
 
 _COLOR = (0.34, 0.71, 0.91, 1.0)
 
 
 class TissueLayer:
-    """Shows a mask, and hands on what is painted.
+    """Shows a mask, and hands on its edits.
 
     Parameters
     ----------
     viewer : napari.components.ViewerModel
         Where the layer is added.
     on_edit : callable
-        Told of the edited `TissueMask`.
+        Called with the edited `TissueMask`.
     """
 
     def __init__(self, viewer: ViewerModel, on_edit: Callable[[TissueMask], None]) -> None:
         self.viewer, self._on_edit = viewer, on_edit
         self._layer: Any = None
         self._mask: TissueMask | None = None
-        self._rest = QTimer(singleShot=True, interval=_REST)
-        self._rest.timeout.connect(self._hand_on)
+        self._hand_on_soon = qdebounced(self._hand_on, timeout=_REST)
 
     @property
     def visible(self) -> bool:
@@ -44,7 +43,7 @@ class TissueLayer:
         return bool(self._there() and self._layer.visible)
 
     def show(self, mask: TissueMask, mpp: float) -> None:
-        """Show a mask; a layer that is there is changed in place."""
+        """Show a mask; an existing layer is changed in place."""
         values = mask.values.astype(np.uint8)
         self._mask = mask
         if self._there() and self._layer.data.shape == values.shape:
@@ -65,7 +64,7 @@ class TissueLayer:
             colormap=DirectLabelColormap(color_dict={1: _COLOR, None: (0, 0, 0, 0)}),
             metadata={KEY: {"tissue": True}},
         )
-        # An outline: a filled mask would dye the stain that it is judged by.
+        # An outline: a filled mask would tint the stain that it is judged by.
         self._layer.contour = 1
         self._layer.brush_size = 12
         self._layer.events.paint.connect(self._edited)
@@ -77,27 +76,25 @@ class TissueLayer:
             self._layer.visible = False
 
     def take_tool(self, tool: str) -> None:
-        """Put a tool in the reader's hand: "paint", "erase" or "polygon"."""
+        """Select the layer and a tool: "paint", "erase" or "polygon"."""
         if self._there():
             self.viewer.layers.selection.active = self._layer
             self._layer.selected_label = 1
             self._layer.mode = tool
 
     def clear(self) -> None:
-        """Take the layer away."""
-        self._rest.stop()
+        """Remove the layer."""
+        self._hand_on_soon.cancel()
         if self._there():
             self.viewer.layers.remove(self._layer)
         self._layer, self._mask = None, None
 
     def close(self) -> None:
-        """Hand on what waits."""
-        if self._rest.isActive():
-            self._rest.stop()
-            self._hand_on()
+        """Hand on an edit that was still waiting."""
+        self._hand_on_soon.flush(restart_timer=False)
 
     def _edited(self, event: Any) -> None:
-        self._rest.start()
+        self._hand_on_soon()
 
     def _hand_on(self) -> None:
         if self._mask is None or not self._there():

@@ -1,4 +1,4 @@
-"""The tissue mask: see it, paint it, draw it, import it."""
+"""The controls of the tissue mask: show, paint, draw, import, detect again."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class TissuePanel(Section):
         "paint", "erase" or "polygon".
     imported : str
         A GeoJSON file with the tissue.
-    found_again
-        Back to the tissue that is found.
+    detected_again
+        Back to the detected tissue.
     """
 
     shown = Signal(bool)
     tool_asked = Signal(str)
     imported = Signal(str)
-    found_again = Signal()
+    detected_again = Signal()
 
     def __init__(self) -> None:
         super().__init__("Tissue")
-        self.box = QCheckBox("Show what counts as tissue")
+        self.box = QCheckBox("Outline the tissue")
         self.facts = text_label("Open a slide to see its tissue.", color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.buttons = {
@@ -40,10 +40,13 @@ class TissuePanel(Section):
             "erase": QPushButton("Eraser"),
             "polygon": QPushButton("Polygon"),
             "import": QPushButton("GeoJSON…"),
-            "again": QPushButton("Find again"),
+            "again": QPushButton("Detect again"),
         }
-        for tool, key in (("paint", "Shift-T"), ("erase", "Shift-Z"), ("polygon", "Shift-I")):
-            self.buttons[tool].setToolTip(f"On the slide ({key})")
+        self.buttons["paint"].setToolTip("Paint tissue on the slide (Shift-T)")
+        self.buttons["erase"].setToolTip("Erase tissue on the slide (Shift-Z)")
+        self.buttons["polygon"].setToolTip("Draw tissue as a polygon (Shift-I)")
+        self.buttons["import"].setToolTip("Replace the mask by the polygons of a file")
+        self.buttons["again"].setToolTip("Discard your edits and detect the tissue by its stain")
         grid = QGridLayout()
         for i, button in enumerate(self.buttons.values()):
             grid.addWidget(button, i // 3, i % 3)
@@ -54,22 +57,22 @@ class TissuePanel(Section):
         for tool in ("paint", "erase", "polygon"):
             self.buttons[tool].clicked.connect(lambda _, tool=tool: self.tool_asked.emit(tool))
         self.buttons["import"].clicked.connect(self._ask_path)
-        self.buttons["again"].clicked.connect(self.found_again)
+        self.buttons["again"].clicked.connect(self.detected_again)
         self.set_available(available=False)
 
     def set_available(self, *, available: bool) -> None:
-        """Enable what needs a mask."""
+        """Enable the controls where there is a mask."""
         for widget in (self.box, *self.buttons.values()):
             widget.setEnabled(available)
 
     def show_facts(self, area_mm2: float, *, drawn: bool) -> None:
-        """Say how much tissue there is, and whose it is."""
-        whose = "as you drew it" if drawn else "found by its stain"
-        show_text(self.facts, f"{area_mm2:.1f} mm² of tissue, {whose}.")
+        """Show the area of the tissue, and whether it was edited."""
+        source = "edited by you" if drawn else "detected by its stain"
+        show_text(self.facts, f"{area_mm2:.1f} mm² of tissue, {source}.")
         self.buttons["again"].setEnabled(drawn)
 
     def show_none(self, why: str) -> None:
-        """Forget the last slide's tissue, and say why this one has none yet."""
+        """Clear the previous slide's tissue, and say why this one has none yet."""
         self.set_available(available=False)
         show_text(self.facts, why)
 

@@ -1,4 +1,4 @@
-"""Where one is and how close: the overview, the magnification, how pixels are loaded."""
+"""The view: the overview, the magnification, how tiles are loaded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButto
 
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.slide.navigator import Navigator
-from napari_hagmil.widgets.style import QUIET_COLOR, Section
+from napari_hagmil.widgets.style import Section, quiet_label
 
 
 class ViewPanel(Section):
@@ -17,9 +17,9 @@ class ViewPanel(Section):
     Signals
     -------
     magnification_asked : float
-        Look at this magnification.
+        Zoom to this magnification.
     whole_asked
-        See the whole slide.
+        Show the whole slide.
     """
 
     magnification_asked = Signal(float)
@@ -31,14 +31,15 @@ class ViewPanel(Section):
         self.magnification = QComboBox()
         self.magnification.setEditable(True)
         self.magnification.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.magnification.addItems([f"{preset:g}×" for preset in PRESETS])
-        self.magnification.setToolTip("Alt-1 to Alt-6 for 1.25× to 40×; type any other")
+        self.magnification.addItems([f"{preset:g}×" for preset in PRESETS.values()])
+        self.magnification.setToolTip("Alt-1 to Alt-6 for 1.25× to 40×, or type any other")
         self.whole = QPushButton("Whole slide")
-        self.whole.setToolTip("Alt-0")
-        self.note = QLabel()
-        self.note.setStyleSheet(f"color: {QUIET_COLOR};")
-        self.smooth = QCheckBox("Load without waiting (asynchronous)")
-        self.smooth.setToolTip("The window stays free while pixels are read; napari's own setting")
+        self.whole.setToolTip("Show the whole slide (Alt-0)")
+        self.note = quiet_label()
+        self.smooth = QCheckBox("Load tiles in the background")
+        self.smooth.setToolTip(
+            "The window stays responsive while tiles are read (napari's asynchronous loading)"
+        )
         self.smooth.setChecked(bool(get_settings().experimental.async_))
         line = QHBoxLayout()
         line.addWidget(QLabel("Magnification"))
@@ -54,7 +55,7 @@ class ViewPanel(Section):
         self._shown = ""
 
     def show_magnification(self, magnification: float | None, scanned: float | None) -> None:
-        """Say what the screen shows; `scanned` is the slide's own, beyond which it is blown up.
+        """Show the magnification, and a note where it exceeds that of the scan.
 
         A slide without a pixel size has neither.
         """

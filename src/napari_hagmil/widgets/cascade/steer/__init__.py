@@ -1,1 +1,1 @@
-"""The tab *Steer*: branches to follow and places to leave out."""
+"""The Steer tab: branches to follow, places to leave out, a second look."""

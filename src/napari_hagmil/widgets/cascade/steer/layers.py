@@ -1,4 +1,4 @@
-"""Pins and left-out places as layers, kept in step with the review both ways."""
+"""Pins and left-out places as layers; edits go to the review, and its changes come back."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_hagmil.cascade import DepthChange
+from napari_hagmil.plugin.change_layer import change_layer
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
+from napari_hagmil.widgets.cascade.camera import um_per_screen_px
 
 PIN_COLOR, OUT_COLOR, OUT_FACE = "#56b4e9", "#e69f00", "#e69f0044"
 
-#: Milliseconds after the last movement of a corner that an edit is taken.
+#: Milliseconds after the last edit of a layer that it is handed on.
 _REST = 150
 
 
@@ -31,7 +33,7 @@ class SteerLayers:
     session : Session
         Whose review holds the state.
     on_pins, on_rings : callable
-        Told of the places (n, 2) and of the list of rings, level-0 px, after an edit.
+        Called after an edit with the places (n, 2), and with the list of rings, level-0 px.
     """
 
     def __init__(
@@ -46,84 +48,53 @@ class SteerLayers:
         self._pins: Layer | None = None
         self._rings: Layer | None = None
         self._changed: Layer | None = None
-        self._showing = False
         self._on_pins, self._on_rings = on_pins, on_rings
-        self._rest = QTimer(singleShot=True, interval=_REST)
-        self._rest.timeout.connect(self._hand_on)
+        self._hand_on_soon = qdebounced(self._hand_on, timeout=_REST)
 
     def close(self) -> None:
-        """Hand on what waits and let go."""
-        if self._rest.isActive():
-            self._rest.stop()
-            self._hand_on()
+        """Hand on an edit that was still waiting."""
+        self._hand_on_soon.flush(restart_timer=False)
 
     def show_state(self, state: ReviewState) -> None:
-        """Draw the pins and places as they stand in the review."""
-        self._showing = True
+        """Draw the pins and places of the review."""
         pins = np.array(state.pins, dtype=float).reshape(-1, 2) * self.session.mpp
         rings = [np.array(ring) * self.session.mpp for ring in state.vetoes]
         if len(pins) or self._there(self._pins):
             layer = self._pins_layer()
-            layer.data = pins
+            with layer.events.data.blocker(self._edited):
+                layer.data = pins
         if rings or self._there(self._rings):
-            self._show_rings(rings)
-        self._showing = False
+            layer = self._rings_layer()
+            with layer.events.data.blocker(self._edited):
+                _show_rings(layer, rings)
 
     def draw_place(self) -> None:
-        """Let the reader draw a place to leave out."""
+        """Take the tool that draws a place to leave out."""
         layer = self._rings_layer()
         self.viewer.layers.selection.active = layer
         layer.mode = "add_polygon_lasso"
 
     def set_pins(self) -> None:
-        """Let the reader set branches to follow by clicking."""
+        """Take the tool that sets branches to follow by clicks."""
         layer = self._pins_layer()
         self.viewer.layers.selection.active = layer
         layer.mode = "add"
 
     def show_changes(self, changes: tuple[DepthChange, ...]) -> None:
-        """Outline what is looked at only now, and what no longer is."""
+        """Outline what only the last run looked at, and what it no longer did."""
         self._drop(self._changed)
         self._changed = None
-        segments, colors = [np.empty((0, 2, 2))], [np.empty((0, 4))]
-        for change in changes[1:]:
-            grid = self.session.grids[change.depth]
-            for nodes, rgba in ((change.gained, (1, 1, 1, 1)), (change.lost, (0.9, 0.62, 0, 1))):
-                y0, x0, y1, x1 = (grid.edges(nodes) - 0.5).T * self.session.mpp
-                corners = np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2)
-                sides = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
-                segments.append(sides.reshape(-1, 2, 2))
-                colors.append(np.tile(rgba, (4 * len(nodes), 1)))
-        found = np.concatenate(segments)
-        if not len(found):
-            return
-        self._changed = self.viewer.add_vectors(
-            found,
-            name="Changed",
-            vector_style="line",
-            edge_color=np.concatenate(colors),
-            edge_width=2.5 / max(self.viewer.scene.camera.zoom, 1e-9),
-            units=("um", "um"),
-            metadata={KEY: {"changed": True}},
-        )
+        data, meta, _ = change_layer(self.session.grids, changes, self.session.mpp)
+        if len(data):
+            meta["edge_width"] = 2.5 * um_per_screen_px(self.viewer)
+            self._changed = self.viewer.add_vectors(data, **meta)
 
     def clear(self) -> None:
-        """Take all of it away."""
-        self._rest.stop()
+        """Remove all layers."""
+        self._hand_on_soon.cancel()
         for layer in (self._pins, self._rings, self._changed):
             self._drop(layer)
         self._pins = self._rings = self._changed = None
-
-    def _show_rings(self, rings: list[Any]) -> None:
-        layer = self._rings_layer()
-        now = list(layer.data)
-        if len(now) == len(rings) and all(map(np.array_equal, now, rings)):
-            return
-        mode = layer.mode
-        layer.data = []
-        if rings:
-            layer.add(rings, shape_type="polygon", edge_color=OUT_COLOR, face_color=OUT_FACE)
-        layer.mode = mode
 
     def _pins_layer(self) -> Any:
         if not self._there(self._pins):
@@ -131,7 +102,7 @@ class SteerLayers:
                 np.empty((0, 2)),
                 name="Follow",
                 symbol="diamond",
-                size=16 / max(self.viewer.scene.camera.zoom, 1e-9),
+                size=16 * um_per_screen_px(self.viewer),
                 face_color=PIN_COLOR,
                 border_color="#000000",
                 units=("um", "um"),
@@ -148,7 +119,7 @@ class SteerLayers:
                 name="Leave out",
                 edge_color=OUT_COLOR,
                 face_color=OUT_FACE,
-                edge_width=2 / max(self.viewer.scene.camera.zoom, 1e-9),
+                edge_width=2 * um_per_screen_px(self.viewer),
                 units=("um", "um"),
                 metadata={KEY: {"vetoes": True}},
             )
@@ -156,9 +127,9 @@ class SteerLayers:
         return self._rings
 
     def _edited(self, event: Any) -> None:
-        # While a shape is being drawn it is in the data already; its end comes as "added".
-        if not self._showing and str(getattr(event, "action", "")) not in ("adding", "changing"):
-            self._rest.start()
+        # A shape that is being drawn is in the data already; "added" tells that it is complete.
+        if str(getattr(event, "action", "")) not in ("adding", "changing"):
+            self._hand_on_soon()
 
     def _hand_on(self) -> None:
         mpp = self.session.mpp
@@ -174,3 +145,15 @@ class SteerLayers:
     def _drop(self, layer: Layer | None) -> None:
         if layer is not None and layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
+
+
+def _show_rings(layer: Any, rings: list[Any]) -> None:
+    """Replace the shapes, unless they are the same; the tool in use stays."""
+    now = list(layer.data)
+    if len(now) == len(rings) and all(map(np.array_equal, now, rings)):
+        return
+    mode = layer.mode
+    layer.data = []
+    if rings:
+        layer.add(rings, shape_type="polygon", edge_color=OUT_COLOR, face_color=OUT_FACE)
+    layer.mode = mode

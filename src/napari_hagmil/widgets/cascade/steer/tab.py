@@ -1,19 +1,20 @@
-"""The tab Steer: follow, leave out, run again, and a second look at what was cut."""
+"""The Steer tab: follow, leave out, run again, and take a second look at what was cut."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from magicgui.widgets import ComboBox, Container, PushButton, SpinBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QSpinBox
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
 
-from napari_hagmil.cascade import DepthChange, SecondLook, SecondLookPlan
+from napari_hagmil.cascade import SecondLook, SecondLookPlan
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.geometry import magnification_label
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.questions import second_look_sentence
+from napari_hagmil.session.run_report import change_at_depth, stage_labels
 from napari_hagmil.session.steering import (
     clear_steering,
     draw_left_out,
@@ -22,74 +23,71 @@ from napari_hagmil.session.steering import (
     set_pins,
     steered,
 )
-from napari_hagmil.widgets.cascade.shared import CascadeContext
+from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.steer.layers import SteerLayers
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
-    Page,
     Section,
-    percent,
     show_text,
     text_label,
 )
 
 
-class SteerTab(Page):
-    """Takes the reader's wishes, and shows what they change.
+class SteerTab(CascadePage):
+    """Steers the next run, and shows what that changed.
 
     Parameters
     ----------
-    desk : CascadeContext
-        The sitting.
+    context : CascadeContext
+        What the tabs share.
 
     Signals
     -------
     run_asked
-        The cascade is to be run with the wishes.
+        The cascade is to be run with the steering.
     """
 
     run_asked = Signal()
 
-    def __init__(self, desk: CascadeContext) -> None:
-        super().__init__()
-        self.desk, self.session = desk, desk.session
+    def __init__(self, context: CascadeContext) -> None:
+        super().__init__(context)
         self.layers = SteerLayers(
-            desk.viewer,
-            desk.session,
-            on_pins=lambda places: self._wish(lambda: set_pins(self.session, places)),
-            on_rings=lambda rings: self._wish(lambda: draw_left_out(self.session, rings)),
+            context.viewer,
+            context.session,
+            on_pins=lambda places: self._steer(lambda: set_pins(self.session, places)),
+            on_rings=lambda rings: self._steer(lambda: draw_left_out(self.session, rings)),
         )
-        self._make_wishes()
+        self._make_steering()
         self._make_changes()
         self._make_second_look()
         self._seed = 0
-        session = desk.session
+        session = context.session
         session.slide_changed.connect(self._slide_changed)
         session.review_changed.connect(lambda state, action: self._show_review(state))
         session.finished.connect(self._show_changes)
         session.stage_found.connect(lambda stage: self._offer_depths())
 
     def follow_at(self, place: tuple[float, float] | None) -> None:
-        """Follow the branch of a level-0 pixel, or no longer."""
+        """Follow the branch at a level-0 pixel, or stop following it."""
         if place is not None:
-            self._wish(lambda: follow(self.session, place))
+            self._steer(lambda: follow(self.session, place))
 
     def leave_out_at(self, place: tuple[float, float] | None) -> None:
-        """Leave out the branch of a level-0 pixel, or no longer."""
+        """Leave out the branch at a level-0 pixel, or take it back in."""
         if place is not None:
-            self._wish(lambda: leave_out(self.session, place))
+            self._steer(lambda: leave_out(self.session, place))
 
     def second_look(self) -> None:
         """Open some of the pruned branches and say what they hide."""
         questions = self.session.questions()
-        if questions is None or len(questions.stages) < 2 or self.desk.work.busy:
+        if questions is None or len(questions.stages) < 2 or self.context.work.busy:
             show_text(self.answer, "Run the cascade first, to its second depth at least.")
             return
-        plan = SecondLookPlan(max(self.depth.currentIndex(), 0), self.n.value(), self._seed)
+        plan = SecondLookPlan(self.depth.value or 0, self.n.value, self._seed)
         self._seed += 1
         show_text(self.answer, "Opening them…")
-        self.desk.work.start(
+        self.context.work.start(
             lambda: iter([questions.second_look(plan)]),
             on_item=self._show_second_look,
             on_done=_nothing,
@@ -98,23 +96,23 @@ class SteerTab(Page):
         )
 
     def close_work(self) -> None:
-        """Take in what was drawn last."""
+        """Hand on what was drawn last."""
         self.layers.close()
 
-    def _make_wishes(self) -> None:
-        section = Section("Your wishes")
+    def _make_steering(self) -> None:
+        section = Section("Steering")
         self.summary = text_label("Open a slide to steer.")
         self.error = text_label(color=ERROR_COLOR, selectable=True)
-        self.pin_button = QPushButton("Set branches to follow")
-        self.draw_button = QPushButton("Draw a place to leave out")
-        self.clear_button, self.run_button = QPushButton("Clear"), QPushButton("Run with them")
+        self.pin_button = QPushButton("Mark to follow")
+        self.draw_button = QPushButton("Draw to leave out")
+        self.clear_button, self.run_button = QPushButton("Clear"), QPushButton("Run with steering")
         hint = text_label(
-            "At the pointer: G follows the branch whatever its attention, U leaves it out; "
-            "again, and it is as before. For pen, folds and control tissue, draw.",
+            "At the pointer, G follows the branch whatever its attention and U leaves it out; "
+            "press again to undo. Draw around pen marks, folds and control tissue.",
             color=QUIET_COLOR,
         )
-        self.pin_button.setToolTip("By clicks on the slide (Alt-7)")
-        self.draw_button.setToolTip("In one stroke around it (Alt-8)")
+        self.pin_button.setToolTip("Click branches on the slide to follow them (Alt-7)")
+        self.draw_button.setToolTip("Draw around a place on the slide to leave it out (Alt-8)")
         first, second = QHBoxLayout(), QHBoxLayout()
         for line, buttons in (
             (first, (self.pin_button, self.draw_button)),
@@ -129,7 +127,7 @@ class SteerTab(Page):
         self.add(section)
         self.pin_button.clicked.connect(self.layers.set_pins)
         self.draw_button.clicked.connect(self.layers.draw_place)
-        self.clear_button.clicked.connect(lambda: self._wish(lambda: clear_steering(self.session)))
+        self.clear_button.clicked.connect(lambda: self._steer(lambda: clear_steering(self.session)))
         self.run_button.clicked.connect(self.run_asked)
 
     def _make_changes(self) -> None:
@@ -144,27 +142,27 @@ class SteerTab(Page):
         section = Section("Second look")
         section.add(
             text_label(
-                "Opens some of the cut branches, drawn at random, and says how many may hide as "
+                "Opens a random sample of the cut branches, and estimates how many of all hide as "
                 "much attention as the followed ones.",
                 color=QUIET_COLOR,
             )
         )
-        self.n, self.depth, self.look_button = QSpinBox(), QComboBox(), QPushButton("Look")
-        self.n.setRange(1, 1000)
-        self.n.setValue(12)
-        self.n.setToolTip("Branches to open; each costs four patches")
-        line = QHBoxLayout()
-        for widget in (QLabel("Open"), self.n, QLabel("cut at"), self.depth, self.look_button):
-            line.addWidget(widget)
-        section.body.addLayout(line)
+        tip = "Branches to open; each costs four patches"
+        self.n = SpinBox(label="Open", value=12, min=1, max=1000, tooltip=tip)
+        self.depth = ComboBox(label="cut at", choices=(), tooltip="The depth that cut them")
+        self.depth.max_width = 75
+        self.look_button = PushButton(text="Look", tooltip="Open and judge them (Shift-G)")
+        form = Container(layout="horizontal", widgets=[self.n, self.depth, self.look_button])
+        form.margins = (0, 0, 0, 0)
+        section.add(form.native)
         self.answer = text_label(selectable=True)
         section.add(self.answer)
-        self.look_button.clicked.connect(self.second_look)
+        self.look_button.clicked.connect(lambda _: self.second_look())
         self.add(section)
 
-    def _wish(self, wish: Callable[[], str | None]) -> None:
+    def _steer(self, edit: Callable[[], str | None]) -> None:
         try:
-            wish()
+            edit()
         except HagmilError as error:
             show_text(self.error, error_sentence(error))
         else:
@@ -174,7 +172,7 @@ class SteerTab(Page):
         self.layers.clear()
         self.changed_section.hide()
         show_text(self.answer, "")
-        self.depth.clear()
+        self.depth.choices = ()
         if self.session.sitting is not None:
             self._show_review(self.session.sitting.state)
 
@@ -183,38 +181,15 @@ class SteerTab(Page):
         self.layers.show_state(state)
 
     def _show_changes(self, result: Any) -> None:
-        changes = self.session.changes
-        shown = [self._told(change) for change in changes]
-        steered_now = self.session.sitting is not None and (
-            self.session.sitting.state.pins or self.session.sitting.state.vetoes
-        )
-        self.changed_section.setVisible(bool(shown))
-        self.changes.setText("\n".join(shown))
-        self.layers.show_changes(changes if steered_now else ())
-
-    def _told(self, change: DepthChange) -> str:
-        grid, model = self.session.grids[change.depth], self.session.model
-        label = magnification_label(grid.downsample * self.session.mpp)
-        looked = f"looked at +{len(change.gained):,} −{len(change.lost):,}"
-        followed = f", followed +{len(change.opened):,} −{len(change.closed):,}"
-        if change.depth == len(self.session.grids) - 1:
-            followed = ""
-        if model is None:
-            return label
-        first = int(change.after.argmax())
-        was, now = float(change.before[first]), float(change.after[first])
-        says = f"{model.config.classes[first]} {percent(was)} → {percent(now)}"
-        return f"{label}: {says}\n  {looked}{followed}"
+        changes, sitting = self.session.changes, self.session.sitting
+        self.changed_section.setVisible(bool(changes))
+        self.changes.setText("\n".join(change_at_depth(self.session, one) for one in changes))
+        is_steered = sitting is not None and bool(sitting.state.pins or sitting.state.vetoes)
+        self.layers.show_changes(changes if is_steered else ())
 
     def _offer_depths(self) -> None:
-        session = self.session
-        labels = [
-            magnification_label(grid.downsample * session.mpp)
-            for grid in session.grids[: max(len(session.stages) - 1, 0)]
-        ]
-        if [self.depth.itemText(i) for i in range(self.depth.count())] != labels:
-            self.depth.clear()
-            self.depth.addItems(labels)
+        labels = stage_labels(self.session)[:-1]  # the last depth has cut nothing
+        self.depth.choices = [(label, depth) for depth, label in enumerate(labels)]
 
     def _show_second_look(self, look: SecondLook | None) -> None:
         model = self.session.model

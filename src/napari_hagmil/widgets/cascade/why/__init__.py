@@ -1,1 +1,1 @@
-"""The tab *Why*: what the cascade saw under the pointer, and what it missed."""
+"""The Why tab: what the cascade saw at one place, and what it missed."""

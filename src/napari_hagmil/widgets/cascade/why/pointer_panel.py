@@ -1,4 +1,4 @@
-"""What every depth says of one place: why it was followed, or cut."""
+"""One place at every depth: its attention and rank, and why it was followed or cut."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from napari_hagmil.geometry import magnification_label
 from napari_hagmil.widgets.cascade.why.tree_strip import TreeStrip
 from napari_hagmil.widgets.style import QUIET_COLOR, Section, show_text, text_label
 
-_EMPTY = "Move over the slide: what every depth says of the place appears here."
+_EMPTY = "Point at the slide to see what each depth says about that place."
 
 
 class PointerPanel(Section):
-    """A line per depth, a sentence, and the place in the tree."""
+    """A line per depth, a sentence, and the pictures of the place."""
 
     def __init__(self) -> None:
         super().__init__("This place")
@@ -30,7 +30,7 @@ class PointerPanel(Section):
         self.label.setMinimumHeight(76)
         self.sentence = QLabel()
         self.sentence.setWordWrap(True)
-        # Two lines are kept free, so that nothing jumps while the pointer moves.
+        # Room for two lines, so that nothing jumps while the pointer moves.
         self.sentence.setMinimumHeight(48)
         self.sentence.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.strip = TreeStrip()
@@ -39,11 +39,11 @@ class PointerPanel(Section):
 
     def say_where(self, *, held: bool) -> None:
         """Say whether the place is held or follows the pointer."""
-        text = "Held: W lets it go." if held else "Under the pointer: W holds it."
+        text = "Held; press W to release it." if held else "Under the pointer; press W to hold it."
         show_text(self.where, text)
 
     def show_facts(self, facts: Sequence[NodeFacts]) -> None:
-        """Show what is known of one place, coarse to fine."""
+        """Show what the depths say about one place, coarse to fine."""
         if not facts:
             self.label.setText(f'<span style="color:{QUIET_COLOR}">{_EMPTY}</span>')
             self.sentence.setText("")

@@ -1,4 +1,4 @@
-"""The tab Why: what every depth says of a place, and what the prediction owes to it."""
+"""The Why tab: what every depth says about a place, and what the prediction owes to it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Layer
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from napari_hagmil.cascade import Branch, NodeFacts
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.pictures import Pictures
-from napari_hagmil.widgets.cascade.shared import CascadeContext
+from napari_hagmil.session.run_report import stage_labels
+from napari_hagmil.widgets.cascade.camera import um_per_screen_px
+from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.why.overlays_panel import OverlaysPanel
 from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
-from napari_hagmil.widgets.cascade.why.show_panel import ShowPanel
 from napari_hagmil.widgets.cascade.why.tree_strip import Leaf
 from napari_hagmil.widgets.cascade.why.without_panel import WithoutPanel
-from napari_hagmil.widgets.style import Page
 from napari_hagmil.widgets.work import Background
 
 #: Milliseconds that the pointer must rest before pictures are read.
@@ -27,54 +28,52 @@ _REST = 120
 Place = tuple[float, float]
 
 
-class WhyTab(Page):
-    """Answers for the place under the pointer, or for one that is held.
+class WhyTab(CascadePage):
+    """Explains the place under the pointer, or one that is held.
 
     Parameters
     ----------
-    desk : CascadeContext
-        The sitting.
+    context : CascadeContext
+        What the tabs share.
 
     Attributes
     ----------
     place : tuple of float or None
-        (y, x), level-0 px; what is shown.
+        (y, x), level-0 px; the place that is explained.
     held : bool
         Whether it stays when the pointer moves on.
     """
 
-    def __init__(self, desk: CascadeContext) -> None:
-        super().__init__()
-        self.desk, self.session = desk, desk.session
-        self.show_panel, self.pointer = ShowPanel(), PointerPanel()
+    def __init__(self, context: CascadeContext) -> None:
+        super().__init__(context)
+        self.overlays, self.pointer = OverlaysPanel(), PointerPanel()
         self.without = WithoutPanel()
-        self.add(self.pointer, self.without, self.show_panel)
+        self.add(self.pointer, self.without, self.overlays)
         self.place: Place | None = None
         self.pointed: Place | None = None
         self.held = False
         self._facts: list[NodeFacts] = []
         self._pictures, self._reader = Pictures(), Background()
         self._mark: Layer | None = None
-        self._rest = QTimer(self, singleShot=True, interval=_REST)
-        self._rest.timeout.connect(self._read_pictures)
-        self.show_panel.show_state(desk.stages.shown)
-        self.show_panel.toggled.connect(lambda kind, on: desk.stages.set_shown(kind, shown=on))
-        desk.stages.on_shown = self.show_panel.show_state
+        self._read_soon = qdebounced(self._read_pictures, timeout=_REST)
+        self.overlays.show_state(context.stages.shown)
+        self.overlays.toggled.connect(lambda kind, on: context.stages.set_shown(kind, shown=on))
+        context.stages.on_shown = self.overlays.show_state
         self.without.asked.connect(self.ask_without)
         self.session.slide_changed.connect(self._forget)
-        self.session.stage_found.connect(lambda _: self._rest.start())
+        self.session.stage_found.connect(lambda _: self._read_soon())
         self.session.finished.connect(lambda _: self._show())
         self.without.show_depths(())
 
     def point_at(self, place: Place | None) -> None:
-        """Answer for a level-0 pixel (y, x), unless another place is held; None: off the slide."""
+        """Explain a level-0 pixel (y, x), unless another is held; None: off the slide."""
         self.pointed = place
         if not self.held:
             self.place = place
             self._show()
 
     def toggle_hold(self) -> None:
-        """Hold the place under the pointer, or let the held one go."""
+        """Hold the place under the pointer, or release the held one."""
         if self.held:
             self.held = False
             self.place = self.pointed
@@ -90,7 +89,7 @@ class WhyTab(Page):
         if questions is None or depth >= len(facts) or not facts[depth].n_nodes:
             self.without.say("No branch starts here: this place was not looked at.")
             return
-        if self.desk.work.busy:
+        if self.context.work.busy:
             self.without.say("Wait for the run to end, then ask again.")
             return
         branch = Branch(depth, facts[depth].node)
@@ -100,29 +99,26 @@ class WhyTab(Page):
 
         def show(found: Any) -> None:
             pairs = [(s.probabilities, p) for s, p in zip(questions.stages, found, strict=True)]
-            self.without.show_answer(self._labels(), questions.model.config.classes, pairs)
+            self.without.show_answer(
+                stage_labels(self.session), questions.model.config.classes, pairs
+            )
 
         self.without.say("Asking the model…")
-        self.desk.work.start(
+        self.context.work.start(
             work, on_item=show, on_done=_nothing, on_cancelled=_nothing, on_error=self._say_error
         )
 
     def close_work(self) -> None:
-        """Wait for the pictures under way."""
-        self._rest.stop()
+        """Wait for the pictures that are being read."""
+        self._read_soon.cancel()
         self._reader.wait()
 
     def _show(self) -> None:
         self._facts = self.session.node_facts(*self.place) if self.place is not None else []
         self.pointer.show_facts(self._facts)
         self.pointer.strip.show_leaves(self._leaves())
-        self.without.show_depths(self._labels())
-        self._rest.start()
-
-    def _labels(self) -> list[str]:
-        session = self.session
-        grids = session.grids[: len(session.stages)]
-        return [magnification_label(grid.downsample * session.mpp) for grid in grids]
+        self.without.show_depths(stage_labels(self.session))
+        self._read_soon()
 
     def _leaves(self) -> tuple[Leaf, ...]:
         slide, grids = self.session.slide, self.session.grids
@@ -138,13 +134,13 @@ class WhyTab(Page):
         return tuple(leaves)
 
     def _read_pictures(self) -> None:
-        """Read what the strip lacks, in the background; the newest place comes next."""
+        """Read the pictures that the strip lacks, in the background; the newest place is next."""
         slide, grids, facts = self.session.slide, self.session.grids, list(self._facts)
         lacking = any(leaf.picture is None for leaf in self._leaves())
         if slide is None or not lacking or not self.isVisible():
             return
         if self._reader.busy:
-            self._rest.start()
+            self._read_soon()
             return
 
         def work() -> Iterator[None]:
@@ -161,23 +157,23 @@ class WhyTab(Page):
         )
 
     def _draw_mark(self) -> None:
-        """A cross-hair on the held place."""
-        layers = self.desk.viewer.layers
+        """Draw a cross-hair on the held place."""
+        layers = self.viewer.layers
         if self._mark is not None and self._mark in layers:
             layers.remove(self._mark)
         self._mark = None
         if self.held and self.place is not None:
             active = layers.selection.active
-            self._mark = self.desk.viewer.add_points(
+            self._mark = self.viewer.add_points(
                 np.array([self.place]) * self.session.mpp,
                 name="Held place",
                 symbol="cross",
-                size=18 / max(self.desk.viewer.scene.camera.zoom, 1e-9),
+                size=18 * um_per_screen_px(self.viewer),
                 face_color="#ffffff",
                 border_color="#000000",
                 units=("um", "um"),
             )
-            # A click must go on panning, and not set another point.
+            # A click must go on panning the slide, not add a point.
             layers.selection.active = active
 
     def _forget(self, slide: Any) -> None:

@@ -1,4 +1,4 @@
-"""A place in the tree: its node at every depth as pictures side by side, coarse to fine."""
+"""A place in the quadtree: its node at every depth, as pictures side by side, coarse to fine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Leaf:
     depth : int
         0 = coarsest.
     label, status : str
-        Its magnification, and what became of it.
+        Its magnification, and whether it was followed, cut or not visited.
     picture : (h, w, 3) uint8 or None
         None while it is being read.
     child : tuple of int or None
@@ -40,7 +40,7 @@ class Leaf:
 
 
 class TreeStrip(QWidget):  # type: ignore[misc]
-    """Paints the pictures; the frame tells what became of the node."""
+    """Paints the pictures; the frame shows whether the node was followed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class TreeStrip(QWidget):  # type: ignore[misc]
         self.setAccessibleName("The place at every depth")
 
     def show_leaves(self, leaves: tuple[Leaf, ...]) -> None:
-        """Show other pictures."""
+        """Replace the pictures."""
         self.leaves = leaves
         self.setToolTip("\n".join(f"{leaf.label}: {leaf.status}" for leaf in leaves))
         self.update()
 
     def paintEvent(self, event: object) -> None:  # noqa: N802
-        """Paint every picture, its frame, its caption and the quarter that comes next."""
+        """Paint each picture, its frame, its caption and the quarter that the next one shows."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         n = max(len(self.leaves), 1)

@@ -1,4 +1,4 @@
-"""How the prediction changes when one branch is taken away."""
+"""How the prediction changes without one branch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
 
-from napari_hagmil.widgets.style import QUIET_COLOR, Section, percent, show_text, text_label
+from napari_hagmil.session.numbers import percent
+from napari_hagmil.widgets.style import QUIET_COLOR, Section, show_text, text_label
 
 Probabilities = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class WithoutPanel(Section):
         self.answer = QLabel()
         self.answer.setTextFormat(Qt.TextFormat.RichText)
         self.answer.setWordWrap(True)
-        self.note = text_label("Hold a place with W, or move to one.", color=QUIET_COLOR)
+        self.note = text_label("Point at a place, or hold one with W.", color=QUIET_COLOR)
         self.add(self.answer, self.note)
         self.button.clicked.connect(lambda: self.asked.emit(max(self.depth.currentIndex(), 0)))
         self.answer.hide()

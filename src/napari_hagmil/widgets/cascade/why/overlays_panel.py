@@ -1,24 +1,22 @@
-"""What lies over the slide: one box per kind, each with its key."""
+"""The layers over the slide: one check box per kind."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout
+from superqt.utils import signals_blocked
 
 from napari_hagmil.widgets.style import Section
 
 _KINDS = {
-    "attention": ("Attention", "Percentiles of each depth; clear is not visited"),
+    "attention": ("Attention", "Attention percentile at each depth; no colour: not looked at"),
     "branches": ("Branches", "Coloured: followed, nested by depth. Grey: cut here (Shift-H)"),
-    "unseen": (
-        "Never seen closely",
-        "A veil over what high power has not seen (Shift-U)",
-    ),
+    "unseen": ("Never seen at high power", "Dims tissue that high power has not seen (Shift-U)"),
     "unread": ("Unread", "Crosses where the file could not be read"),
 }
 
 
-class ShowPanel(Section):
+class OverlaysPanel(Section):
     """Boxes for the overlays.
 
     Signals
@@ -42,8 +40,7 @@ class ShowPanel(Section):
         self.body.addLayout(grid)
 
     def show_state(self, shown: dict[str, bool]) -> None:
-        """Set the boxes as the overlays stand."""
+        """Set the boxes to what is shown."""
         for kind, box in self.boxes.items():
-            blocked = box.blockSignals(True)
-            box.setChecked(shown[kind])
-            box.blockSignals(blocked)
+            with signals_blocked(box):
+                box.setChecked(shown[kind])

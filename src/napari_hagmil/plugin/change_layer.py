@@ -1,0 +1,51 @@
+"""What the last run changed, as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_hagmil.cascade import DepthChange
+from napari_hagmil.plugin.layers import KEY, LayerTuple
+from napari_hagmil.quadtree import PatchGrid
+
+#: White and orange: told apart by colour-blind people, and neither is a colour of H&E.
+GAINED_COLOR, LOST_COLOR = (1.0, 1.0, 1.0, 1.0), (0.9, 0.62, 0.0, 1.0)
+
+
+def change_layer(
+    grids: Sequence[PatchGrid], changes: Sequence[DepthChange], mpp: float
+) -> LayerTuple:
+    """Outlines of the nodes that only this run looked at, and of those that it no longer did.
+
+    The first depth looks at all the tissue in every run, and is left out.
+
+    Parameters
+    ----------
+    grids : sequence of PatchGrid
+        Coarse to fine.
+    changes : sequence of DepthChange
+        Per depth, coarse to fine.
+    mpp : float
+        µm per level-0 px.
+    """
+    segments, colors = [np.empty((0, 2, 2))], [np.empty((0, 4))]
+    for change in changes[1:]:
+        for nodes, color in ((change.gained, GAINED_COLOR), (change.lost, LOST_COLOR)):
+            y0, x0, y1, x1 = (grids[change.depth].edges(nodes) - 0.5).T * mpp
+            corners = np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2)
+            sides = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
+            segments.append(sides.reshape(-1, 2, 2))
+            colors.append(np.tile(color, (4 * len(nodes), 1)))
+    return (
+        np.concatenate(segments),
+        {
+            "name": "Changed",
+            "vector_style": "line",
+            "edge_color": np.concatenate(colors),
+            "units": ("um", "um"),
+            "metadata": {KEY: {"changed": True}},
+        },
+        "vectors",
+    )

@@ -1,0 +1,57 @@
+"""What the tabs of the dock share: the viewer, the session, the layers and the worker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari.components import ViewerModel
+
+from napari_hagmil.session import Session
+from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
+from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
+from napari_hagmil.widgets.style import Page
+from napari_hagmil.widgets.work import Background
+
+
+@dataclass(frozen=True)
+class CascadeContext:
+    """What one dock works on.
+
+    Attributes
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers are.
+    session : Session
+        The open slide, the model, the run and its stages.
+    slide_layers : SlideLayers
+        The slide in the viewer.
+    stages : StageLayers
+        The stages of the run in the viewer.
+    work : Background
+        The one worker thread: opening, running and asking wait for each other.
+    """
+
+    viewer: ViewerModel
+    session: Session
+    slide_layers: SlideLayers
+    stages: StageLayers
+    work: Background
+
+
+class CascadePage(Page):
+    """A tab of the dock.
+
+    Parameters
+    ----------
+    context : CascadeContext
+        What the tabs share.
+    """
+
+    def __init__(self, context: CascadeContext) -> None:
+        super().__init__()
+        self.context = context
+        self.viewer, self.session = context.viewer, context.session
+
+    def close_work(self) -> None:
+        """Stop timers and workers, and hand on edits that were still waiting."""
+        raise NotImplementedError
