@@ -25,7 +25,7 @@ class DepthPlan:
     mpp : tuple of float
         The µm per pixel that the encoder really sees at each of them.
     notes : tuple of str
-        What the reader of the slide should know, one sentence each.
+        What the pathologist should know, one sentence each.
     """
 
     downsamples: tuple[float, ...]
@@ -69,9 +69,10 @@ def plan_depths(slide_mpp: float, model_mpp: Sequence[float], *, name: str = "sl
     usable = tuple(d for d in downsamples if d >= 1 - 1e-9)
     if not usable:
         raise SlideFormatError(
-            f"{name} has {slide_mpp:.4g} µm per pixel, coarser than the first depth of the model "
-            f"({magnification_label(model_mpp[0])}, {model_mpp[0]:g} µm/px); use a slide scanned "
-            "at a higher magnification"
+            name,
+            f"has {slide_mpp:.4g} µm per pixel, coarser than the first depth of the model "
+            f"({magnification_label(model_mpp[0])}, {model_mpp[0]:g} µm/px)",
+            remedy="use a slide scanned at a higher magnification",
         )
     return DepthPlan(
         usable, tuple(d * slide_mpp for d in usable), _notes(slide_mpp, model_mpp, usable)

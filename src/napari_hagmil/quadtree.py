@@ -145,7 +145,7 @@ def coverage(mask: Mask, grid: PatchGrid) -> NDArray[np.float64]:
 
     The patch edges may fall inside mask pixels: the integral of the mask is interpolated
     linearly, which is exact for a raster that is constant over its pixels. Beyond the
-    raster there is nothing.
+    raster nothing is covered.
     """
     integral = np.zeros(np.add(mask.values.shape, 1))
     integral[1:, 1:] = mask.values.cumsum(0, dtype=np.float64).cumsum(1)

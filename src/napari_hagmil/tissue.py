@@ -27,16 +27,16 @@ MASK_MPP = 8.0
 #: Factor on Otsu's threshold: tissue's pale rim still counts.
 OTSU_SHARE = 0.8
 #: Between these the threshold of saturation (0–255) and of optical density (log10) may lie,
-#: both against the glass. Less can be noise. More is stain for certain: beside dark tissue,
-#: Otsu's threshold would pass over pale tissue.
+#: both against the glass. Less can be noise. More is certainly stain: beside dark tissue,
+#: Otsu's threshold would miss pale tissue.
 SATURATION_LIMITS, DENSITY_LIMITS = (3.0, 20.0), (0.006, 0.05)
 
 #: Diameter over which the mask is closed, µm.
 CLOSE_UM = 40.0
 #: Sides of the squares whose area is the smallest object and hole, µm.
 OBJECT_UM, HOLE_UM = 200.0, 190.0
-#: On a slide of crumbs, crumbs are the specimen: objects are kept from this share of the
-#: largest one's area on, but none smaller than the square of this side, µm (dust).
+#: On a slide of small fragments the fragments are the specimen: objects are kept from this share
+#: of the largest one's area on, but none smaller than the square of this side, µm (dust).
 CRUMB_SHARE, CRUMB_UM = 0.05, 75.0
 
 #: Glass is at least this bright, and its channels differ by no more than the tint.

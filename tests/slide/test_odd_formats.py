@@ -82,7 +82,7 @@ def test_what_is_no_brightfield_opens_and_the_cascade_says_so(
     out = ["--out", str(tmp_path / "out"), "--mpp", "0.5"]
     capsys.readouterr()
     assert main(["analyze", str(tmp_path / name), *out]) == 1
-    assert "the cascade wants RGB brightfield" in capsys.readouterr().err
+    assert "the cascade needs RGB brightfield" in capsys.readouterr().err
 
 
 ANALYSED = (

@@ -91,7 +91,7 @@ def scan(he_pixels: np.ndarray) -> list[np.ndarray]:
 
 WRITERS = {
     "a.mrxs": (vendor.write_mrxs, "mirax", "a 3DHistech MIRAX"),
-    "a.bif": (vendor.write_bif, "ventana", "a Ventana BIF, whose tiles overlap"),
+    "a.bif": (vendor.write_bif, "ventana", "a Ventana BIF whose tiles overlap"),
     "a.czi": (vendor.write_czi, "zeiss", "a Zeiss CZI"),
 }
 

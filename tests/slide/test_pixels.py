@@ -174,7 +174,7 @@ def test_patches_may_be_abandoned(pyramid: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("pathml-small_vectra.qptiff", "has 3 fluorescence channels; the cascade wants RGB"),
+        ("pathml-small_vectra.qptiff", "has 3 fluorescence channels, and the cascade needs RGB"),
         ("slideio-test3-DAPI-2-387.ndpi", r"has 1 fluorescence channel \(DAPI 2 \(387\)\)"),
     ],
 )

@@ -125,7 +125,7 @@ def test_fluorescence_stays_fluorescence(slides_dir, tmp_path) -> None:
     ("name", "style", "says"),
     [
         ("a.png", None, "must end in"),
-        ("taken.tif", None, "stands there already"),
+        ("taken.tif", None, "exists already"),
         ("no/a.tif", None, "needs the folder no; make it first"),
         ("a.tif", TiffStyle("webp"), "cannot be compressed by 'webp'"),
         ("a.tif", TiffStyle(quality=0), "of quality 0"),
@@ -162,7 +162,7 @@ def test_the_verb_says_what_it_wrote(one_level, tmp_path, capsys) -> None:
     answer = json.loads(capsys.readouterr().out)
     assert answer["levels"] == [list(shape) for shape in SHAPES]
     assert main(["pyramid", str(one_level), str(out)]) == 1
-    assert "stands there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.slow

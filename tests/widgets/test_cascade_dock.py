@@ -231,7 +231,7 @@ def test_a_fluorescence_slide_is_shown_and_refused_in_one_sentence(
     open_slide(dock, slides_dir / "pathml-small_vectra.qptiff", wait_until)
     assert len(viewer.layers) == 3
     run(dock, wait_until)
-    assert "the cascade wants RGB brightfield" in dock.run_panel.error.text()
+    assert "the cascade needs RGB brightfield" in dock.run_panel.error.text()
 
 
 def test_cuda_where_there_is_none_is_one_sentence(dock, phantom, wait_until):

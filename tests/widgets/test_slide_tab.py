@@ -223,7 +223,7 @@ def test_a_fluorescence_slide_shows_its_channels_and_the_dock_says_what_the_mode
     # The overview is bright enough to find one's way, though the scan uses a tenth of its range.
     overview = opened.slide.view_panel.navigator._picture
     assert np.percentile(overview, 95) > 100
-    says = "has 3 fluorescence channels; the cascade wants RGB brightfield"
+    says = "has 3 fluorescence channels, and the cascade needs RGB brightfield"
     assert says in opened.slide.tissue_panel.facts.text()
     click(opened.run_panel.run_button)
     wait_until(lambda: not opened._work.busy)

@@ -4,9 +4,10 @@
 `write_phantom` writes the whole pyramid with the truth beside it.
 """
 
+from napari_hagmil.phantom.config import PhantomConfig, PhantomError
 from napari_hagmil.phantom.layout import PhantomPlan, plan_phantom
-from napari_hagmil.phantom.model import Lesion, PhantomConfig, PhantomError, PhantomTruth
 from napari_hagmil.phantom.render import render_region
+from napari_hagmil.phantom.truth import Lesion, PhantomTruth
 from napari_hagmil.phantom.write import write_phantom
 
 __all__ = [

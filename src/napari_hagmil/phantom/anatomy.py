@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_hagmil.phantom.model import FloatArray
-from napari_hagmil.phantom.noise import fractal_noise, smooth_noise, stream
+from napari_hagmil.phantom.noise import FloatArray, fractal_noise, smooth_noise, stream
 
 CELL_UM = 8.0
 MARGIN_UM = 40.0

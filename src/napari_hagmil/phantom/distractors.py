@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_hagmil.phantom.anatomy import Frame
-from napari_hagmil.phantom.model import ByteArray, FloatArray
-from napari_hagmil.phantom.noise import smooth_noise, stream, to_byte
+from napari_hagmil.phantom.noise import ByteArray, FloatArray, smooth_noise, stream, to_byte
 
 # Transmission (R, G, B) of the inks.
 INKS = ((0.16, 0.22, 0.62), (0.10, 0.42, 0.24), (0.12, 0.12, 0.14))

@@ -9,16 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_hagmil.phantom.anatomy import CELL_UM, Anatomy, Frame, make_anatomy
+from napari_hagmil.phantom.config import PhantomConfig
 from napari_hagmil.phantom.distractors import Distractors, make_distractors
 from napari_hagmil.phantom.lesions import LesionFields, plant_lesions
-from napari_hagmil.phantom.model import (
-    ByteArray,
-    FloatArray,
-    PhantomConfig,
-    PhantomTruth,
-)
-from napari_hagmil.phantom.noise import to_byte
+from napari_hagmil.phantom.noise import ByteArray, FloatArray, to_byte
 from napari_hagmil.phantom.stain import Stain, make_gain, make_stain
+from napari_hagmil.phantom.truth import PhantomTruth
 
 MIN_CELL_PX = 4
 

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_hagmil.phantom.anatomy import Frame, outline
-from napari_hagmil.phantom.model import FloatArray, Lesion, PhantomConfig, Polygon
-from napari_hagmil.phantom.noise import stream
+from napari_hagmil.phantom.config import PhantomConfig
+from napari_hagmil.phantom.noise import FloatArray, stream
+from napari_hagmil.phantom.truth import Lesion, Polygon
 
 Mask = npt.NDArray[np.bool_]
 
@@ -35,6 +36,22 @@ class LesionFields:
     chromasia: FloatArray
     eosin: FloatArray
     basophilia: FloatArray
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """Where the next lesion may stand.
+
+    Attributes
+    ----------
+    room
+        Distance to the tissue's edge and to the lesions that are planted already, µm.
+    solid
+        Where lesions like to start: tissue other than fat.
+    """
+
+    room: FloatArray
+    solid: Mask
 
 
 def plant_lesions(
@@ -64,7 +81,7 @@ def plant_lesions(
         diameter = _diameter(config, rng, 2 * float(room.max()) / GROW)
         if diameter is None:
             break
-        lesion = _place(config, frame, rng, (room, solid), diameter)
+        lesion = _place(config, frame, rng, _Ground(room, solid), diameter)
         lesions.append(lesion)
         _paint(config, frame, fields, lesion, number)
         np.minimum(room, -fields.inside - 60, out=room, where=fields.inside > OUTSIDE)
@@ -89,18 +106,17 @@ def _place(
     config: PhantomConfig,
     frame: Frame,
     rng: np.random.Generator,
-    ground: tuple[FloatArray, Mask],
+    ground: _Ground,
     diameter: float,
 ) -> Lesion:
     """Choose a place with room, and an outline of exactly the wanted area."""
-    room, solid = ground
     n = 4 * int(np.clip(diameter / 12, 18, 180))  # a multiple of 4, for _centre
     theta = np.linspace(0, 2 * math.pi, n, endpoint=False)
     roughness = 0.14 + 0.16 * min(1.0, diameter / 1500)
     shape = outline(rng, theta, roughness, waves=10 if diameter < 400 else 28)
     shape *= diameter / 2 / math.sqrt(_area(_turn(shape, theta)) / math.pi)
-    roomy = room >= min(float(shape.max()), float(room.max()))
-    liked = roomy & solid
+    roomy = ground.room >= min(float(shape.max()), float(ground.room.max()))
+    liked = roomy & ground.solid
     spots = np.flatnonzero(liked if liked.any() else roomy)
     row, column = divmod(int(spots[rng.integers(spots.size)]), frame.shape[1])
     at = (np.array((row, column)) + rng.uniform(0.2, 0.8, 2)) * frame.cell_px - 0.5

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_hagmil.phantom.model import ByteArray, FloatArray
-
+FloatArray = npt.NDArray[np.float32]
+ByteArray = npt.NDArray[np.uint8]
 IntArray = npt.NDArray[np.int64]
 HashArray = npt.NDArray[np.uint32]
 

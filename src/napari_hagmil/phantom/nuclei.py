@@ -11,8 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from napari_hagmil.phantom.model import ByteArray, FloatArray
-from napari_hagmil.phantom.noise import periodic_noise, stream
+from napari_hagmil.phantom.noise import ByteArray, FloatArray, periodic_noise, stream
 
 ANGLES = 16  # directions of a spindle nucleus over half a turn
 PER_ANGLE = 6

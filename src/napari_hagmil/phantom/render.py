@@ -6,8 +6,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from napari_hagmil.phantom.config import PhantomError
 from napari_hagmil.phantom.layout import PhantomPlan
-from napari_hagmil.phantom.model import ByteArray, PhantomError
+from napari_hagmil.phantom.noise import ByteArray
+from napari_hagmil.phantom.stain import StainPlanes
 from napari_hagmil.phantom.stamps import stamp_nuclei
 from napari_hagmil.phantom.textures import Texture, Textures, make_textures
 from napari_hagmil.phantom.window import Window, blend, cells, enlarge
@@ -35,7 +37,9 @@ def render_region(plan: PhantomPlan, y: int, x: int, height: int, width: int) ->
     size = plan.config.size
     if min(y, x) < 0 or min(height, width) < 1 or y + height > size or x + width > size:
         raise PhantomError(
-            f"region must lie inside the slide of {size} px, not y={y}, x={x}, {height} x {width}"
+            "region",
+            f"must lie inside the slide of {size} px",
+            value=f"y={y}, x={x}, {height}×{width} px",
         )
     out = np.empty((height, width, 3), np.uint8)
     for top in range(y // BLOCK * BLOCK, y + height, BLOCK):
@@ -55,9 +59,9 @@ def render_block(plan: PhantomPlan, y: int, x: int) -> ByteArray:
     textures = make_textures(plan.config.mpp)
     if cells(plan, plan.shapes.tissue, window, pad=2).max() <= 40:
         glass = np.zeros((BLOCK, BLOCK), np.uint8)
-        rgb = plan.stain.colour(glass, glass)
+        rgb = plan.stain.colour(StainPlanes(glass, glass))
     else:
-        rgb = plan.stain.colour(*_focused(plan, textures, window))
+        rgb = plan.stain.colour(_focused(plan, textures, window))
     light = enlarge(plan, plan.distractors.light, window)
     rgb = np.asarray(cv2.multiply(rgb, light, scale=1 / 255), dtype=np.uint8)
     _drop_dust(plan, rgb, window)
@@ -66,7 +70,7 @@ def render_block(plan: PhantomPlan, y: int, x: int) -> ByteArray:
     return np.asarray(cv2.addWeighted(rgb, 1.0, noise, 1.0, -128.0), dtype=np.uint8)
 
 
-def _focused(plan: PhantomPlan, textures: Textures, window: Window) -> tuple[ByteArray, ByteArray]:
+def _focused(plan: PhantomPlan, textures: Textures, window: Window) -> StainPlanes:
     """Stain planes, blurred where the slide is out of focus."""
     if not cells(plan, plan.distractors.blur, window, pad=2).any():
         return _planes(plan, textures, window)
@@ -77,10 +81,10 @@ def _focused(plan: PhantomPlan, textures: Textures, window: Window) -> tuple[Byt
     inner = slice(HALO, HALO + BLOCK)
     sharp = _planes(plan, textures, outer)
     mixed = []
-    for plane in sharp:
+    for plane in (sharp.hematoxylin, sharp.eosin):
         soft = np.asarray(cv2.blur(cv2.blur(plane, (side, side)), (side, side)), dtype=np.uint8)
         mixed.append(blend(plane[inner, inner], soft[inner, inner], amount))
-    return mixed[0], mixed[1]
+    return StainPlanes(mixed[0], mixed[1])
 
 
 @lru_cache(maxsize=32)
@@ -89,28 +93,43 @@ def _ramp(centre: int, slope: float) -> ByteArray:
     return np.asarray(np.clip((np.arange(256) - centre) * slope + 128, 0, 255), dtype=np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class _Border:
-    """A border: the share of noise that makes it ragged, and its sharpness (levels per level)."""
+@dataclass(frozen=True)
+class _Canvas:
+    """What every layer of one window is painted from.
 
-    ragged: float
-    slope: float = 16.0
+    Attributes
+    ----------
+    plan, textures, window
+        The slide, its textures, and the place.
+    edge, grain
+        Two textures under the window: the raggedness of borders, the granularity of stain.
+    """
+
+    plan: PhantomPlan
+    textures: Textures
+    window: Window
+    edge: ByteArray
+    grain: ByteArray
+
+    def enlarge(self, field: ByteArray) -> ByteArray:
+        """Bring a layout field to level 0."""
+        return enlarge(self.plan, field, self.window)
+
+    def texture(self, texture: Texture, salt: int) -> ByteArray:
+        """Look at a texture through the window."""
+        return _block(texture, self.plan, self.window, salt)
 
 
 def _cover(
-    plan: PhantomPlan,
-    field: ByteArray,
-    window: Window,
-    edge: ByteArray,
-    border: _Border,
+    canvas: _Canvas, field: ByteArray, ragged: float, slope: float = 16.0
 ) -> ByteArray | None:
-    """Cover of a signed distance with a ragged border; None where it is nowhere."""
-    ragged = border.ragged
+    """Sharp cover of a signed distance with a ragged border; None where it is nowhere."""
+    plan, window = canvas.plan, canvas.window
     if cells(plan, field, window, pad=2).max() < 128 - 127 * ragged:
         return None
     distance = enlarge(plan, field, window, cubic=True)
-    rough = cv2.addWeighted(distance, 1.0, edge, ragged, -128.0 * ragged)
-    return np.asarray(cv2.LUT(rough, _ramp(128, border.slope)), dtype=np.uint8)
+    rough = cv2.addWeighted(distance, 1.0, canvas.edge, ragged, -128.0 * ragged)
+    return np.asarray(cv2.LUT(rough, _ramp(128, slope)), dtype=np.uint8)
 
 
 def _block(texture: Texture, plan: PhantomPlan, window: Window, salt: int) -> ByteArray:
@@ -121,62 +140,53 @@ def _block(texture: Texture, plan: PhantomPlan, window: Window, salt: int) -> By
     )
 
 
-def _planes(plan: PhantomPlan, textures: Textures, window: Window) -> tuple[ByteArray, ByteArray]:
-    """Hematoxylin and eosin over a window, 0..255."""
+def _planes(plan: PhantomPlan, textures: Textures, window: Window) -> StainPlanes:
+    """Hematoxylin and eosin over a window."""
     edge = _block(textures.edge, plan, window, 1)
     grain = _block(textures.grain, plan, window, 2)
-    h, e = _paint_ground(plan, textures, window, grain)
-    h, e = _paint_tumour(plan, textures, window, (h, e), edge)
-    h, e = _paint_fat(plan, textures, window, (h, e), edge)
-    h, e = stamp_nuclei(plan, textures, window, h, e)
-    h, e = _paint_hollows(plan, textures, window, (h, e), edge)
-    tissue = _cover(plan, plan.shapes.tissue, window, edge, _Border(0.25, 12.0))
+    canvas = _Canvas(plan, textures, window, edge, grain)
+    planes = _paint_tumour(canvas, _paint_ground(canvas))
+    planes = stamp_nuclei(plan, textures, window, _paint_fat(canvas, planes))
+    planes = _paint_hollows(canvas, planes)
+    tissue = _cover(canvas, plan.shapes.tissue, 0.25, 12.0)
     if tissue is None:
-        return np.zeros_like(h), np.zeros_like(e)
-    planes = []
-    for plane, gain in ((h, plan.gain_hematoxylin), (e, plan.gain_eosin)):
-        strong = cv2.multiply(plane, enlarge(plan, gain, window), scale=1 / 128)
-        planes.append(cv2.multiply(strong, tissue, scale=1 / 255))
-    return _fold(plan, window, np.asarray(planes[0], np.uint8), np.asarray(planes[1], np.uint8))
+        glass = np.zeros_like(planes.hematoxylin)
+        return StainPlanes(glass, glass.copy())
+    both = (planes.hematoxylin, plan.gain_hematoxylin), (planes.eosin, plan.gain_eosin)
+    cut = []
+    for plane, gain in both:
+        strong = cv2.multiply(plane, canvas.enlarge(gain), scale=1 / 128)
+        cut.append(np.asarray(cv2.multiply(strong, tissue, scale=1 / 255), np.uint8))
+    return _fold(plan, window, StainPlanes(*cut))
 
 
-def _paint_ground(
-    plan: PhantomPlan, textures: Textures, window: Window, grain: ByteArray
-) -> tuple[ByteArray, ByteArray]:
+def _paint_ground(canvas: _Canvas) -> StainPlanes:
     """Everything between the nuclei that has no sharp border."""
-    ground = plan.ground
-    first, second = (_block(f.texture, plan, window, 3) for f in textures.fibres)
-    fibres = blend(first, second, enlarge(plan, plan.fibre_mix, window))
-    collagen = cv2.multiply(enlarge(plan, ground.fibres, window), fibres, scale=1 / 160)
-    eosin = cv2.add(enlarge(plan, ground.eosin, window), collagen)
-    mottle = cv2.multiply(enlarge(plan, ground.grain, window), grain, scale=1 / 255)
-    hematoxylin = cv2.add(enlarge(plan, ground.hematoxylin, window), mottle)
+    plan, ground, grain = canvas.plan, canvas.plan.ground, canvas.grain
+    first, second = (canvas.texture(f.texture, 3) for f in canvas.textures.fibres)
+    fibres = blend(first, second, canvas.enlarge(plan.fibre_mix))
+    collagen = cv2.multiply(canvas.enlarge(ground.fibres), fibres, scale=1 / 160)
+    eosin = cv2.add(canvas.enlarge(ground.eosin), collagen)
+    mottle = cv2.multiply(canvas.enlarge(ground.grain), grain, scale=1 / 255)
+    hematoxylin = cv2.add(canvas.enlarge(ground.hematoxylin), mottle)
     hematoxylin = cv2.subtract(hematoxylin, (14.0,))
     eosin = cv2.min(cv2.addWeighted(eosin, 1.0, grain, 0.22, -28.0), (REDDEST,))
-    return np.asarray(hematoxylin, np.uint8), np.asarray(eosin, np.uint8)
+    return StainPlanes(np.asarray(hematoxylin, np.uint8), np.asarray(eosin, np.uint8))
 
 
-def _paint_tumour(
-    plan: PhantomPlan,
-    textures: Textures,
-    window: Window,
-    planes: tuple[ByteArray, ByteArray],
-    edge: ByteArray,
-) -> tuple[ByteArray, ByteArray]:
+def _paint_tumour(canvas: _Canvas, below: StainPlanes) -> StainPlanes:
     """Cytoplasm of the tumour nests, with faint cell borders."""
-    cover = _cover(plan, plan.shapes.nest, window, edge, _Border(0.22, 8.0))
+    shapes, grain = canvas.plan.shapes, canvas.grain
+    cover = _cover(canvas, shapes.nest, 0.22, 8.0)
     if cover is None:
-        return planes
-    grain = _block(textures.grain, plan, window, 2)
-    border = cv2.LUT(_block(textures.membranes, plan, window, 4), _MEMBRANE)
-    eosin = cv2.addWeighted(enlarge(plan, plan.shapes.tumour_eosin, window), 1.0, grain, 0.3, -38)
+        return below
+    border = cv2.LUT(canvas.texture(canvas.textures.membranes, 4), _MEMBRANE)
+    eosin = cv2.addWeighted(canvas.enlarge(shapes.tumour_eosin), 1.0, grain, 0.3, -38)
     eosin = cv2.multiply(eosin, border, scale=1 / 200)
-    blue = cv2.addWeighted(
-        enlarge(plan, plan.shapes.tumour_hematoxylin, window), 1.0, grain, 0.2, -25
-    )
-    return (
-        blend(planes[0], np.asarray(blue, np.uint8), cover),
-        blend(planes[1], np.asarray(eosin, np.uint8), cover),
+    blue = cv2.addWeighted(canvas.enlarge(shapes.tumour_hematoxylin), 1.0, grain, 0.2, -25)
+    return StainPlanes(
+        blend(below.hematoxylin, np.asarray(blue, np.uint8), cover),
+        blend(below.eosin, np.asarray(eosin, np.uint8), cover),
     )
 
 
@@ -187,21 +197,15 @@ _WALL_EOSIN = np.clip(84 - 12 * np.maximum(np.arange(256) - 14, 0), 2, 84).astyp
 _WALL_BLUE = np.clip(15 - 2.4 * np.maximum(np.arange(256) - 14, 0), 1, 15).astype(np.uint8)
 
 
-def _paint_fat(
-    plan: PhantomPlan,
-    textures: Textures,
-    window: Window,
-    planes: tuple[ByteArray, ByteArray],
-    edge: ByteArray,
-) -> tuple[ByteArray, ByteArray]:
+def _paint_fat(canvas: _Canvas, below: StainPlanes) -> StainPlanes:
     """Adipocytes: clear, with thin walls."""
-    cover = _cover(plan, plan.shapes.fat, window, edge, _Border(0.18))
+    cover = _cover(canvas, canvas.plan.shapes.fat, 0.18)
     if cover is None:
-        return planes
-    distance = _fat_distance(plan, textures, window)
-    return (
-        blend(planes[0], np.asarray(cv2.LUT(distance, _WALL_BLUE), np.uint8), cover),
-        blend(planes[1], np.asarray(cv2.LUT(distance, _WALL_EOSIN), np.uint8), cover),
+        return below
+    distance = _fat_distance(canvas.plan, canvas.textures, canvas.window)
+    return StainPlanes(
+        blend(below.hematoxylin, np.asarray(cv2.LUT(distance, _WALL_BLUE), np.uint8), cover),
+        blend(below.eosin, np.asarray(cv2.LUT(distance, _WALL_EOSIN), np.uint8), cover),
     )
 
 
@@ -224,37 +228,30 @@ def _fat_distance(plan: PhantomPlan, textures: Textures, window: Window) -> Byte
     )  # fmt: skip
 
 
-def _paint_hollows(
-    plan: PhantomPlan,
-    textures: Textures,
-    window: Window,
-    planes: tuple[ByteArray, ByteArray],
-    edge: ByteArray,
-) -> tuple[ByteArray, ByteArray]:
+def _paint_hollows(canvas: _Canvas, below: StainPlanes) -> StainPlanes:
     """Lumens of vessels, empty or full of blood, and of glands."""
-    h, e = planes
-    for field, filled in ((plan.shapes.lumen, True), (plan.shapes.gland, False)):
-        cover = _cover(plan, field, window, edge, _Border(0.12))
+    shapes, h, e = canvas.plan.shapes, below.hematoxylin, below.eosin
+    for field, filled in ((shapes.lumen, True), (shapes.gland, False)):
+        cover = _cover(canvas, field, 0.12)
         if cover is None:
             continue
         content = np.full(h.shape, 3, np.uint8)
         if filled:
-            blood = _block(textures.blood, plan, window, 5)
-            content = blend(content, blood, enlarge(plan, plan.shapes.blood, window))
+            blood = canvas.texture(canvas.textures.blood, 5)
+            content = blend(content, blood, canvas.enlarge(shapes.blood))
         h = blend(h, np.full(h.shape, 2, np.uint8), cover)
         e = blend(e, content, cover)
-    return h, e
+    return StainPlanes(h, e)
 
 
-def _fold(
-    plan: PhantomPlan, window: Window, h: ByteArray, e: ByteArray
-) -> tuple[ByteArray, ByteArray]:
+def _fold(plan: PhantomPlan, window: Window, flat: StainPlanes) -> StainPlanes:
     """Double the stain where the tissue is folded."""
     if not cells(plan, plan.distractors.fold, window, pad=2).any():
-        return h, e
+        return flat
     fold = enlarge(plan, plan.distractors.fold, window, cubic=True)
+    h, e = flat.hematoxylin, flat.eosin
     double = cv2.multiply(e, fold, scale=0.9 / 255)
-    return (
+    return StainPlanes(
         np.asarray(cv2.add(h, cv2.multiply(h, fold, scale=0.8 / 255)), np.uint8),
         np.asarray(cv2.max(e, cv2.min(cv2.add(e, double), (REDDEST,))), np.uint8),
     )

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_hagmil.phantom.model import ByteArray, FloatArray
-from napari_hagmil.phantom.noise import stream
+from napari_hagmil.phantom.noise import ByteArray, FloatArray, stream
 
 # Optical density (R, G, B) of unit stain, in the range of routine H&E after Ruifrok & Johnston.
 HEMATOXYLIN = np.array((0.60, 0.74, 0.32))
@@ -18,15 +17,23 @@ MAX_EOSIN = 0.72
 
 
 @dataclass(frozen=True)
+class StainPlanes:
+    """How much of both dyes lies on each pixel of a window, (h, w), 0..255."""
+
+    hematoxylin: ByteArray
+    eosin: ByteArray
+
+
+@dataclass(frozen=True)
 class Stain:
     """One slide's stain: a table (H, E) → packed RGB, index E * 256 + H."""
 
     table: npt.NDArray[np.uint32]
     glass: tuple[float, float, float]
 
-    def colour(self, hematoxylin: ByteArray, eosin: ByteArray) -> ByteArray:
+    def colour(self, planes: StainPlanes) -> ByteArray:
         """(h, w) planes → (h, w, 3) RGB."""
-        pair = cv2.merge([hematoxylin, eosin]).view("<u2")[..., 0]
+        pair = cv2.merge([planes.hematoxylin, planes.eosin]).view("<u2")[..., 0]
         packed = np.take(self.table, pair, mode="wrap")
         return np.asarray(
             cv2.cvtColor(packed.view(np.uint8).reshape(*pair.shape, 4), cv2.COLOR_BGRA2BGR),

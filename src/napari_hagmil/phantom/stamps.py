@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_hagmil.phantom.layout import PhantomPlan
-from napari_hagmil.phantom.model import ByteArray
-from napari_hagmil.phantom.noise import HashArray, IntArray, hash_grid, rehash, uniform
+from napari_hagmil.phantom.noise import ByteArray, HashArray, IntArray, hash_grid, rehash, uniform
 from napari_hagmil.phantom.nuclei import ANGLES, PER_ANGLE, Atlas, Sprites, make_atlas
+from napari_hagmil.phantom.stain import StainPlanes
 from napari_hagmil.phantom.textures import Textures
 from napari_hagmil.phantom.window import Window
 
@@ -36,39 +36,35 @@ LARGE = Grid(3, 16.0, 0.55)
 
 
 def stamp_nuclei(
-    plan: PhantomPlan, textures: Textures, window: Window, h: ByteArray, e: ByteArray
-) -> tuple[ByteArray, ByteArray]:
+    plan: PhantomPlan, textures: Textures, window: Window, planes: StainPlanes
+) -> StainPlanes:
     """Stamp all nuclei of a window on its stain planes; returns new planes."""
     atlas, census = make_atlas(plan.config.mpp), plan.census
     reach = round(REACH_UM / plan.config.mpp)
-    blue, pink = _Canvas(h, window, reach), _Canvas(e, window, reach)
+    blue = _Canvas(planes.hematoxylin, window, reach)
+    pink = _Canvas(planes.eosin, window, reach)
     small = _Picker(plan, window, reach, SMALL)
     medium = _Picker(plan, window, reach, MEDIUM)
     large = _Picker(plan, window, reach, LARGE)
-    holes = _Canvas(np.zeros_like(h), window, reach)
+    holes = _Canvas(np.zeros_like(planes.hematoxylin), window, reach)
     holes.stamp(medium.take(census.hole), atlas.hole)
     if holes.used:
         blue.subtract(holes)
         pink.subtract(holes)
-    _stamp_lymphoid(plan, atlas, (small, medium), blue, pink)
+    blue.stamp(small.take(census.lymphocyte), atlas.lymphocyte)
+    _stamp_follicle(plan, atlas, medium, blue, pink)
     places = small.take(census.spindle)
     blue.stamp_indexed(places, atlas.spindle, _along_fibres(plan, textures, places))
     blue.stamp(small.take(census.epithelium), atlas.epithelium)
     pink.stamp(small.take(census.red_cell), atlas.red_cell)
     _stamp_tumour(plan, atlas, large, blue)
-    return blue.cropped(), pink.cropped()
+    return StainPlanes(blue.cropped(), pink.cropped())
 
 
-def _stamp_lymphoid(
-    plan: PhantomPlan,
-    atlas: Atlas,
-    pickers: tuple["_Picker", "_Picker"],
-    blue: "_Canvas",
-    pink: "_Canvas",
+def _stamp_follicle(
+    plan: PhantomPlan, atlas: Atlas, medium: "_Picker", blue: "_Canvas", pink: "_Canvas"
 ) -> None:
-    """Lymphocytes, cells of the germinal centres, and histiocytes with their cytoplasm."""
-    small, medium = pickers
-    blue.stamp(small.take(plan.census.lymphocyte), atlas.lymphocyte)
+    """Cells of the germinal centres, and histiocytes with their cytoplasm."""
     blue.stamp(medium.take(plan.census.centrocyte), atlas.centrocyte)
     histiocytes = medium.take(plan.census.histiocyte)
     blue.stamp(histiocytes, atlas.histiocyte)

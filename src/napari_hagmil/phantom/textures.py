@@ -11,8 +11,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from napari_hagmil.phantom.model import ByteArray, FloatArray
-from napari_hagmil.phantom.noise import periodic_noise, stream, to_byte
+from napari_hagmil.phantom.noise import ByteArray, FloatArray, periodic_noise, stream, to_byte
 
 MARGIN = 1024 + 128
 WORK_MPP = 0.5  # textures are made at this size and enlarged: four times cheaper, no visible loss

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from napari_hagmil.phantom.layout import PhantomPlan
-from napari_hagmil.phantom.model import ByteArray
+from napari_hagmil.phantom.noise import ByteArray
 
 
 @dataclass(frozen=True)

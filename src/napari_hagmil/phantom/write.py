@@ -19,10 +19,11 @@ import imagecodecs
 import numpy as np
 import tifffile
 
+from napari_hagmil.phantom.config import PhantomConfig, PhantomError
 from napari_hagmil.phantom.layout import PhantomPlan, plan_phantom
-from napari_hagmil.phantom.model import ByteArray, PhantomConfig, PhantomError, PhantomTruth
+from napari_hagmil.phantom.noise import ByteArray
 from napari_hagmil.phantom.render import BLOCK, render_block
-from napari_hagmil.phantom.truth import truth_geojson
+from napari_hagmil.phantom.truth import PhantomTruth, truth_geojson
 
 TILE = 256
 SUPER = 2048  # px of level 0 rendered, encoded and reduced at a time
@@ -31,7 +32,7 @@ SMALLEST = 1024  # the last level is at most as large
 QUALITY = 85
 
 Tiles = dict[tuple[int, int], bytes]  # (row, column) of one level → JPEG
-Progress = Callable[[float], None]
+_ReportShare = Callable[[float], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def write_phantom(
     config: PhantomConfig,
     *,
     workers: int = 2,
-    progress: Progress | None = None,
+    progress: _ReportShare | None = None,
 ) -> PhantomTruth:
     """Render and write a slide and its truth; both files appear only when complete.
 
@@ -69,9 +70,9 @@ def write_phantom(
     """
     target = Path(path)
     if workers < 1:
-        raise PhantomError(f"workers must be 1 or more, not {workers}")
+        raise PhantomError("workers", "must be 1 or more", value=workers)
     if not target.parent.is_dir():
-        raise PhantomError(f"{target.parent} is not a folder; make it first")
+        raise PhantomError(str(target.parent), "is not a folder", remedy="make it first")
     plan = plan_phantom(config)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         slide, truth = Path(folder) / "slide.tiff", Path(folder) / "truth.geojson"
@@ -202,7 +203,7 @@ def _render_rows(plan: PhantomPlan, levels: int, workers: int) -> Iterator[list[
 
 
 def _first_level(
-    plan: PhantomPlan, spool: _Spool, levels: int, workers: int, progress: Progress
+    plan: PhantomPlan, spool: _Spool, levels: int, workers: int, progress: _ReportShare
 ) -> Iterator[bytes]:
     """Tiles of level 0 in file order; fills the spool on the way."""
     rows = -(-plan.config.size // SUPER)
@@ -223,7 +224,7 @@ def _small_level(spool: _Spool, halvings: int, size: int) -> Iterator[bytes]:
         yield from row
 
 
-def _write_tiff(path: Path, plan: PhantomPlan, workers: int, progress: Progress) -> None:
+def _write_tiff(path: Path, plan: PhantomPlan, workers: int, progress: _ReportShare) -> None:
     """Write all levels; temporary files go beside `path`."""
     config, sizes = plan.config, level_sizes(plan.config.size)
     spool = _Spool(path.parent, sizes)

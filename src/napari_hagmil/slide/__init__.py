@@ -1,4 +1,4 @@
-"""Slides: open them, know them, read places of them. Never imports torch."""
+"""Slides: open them, describe them, read regions of them. Never imports torch."""
 
 from napari_hagmil.slide.check import check_slide
 from napari_hagmil.slide.interface import LevelGrid, PixelSize, SlideFacts, SlideReader, SlideSpec

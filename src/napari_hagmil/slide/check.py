@@ -29,7 +29,7 @@ def check_slide(
     workers : int
         Threads that decode.
     on_progress : callable, optional
-        Told the share that is done, 0 to 1; what it raises ends the work.
+        Called with the fraction done, 0 to 1; an exception it raises stops the work.
 
     Returns
     -------

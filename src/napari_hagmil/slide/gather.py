@@ -24,7 +24,7 @@ TILE_STATUSES: tuple[TileStatus, ...] = get_args(TileStatus)
 
 
 class TileCache:
-    """The tiles used last; safe to share between threads.
+    """The tiles used most recently; safe to share between threads.
 
     At most `limit` bytes of them, or one that is larger: a strip that is the whole picture would
     be decoded for every patch otherwise.
@@ -37,7 +37,7 @@ class TileCache:
         self._lock = threading.Lock()
 
     def get(self, address: Address) -> Pixels | None:
-        """Return the tile if it is held, and mark it as used."""
+        """Return the tile if it is cached, and mark it as used."""
         with self._lock:
             tile = self._tiles.get(address)
             if tile is not None:
@@ -45,7 +45,7 @@ class TileCache:
             return tile
 
     def put(self, address: Address, tile: Pixels) -> None:
-        """Hold a tile, and let go of those not used for longest."""
+        """Cache a tile, and evict those used least recently."""
         with self._lock:
             if address in self._tiles:
                 return
@@ -55,7 +55,7 @@ class TileCache:
                 self.n_bytes -= self._tiles.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Evict everything."""
         with self._lock:
             self._tiles.clear()
             self.n_bytes = 0
@@ -112,8 +112,8 @@ class Gatherer:
         top_left, shape : tuple of int
             First row and column, and size, px of that level.
         unread : list or None
-            Told where damaged tiles lie, px of the result; their pixels are background then.
-            None: they raise.
+            Collects the boxes of damaged tiles, px of the result, whose pixels become background.
+            None: a damaged tile raises.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class Gatherer:
         top_left: tuple[int, int],
         shape: tuple[int, int],
     ) -> Pixels | None:
-        """Hand out a tile as it was decoded, when just that is asked for.
+        """Return a tile as decoded, where the rectangle is exactly that tile.
 
         It is not cached: whoever reads along the grid reads every tile once, and the copy
         would cost a fifth of the decoding.
@@ -170,7 +170,7 @@ class Gatherer:
         try:
             tile = self.tile(address, keep=False)
         except SlideReadError:
-            return None  # whoever gathers knows what to do about it
+            return None  # `read` comes upon it again, and raises or marks the place
         if tile is None or tile.shape[:2] != shape:
             return None
         return tile if tile.flags.writeable and tile.flags.c_contiguous else tile.copy()

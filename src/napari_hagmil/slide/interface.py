@@ -1,7 +1,7 @@
 """What a file format has to offer to be a slide: a grid of tiles per level, and some facts.
 
-A backend decodes single tiles. Gathering, caching, white margins, resampling and the
-viewer's levels are written once, above it (`gather`, `pyramid`, `region`, `view`).
+A backend decodes single tiles. Everything above that is written once, for all formats: gathering
+and caching (`gather`), resampling (`region`) and the viewer's levels (`view`, `slide`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class LevelGrid:
     tile : tuple of int
         Rows and columns of a tile, px; strips are tiles as wide as the level.
     compression : str
-        As people call it: "JPEG", "JPEG 2000", "Deflate".
+        Its common name: "JPEG", "JPEG 2000", "Deflate".
     sparse : int
         How many tiles the file does not hold; they are background.
     held : (rows, columns) bool array or None
-        By tile, whether the file holds it; None: all of them, or it is not known.
+        By tile, whether the file holds it; None: all of them, or unknown.
     """
 
     shape: tuple[int, int]
@@ -54,7 +54,7 @@ class LevelGrid:
 
     @property
     def share_held(self) -> float:
-        """Share of the tiles that the file holds, as far as is known."""
+        """Share of the tiles that the file holds, as far as known."""
         return 1.0 if self.held is None else float(self.held.mean())
 
     def holds(self, top_left: tuple[int, int], shape: tuple[int, int]) -> bool:
@@ -102,7 +102,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class SlideFacts:
-    """What a backend found out about a file without decoding a pixel.
+    """What a file says about itself, read without decoding a pixel.
 
     Attributes
     ----------
@@ -168,7 +168,7 @@ class SlideReader(Protocol):
         address : tuple of int
             Level, row, column.
         meter : Meter
-            Told how many bytes were read.
+            Counts the bytes that are read.
 
         Returns
         -------
@@ -186,7 +186,7 @@ class SlideReader(Protocol):
         """Hash the content; the path does not count."""
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-#: A scheme of at least two letters, so that the drive of a Windows path is none. A chain
+#: A scheme of at least two letters, so that the drive letter of a Windows path is no match. A chain
 #: ("simplecache::s3://…") is one scheme.
 _URL = re.compile(r"([A-Za-z][\w+.-]+(?:::[A-Za-z][\w+.-]+)*):/+")
 
@@ -14,7 +14,7 @@ def url_of(path: str | Path) -> str | None:
     """Return the URL that a path stands for; None when it lies on a disk.
 
     A `Path` keeps one of the two slashes of a URL: both spellings are understood, so that a URL
-    may travel wherever a path does. ``file:`` URLs are paths.
+    can be passed wherever a path can. ``file:`` URLs are paths.
 
     Examples
     --------

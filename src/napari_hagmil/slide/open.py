@@ -1,4 +1,4 @@
-"""Opening a slide: which backend, and what it found."""
+"""Open a slide with the backend that reads it, and describe it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_hagmil.slide.slide import Level, Slide
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     """Open a slide for reading. No pixel is decoded yet.
 
-    The backend is chosen by what the file holds, not by how it is called.
+    The backend is chosen by the file's content, not by its name.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     SlideFormatError
         When it is not a slide that can be read, in one sentence.
     MissingExtraError
-        When its format wants an optional package.
+        When its format needs an optional package that is not installed.
     """
     return open_spec(SlideSpec(local_path(path), mpp))
 

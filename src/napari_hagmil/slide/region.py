@@ -1,4 +1,4 @@
-"""Pixels of a place, at the resolution that is asked for."""
+"""Pixels of a region, at the requested resolution."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
 from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.interface import Pixels
-from napari_hagmil.slide.resample import area_mean, blocks, resize
+from napari_hagmil.slide.resample import BLOCK_PIXELS, area_mean, blocks, resize
 from napari_hagmil.slide.slide import Slide
 
-#: Most source pixels that are held at once while a coarse picture is made.
-BLOCK_PIXELS = 4096 * 4096
-
-#: Patches that one thread reads in a row.
+#: Patches that one thread reads in a row, so that those that share a tile find it cached.
 _RUN = 8
 
 
@@ -27,8 +24,8 @@ def read_region(slide: Slide, region: Region, *, mpp: float | None = None) -> Pi
     """Read a rectangle of the slide; what lies outside of the slide is background.
 
     It is read from the coarsest level that is fine enough (or, where that is damaged, from a
-    finer one), and averaged by area. Whole
-    factors are exact means of that level's pixels; others err by at most half a pixel of it.
+    finer one) and averaged by area. Whole factors are exact means of that level's pixels;
+    others err by at most half a pixel of it.
 
     Parameters
     ----------
@@ -160,8 +157,8 @@ def read_patches(
     """Read many places for the encoder, each as a square of `size` pixels.
 
     Places are read in the order in which they lie in the file, so that a tile that two of
-    them share is decoded once. A damaged place is handed out as the error it caused, and the
-    rest goes on.
+    them share is decoded once. A damaged place is yielded as the error it caused, and
+    the others are still read.
 
     Parameters
     ----------
@@ -244,5 +241,7 @@ def require_brightfield(slide: Slide) -> None:
     facts = slide.reader.facts
     what = facts.fluorescence or f"{slide.n_channels} channels of {slide.dtype}"
     raise SlideFormatError(
-        f"{slide.name} has {what}; the cascade wants RGB brightfield, give an H&E or IHC slide"
+        slide.name,
+        f"has {what}, and the cascade needs RGB brightfield",
+        remedy="give an H&E or IHC slide",
     )

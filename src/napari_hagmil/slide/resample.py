@@ -9,6 +9,9 @@ import numpy as np
 
 from napari_hagmil.slide.interface import Pixels
 
+#: Most source pixels that are held at once while a coarse picture is made: 50 MB of RGB.
+BLOCK_PIXELS = 4096 * 4096
+
 
 def area_mean(pixels: Pixels, factor: int) -> Pixels:
     """Mean of every factor × factor square; partial squares at the end average what they have.

@@ -26,8 +26,8 @@ DOWNSAMPLE_TOLERANCE = 1e-3
 _FAR = 8
 
 PyramidCache = Callable[["Slide", Sequence[int], Callable[[float], None] | None], KeptLevels | None]
-"""Given a slide, the steps of its means of level 0 and who is told the share that is done: the
-means, from where they are kept or made now; None where they are better made on the fly."""
+"""Called with a slide, the factors of its means of level 0, and `on_progress`; returns the means,
+kept from before or made now, or None where a viewer should make them on the fly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Slide:
     levels : tuple of Level
         The levels of the file, finest first.
     mpp : float or None
-        µm per level-0 pixel; None when the file states none that can be believed.
+        µm per level-0 pixel; None when the file states none that is plausible.
     mpp_source : str
         Where `mpp` comes from: "given", "Aperio MPP tag", "TIFF resolution",
         "objective power", "none" and the like.
@@ -129,7 +129,7 @@ class Slide:
         return f"<Slide {self.name}: {size}, {len(self.levels)} levels, {mpp}>"
 
     def close(self) -> None:
-        """Let go of the file and of the cached tiles."""
+        """Close the file and drop the cached tiles."""
         self._gather.cache.clear()
         self._finalizer()
 
@@ -287,8 +287,8 @@ class Slide:
         first call reads the last level: make it in a worker. Damaged tiles are hatched.
 
         The means of a large slide of one level are made once and kept on disk;
-        `on_progress` is told the share that is done meanwhile, and what it raises ends
-        the work.
+        `on_progress` is called with the fraction done meanwhile, and an exception it
+        raises stops the work.
         """
         if self._view is None:
             kept = self._kept_levels(on_progress)

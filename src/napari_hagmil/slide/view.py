@@ -13,16 +13,13 @@ import numpy as np
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.interface import LevelGrid, Pixels
-from napari_hagmil.slide.resample import area_mean, blocks
+from napari_hagmil.slide.resample import BLOCK_PIXELS, area_mean, blocks
 
 #: Long side of the coarsest level, px: a viewer reads it whole.
 COARSEST = 2048
 
 #: Side of dask's chunks, px: smaller ones cost more in the scheduler than in decoding.
 CHUNK = 1024
-
-#: Most source pixels that are held at once while a coarse block is made.
-BLOCK_PIXELS = 4096 * 4096
 
 
 class _Source(Protocol):
@@ -51,7 +48,7 @@ class KeptLevels(Protocol):
         """Pixels of a rectangle of the mean `index`."""
 
     def close(self) -> None:
-        """Let go of the file they are kept in."""
+        """Close the file that keeps them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,9 @@ class LevelArray:
     def _read(self, y: int, x: int, height: int, width: int) -> Pixels:
         f = self._view.factor
         if self._kept is not None:
-            with contextlib.suppress(SlideReadError):  # the slide itself has it still
+            with contextlib.suppress(
+                SlideReadError
+            ):  # a damaged cache; the slide still has the pixels
                 return self._kept.read(f.bit_length() - 2, (y, x), (height, width))
         out = np.empty((height, width, self.shape[2]), self.dtype)
         for rows, columns in blocks((height, width), max(1, BLOCK_PIXELS // f**2)):

@@ -1,4 +1,4 @@
-"""Which backend reads a file, and why: decided by what it holds."""
+"""Which backend reads a file, and why: decided by its content."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _HEAD_BYTES = 132
 
 
 def choose_reader(path: Path) -> SlideReader:
-    """Open a path with the backend that reads it.
+    """Open a path with the backend for its content.
 
     Raises
     ------
     SlideFormatError
-        When none does, in one sentence.
+        When no backend reads it.
     MissingExtraError
-        When the one that does is not installed.
+        When the backend needs a package that is not installed.
     """
     if url_of(path) is not None:
         return _zarr_reader(path)
@@ -44,9 +44,11 @@ def choose_reader(path: Path) -> SlideReader:
             head = file.read(_HEAD_BYTES)
     except OSError as error:
         raise SlideFormatError(
-            f"{path.name} cannot be opened ({error.strerror}); check the path and your access to it"
+            path.name,
+            f"cannot be opened ({error.strerror})",
+            remedy="check the path and your access to it",
         ) from error
-    # MIRAX hides behind a JPEG: only its name and its folder tell it from a picture.
+    # The .mrxs itself is a JPEG thumbnail: only its name and its folder say that it is a slide.
     if path.suffix.lower() == ".mrxs":
         return _openslide_reader(path, "a 3DHistech MIRAX")
     return _file_reader(path, head)
@@ -57,7 +59,7 @@ def _file_reader(path: Path, head: bytes) -> SlideReader:
         try:
             return TiffReader(path)
         except UnstitchedTiffError as error:
-            return _openslide_reader(path, str(error))
+            return _openslide_reader(path, error.problem.sentence())
     if head.startswith(_IMAGE_MAGIC):
         return ImageReader(path)
     if head[128:] == b"DICM":
@@ -69,8 +71,9 @@ def _file_reader(path: Path, head: bytes) -> SlideReader:
     if vendor is not None:
         return _openslide_reader(path, f"a slide that only OpenSlide knows ({vendor})")
     raise SlideFormatError(
-        f"{path.name} is neither TIFF, DICOM, PNG nor JPEG (it starts with {head[:4]!r}); "
-        "give a slide that was copied whole"
+        path.name,
+        f"is neither TIFF, DICOM, PNG nor JPEG (it starts with {head[:4]!r})",
+        remedy="give a slide that was copied whole",
     )
 
 

@@ -62,8 +62,10 @@ class DicomReader:
             except Exception as error:  # wsidicom's errors share no base
                 self.close()
                 raise SlideFormatError(
-                    f"{path.name} is not a DICOM slide that can be read ({reason_of(error)}; its "
-                    f"{_labels(self._files[0])}); give the instances of a VL whole-slide image"
+                    path.name,
+                    f"is not a DICOM slide that can be read ({reason_of(error)}; "
+                    f"its {_labels(self._files[0])})",
+                    remedy="give the instances of a VL whole-slide image",
                 ) from error
 
     def close(self) -> None:
@@ -130,8 +132,9 @@ def _wsidicom() -> Any:
         import wsidicom
     except ImportError as error:
         raise MissingExtraError(
-            "DICOM slides need wsidicom, which is not installed; "
-            "run: pip install 'napari-hagmil[dicom]'"
+            "A DICOM slide",
+            "needs wsidicom, which is not installed",
+            remedy="run: pip install 'napari-hagmil[dicom]'",
         ) from error
     return wsidicom
 
@@ -152,7 +155,7 @@ def _instances(path: Path) -> list[Path]:
         files = [path]
     if not files:
         raise SlideFormatError(
-            f"{path.name} is a folder without DICOM instances; give the folder of one slide"
+            path.name, "is a folder without DICOM instances", remedy="give the folder of one slide"
         )
     return files
 
@@ -166,7 +169,7 @@ def _series_uid(pydicom: Any, path: Path) -> str | None:
     try:
         header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
         return str(header.SeriesInstanceUID)
-    except Exception:  # a damaged sibling is no reason to refuse the slide
+    except Exception:  # a damaged sibling must not cost the slide
         return None
 
 
@@ -190,7 +193,7 @@ def _point(column: int, row: int) -> Any:
 
 
 def _objective(files: list[Path]) -> float | None:
-    """Magnification of the objective, where an instance of the pyramid tells it."""
+    """Magnification of the objective, where an instance of the pyramid states it."""
     import pydicom
 
     tags = ["ImageType", "OpticalPathSequence"]

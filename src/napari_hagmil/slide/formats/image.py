@@ -23,7 +23,7 @@ from napari_hagmil.slide.formats.segments import (
 from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideFacts
 
 #: What decoding may hold at once, bytes: the pixels as decoded, the encoded file, and what a
-#: decoder keeps beside them. Larger pictures belong into a pyramid.
+#: decoder keeps beside them. A larger picture must become a pyramid first.
 MAX_BYTES = 400_000_000
 
 #: Progressive JPEGs and photographs put their size behind megabytes of metadata.
@@ -59,14 +59,15 @@ class ImageReader:
         shape, pixel_bytes = _png_facts(head) if self._kind == "PNG" else self._jpeg_facts(head)
         if min(shape) < 1:
             raise SlideFormatError(
-                f"{path.name} is a damaged {self._kind}: it states no size; export it again"
+                path.name, f"is a damaged {self._kind}: it states no size", remedy="export it again"
             )
         n_bytes = shape[0] * shape[1] * pixel_bytes + 2 * path.stat().st_size
         if n_bytes > MAX_BYTES:
             raise SlideFormatError(
-                f"{path.name} has {shape[0]}×{shape[1]} pixels, too many to be decoded at once "
-                f"({n_bytes / 1e6:.0f} MB of at most {MAX_BYTES / 1e6:.0f} MB); "
-                "convert it to a pyramidal TIFF"
+                path.name,
+                f"has {shape[0]}×{shape[1]} pixels, too many to be decoded at once "
+                f"({n_bytes / 1e6:.0f} MB of at most {MAX_BYTES / 1e6:.0f} MB)",
+                remedy="convert it to a pyramidal TIFF",
             )
         grid = LevelGrid(shape, (min(_TILE, shape[0]), min(_TILE, shape[1])), self._kind)
         self.facts = SlideFacts(grids=(grid,), vendor="none", why=f"a plain {self._kind}")
@@ -80,14 +81,15 @@ class ImageReader:
             return (0, 0), 0
         if frame.samples not in _JPEG_SAMPLES:
             raise SlideFormatError(
-                f"{self.path.name} is a JPEG of {frame.samples} colours (CMYK and the like); "
-                "convert it to RGB"
+                self.path.name,
+                f"is a JPEG of {frame.samples} colours (CMYK and the like)",
+                remedy="convert it to RGB",
             )
         # Of a JPEG in several scans the decoder holds the coefficients, 16 bits each.
         return frame.shape, 3 + (2 * frame.samples if frame.several_scans else 0)
 
     def close(self) -> None:
-        """Let go of the pixels."""
+        """Drop the decoded pixels."""
         self._pixels = None
 
     def fingerprint(self) -> str:
@@ -109,7 +111,7 @@ class ImageReader:
     def _decode(self, meter: Meter) -> Pixels | SlideReadError:
         """Decode the whole picture, as it is: (h, w) or (h, w, samples).
 
-        An error is handed out, and kept: decoding in vain takes as long, and every tile asks.
+        An error is returned and kept, for every tile asks and a failed decoding takes as long.
         """
         data = self.path.read_bytes()
         meter.add(len(data))
@@ -128,7 +130,7 @@ class ImageReader:
                 )
         except Exception as error:  # decoders raise their own kinds
             return SlideReadError(
-                f"{self.path.name} cannot be decoded ({reason_of(error)}); export it again"
+                self.path.name, f"cannot be decoded ({reason_of(error)})", remedy="export it again"
             )
         return pixels
 
@@ -145,8 +147,8 @@ def _png_facts(head: bytes) -> tuple[tuple[int, int], int]:
 def _whole_jpeg(data: bytes) -> Pixels:
     """Decode a JPEG; ValueError when its scan stops before its end marker.
 
-    The second decoding that tells it (`segments.check_scan`) is compared by checksum: two
-    pictures of this size are never held at once.
+    The second decoding, which detects that (`segments.check_scan`), is compared by checksum, so
+    that two pictures of this size are never held at once.
     """
     pixels = _decoded_jpeg(data)
     if not ends_in_grey(pixels, (pixels.shape[0], pixels.shape[1])):

@@ -1,7 +1,7 @@
-"""Formats that OpenSlide knows and nobody else reads here: MIRAX, VMS, Ventana BIF, CZI, Sakura.
+"""Formats that only OpenSlide reads here: MIRAX, VMS, Ventana BIF, CZI, Sakura.
 
-OpenSlide hides what it cannot decode less well than one would like: a truncated scan comes out half
-grey, an absent tile black. It is asked only where no other backend can be.
+It is the last resort, because it does not report everything it cannot decode: a truncated scan
+comes out half grey, an absent tile black.
 """
 
 from __future__ import annotations
@@ -55,8 +55,9 @@ class OpenSlideReader:
         except Exception as error:  # OpenSlide's errors, and numbers that are none
             self.close()
             raise SlideFormatError(
-                f"{path.name} is not a slide that OpenSlide can read ({reason_of(error)}); "
-                "give it with all of its companion files, or export it as pyramidal TIFF"
+                path.name,
+                f"is not a slide that OpenSlide can read ({reason_of(error)})",
+                remedy="give it with all of its companion files, or export it as pyramidal TIFF",
             ) from error
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class OpenSlideReader:
         alpha = rgba[..., 3:]
         if not alpha.any():
             return None
-        # What comes is decoded: the bytes of the file are OpenSlide's secret.
+        # OpenSlide returns decoded pixels and does not say how many bytes it read.
         meter.add(0)
         if (alpha == 255).all():
             return np.ascontiguousarray(rgba[..., :3])
@@ -103,7 +104,7 @@ class OpenSlideReader:
             return self._read_with(shared, level, corner, shape)
         except self._library.OpenSlideError:
             with self._lock:
-                # Others may be reading with it still: it is closed when the last lets go.
+                # Other threads may still read with it: it closes with its last reference.
                 if self._slide is shared:
                     self._slide = self._library.OpenSlide(self.path)
             with self._library.OpenSlide(self.path) as own:
@@ -142,8 +143,9 @@ def _openslide(name: str, why: str) -> Any:
         import openslide
     except ImportError as error:
         raise MissingExtraError(
-            f"{name} needs OpenSlide ({why}), which is not installed; "
-            "run: pip install 'napari-hagmil[openslide]'"
+            name,
+            f"needs OpenSlide ({why}), which is not installed",
+            remedy="run: pip install 'napari-hagmil[openslide]'",
         ) from error
     return openslide
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from napari_hagmil.slide.interface import Pixels
 
-#: An end marker may be followed by padding.
+#: Bytes at the end among which the end marker must stand: some writers pad after it.
 _TAIL = 64
 
 #: Scans of a JPEG. Progressive ones have about ten.

@@ -17,7 +17,8 @@ from napari_hagmil.slide.slide import Slide
 Bands = Iterator[Pixels]
 """(rows, width, c) arrays, from top to bottom; all but the last have the same number of rows."""
 
-Progress = Callable[[float], None]
+ReportShare = Callable[[float], None]
+"""Called with the fraction done, 0 to 1; an exception it raises stops the work."""
 
 #: Columns that one thread reads at a time, px.
 _WIDTH = 4096
@@ -32,9 +33,9 @@ def write_levels(
     write_level: Callable[[int, Bands], None],
     *,
     rows: int,
-    on_progress: Progress | None = None,
+    on_progress: ReportShare | None = None,
 ) -> None:
-    """Hand out the area means of level 0, one after the other, each in bands.
+    """Write the area means of level 0, one after the other, each in bands.
 
     The slide is decoded once. The first mean goes straight out; the others wait on disk.
 
@@ -49,12 +50,12 @@ def write_levels(
     rows : int
         Rows of a band, a power of two.
     on_progress : callable, optional
-        Told the share that is done; what it raises ends the work.
+        Called with the fraction done; an exception it raises stops the work.
 
     Raises
     ------
     SlideReadError
-        When a tile cannot be decoded: what is written knows no unread places.
+        When a tile cannot be decoded: a file has no way to mark a place as unread.
     """
     report = on_progress or _silent
     shapes = [_shape(slide, factor) for factor in factors]
@@ -81,7 +82,7 @@ def _shape(slide: Slide, factor: int) -> tuple[int, int]:
 
 
 def _first(
-    slide: Slide, factors: Sequence[int], spools: Sequence[Pixels], rows: int, report: Progress
+    slide: Slide, factors: Sequence[int], spools: Sequence[Pixels], rows: int, report: ReportShare
 ) -> Bands:
     """Bands of the first factor; fills the spools of the others on the way."""
     height = max(rows * factors[0], factors[-1])
@@ -106,6 +107,7 @@ def _means(slide: Slide, factors: Sequence[int], height: int) -> Iterator[tuple[
     ahead: deque[tuple[int, list[Future[list[Pixels]]]]] = deque()
     try:
         while starts or ahead:
+            # Two bands, one read while the other is written: each may hold hundreds of MB.
             while starts and len(ahead) < 2:
                 y = starts.popleft()
                 places = range(0, slide.shape[1], width)

@@ -2,7 +2,7 @@
 
 The levels of a viewer that a file lacks are area means of a finer one. Of a slide of one level, the
 coarsest is the mean of everything: minutes for a large one. So they are kept, lossless, under the
-slide's fingerprint; what has not been looked at for longest makes room.
+slide's fingerprint; the least recently used make room.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from napari_hagmil.errors import CancelledError, HagmilError, SlideReadError
 from napari_hagmil.slide.formats.tiff.reader import TiffReader
 from napari_hagmil.slide.gather import Gatherer
 from napari_hagmil.slide.interface import LevelGrid, Pixels
-from napari_hagmil.slide.pyramids.bands import Progress
+from napari_hagmil.slide.pyramids.bands import ReportShare
 from napari_hagmil.slide.pyramids.tiff_writer import TiffStyle, write_tiff
 from napari_hagmil.slide.slide import Slide
 
-#: Pixels of level 0 from which on it is worth it: about ten seconds of decoding.
+#: Pixels of level 0 from which on keeping its means is worth it: about ten seconds of decoding.
 WORTH_PIXELS = 2**26
 
 #: A slide that holds less than this share of its tiles is mostly empty: its means are quickly made,
@@ -37,6 +37,7 @@ _FULL = 0.25
 #: Bytes that all pyramids together may take; HAGMIL_CACHE_GB overrides it.
 LIMIT_BYTES = 10 * 10**9
 
+#: Lossless, so that a cached view and a fresh one are the same pixels.
 _STYLE = TiffStyle("zstd", tile=512)
 _SUFFIX, _DRAFT = "-1.tif", ".making-"
 _DAY = 86_400.0
@@ -89,7 +90,7 @@ def _is_worth(grid: LevelGrid) -> bool:
 
 
 def open_cached(
-    slide: Slide, factors: Sequence[int], on_progress: Progress | None = None
+    slide: Slide, factors: Sequence[int], on_progress: ReportShare | None = None
 ) -> CachedLevels | None:
     """Open the means of a slide's level 0, made now if they are not kept yet.
 
@@ -127,7 +128,7 @@ def _open(path: Path, slide: Slide, n_levels: int) -> CachedLevels:
     return CachedLevels(Gatherer(reader, slide.background))
 
 
-def _make(path: Path, slide: Slide, factors: tuple[int, ...], report: Progress | None) -> None:
+def _make(path: Path, slide: Slide, factors: tuple[int, ...], report: ReportShare | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=path.parent) as folder:
         draft = Path(folder) / path.name
@@ -137,7 +138,7 @@ def _make(path: Path, slide: Slide, factors: tuple[int, ...], report: Progress |
 
 
 def _make_room(kept: Path) -> None:
-    """Remove what was not used for longest, until all fits; never what was just made."""
+    """Remove the least recently used until all fits, but never what was just made."""
     _remove_drafts(kept.parent, older_than=_DAY)
     total, limit = 0, limit_bytes()
     for file, size in cached_pyramids(kept.parent):
@@ -155,7 +156,7 @@ def limit_bytes() -> float:
 
 
 def _remove_drafts(folder: Path, older_than: float) -> None:
-    """Remove what programs that were killed have left."""
+    """Remove the drafts of programs that were killed."""
     for draft in folder.glob(f"{_DRAFT}*"):
         if time.time() - draft.stat().st_mtime >= older_than:
             shutil.rmtree(draft, ignore_errors=True)

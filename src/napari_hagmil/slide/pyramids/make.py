@@ -32,20 +32,20 @@ def make_pyramid(
 ) -> tuple[tuple[int, int], ...]:
     """Write level 0 of a slide and its halvings, each the exact area mean of level 0.
 
-    The file or folder appears only when it is whole. Label and macro images stay behind.
+    The file or folder appears only when it is complete. Label and macro images are not copied.
 
     Parameters
     ----------
     source : Slide, str or Path
-        What is read; its coarser levels, if it has any, are made anew.
+        Its level 0 is read; coarser levels, if it has any, are ignored.
     path : str or Path
         Ends in .tif or .tiff: a tiled BigTIFF; in .zarr: OME-Zarr 0.5, lossless.
     mpp : float or None
-        µm per level-0 pixel, where the source is silent or wrong.
+        µm per level-0 pixel, where the source states none or a wrong one.
     style : TiffStyle
         Compression of a TIFF; JPEG of quality 90 if not given.
     on_progress : callable, optional
-        Told the share that is done, 0 to 1; what it raises ends the work.
+        Called with the fraction done, 0 to 1; an exception it raises stops the work.
 
     Returns
     -------
@@ -55,8 +55,8 @@ def make_pyramid(
     Raises
     ------
     OutputError
-        When the name says no format or one that does not fit, when something stands there
-        already, or when it cannot be written.
+        When the suffix names no format or one that cannot hold the channels, when the target
+        exists, or when it cannot be written.
     SlideReadError
         When a tile of the source cannot be decoded.
     """
@@ -84,18 +84,20 @@ def make_pyramid(
         if isinstance(error, OutputError) or error.errno is None:
             raise
         raise OutputError(
-            f"{path.name} cannot be written ({error.strerror or error}); choose another folder"
+            path.name,
+            f"cannot be written ({error.strerror or error})",
+            remedy="choose another folder",
         ) from error
     return tuple((-(-source.shape[0] // f), -(-source.shape[1] // f)) for f in factors)
 
 
 def _draft(path: Path) -> str:
-    """How the hidden folders begin in which `path` is written."""
+    """Prefix of the hidden folders in which `path` is written."""
     return f".{path.name}.draft-"
 
 
 def _remove_old_drafts(path: Path) -> None:
-    """Remove what a program that was killed has left; a day old, so that none is at work."""
+    """Remove drafts of programs that were killed: those a day old, which nobody still writes."""
     for draft in path.parent.glob(f"{glob.escape(_draft(path))}*"):
         if time.time() - draft.stat().st_mtime >= _DAY:
             shutil.rmtree(draft, ignore_errors=True)
@@ -112,23 +114,26 @@ def halvings(shape: tuple[int, int], smallest: int) -> tuple[int, ...]:
 def _check_channels(slide: Slide, path: Path) -> None:
     if path.suffix.lower() in _TIFF_SUFFIXES and slide.n_channels > 1 and not slide.is_brightfield:
         raise OutputError(
-            f"{slide.name} has channels that are not red, green and blue light, which a pyramid "
-            "TIFF cannot say; choose a name that ends in .zarr"
+            slide.name,
+            "has channels that are not red, green and blue light, which a pyramid TIFF cannot say",
+            remedy="choose a name that ends in .zarr",
         )
 
 
 def _check_target(path: Path, style: TiffStyle) -> None:
     if path.suffix.lower() not in (*_TIFF_SUFFIXES, ".zarr"):
         raise OutputError(
-            f"{path.name} must end in .tif, .tiff or .zarr, which says what is written; "
-            "choose such a name"
+            path.name,
+            "must end in .tif, .tiff or .zarr, the format that is written",
+            remedy="choose such a name",
         )
     if style.compression not in _COMPRESSIONS or not 1 <= style.quality <= 100:
         raise OutputError(
-            f"{path.name} cannot be compressed by {style.compression!r} of quality "
-            f"{style.quality}; give {', '.join(_COMPRESSIONS)} and 1 to 100"
+            path.name,
+            f"cannot be compressed by {style.compression!r} of quality {style.quality}",
+            remedy=f"give {', '.join(_COMPRESSIONS)} and 1 to 100",
         )
     if path.exists():
-        raise OutputError(f"{path.name} stands there already; choose another name, or remove it")
+        raise OutputError(path.name, "exists already", remedy="choose another name, or remove it")
     if not path.parent.is_dir():
-        raise OutputError(f"{path.name} needs the folder {path.parent.name}; make it first")
+        raise OutputError(path.name, f"needs the folder {path.parent.name}", remedy="make it first")

@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 
 from napari_hagmil.slide.interface import Pixels
-from napari_hagmil.slide.pyramids.bands import Bands, Progress, write_levels
+from napari_hagmil.slide.pyramids.bands import Bands, ReportShare, write_levels
 from napari_hagmil.slide.slide import Slide
 
 
@@ -44,7 +44,7 @@ def write_tiff(
     slide: Slide,
     factors: tuple[int, ...],
     style: TiffStyle,
-    on_progress: Progress | None = None,
+    on_progress: ReportShare | None = None,
 ) -> None:
     """Write the area means of a slide's level 0 by each factor.
 

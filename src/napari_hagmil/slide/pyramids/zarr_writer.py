@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from napari_hagmil.slide.pyramids.bands import Bands, Progress, write_levels
+from napari_hagmil.slide.pyramids.bands import Bands, ReportShare, write_levels
 from napari_hagmil.slide.slide import Slide
 
 _VERSION = "0.5"
@@ -17,7 +17,7 @@ _RGB = (("red", "FF0000"), ("green", "00FF00"), ("blue", "0000FF"))
 
 
 def write_ome_zarr(
-    path: Path, slide: Slide, factors: tuple[int, ...], on_progress: Progress | None = None
+    path: Path, slide: Slide, factors: tuple[int, ...], on_progress: ReportShare | None = None
 ) -> None:
     """Write the area means of a slide's level 0 by each factor, lossless."""
     group = zarr.open_group(path, mode="w", zarr_format=3)

@@ -1,6 +1,6 @@
 """What a Zarr chunk claims is checked on its way from the store to the codec.
 
-Codecs believe what a chunk's header declares: 100 KB of zeros may claim to be 2 GB. Some codecs can
+Codecs trust what a chunk's header declares: 100 KB of zeros may claim to be 2 GB. Some codecs can
 run code. Both are refused here.
 """
 
@@ -53,8 +53,9 @@ def compressor_of(array: Any, name: str) -> str:
     for codec in names:
         if codec not in COMPRESSORS | _HARMLESS:
             raise SlideFormatError(
-                f"{name} stores its chunks with the codec {codec}, which is not read here; "
-                "write it again with blosc, zstd or gzip"
+                name,
+                f"stores its chunks with the codec {codec}, which is not read here",
+                remedy="write it again with blosc, zstd or gzip",
             )
     return next((codec for codec in names if codec in COMPRESSORS), "")
 

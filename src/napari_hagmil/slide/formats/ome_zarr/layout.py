@@ -1,7 +1,7 @@
 """Which arrays of a Zarr hierarchy are a slide's levels, and what their axes mean.
 
 OME-Zarr 0.4 and 0.5 say so in their metadata, reached through zarr's own attributes; for plain Zarr
-it is told from the shapes.
+they are inferred from the shapes.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def zarr_layout(name: str, node: Any) -> ZarrLayout:
         return _first_of_series(name, node)
     if "plate" in ome:
         raise SlideFormatError(
-            f"{name} is a plate of many pictures, not a slide; give one of its fields"
+            name, "is a plate of many pictures, not a slide", remedy="give one of its fields"
         )
     if "multiscales" in ome:
         return _multiscale(name, node, ome)
@@ -169,8 +169,9 @@ def _plain(name: str, arrays: Sequence[Any]) -> ZarrLayout:
     pictures = [a for a in arrays if a.ndim in (2, 3)]
     if not pictures:
         raise SlideFormatError(
-            f"{name} is a Zarr without OME metadata and without an array of 2 or 3 axes; "
-            "give the group of one picture"
+            name,
+            "is a Zarr without OME metadata and without an array of 2 or 3 axes",
+            remedy="give the group of one picture",
         )
     largest = max(pictures, key=lambda a: math.prod(a.shape))
     shape = largest.shape
@@ -182,8 +183,9 @@ def _plain(name: str, arrays: Sequence[Any]) -> ZarrLayout:
         axes = "cyx"
     else:
         raise SlideFormatError(
-            f"{name} holds an array of shape {'×'.join(map(str, shape))}, whose axes cannot be "
-            "told; write it as OME-Zarr"
+            name,
+            f"holds an array of shape {'×'.join(map(str, shape))}, whose axes are ambiguous",
+            remedy="write it as OME-Zarr",
         )
     levels = [a for a in pictures if a.ndim == len(axes) and a.dtype == largest.dtype]
     _check_axes(name, axes, levels)
@@ -216,5 +218,5 @@ def _finest_first(arrays: Sequence[Any], axes: str) -> tuple[Any, ...]:
 
 def _malformed(name: str, why: str) -> SlideFormatError:
     return SlideFormatError(
-        f"{name} is a Zarr whose metadata is malformed ({why}); write it again as OME-Zarr"
+        name, f"is a Zarr whose metadata is malformed ({why})", remedy="write it again as OME-Zarr"
     )

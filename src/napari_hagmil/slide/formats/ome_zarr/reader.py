@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
 from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
+from napari_hagmil.slide.formats.limits import check_level_size
 from napari_hagmil.slide.formats.ome_zarr.guard import chunk_check, compressor_of
 from napari_hagmil.slide.formats.ome_zarr.layout import zarr_layout
-from napari_hagmil.slide.formats.ome_zarr.store import GuardedStore, local_keys, open_store
-from napari_hagmil.slide.formats.tiff.guard import check_segments
+from napari_hagmil.slide.formats.ome_zarr.store import GuardedStore, local_keys, open_guarded
 from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideFacts
 from napari_hagmil.slide.location import url_of
 
@@ -50,7 +50,7 @@ class ZarrReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._store: GuardedStore | None = open_store(path)
+        self._store: GuardedStore | None = open_guarded(path)
         try:
             node = zarr.open(self._store, mode="r")
             self._layout = zarr_layout(path.name, node)
@@ -63,8 +63,9 @@ class ZarrReader:
             missing = isinstance(error, FileNotFoundError)  # zarr's tell of its stores
             why = "no array or group is there" if missing else reason_of(error)
             raise SlideFormatError(
-                f"{path.name} is no Zarr that can be read ({why}); "
-                "check the address, or copy the folder again"
+                path.name,
+                f"is no Zarr that can be read ({why})",
+                remedy="check the address, or copy the folder again",
             ) from error
 
     def close(self) -> None:
@@ -183,20 +184,22 @@ class ZarrReader:
         name, axes = self.path.name, self._layout.axes
         if array.dtype not in (np.uint8, np.uint16, np.float32):
             raise SlideFormatError(
-                f"{name} has pixels of {array.dtype}; convert it to 8 or 16 bits unsigned"
+                name, f"has pixels of {array.dtype}", remedy="convert it to 8 or 16 bits unsigned"
             )
         if min(array.chunks) < 1:
             raise SlideFormatError(
-                f"{name} declares chunks of {array.chunks} values, which hold none; write it again"
+                name,
+                f"declares chunks of {array.chunks} values, which hold none",
+                remedy="write it again",
             )
         if array.dtype != self._layout.arrays[0].dtype:
-            raise SlideFormatError(f"{name} has levels of different types; write it again")
+            raise SlideFormatError(name, "has levels of different types", remedy="write it again")
         y, x = axes.index("y"), axes.index("x")
         shape = int(array.shape[y]), int(array.shape[x])
         tile = min(int(array.chunks[y]), shape[0]), min(int(array.chunks[x]), shape[1])
         held = max(1, prod(array.chunks) // (array.chunks[y] * array.chunks[x]))
         depth = max(held, self._layout.n_channels) * array.dtype.itemsize
-        check_segments(name, shape, (int(array.chunks[y]), int(array.chunks[x])), depth, (0, 0))
+        check_level_size(name, shape, (int(array.chunks[y]), int(array.chunks[x])), depth)
         compressor = compressor_of(array, name)
         assert self._store is not None
         self._store.checks[array.path] = chunk_check(array, compressor)

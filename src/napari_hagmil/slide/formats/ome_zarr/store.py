@@ -1,4 +1,4 @@
-"""Zarr stores that are only read, on a disk or behind a URL, and look at what they hand out."""
+"""Read-only Zarr stores, on disk or behind a URL, that check every chunk they return."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def local_keys(folder: Path, limit: int) -> list[str] | None:
     return keys
 
 
-def open_store(path: Path) -> GuardedStore:
+def open_guarded(path: Path) -> GuardedStore:
     """Open what a path or URL names, for reading.
 
     Raises
@@ -147,12 +147,15 @@ def open_store(path: Path) -> GuardedStore:
         return GuardedStore(FsspecStore.from_url(url, read_only=True))
     except ImportError as error:
         raise MissingExtraError(
-            f"{scheme} addresses need a package that is not installed; "
-            f"run: pip install {_package(scheme)}"
+            scheme,
+            "addresses need a package that is not installed",
+            remedy=f"run: pip install {_package(scheme)}",
         ) from error
     except ValueError as error:
         raise SlideFormatError(
-            f"{path.name} cannot be reached ({error}); give an https or s3 address, or a folder"
+            path.name,
+            f"cannot be reached ({error})",
+            remedy="give an https or s3 address, or a folder",
         ) from error
 
 

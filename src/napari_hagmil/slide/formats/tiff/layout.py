@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.errors import SlideFormatError
-from napari_hagmil.slide.formats.tiff.guard import check_segments, held_tiles
+from napari_hagmil.slide.formats.limits import check_level_size
+from napari_hagmil.slide.formats.tiff.guard import check_tile_table, held_tiles
 from napari_hagmil.slide.formats.tiff.rows import PART, row_starts
 from napari_hagmil.slide.interface import LevelGrid
 
@@ -53,7 +54,7 @@ class Plane:
     n_channels : int
         That a decoded tile has.
     start : int or None
-        Byte at which plain rows begin, which are read in parts (`tiff_rows`); None: tiles and
+        Byte at which plain rows begin, which are read in parts (`rows`); None: tiles and
         strips stand in the page's table.
     """
 
@@ -117,7 +118,7 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
     all_series = _series(tiff)
     if not all_series:
         raise SlideFormatError(
-            f"{name} holds no picture; it may be cut short, copy or export it again"
+            name, "holds no picture and may be cut short", remedy="copy or export it again"
         )
     main = _main_series(all_series)
     found = _level_series(main, all_series)
@@ -234,18 +235,17 @@ def _level(name: str, series: Any) -> TiffLevel:
     all_bytes = pixel_bytes * len(pages) * per_page
     starts = row_starts(pages, per_page, math.prod(shape) * pixel_bytes)
     if starts is not None:
-        check_segments(name, shape, PART, all_bytes, (0, 0))
+        check_level_size(name, shape, PART, all_bytes)
         return _plain_rows(pages, per_tile, starts)
     if key.is_tiled:
         tile = int(key.tilelength), int(key.tilewidth)
     else:
         tile = min(int(key.rowsperstrip), shape[0]), shape[1]
-    if min(*shape, *tile) < 1:
-        check_segments(name, shape, tile, all_bytes, (0, 0))  # which refuses it
+    check_level_size(name, shape, tile, all_bytes)
     grid = LevelGrid(shape, tile, compression_name(key))
     n_tiles = math.prod(grid.n_tiles)
     listed = min(min(len(p.dataoffsets), len(p.databytecounts)) for p in pages)
-    check_segments(name, shape, tile, all_bytes, (listed, n_tiles * per_page))
+    check_tile_table(name, listed, n_tiles * per_page)
     key.decode  # noqa: B018  # compiled once, here: its first use is not thread-safe
     planes = tuple(
         Plane(page, sample * n_tiles, per_tile) for page in pages for sample in range(per_page)
@@ -257,7 +257,9 @@ def _level(name: str, series: Any) -> TiffLevel:
 
 def _present(name: str, pages: list[Any]) -> list[Any]:
     if any(page is None for page in pages):
-        raise SlideFormatError(f"{name} lacks pages that it announces; copy or export it again")
+        raise SlideFormatError(
+            name, "lacks pages that it announces", remedy="copy or export it again"
+        )
     return pages
 
 
@@ -275,18 +277,21 @@ def _check_decodable(name: str, page: Any) -> None:
     if compression not in _NAMES:
         method = _KNOWN.get(compression, f"method {compression}")
         raise SlideFormatError(
-            f"{name} is compressed with {method}, which is not decoded here; "
-            "convert it to JPEG or Deflate"
+            name,
+            f"is compressed with {method}, which is not decoded here",
+            remedy="convert it to JPEG or Deflate",
         )
     if photometric not in (*_GREY, _RGB, _YCBCR):
         raise SlideFormatError(
-            f"{name} stores colours as TIFF photometric {photometric}, not RGB, YCbCr or grey; "
-            "convert it to RGB"
+            name,
+            f"stores colours as TIFF photometric {photometric}, not RGB, YCbCr or grey",
+            remedy="convert it to RGB",
         )
     if page.dtype is None or page.dtype not in (np.uint8, np.uint16, np.float32):
         raise SlideFormatError(
-            f"{name} has pixels of {page.bitspersample} bits ({page.dtype}); "
-            "convert it to 8 or 16 bits unsigned"
+            name,
+            f"has pixels of {page.bitspersample} bits ({page.dtype})",
+            remedy="convert it to 8 or 16 bits unsigned",
         )
 
 

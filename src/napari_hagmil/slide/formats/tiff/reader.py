@@ -18,14 +18,13 @@ from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
 from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.formats.segments import check_scan, check_segment, jpeg2000_is_plain
-from napari_hagmil.slide.formats.tiff.channels import tiff_channels
 from napari_hagmil.slide.formats.tiff.guard import check_page_chain
 from napari_hagmil.slide.formats.tiff.layout import Plane, TiffLayout, TiffLevel, tiff_layout
-from napari_hagmil.slide.formats.tiff.rows import read_rows
-from napari_hagmil.slide.formats.tiff.tags import VendorFacts, vendor_facts
+from napari_hagmil.slide.formats.tiff.rows import PlainRows, read_rows
+from napari_hagmil.slide.formats.tiff.tags import VendorFacts, tiff_channels, vendor_facts
 from napari_hagmil.slide.interface import Address, Channel, Meter, Pixels, SlideFacts
 
-#: Aperio's JPEG 2000 whose components are YCbCr.
+#: Aperio's JPEG 2000 of YCbCr: the codestream does not say so, only this TIFF compression does.
 _APERIO_YCBCR = 33003
 
 #: JPEGs are whole blocks: a tile of 250 px may hold 256.
@@ -33,7 +32,7 @@ _BLOCK = 16
 
 
 class UnstitchedTiffError(SlideFormatError):
-    """A TIFF whose tiles are no grid; says what it is, for whoever finds another backend."""
+    """A TIFF whose tiles are no grid; its sentence says what it is, for another backend to read."""
 
 
 class TiffReader:
@@ -63,7 +62,7 @@ class TiffReader:
         try:
             self._tiff = tifffile.TiffFile(path)
             if self._tiff.is_bif:
-                raise UnstitchedTiffError("a Ventana BIF, whose tiles overlap")
+                raise UnstitchedTiffError("a Ventana BIF", "whose tiles overlap")
             layout = tiff_layout(path.name, self._tiff)
             pages = [plane.page for plane in layout.levels[0].planes]
             vendor = vendor_facts(self._tiff, pages[0].keyframe)
@@ -71,10 +70,12 @@ class TiffReader:
         except HagmilError:
             self._close_tiff()
             raise
-        except Exception as error:  # whatever a parser raises on a hostile file
+        except Exception as error:  # a parser raises anything on a hostile file
             self._close_tiff()
             raise SlideFormatError(
-                f"{path.name} is a damaged TIFF ({reason_of(error)}); copy or export it again"
+                path.name,
+                f"is a damaged TIFF ({reason_of(error)})",
+                remedy="copy or export it again",
             ) from error
         self._levels = layout.levels
         self.facts = _facts(path.name, layout, vendor, channels)
@@ -144,9 +145,8 @@ class TiffReader:
         row, column = divmod(index, grid.n_tiles[1])
         corner = row * grid.tile[0], column * grid.tile[1]
         stored = key.dtype.newbyteorder(self._tiff.byteorder)
-        pixels = read_rows(
-            self._bytes, plane.start or 0, grid.shape, corner, (stored, plane.n_channels)
-        )
+        rows = PlainRows(plane.start or 0, grid.shape, stored, plane.n_channels)
+        pixels = read_rows(self._bytes, rows, corner)
         meter.add(pixels.nbytes)
         return pixels
 

@@ -7,6 +7,7 @@ gigabytes; its rows can be read in parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,28 @@ from napari_hagmil.slide.interface import Pixels
 
 #: Rows and columns that are read at a time, px.
 PART = (256, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class PlainRows:
+    """Where the uncompressed rows of a picture lie in its file.
+
+    Attributes
+    ----------
+    start : int
+        Byte of the first row.
+    shape : tuple of int
+        Rows and columns, px.
+    dtype : numpy.dtype
+        Of a sample, in the byte order of the file.
+    n_samples : int
+        Samples of a pixel.
+    """
+
+    start: int
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    n_samples: int
 
 
 def row_starts(pages: Sequence[Any], n_samples: int, sample_bytes: int) -> list[int] | None:
@@ -59,25 +82,17 @@ def _start_of_run(offsets: Sequence[int], counts: Sequence[int], n_bytes: int) -
     return int(offsets[0]) if follow else None
 
 
-def read_rows(
-    file: FileBytes,
-    start: int,
-    shape: tuple[int, int],
-    corner: tuple[int, int],
-    pixel: tuple[np.dtype[Any], int],
-) -> Pixels:
+def read_rows(file: FileBytes, picture: PlainRows, corner: tuple[int, int]) -> Pixels:
     """Read a part of plain rows.
 
     Parameters
     ----------
     file : FileBytes
         The open file.
-    start : int
-        Byte of the first row.
-    shape, corner : tuple of int
-        Rows and columns of the picture; first row and column of the part, px.
-    pixel : tuple of (dtype, int)
-        Type as stored, and samples of a pixel.
+    picture : PlainRows
+        Where the rows lie.
+    corner : tuple of int
+        First row and column of the part, px.
 
     Returns
     -------
@@ -89,16 +104,16 @@ def read_rows(
     ValueError
         When the file ends before.
     """
-    dtype, samples = pixel
+    dtype, shape = picture.dtype, picture.shape
     rows, columns = (min(p, s - c) for p, s, c in zip(PART, shape, corner, strict=True))
-    width = dtype.itemsize * samples
+    width = dtype.itemsize * picture.n_samples
     line = shape[1] * width
-    first = start + corner[0] * line + corner[1] * width
+    first = picture.start + corner[0] * line + corner[1] * width
     if columns == shape[1]:
         data = file.read(first, rows * line)
     else:
         data = b"".join(file.read(first + row * line, columns * width) for row in range(rows))
     if len(data) < rows * columns * width:
         raise ValueError("it lies beyond the end of the file")
-    pixels = np.frombuffer(data, dtype).reshape(rows, columns, samples)
+    pixels = np.frombuffer(data, dtype).reshape(rows, columns, picture.n_samples)
     return pixels.astype(dtype.newbyteorder("="), copy=False)

@@ -1,16 +1,22 @@
-"""What the vendors write into their TIFFs: pixel size, objective, kind of light."""
+"""What the vendors write into their TIFFs: pixel size, objective, kind of light, channels.
+
+XML is searched by regular expressions and not parsed: descriptions come cut short or malformed, and
+a parser would expand the entities of a hostile one.
+"""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from napari_hagmil.slide.interface import PixelSize
+from napari_hagmil.slide.interface import Channel, PixelSize
 
 _MICROMETRES = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _UNIT_TAG = {2: 25400.0, 3: 10000.0}  # µm per inch, per centimetre
+#: Private tags of Hamamatsu: magnification of the objective, fluorescence filter.
 _NDPI_OBJECTIVE, _NDPI_FILTER = 65421, 65434
 
 
@@ -114,6 +120,43 @@ def _resolution(page: Any) -> PixelSize | None:
             return None
         sides.append(unit * value[1] / value[0])
     return PixelSize((sides[0], sides[1]), "TIFF resolution")
+
+
+def tiff_channels(tiff: Any, pages: Sequence[Any]) -> tuple[Channel, ...]:
+    """What the channels are called, and the colour each is to be shown in.
+
+    Parameters
+    ----------
+    tiff : tifffile.TiffFile
+        The open file.
+    pages : sequence of tifffile.TiffPage
+        Pages of the finest level, in the order of the channels.
+    """
+    if tiff.is_qpi:
+        found = [_akoya_channel(str(getattr(page, "description", "") or "")) for page in pages]
+    elif tiff.is_ome:
+        found = list(_ome_channels(str(tiff.pages[0].description or "")))
+    else:
+        found = []
+    return tuple(found)
+
+
+def _akoya_channel(text: str) -> Channel:
+    """Each page tells its own; the first Name is the channel's, later ones are its filters'."""
+    name = re.search(r"<Name>([^<]*)</Name>", text)
+    color = re.search(r"<Color>\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*</Color>", text)
+    shares = [min(int(value), 255) for value in color.groups()] if color else []
+    return Channel(name.group(1).strip() if name else "", bytes(shares).hex())
+
+
+def _ome_channels(text: str) -> Iterator[Channel]:
+    """Channels of the first image; a colour is a signed integer of red, green, blue, alpha."""
+    image = re.search(r"<(?:\w+:)?Pixels\b.*?</(?:\w+:)?Pixels>", text, re.DOTALL)
+    for attributes in re.findall(r"<(?:\w+:)?Channel\b([^>]*)>", image.group(0) if image else ""):
+        name = re.search(r'\bName="([^"]*)"', attributes)
+        color = re.search(r'\bColor="(-?\d{1,10})"', attributes)
+        rgba = f"{int(color.group(1)) & 0xFFFFFFFF:08x}" if color else ""
+        yield Channel(name.group(1) if name else "", rgba[:6])
 
 
 def _first(pattern: str, text: str) -> str | None:

@@ -1,18 +1,13 @@
-"""The phantom's nouns: what is asked for, and the truth that is planted."""
+"""What phantom is asked for: how large, how many lesions, which seed."""
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from napari_hagmil.errors import HagmilError
 
-FloatArray = npt.NDArray[np.float32]
-ByteArray = npt.NDArray[np.uint8]
-Polygon = npt.NDArray[np.float64]
-
+#: Below this, not one piece of tissue with its margin fits.
 MIN_SIZE = 1024
 MAX_SIZE = 100_000
+#: Finer pixels show no more than the sprites hold; coarser ones no longer show single nuclei.
 MIN_MPP = 0.1
 MAX_MPP = 2.0
 
@@ -51,38 +46,14 @@ class PhantomConfig:
         """Refuse what cannot be drawn, before any work."""
         low, high = self.lesion_diameters_um
         if not MIN_SIZE <= self.size <= MAX_SIZE:
-            raise PhantomError(f"size must be {MIN_SIZE} to {MAX_SIZE} px, not {self.size}")
+            raise PhantomError("size", f"must be {MIN_SIZE} to {MAX_SIZE} px", value=self.size)
         if not MIN_MPP <= self.mpp <= MAX_MPP:
-            raise PhantomError(f"mpp must be {MIN_MPP} to {MAX_MPP} µm per px, not {self.mpp}")
+            raise PhantomError("mpp", f"must be {MIN_MPP} to {MAX_MPP} µm per px", value=self.mpp)
         if self.lesions is not None and self.lesions < 0:
-            raise PhantomError(f"lesions must be 0 or more, or None, not {self.lesions}")
+            raise PhantomError("lesions", "must be 0 or more, or None", value=self.lesions)
         if not 0 < low <= high:
-            raise PhantomError(f"lesion_diameters_um must be 0 < low <= high, not {low}, {high}")
+            raise PhantomError(
+                "lesion_diameters_um", "must be 0 < low ≤ high", value=f"{low}, {high}"
+            )
         if self.seed < 0:
-            raise PhantomError(f"seed must be 0 or more, not {self.seed}")
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """One planted tumour.
-
-    Attributes
-    ----------
-    polygon
-        (n, 2) outline as (y, x) in level-0 pixels, pixel centres at integers, not closed.
-    diameter_um
-        Diameter of the circle of the same area, µm.
-    area_um2
-        Area of the polygon, µm².
-    """
-
-    polygon: Polygon
-    diameter_um: float
-    area_um2: float
-
-
-@dataclass(frozen=True)
-class PhantomTruth:
-    """All that was planted on one slide; no lesions: healthy."""
-
-    lesions: tuple[Lesion, ...]
+            raise PhantomError("seed", "must be 0 or more", value=self.seed)
