@@ -12,7 +12,8 @@ from napari_hagmil.models import (
     IATConfig,
     save_bundle,
 )
-from napari_hagmil.pipeline import Options, analyze_slide
+from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.prepare import Options
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from napari_hagmil.cascade import Steering
 from napari_hagmil.errors import BundleError, DeviceError, MissingPixelSizeError
-from napari_hagmil.pipeline import Options, analyze_slide, load_model, prepare, read_stages
+from napari_hagmil.pipeline import analyze_slide, read_stages
+from napari_hagmil.prepare import Options, load_model, prepare
 from napari_hagmil.quadtree import parents
 from napari_hagmil.slide import open_slide
 from napari_hagmil.tissue import TissueMask

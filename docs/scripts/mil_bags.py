@@ -31,9 +31,9 @@ from napari_hagmil.files import replacing
 from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training import CohortSlide
-from napari_hagmil.training.config import load_protocol
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
+from napari_hagmil.training.protocol.methods import FeatureFacts, FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "mil_bags.toml"
 
@@ -133,7 +133,7 @@ def run_fold(
     features = slides[0].features(0, slides[0].nodes[0])
     facts = FeatureFacts(EncoderFacts("mil", None, features.shape[1]), 1, (1.0,), ("0", "1"))
     model = build(method, facts, seed)
-    for _ in fit(method, model, learnt, [], (seed, None)):
+    for _ in fit(method, model, learnt, [], FitSettings(seed)):
         pass
     predictions = predict_slides(model, [slide.at((0,)) for slide in held_out])
     return int((predictions.decisive.argmax(1) == predictions.labels).sum())

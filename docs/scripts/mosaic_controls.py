@@ -29,12 +29,12 @@ from napari_hagmil.cascade import (
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord, read_cohort
 from napari_hagmil.evaluation.evaluate import EvaluableSlide, stored
-from napari_hagmil.evaluation.localisation import found, meeting
+from napari_hagmil.evaluation.localisation import lesions_met, meeting
+from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.polygons import Rings
 from napari_hagmil.quadtree import Nodes, Quadtree
-from napari_hagmil.training import auc
 
 DRAWS = 10
 
@@ -90,7 +90,9 @@ def read(
         float(last.probabilities[-1]),
         float(last.logits[-1] - last.logits[0]),
         float(inside / truth.tumour.sum()) if truth.lesions else None,
-        found(truth.lesions, readable.quadtree.grids[-1], last.nodes) if truth.lesions else (),
+        lesions_met(truth.lesions, readable.quadtree.grids[-1], last.nodes)
+        if truth.lesions
+        else (),
         sum(len(stage.nodes) for stage in stages),
     )
 

@@ -23,10 +23,10 @@ from napari_hagmil.cascade import Choose, at_random, by_attention, by_value
 from napari_hagmil.cohort import Split
 from napari_hagmil.models import load_bundle
 from napari_hagmil.training import TrainingSlide
-from napari_hagmil.training.config import load_protocol
 from napari_hagmil.training.predictions import figures, predict_slides
 from napari_hagmil.training.protocol.methods import Method
-from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, slug
+from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord, carry_out, slug
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "puzzle.toml"
 
@@ -62,7 +62,7 @@ def run_method(
 ) -> RunRecord:
     """Train and test one method with one seed."""
     sizes, out = where
-    run = Run(method, split_of(sizes), seed, out / slug(method.name) / f"seed-{seed}")
+    run = ProtocolRun(method, split_of(sizes), seed, out / slug(method.name) / f"seed-{seed}")
     steps = carry_out(run, [puzzle.slide for puzzle in slides], FACTS, protocol.sweep)
     return next(step for step in steps if isinstance(step, RunRecord))
 

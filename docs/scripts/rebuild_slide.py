@@ -22,7 +22,7 @@ from mosaic_cohort import PATCH, enlarged, write_pyramid
 from numpy.typing import NDArray
 
 from napari_hagmil.cli import main as napari_hagmil
-from napari_hagmil.training import auc
+from napari_hagmil.evaluation.metrics import auc
 
 #: px of a patch where it was cut.
 STEP = 50

@@ -22,16 +22,6 @@ from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import Options, PreparedSlide, load_model, prepare
 from napari_hagmil.slide import Slide, open_slide
 
-__all__ = [
-    "Options",
-    "PreparedSlide",
-    "analyze_slide",
-    "load_model",
-    "prepare",
-    "read_stages",
-    "summarize",
-]
-
 
 def read_stages(
     prepared: PreparedSlide, options: Options, *, known: Sequence[Stage] = ()
@@ -76,7 +66,7 @@ def analyze_slide(
     mpp : float, optional
         µm per level-0 pixel, where the file does not say.
     on_stage, on_progress : callable
-        Told of every stage, and of every batch of patches.
+        Called with every stage, and after every batch of patches.
 
     Returns
     -------
@@ -99,10 +89,10 @@ def analyze_slide(
     for stage in read_stages(prepared, options):
         stages.append(stage)
         on_stage(stage)
-    return summarize(prepared, options, stages, time.perf_counter() - started)
+    return slide_result(prepared, options, stages, time.perf_counter() - started)
 
 
-def summarize(
+def slide_result(
     prepared: PreparedSlide,
     options: Options,
     stages: list[Stage],
@@ -110,7 +100,7 @@ def summarize(
     *,
     complete: bool = True,
 ) -> SlideResult:
-    """Put what the stages found, and what it cost, on record."""
+    """The result of an analysis: what the stages found, and what it cost."""
     config = prepared.model.config
     reached = len(stages)
     unread = sum(len(stage.unread) for stage in stages)

@@ -22,7 +22,7 @@ def test_the_interval_is_all_shares_that_the_sample_does_not_contradict(sample):
     members = np.arange(population + 1)
     few = hypergeom.cdf(hits, population, members, sampled)
     many = hypergeom.sf(hits - 1, population, members, sampled)
-    possible = members[(few > 0.025) & (many > 0.025)]
+    possible = members[(few >= 0.025 - 1e-12) & (many >= 0.025 - 1e-12)]
     low, high = share_interval(hits, sampled, population)
     assert (low, high) == (possible[0] / population, possible[-1] / population)
     assert low <= hits / sampled <= high
@@ -40,6 +40,11 @@ def test_it_covers_the_truth_as_often_as_it_says(population, data):
             inside = low <= members / population <= high
             covered += inside * hypergeom.pmf(hits, population, members, sampled)
     assert covered >= 0.95 - 1e-9
+
+
+def test_a_probability_of_exactly_the_tail_is_possible():
+    assert share_interval(0, 1, 40) == (0.0, 39 / 40)
+    assert share_interval(1, 1, 40) == (1 / 40, 1.0)
 
 
 def test_everything_sampled_leaves_no_doubt():

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from forest import Model, Source, tree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.cascade import CascadeConfig, Steering, iter_cascade, select_top
@@ -11,6 +11,7 @@ from napari_hagmil.errors import SlideReadError
 from napari_hagmil.quadtree import children, parents, z_order
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 80))
 def test_only_the_children_of_followed_nodes_are_asked_for(k0, k1):
     source = Source()
@@ -108,6 +109,7 @@ def test_a_budget_that_does_not_fit_is_refused(budget):
         CascadeConfig(budget, 2)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 40))
 def test_ties_go_to_the_node_that_comes_first(values, budget):
     top = select_top(np.array(values, float), budget)

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.cascade import Stage
-from napari_hagmil.evaluation.localisation import SHARE, attention_auc, found, meeting
+from napari_hagmil.evaluation.localisation import SHARE, attention_auc, lesions_met, meeting
 from napari_hagmil.quadtree import PatchGrid
 
 GRID = PatchGrid(100, 2.0, (10, 12))
@@ -49,9 +49,9 @@ def test_a_hole_is_not_lesion():
 def test_a_micro_metastasis_counts_where_it_lies_however_small_it_is():
     lesion = (rectangle(610, 410, 630, 430), ())
     assert NODES[meeting(lesion, GRID, NODES)].tolist() == [[3, 2]]
-    assert found([lesion], GRID, np.array([[3, 2]])) == (True,)
-    assert found([lesion], GRID, np.array([[3, 3], [2, 2]])) == (False,)
-    assert found([lesion], GRID, np.empty((0, 2), np.int64)) == (False,)
+    assert lesions_met([lesion], GRID, np.array([[3, 2]])) == (True,)
+    assert lesions_met([lesion], GRID, np.array([[3, 3], [2, 2]])) == (False,)
+    assert lesions_met([lesion], GRID, np.empty((0, 2), np.int64)) == (False,)
 
 
 def test_a_lesion_as_large_as_a_slide_is_measured_too():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from napari_hagmil.training import accuracy, auc, bootstrap, youden_threshold
+from napari_hagmil.evaluation.metrics import accuracy, auc, bootstrap, youden_threshold
 
 scores_and_labels = st.lists(
     st.tuples(st.integers(0, 1), st.integers(-3, 3).map(float)), min_size=2, max_size=40

@@ -15,8 +15,8 @@ from napari_hagmil.encoders import load_encoder
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.pipeline import analyze_slide
-from napari_hagmil.training.config import load_protocol
 from napari_hagmil.training.protocol.methods import Method
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAX_BYTES = 8 * 2**20

@@ -8,7 +8,7 @@ from napari_hagmil.models import LossConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import Guide, TrainConfig, TrainingSlide
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
 
 COARSE = np.array([(0, 0), (0, 1), (0, 2)])
 FINEST = children(children(COARSE))
@@ -62,7 +62,7 @@ def test_a_guided_cascade_meets_the_lesion_of_the_puzzle_where_chance_does_not()
     )
     model = build(method, FACTS, 0)
     slides = [puzzle.slide for puzzle in drawn]
-    list(fit(method, model, slides[:80], slides[80:], (0, None)))
+    list(fit(method, model, slides[:80], slides[80:], FitSettings(0)))
     test = [puzzle for puzzle in puzzles(30, 2, world) if puzzle.lesion.any()]
     seen = [puzzle.slide.at((0, 1, 2), "ancestors") for puzzle in test]
 

@@ -6,18 +6,17 @@ import torch
 from puzzles import MARK, N_FEATURES, SMALL, marked_bags
 from torch import nn
 
+from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import IntegratedAttentionTransformer, LossConfig
 from napari_hagmil.models.baselines import BASELINES, make_baseline
-from napari_hagmil.models.initialisation import start_glorot
+from napari_hagmil.models.initialisation import start_glorot, start_unmixed
 from napari_hagmil.training import (
     Bag,
     Standardiser,
     TrainConfig,
-    auc,
     fit_stage,
-    joined,
+    join_bags,
     predict,
-    start_unmixed,
     train_stage,
 )
 
@@ -133,7 +132,7 @@ def test_a_constant_feature_is_not_divided_by_zero():
 
 def test_a_joined_bag_keeps_its_label_and_all_instances_of_both():
     normal, tumour = marked_bags(2, seed=5)
-    bag = joined(tumour, [normal], np.random.default_rng(0))
+    bag = join_bags(tumour, [normal], np.random.default_rng(0))
     assert bag.label == 1
     assert len(bag.features) == 16
     assert float(bag.features[:, 0].max()) > 5 + MARK / 2

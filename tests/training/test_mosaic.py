@@ -14,7 +14,7 @@ import rebuild_slide
 from napari_hagmil.cli import main
 from napari_hagmil.models import load_bundle
 from napari_hagmil.slide import open_slide
-from napari_hagmil.training.config import load_protocol
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocols" / "mosaic.toml"
 

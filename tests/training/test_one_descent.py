@@ -74,6 +74,6 @@ def test_random_nodes_of_training_come_beside_those_of_highest_attention():
     selection = Selection((3, 5), (2, 0))
     attention = np.random.default_rng(0).permutation(16).astype(np.float32)
     nodes = slide(3).nodes
-    chosen = selection.choose(0)(0, nodes, attention, 3)
+    chosen = selection.chooser(np.random.default_rng(1))(0, nodes, attention, 3)
     assert attention[chosen[:3]].tolist() == [15, 14, 13]
     assert len(set(chosen.tolist())) == 5

@@ -16,10 +16,16 @@ from napari_hagmil.errors import BundleError, ProtocolError
 from napari_hagmil.models import load_bundle
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
-from napari_hagmil.training.config import load_protocol, paper_methods
 from napari_hagmil.training.protocol.methods import Method, build
-from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, chosen_budget
-from napari_hagmil.training.protocol.tables import as_markdown, summarise, write_tables
+from napari_hagmil.training.protocol.runs import (
+    Protocol,
+    ProtocolRun,
+    RunRecord,
+    carry_out,
+    chosen_budget,
+)
+from napari_hagmil.training.protocol.tables import as_markdown, method_rows, write_tables
+from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
 
 PROTOCOL = """
 [protocol]
@@ -117,7 +123,7 @@ def test_depths_that_the_features_lack_are_refused():
 def test_every_baseline_trains_reads_and_comes_back_as_a_bundle(name, tmp_path):
     method = load_method(name)
     slides = [puzzle.slide for puzzle in puzzles(6, 3, World.draw(0))]
-    run = Run(method, Split((0, 1), (2, 3), (4, 5)), 0, tmp_path)
+    run = ProtocolRun(method, Split((0, 1), (2, 3), (4, 5)), 0, tmp_path)
     record = list(carry_out(run, slides, FACTS))[-1]
     assert isinstance(record, RunRecord)
     model = load_bundle(tmp_path / "model.hagmil")
@@ -140,7 +146,7 @@ def test_k_in_use_stands_beside_k_of_training():
         RunRecord("one", "b", {"auc": 0.9}, budget=[8, 8], training_budget=[8, 8]),
         RunRecord("two", "a", {"auc": 0.7}),
     ]
-    lines = as_markdown(summarise(protocol, records)).splitlines()
+    lines = as_markdown(method_rows(protocol, records)).splitlines()
     assert "| one | 4, 4 (trained: 8, 8); 8, 8 | **0.850 ± 0.071** | 2 |" in lines
     assert "| two |  | 0.700 ± 0.000 | 1 |" in lines
 
@@ -159,7 +165,7 @@ def test_a_chosen_budget_is_the_best_on_validation_and_the_cheapest_of_equals():
 
     model = SimpleNamespace(config=SimpleNamespace(budget=(8, 8)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_hagmil.training.protocol.run.predict_slides", read)
+        patch.setattr("napari_hagmil.training.protocol.runs.predict_slides", read)
         assert chosen_budget(model, [], [(4, 4), (2, 2), (16, 16)]) == (2, 2)
         assert chosen_budget(model, [], []) == (8, 8)
 
@@ -169,7 +175,7 @@ def test_a_method_that_chooses_its_budget_is_read_with_what_it_chose(tmp_path):
     method = Method("chosen", options=options, budget=(3, 3), training=TrainConfig(epochs=1))
     method = replace(method, choose_budget=True)
     slides = [puzzle.slide for puzzle in puzzles(12, 3, World.draw(0))]
-    run = Run(method, Split((0, 1), tuple(range(2, 8)), (8, 9, 10, 11)), 0, tmp_path)
+    run = ProtocolRun(method, Split((0, 1), tuple(range(2, 8)), (8, 9, 10, 11)), 0, tmp_path)
     record = list(carry_out(run, slides, FACTS, [(1, 1), (2, 2)]))[-1]
     assert record.training_budget == [3, 3]
     assert tuple(record.budget) in {(1, 1), (2, 2), (3, 3)}
@@ -187,7 +193,7 @@ def test_tables_give_mean_and_deviation_and_the_best_in_bold(tmp_path):
         RunRecord("one", "b", {"auc": 0.9, "patches": 12.0}),
         RunRecord("two", "a", {"auc": 0.7, "patches": 1000.0}),
     ]
-    text = as_markdown(summarise(protocol, records))
+    text = as_markdown(method_rows(protocol, records))
     assert "| one | **0.850 ± 0.071** | 11 | 2 |" in text
     assert "| two | 0.700 ± 0.000 | 1,000 | 1 |" in text
     write_tables(tmp_path, protocol, records)

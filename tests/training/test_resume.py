@@ -13,8 +13,8 @@ import torch
 from puzzle_slides import FACTS, World, puzzles
 
 from napari_hagmil.models import LossConfig, load_bundle
-from napari_hagmil.training import Checkpoint, TrainConfig
-from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training import Checkpoint, CheckpointFolder, TrainConfig
+from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
 from napari_hagmil.training.stagewise import CascadeTraining
 
 QUICK = TrainConfig(
@@ -72,14 +72,22 @@ def test_training_stopped_after_every_epoch_gives_the_same_weights_and_tells_the
     method, sides, tmp_path
 ):
     whole = build(method, FACTS, 0)
-    told = [(p.depth, p.epoch[:5]) for p in fit(method, whole, *sides, (0, None))]
+    told = [(p.depth, p.epoch[:5]) for p in fit(method, whole, *sides, FitSettings(0))]
     for stop in range(1, len(told)):
-        steps = fit(method, build(method, FACTS, 0), *sides, (0, (tmp_path, "key")))
+        steps = fit(
+            method,
+            build(method, FACTS, 0),
+            *sides,
+            FitSettings(0, CheckpointFolder(tmp_path, "key")),
+        )
         for _ in range(stop):
             next(steps)
         steps.close()
     resumed = build(method, FACTS, 0)
-    again = [(p.depth, p.epoch[:5]) for p in fit(method, resumed, *sides, (0, (tmp_path, "key")))]
+    again = [
+        (p.depth, p.epoch[:5])
+        for p in fit(method, resumed, *sides, FitSettings(0, CheckpointFolder(tmp_path, "key")))
+    ]
     assert again == told
     assert torch.equal(weights(resumed), weights(whole))
 

@@ -6,7 +6,7 @@ from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES, make_baseline
 from napari_hagmil.training import Bag
-from napari_hagmil.training.step import Stepper, bag_loss, reduced
+from napari_hagmil.training.step import OptimiserConfig, Stepper, bag_loss, reduced
 
 REFERENCES = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, weight_decay=1e-3, fused=True),
@@ -24,7 +24,7 @@ def test_a_step_is_torchs_on_clipped_gradients_to_the_bit(clip, optimiser):
         return make_baseline("gated_ab_mil", 6, 2, widths=[8], hidden=4)
 
     ours, reference = model(), model()
-    stepper = Stepper.make(ours, (optimiser, 1e-2, 1e-3), clip)
+    stepper = Stepper.make(ours, OptimiserConfig(optimiser, 1e-2, 1e-3, clip))
     plain = REFERENCES[optimiser](reference.parameters())
     for bag in torch.randn(5, 3, 6, generator=torch.Generator().manual_seed(1)):
         for trained in (ours, reference):
@@ -46,15 +46,15 @@ def test_the_rate_decays_with_the_steps_and_a_restored_optimiser_goes_on_where_i
         return stepper.optimiser.param_groups[0]["lr"]
 
     model = nn.Linear(3, 2)
-    stepper = Stepper.make(model, ("sgd", 0.1, 0.0), float("inf"), rate_decay=0.5)
+    stepper = Stepper.make(model, OptimiserConfig("sgd", 0.1, rate_decay=0.5))
     assert [step(stepper) for _ in range(3)] == pytest.approx([0.1, 0.1 / 1.5, 0.1 / 2])
-    other = Stepper.make(model, ("sgd", 0.1, 0.0), float("inf"), rate_decay=0.5)
+    other = Stepper.make(model, OptimiserConfig("sgd", 0.1, rate_decay=0.5))
     other.optimiser.load_state_dict(stepper.optimiser.state_dict())
     assert step(other) == pytest.approx(0.1 / 2.5)
 
 
 def test_without_decay_the_rate_stays():
-    stepper = Stepper.make(nn.Linear(3, 2), ("adam", 0.1, 0.0), 1.0)
+    stepper = Stepper.make(nn.Linear(3, 2), OptimiserConfig("adam", 0.1, clip=1.0))
     for parameter in stepper.parameters:
         parameter.grad = torch.ones_like(parameter)
     stepper.step()

@@ -8,6 +8,7 @@ from puzzles import N_FEATURES, SMALL, marked_slides
 
 from napari_hagmil.cascade import CascadeConfig
 from napari_hagmil.models import BundleConfig, CascadeModel, EncoderFacts, LossConfig
+from napari_hagmil.models.initialisation import start_unmixed
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import (
     Bag,
@@ -15,11 +16,10 @@ from napari_hagmil.training import (
     Selection,
     TrainConfig,
     next_nodes,
-    start_unmixed,
     train_cascade,
     train_jointly,
 )
-from napari_hagmil.training.slides import joined_slides
+from napari_hagmil.training.training_slide import joined_slides
 
 STAGE = TrainConfig(epochs=1, loss=LossConfig(k=1))
 LEARNING = TrainConfig(

@@ -141,7 +141,7 @@ def share_interval(
 
     The counterpart of Clopper and Pearson's interval for drawing without replacement: all
     numbers of members with the property under which neither so few nor so many hits would
-    have a probability of at most (1 − confidence) / 2. It covers the truth at least as often as
+    have a probability below (1 − confidence) / 2. It covers the truth at least as often as
     `confidence` says, and is a point when everything was sampled.
 
     Parameters
@@ -163,13 +163,14 @@ def share_interval(
         )
     from scipy.stats import hypergeom  # here: importing scipy.stats takes half a second
 
-    tail = (1 - confidence) / 2
+    # A probability of exactly the tail counts as possible, however scipy rounds it.
+    tail = (1 - confidence) / 2 - 1e-12
     members = range(hits, population - (sampled - hits) + 1)
     # Bisection, since scipy computes these tails one by one: a stage can cut 100,000 branches.
     low = bisect_left(
-        members, True, key=lambda m: bool(hypergeom.sf(hits - 1, population, m, sampled) > tail)
+        members, True, key=lambda m: bool(hypergeom.sf(hits - 1, population, m, sampled) >= tail)
     )
     high = bisect_left(
-        members, True, key=lambda m: bool(hypergeom.cdf(hits, population, m, sampled) <= tail)
+        members, True, key=lambda m: bool(hypergeom.cdf(hits, population, m, sampled) < tail)
     )
     return members[low] / population, members[high - 1] / population

@@ -20,7 +20,8 @@ from napari_hagmil.export.result_json import result_document
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import Region, magnification_label
 from napari_hagmil.models import load_bundle
-from napari_hagmil.pipeline import Options, analyze_slide
+from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.prepare import Options
 from napari_hagmil.slide import Slide, open_slide, read_scaled
 from napari_hagmil.tissue import TissueMask, drawn_tissue
 

@@ -17,12 +17,18 @@ from napari_hagmil.encoders.device import resolve_device
 from napari_hagmil.errors import FeatureStoreError, ProtocolError
 from napari_hagmil.features import FeatureStore, open_store
 from napari_hagmil.files import require_writable
-from napari_hagmil.training import CohortSlide, Progress
-from napari_hagmil.training.config import load_protocol, paper_methods
-from napari_hagmil.training.events import EventWriter
+from napari_hagmil.training import CohortSlide, DepthEpoch
 from napari_hagmil.training.protocol.methods import FeatureFacts
-from napari_hagmil.training.protocol.run import Protocol, Run, RunRecord, carry_out, plan_runs
+from napari_hagmil.training.protocol.runs import (
+    Protocol,
+    ProtocolRun,
+    RunRecord,
+    carry_out,
+    plan_runs,
+)
 from napari_hagmil.training.protocol.tables import write_tables
+from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
+from napari_hagmil.training.tensorboard import EventWriter
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -70,7 +76,7 @@ def _work(arguments: argparse.Namespace, protocol: Protocol) -> int:
 
 def _records(
     arguments: argparse.Namespace,
-    runs: Sequence[Run],
+    runs: Sequence[ProtocolRun],
     slides: Sequence[CohortSlide],
     facts: FeatureFacts,
     protocol: Protocol,
@@ -83,7 +89,10 @@ def _records(
 
 
 def _record(
-    arguments: argparse.Namespace, run: Run, steps: Iterator[Progress | RunRecord], bar: tqdm[str]
+    arguments: argparse.Namespace,
+    run: ProtocolRun,
+    steps: Iterator[DepthEpoch | RunRecord],
+    bar: tqdm[str],
 ) -> RunRecord:
     """Carry out one run, showing every epoch, and say how it ended in a line."""
     with ExitStack() as stack:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from napari_hagmil.cli.analyze import describe, run_and_write
 from napari_hagmil.errors import MissingExtraError
-from napari_hagmil.pipeline import Options
 from napari_hagmil.plugin.sample_data import phantom_path
+from napari_hagmil.prepare import Options
 from napari_hagmil.slide import open_slide
 
 #: The dock, as the manifest names it.

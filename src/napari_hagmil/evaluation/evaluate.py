@@ -22,7 +22,7 @@ from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
-from napari_hagmil.evaluation.localisation import attention_auc, diameter, found
+from napari_hagmil.evaluation.localisation import attention_auc, diameter, lesions_met
 from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.features import (
@@ -65,7 +65,7 @@ Source = Callable[[SlideRecord], AbstractContextManager[EvaluableSlide]]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BudgetRun:
     """One run of the cascade over a slide.
 
     Attributes
@@ -95,7 +95,7 @@ class SlideEvaluation:
     record : SlideRecord
     called : str
         The class, by the model's thresholds.
-    runs : tuple of Run
+    runs : tuple of BudgetRun
         One per factor of the budget.
     tissue : tuple of int
         Patches with tissue that a cascade can reach, by depth: what reading everything costs.
@@ -105,7 +105,7 @@ class SlideEvaluation:
         By depth, see `localisation.attention_auc`; empty without outlines.
     diameters_um : tuple of float
         Of each lesion: that of the circle of the same area, µm.
-    chance : Run or None
+    chance : BudgetRun or None
         With the model's own budget spent at random, where that was asked for.
     note : str
         What the user should know.
@@ -113,16 +113,16 @@ class SlideEvaluation:
 
     record: SlideRecord
     called: str
-    runs: tuple[Run, ...]
+    runs: tuple[BudgetRun, ...]
     tissue: tuple[int, ...]
     seconds: float
     attention_auc: tuple[float, ...] = ()
     diameters_um: tuple[float, ...] = ()
-    chance: Run | None = None
+    chance: BudgetRun | None = None
     note: str = ""
 
     @property
-    def own(self) -> Run:
+    def own(self) -> BudgetRun:
         """The run with the model's own budget."""
         return next(run for run in self.runs if run.factor == 1)
 
@@ -175,7 +175,7 @@ def evaluate_cohort(
     factors: Sequence[float] = (1.0,),
     chance: int | None = None,
 ) -> Iterator[SlideEvaluation | SlideFailure]:
-    """Run a cascade over slides; a slide that fails is told, and the rest goes on.
+    """Run a cascade over slides; a slide that fails becomes a `SlideFailure`, and the rest goes on.
 
     Parameters
     ----------
@@ -256,7 +256,7 @@ def _by_chance(
     known: Sequence[Stage],
     lesions: Sequence[Rings],
     chance: Choose | None,
-) -> Run | None:
+) -> BudgetRun | None:
     if chance is None:
         return None
     stages = _stages(model, readable, 1.0, known=known, choose=chance)
@@ -265,13 +265,13 @@ def _by_chance(
 
 def _run(
     factor: float, stages: Sequence[Stage], readable: EvaluableSlide, lesions: Sequence[Rings]
-) -> Run:
+) -> BudgetRun:
     grids = readable.quadtree.grids
-    return Run(
+    return BudgetRun(
         factor,
         tuple(stage.probabilities for stage in stages),
         tuple(len(stage.nodes) for stage in stages),
-        tuple(found(lesions, grids[s.depth], s.nodes) for s in stages) if lesions else (),
+        tuple(lesions_met(lesions, grids[s.depth], s.nodes) for s in stages) if lesions else (),
     )
 
 

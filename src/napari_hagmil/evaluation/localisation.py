@@ -59,7 +59,7 @@ def diameter(lesion: Rings) -> float:
     return float(2 * np.sqrt(shape_of(lesion).area / np.pi))
 
 
-def found(lesions: Sequence[Rings], grid: PatchGrid, nodes: Nodes) -> tuple[bool, ...]:
+def lesions_met(lesions: Sequence[Rings], grid: PatchGrid, nodes: Nodes) -> tuple[bool, ...]:
     """Which lesions at least one of the nodes meets."""
     return tuple(bool(meeting(lesion, grid, nodes).any()) for lesion in lesions)
 

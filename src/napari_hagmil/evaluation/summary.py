@@ -20,7 +20,7 @@ from napari_hagmil.evaluation.classification import (
     macro_auc,
     macro_f1,
 )
-from napari_hagmil.evaluation.evaluate import Run, SlideEvaluation
+from napari_hagmil.evaluation.evaluate import BudgetRun, SlideEvaluation
 from napari_hagmil.evaluation.metrics import Interval, youden_threshold
 
 
@@ -241,7 +241,9 @@ def _chance(
     return _point(runs, y, [slide.chance for slide in outlined if slide.chance is not None])
 
 
-def _point(runs: Sequence[Run], y: NDArray[np.int64], outlined: Sequence[Run]) -> BudgetPoint:
+def _point(
+    runs: Sequence[BudgetRun], y: NDArray[np.int64], outlined: Sequence[BudgetRun]
+) -> BudgetPoint:
     met = [hit for run in outlined for hit in run.lesions[-1]]
     return BudgetPoint(
         runs[0].factor,

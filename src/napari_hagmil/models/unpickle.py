@@ -1,4 +1,4 @@
-"""PreparedSlide other people's checkpoints without running what they contain."""
+"""Read other people's checkpoints without running what they contain."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import PreparedSlide, load_model, prepare
 from napari_hagmil.polygons import Outline
+from napari_hagmil.prepare import PreparedSlide, load_model, prepare
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import drawn_tissue, segment_tissue
 

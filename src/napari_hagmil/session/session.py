@@ -29,7 +29,8 @@ from napari_hagmil.cascade import (
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import Options, PreparedSlide, read_stages, summarize
+from napari_hagmil.pipeline import read_stages, slide_result
+from napari_hagmil.prepare import Options, PreparedSlide
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
@@ -244,7 +245,7 @@ class Session:
         """End a run: summarize it and emit the result."""
         if self.prepared is not None:
             seconds = time.perf_counter() - self._started
-            self.result = summarize(
+            self.result = slide_result(
                 self.prepared, self._options, self.stages, seconds, complete=complete
             )
         self.set_state("done" if complete else "cancelled")

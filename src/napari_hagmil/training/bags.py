@@ -1,15 +1,13 @@
-"""Bags to learn from, and how they are varied while learning."""
+"""Training bags: their label and guide, standardised features, and bags joined to vary them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from napari_hagmil.training.standardise import Standardiser
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +35,41 @@ class Bag:
         return replace(self, features=self.features.to(device), guide=guide)
 
 
+@dataclass(frozen=True, slots=True)
+class Standardiser:
+    """(x − mean) / scale, per feature.
+
+    Attributes
+    ----------
+    mean, scale : (d,)
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    @classmethod
+    def fit(cls, bags: Iterable[Tensor]) -> Standardiser:
+        """Statistics over all instances of all bags, (n, d) each; a constant feature keeps 1."""
+        scale, mean = torch.std_mean(torch.cat(list(bags)).double(), dim=0, correction=0)
+        scale = torch.where(scale > 1e-6, scale, torch.ones_like(scale))
+        return cls(mean.float(), scale.float())
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(n, d) → (n, d)."""
+        return (features - self.mean) / self.scale
+
+
 def standardised(bags: Sequence[Bag], standardiser: Standardiser) -> list[Bag]:
     """The bags with standardised features."""
     return [replace(bag, features=standardiser(bag.features)) for bag in bags]
 
 
-def joined(bag: Bag, others: Sequence[Bag], rng: np.random.Generator) -> Bag:
+def join_bags(bag: Bag, others: Sequence[Bag], rng: np.random.Generator) -> Bag:
     """The bag with all instances of one of `others`, before or after its own.
 
     Where one class means that nothing else was found (normal), a bag of it can be added to
-    any other without changing that one's label: more slides, and larger ones, for nothing.
-    A guide points at none of what was added.
+    any other without changing that one's label: more slides, and larger ones, at no cost.
+    The guide is 0 on the added instances.
     """
     other = others[int(rng.integers(len(others)))]
     after = rng.random() < 0.5

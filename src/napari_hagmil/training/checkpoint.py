@@ -1,4 +1,4 @@
-"""Where a training run stands, on disk: a killed run goes on, and ends as if it had not been."""
+"""The state of a training run on disk, from which a killed run goes on to the same end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from napari_hagmil.files import replacing
 
-State = dict[str, Any]
+CheckpointState = dict[str, Any]
 """Tensors, numbers, texts, lists and dicts of them: nothing that could run code when loaded."""
 
 
@@ -26,9 +26,9 @@ class Checkpoint:
     ----------
     path : Path
     key : str
-        What the run is of: the state of another key is not taken up.
+        Names everything that the run depends on; a state with another key is ignored.
     every : float
-        Seconds between two writes. What came after the last one is done again, to the same end.
+        Least seconds between two writes. A resumed run repeats what came after the last one.
     """
 
     path: Path
@@ -36,16 +36,16 @@ class Checkpoint:
     every: float = 20.0
     _written: float = float("-inf")
 
-    def load(self) -> State | None:
-        """The state to go on from; None where there is none, or one of another run."""
+    def load(self) -> CheckpointState | None:
+        """The state to resume from; None where there is none, or one of another run."""
         try:
-            state: State = torch.load(self.path, weights_only=True, map_location="cpu")
+            state: CheckpointState = torch.load(self.path, weights_only=True, map_location="cpu")
         except (OSError, RuntimeError, EOFError, UnpicklingError, KeyError):
             return None
         return state["state"] if state.get("key") == self.key else None
 
-    def save(self, state: Callable[[], State], *, now: bool = False) -> None:
-        """Write the state, all or nothing, unless the last time was only just now."""
+    def save(self, state: Callable[[], CheckpointState], *, now: bool = False) -> None:
+        """Write the state, all or nothing; unless `now`, at most once in `every` seconds."""
         if not now and time.monotonic() - self._written < self.every:
             return
         with replacing(self.path) as draft, draft.open("wb") as file:
@@ -53,3 +53,22 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
         self._written = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """Where a cascade's run keeps the checkpoints of its depths.
+
+    Attributes
+    ----------
+    folder : Path
+    key : str
+        Names everything that the run depends on.
+    """
+
+    folder: Path
+    key: str
+
+    def of_depth(self, depth: int) -> Checkpoint:
+        """The checkpoint of one depth; −1: of the teacher."""
+        return Checkpoint(self.folder / f"depth-{depth}.pt", f"{self.key} depth {depth}")

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from napari_hagmil.models import BagModel
 from napari_hagmil.quadtree import Nodes
-from napari_hagmil.training.slides import TrainingSlide
 from napari_hagmil.training.step import device_of
+from napari_hagmil.training.training_slide import TrainingSlide
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,13 @@ from napari_hagmil.cascade import CascadeConfig, descend
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import children
-from napari_hagmil.training.bags import with_dropped_features
-from napari_hagmil.training.loop import Epoch
-from napari_hagmil.training.slides import TrainingSlide, joined_slides
-from napari_hagmil.training.stagewise import CascadeTraining, Progress
-from napari_hagmil.training.standardise import Standardiser
-from napari_hagmil.training.state import Row, RunState
+from napari_hagmil.training.bags import Standardiser, with_dropped_features
+from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
+from napari_hagmil.training.stagewise import CascadeTraining
 from napari_hagmil.training.step import bag_loss, device_of, reduced
+from napari_hagmil.training.training_slide import TrainingSlide, joined_slides
 
-#: Nodes per slide below which features are looked at to standardise them.
+#: Coarsest nodes per slide whose branches the standardisation is estimated on.
 SAMPLED = 16
 
 
@@ -36,7 +34,7 @@ def train_jointly(
     training: Sequence[TrainingSlide],
     validation: Sequence[TrainingSlide],
     config: CascadeTraining,
-) -> Iterator[Progress]:
+) -> Iterator[DepthEpoch]:
     """Train all stages of a cascade in place, at once.
 
     Epochs, patience and seed are those of the finest stage's config; `selection.budget` is the k
@@ -44,7 +42,7 @@ def train_jointly(
 
     Yields
     ------
-    Progress
+    DepthEpoch
         One per depth after every epoch; the best epoch is that of the finest depth.
     """
     scales = _standardisers(model, training, config)
@@ -53,7 +51,7 @@ def train_jointly(
     steppers = [how.stepper(stage) for stage, how in zip(stages, config.stages, strict=True)]
     run = RunState.start(stages, steppers, last.seed, config.checkpoint(len(stages) - 1))
     try:
-        yield from (Progress(row[0], Epoch(*row[1:])) for row in run.history)
+        yield from run.history
         while run.number < last.epochs and run.waited < last.patience:
             started = time.perf_counter()
             train_losses = _pass(model, training, config, scales, run)
@@ -61,12 +59,12 @@ def train_jointly(
             is_best = run.end_epoch(checks[-1][0], keep=last.keep_last)
             # Each depth's share, so that the seconds of a run add up to its time.
             seconds = (time.perf_counter() - started) / len(stages)
-            rows: list[Row] = [
-                (depth, run.number, loss, *check, is_best, seconds)
+            epochs = [
+                DepthEpoch(depth, Epoch(run.number, loss, *check, is_best, seconds))
                 for depth, (loss, check) in enumerate(zip(train_losses, checks, strict=True))
             ]
-            run.record(rows)
-            yield from (Progress(row[0], Epoch(*row[1:])) for row in rows)
+            run.record(epochs)
+            yield from epochs
         run.finish()
     finally:
         run.take_best()
@@ -150,7 +148,7 @@ def _validate(
     config: CascadeTraining,
     scales: Sequence[Standardiser | None],
 ) -> list[tuple[float, float]]:
-    """Mean loss and AUC of the last class, at each depth, read as in use."""
+    """Mean loss and AUC of the last class at each depth, with the budget of use."""
     model.eval()
     n_depths, device = model.config.n_depths, device_of(model)
     cascade = CascadeConfig(model.config.budget, order=model.config.order)
@@ -174,7 +172,7 @@ def _validate(
 def _standardisers(
     model: CascadeModel, slides: Sequence[TrainingSlide], config: CascadeTraining
 ) -> list[Standardiser | None]:
-    """One per depth, from some branches of every slide; None where raw features are wanted."""
+    """One per depth, from some branches of every slide; None where training takes raw features."""
     n_depths = model.config.n_depths
     if not config.standardise:
         return [None] * n_depths

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,10 +17,18 @@ from numpy.typing import NDArray
 
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import BagModel, LossConfig
-from napari_hagmil.training.bags import Bag, joined, with_dropped_features
+from napari_hagmil.training.bags import Bag, join_bags, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
-from napari_hagmil.training.state import RunState
-from napari_hagmil.training.step import Optimiser, Precision, Stepper, bag_loss, device_of, reduced
+from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
+from napari_hagmil.training.step import (
+    Optimiser,
+    OptimiserConfig,
+    Precision,
+    Stepper,
+    bag_loss,
+    device_of,
+    reduced,
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,11 @@ class TrainConfig:
         Largest norm of the gradient of a step.
     loss : LossConfig
     feature_dropout : float
-        Chance of each feature to be zero for a whole bag: it makes no single feature decide.
+        Chance of each feature to be zero for a whole bag, so that no single feature decides.
     background : int or None
         The class that means that nothing else was found, if there is one.
     join : float
-        Chance that a bag is joined with a bag of `background`, see `joined`.
+        Chance that a bag is joined with a bag of `background`, see `join_bags`.
     guidance : float
         Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
     precision : str
@@ -80,37 +87,10 @@ class TrainConfig:
 
     def stepper(self, model: BagModel) -> Stepper:
         """The optimiser of a model."""
-        return Stepper.make(
-            model,
-            (self.optimiser, self.learning_rate, self.weight_decay),
-            self.clip,
-            self.rate_decay,
+        optimiser = OptimiserConfig(
+            self.optimiser, self.learning_rate, self.weight_decay, self.clip, self.rate_decay
         )
-
-
-class Epoch(NamedTuple):
-    """What one pass over the training bags brought.
-
-    Attributes
-    ----------
-    number : int
-        1 for the first.
-    train_loss, val_loss : float
-        Mean total loss per bag; the latter in eval mode, NaN where nothing was validated.
-    val_auc : float
-        Of the last class against all others; NaN where one side is absent.
-    is_best : bool
-        Whether its validation loss is the lowest so far.
-    seconds : float
-        Of all depths trained at once, this one's equal share.
-    """
-
-    number: int
-    train_loss: float
-    val_loss: float
-    val_auc: float
-    is_best: bool
-    seconds: float
+        return Stepper.make(model, optimiser)
 
 
 def train_stage(
@@ -124,7 +104,7 @@ def train_stage(
 
     The same holds when the caller stops iterating (and closes the iterator) early. The global
     torch generator is seeded and put back, so that a seed gives the same weights each time. With
-    a checkpoint, a run that was killed goes on; epochs that are over are told again.
+    a checkpoint, a run that was killed goes on; its finished epochs are yielded again.
 
     Yields
     ------
@@ -138,7 +118,7 @@ def train_stage(
         )
     run = RunState.start([model], [config.stepper(model)], config.seed, checkpoint)
     try:
-        yield from (Epoch(*row[1:]) for row in run.history)
+        yield from (one.epoch for one in run.history)
         while run.number < config.epochs and run.waited < config.patience:
             started = time.perf_counter()
             train_loss = _pass(model, training, run.steppers[0], config, run.rng)
@@ -146,7 +126,7 @@ def train_stage(
             is_best = run.end_epoch(val_loss, keep=config.keep_last)
             seconds = time.perf_counter() - started
             epoch = Epoch(run.number, train_loss, val_loss, val_auc, is_best, seconds)
-            run.record([(0, *epoch)])
+            run.record([DepthEpoch(0, epoch)])
             yield epoch
         run.finish()
     finally:
@@ -208,5 +188,5 @@ def _varied(
     bag: Bag, background: Sequence[Bag], config: TrainConfig, rng: np.random.Generator
 ) -> Bag:
     if background and rng.random() < config.join:
-        bag = joined(bag, background, rng)
+        bag = join_bags(bag, background, rng)
     return with_dropped_features(bag, config.feature_dropout)

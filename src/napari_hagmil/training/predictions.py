@@ -15,7 +15,7 @@ from napari_hagmil.evaluation.classification import macro_auc, macro_f1
 from napari_hagmil.evaluation.metrics import accuracy, f1, youden_threshold
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes
-from napari_hagmil.training.slides import TrainingSlide
+from napari_hagmil.training.training_slide import TrainingSlide
 
 
 @dataclass(frozen=True)

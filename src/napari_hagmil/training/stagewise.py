@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -19,13 +18,13 @@ from numpy.typing import NDArray
 from napari_hagmil.cascade import CascadeConfig, Choose, descend, select_top
 from napari_hagmil.models import BagModel, CascadeModel
 from napari_hagmil.quadtree import Nodes
-from napari_hagmil.training.bags import Bag, standardised
-from napari_hagmil.training.checkpoint import Checkpoint
+from napari_hagmil.training.bags import Bag, Standardiser, standardised
+from napari_hagmil.training.checkpoint import Checkpoint, CheckpointFolder
 from napari_hagmil.training.guide import Guide
-from napari_hagmil.training.loop import Epoch, TrainConfig, train_stage
-from napari_hagmil.training.slides import TrainingSlide
-from napari_hagmil.training.standardise import Standardiser
+from napari_hagmil.training.loop import TrainConfig, train_stage
+from napari_hagmil.training.run_state import DepthEpoch, Epoch
 from napari_hagmil.training.step import device_of
+from napari_hagmil.training.training_slide import TrainingSlide
 
 T = TypeVar("T")
 
@@ -86,14 +85,13 @@ class CascadeTraining:
         all. A finer depth uses no slide that a coarser one did not: instances are few at the
         coarsest depth, and many at the finest.
     prefetch : callable
-        Told of a depth and all (slide, nodes) that will be asked for there, before the first
-        is: the place to encode many slides at once.
+        Called once per depth with all (slide, nodes) that will be asked for there, before the
+        first is: the place to encode many slides at once.
     guide : Guide, optional
-        Where a teacher looks, for the training slides.
+        The attention of a teacher on the training slides.
     standardise : bool
-        Learn on features of mean 0 and deviation 1; the finished model takes raw ones.
-    checkpoints : (Path, str), optional
-        Folder of the run's checkpoints, and the key of the run.
+        Learn on features of mean 0 and standard deviation 1; the finished model takes raw ones.
+    checkpoints : CheckpointFolder, optional
     """
 
     stages: tuple[TrainConfig, ...]
@@ -102,22 +100,11 @@ class CascadeTraining:
     prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
     guide: Guide | None = None
     standardise: bool = True
-    checkpoints: tuple[Path, str] | None = None
+    checkpoints: CheckpointFolder | None = None
 
     def checkpoint(self, depth: int) -> Checkpoint | None:
         """The checkpoint of one depth."""
-        if self.checkpoints is None:
-            return None
-        folder, key = self.checkpoints
-        return Checkpoint(folder / f"depth-{depth}.pt", f"{key} depth {depth}")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """One epoch of one depth."""
-
-    depth: int
-    epoch: Epoch
+        return self.checkpoints.of_depth(depth) if self.checkpoints else None
 
 
 def train_cascade(
@@ -125,15 +112,15 @@ def train_cascade(
     training: Sequence[TrainingSlide],
     validation: Sequence[TrainingSlide],
     config: CascadeTraining,
-) -> Iterator[Progress]:
+) -> Iterator[DepthEpoch]:
     """Train the stages of a cascade in place, one after the other.
 
     Each stage learns on standardised features; the standardisation is absorbed by its first
-    layer when it is done, so that the finished model takes raw ones.
+    layer after training, so that the finished model takes raw ones.
 
     Yields
     ------
-    Progress
+    DepthEpoch
         After every epoch of every depth.
     """
     sides: list[Sequence[TrainingSlide]] = [training, validation]
@@ -153,7 +140,7 @@ def train_cascade(
             standardise=config.standardise,
             checkpoint=config.checkpoint(depth),
         )
-        yield from (Progress(depth, epoch) for epoch in epochs)
+        yield from (DepthEpoch(depth, epoch) for epoch in epochs)
         if depth < model.config.n_depths - 1:
             nodes = _opened(model, depth, bags, nodes, config.selection)
 
@@ -192,7 +179,7 @@ def fit_stage(
     standardise: bool = True,
     checkpoint: Checkpoint | None = None,
 ) -> Iterator[Epoch]:
-    """Train one stage, on standardised features unless told otherwise; it ends up taking raw ones.
+    """Train one stage, by default on standardised features; the trained stage takes raw ones.
 
     Yields
     ------

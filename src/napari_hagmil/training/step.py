@@ -22,18 +22,37 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def reduced(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """The type that a training step's products are rounded to; None: none is."""
+    """The type that a training step's matrix products are rounded to; None: float32."""
     if precision == "auto":
         return autocast_dtype(device)
     return torch.bfloat16 if precision == "bfloat16" else None
 
 
 @dataclass(frozen=True, slots=True)
-class Stepper:
-    """An optimiser over one model, with a bound on the norm of its gradient.
+class OptimiserConfig:
+    """An optimiser and its settings.
 
-    After t steps the learning rate is that of the beginning over 1 + rate_decay · t.
+    Attributes
+    ----------
+    name : str
+        "adam" with its usual moments, or "sgd" with Nesterov's momentum of 0.9.
+    learning_rate, weight_decay : float
+    clip : float
+        Largest norm of the gradient of a step.
+    rate_decay : float
+        After t steps the learning rate is divided by 1 + rate_decay · t.
     """
+
+    name: Optimiser
+    learning_rate: float
+    weight_decay: float = 0.0
+    clip: float = float("inf")
+    rate_decay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stepper:
+    """An optimiser over one model, with a bound on the norm of its gradient."""
 
     parameters: list[nn.Parameter]
     optimiser: torch.optim.Optimizer
@@ -41,34 +60,24 @@ class Stepper:
     rate_decay: float = 0.0
 
     @classmethod
-    def make(
-        cls,
-        model: nn.Module,
-        how: tuple[Optimiser, float, float],
-        clip: float,
-        rate_decay: float = 0.0,
-    ) -> Stepper:
-        """Adam with its usual moments, or gradient descent with Nesterov's momentum of 0.9.
-
-        Fused, which spares small models most of a step's time. `how` names the optimiser, its
-        learning rate and its weight decay.
-        """
-        name, rate, decay = how
+    def make(cls, model: nn.Module, config: OptimiserConfig) -> Stepper:
+        """Set up the optimiser; fused, since small models spend most of a step on overhead."""
+        rate, decay = config.learning_rate, config.weight_decay
         parameters = list(model.parameters())
         optimiser: torch.optim.Optimizer
-        if name == "adam":
+        if config.name == "adam":
             optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
         else:
             optimiser = torch.optim.SGD(
                 parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
             )
-        # In the groups, so that a checkpoint of the optimiser holds them.
+        # In the groups, because a checkpoint of the optimiser saves those.
         for group in optimiser.param_groups:
             group["first_rate"], group["steps"] = rate, 0
-        return cls(parameters, optimiser, clip, rate_decay)
+        return cls(parameters, optimiser, config.clip, config.rate_decay)
 
     def step(self) -> None:
-        """Take the step that the gradients ask for, and forget them."""
+        """Update the weights, and clear the gradients."""
         norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
         # Within the bound, scaling is a pass over all gradients that multiplies by one.
         if norm > self.clip:

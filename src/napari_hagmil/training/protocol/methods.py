@@ -1,10 +1,9 @@
-"""A method to compare: what model, on which depths, and how it is trained."""
+"""A method of a protocol: its model, the depths it works on, and how it is trained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -21,24 +20,25 @@ from napari_hagmil.models import (
 )
 from napari_hagmil.models.config import Context
 from napari_hagmil.models.initialisation import start_glorot, start_unmixed
-from napari_hagmil.training.fusion import fit_depth_weights
+from napari_hagmil.training.checkpoint import CheckpointFolder
+from napari_hagmil.training.depth_weights import fit_depth_weights
 from napari_hagmil.training.guide import Guide, guide_from
 from napari_hagmil.training.joint import train_jointly
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.slides import CohortSlide, TrainingSlide
+from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.stagewise import (
     CascadeTraining,
-    Progress,
     Selection,
     fit_stage,
     train_cascade,
 )
 from napari_hagmil.training.step import device_of
+from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 
 Schedule = Literal["joint", "stagewise", "guided", "guided jointly"]
 GUIDED: tuple[Schedule, ...] = ("guided", "guided jointly")
-Decision = Literal["finest", "all depths"]
+DecidingDepths = Literal["finest", "all depths"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +75,15 @@ class Method:
         Consecutive ones, coarse to fine; none given: all for "iat", the finest for a baseline.
     schedule : str
         "joint": the paper's, all depths at once. "stagewise": one after the other. "guided":
-        stagewise, and led by a teacher that has seen all, see `training.guide`. "guided jointly":
-        the joint schedule, led by that teacher.
+        stagewise, towards the attention of a teacher that reads every finest instance, see
+        `training.guide`. "guided jointly": the joint schedule, towards that attention.
     context : "none" or "ancestors"
         See `BundleConfig`.
     teacher_context : "ancestors" or "none"
         What an instance knows besides itself when a teacher reads it ("guided" only).
     decision : "finest" or "all depths"
         Whether the finest depth decides, as in the paper, or all that were read, weighed on the
-        validation slides: see `training.fusion`.
+        validation slides: see `training.depth_weights`.
     budget, training_budget, random : tuple of int
         k in use; k in training, the same unless given; nodes drawn at random besides, in training.
     choose_budget : bool
@@ -105,7 +105,7 @@ class Method:
     schedule: Schedule = "joint"
     context: Context = "none"
     teacher_context: Context = "ancestors"
-    decision: Decision = "finest"
+    decision: DecidingDepths = "finest"
     budget: tuple[int, ...] = ()
     training_budget: tuple[int, ...] = ()
     random: tuple[int, ...] = ()
@@ -175,21 +175,36 @@ def _stage(method: Method, n_features: int, n_classes: int) -> StageConfig:
     return BaselineConfig(method.model, n_features, n_classes, dict(method.options))
 
 
+@dataclass(frozen=True, slots=True)
+class FitSettings:
+    """How one run of a method is seeded, and where it can be resumed from.
+
+    Attributes
+    ----------
+    seed : int
+    checkpoints : CheckpointFolder, optional
+        By default a killed run starts again.
+    """
+
+    seed: int
+    checkpoints: CheckpointFolder | None = None
+
+
 def fit(
     method: Method,
     model: CascadeModel,
     training: Sequence[CohortSlide],
     validation: Sequence[CohortSlide],
-    run: tuple[int, tuple[Path, str] | None],
-) -> Iterator[Progress]:
-    """Train a method's model in place; `run` is its seed, and where its checkpoints go.
+    settings: FitSettings,
+) -> Iterator[DepthEpoch]:
+    """Train a method's model in place.
 
     Yields
     ------
-    Progress
+    DepthEpoch
         After every epoch of every depth; a teacher's count as depth −1.
     """
-    seed, checkpoints = run
+    seed = settings.seed
     depths = _depths_of(method, model, training[0])
     sides = [
         [slide.at(depths, method.context) for slide in side] for side in (training, validation)
@@ -199,7 +214,7 @@ def fit(
         stages=tuple(stage_training(method, d, len(depths), seed) for d in range(len(depths))),
         selection=Selection(k[: len(depths) - 1], _random(method, len(depths)), seed),
         standardise=method.standardise,
-        checkpoints=checkpoints,
+        checkpoints=settings.checkpoints,
     )
     if method.schedule in GUIDED and len(depths) > 1:
         teacher = _Teacher(method, model, depths, config)
@@ -242,7 +257,7 @@ def _depths_of(method: Method, model: CascadeModel, slide: CohortSlide) -> tuple
 
 
 class _Teacher:
-    """A model of all finest instances, each with its ancestors' features unless told otherwise."""
+    """A model of all finest instances, by default each with its ancestors' features."""
 
     def __init__(
         self,
@@ -264,7 +279,7 @@ class _Teacher:
 
     def train(
         self, training: Sequence[CohortSlide], validation: Sequence[CohortSlide]
-    ) -> Iterator[Progress]:
+    ) -> Iterator[DepthEpoch]:
         sides = [
             [
                 slide.bag(self.finest, nodes)[0]
@@ -281,7 +296,7 @@ class _Teacher:
             standardise=self.config.standardise,
             checkpoint=self.config.checkpoint(-1),
         )
-        yield from (Progress(-1, epoch) for epoch in epochs)
+        yield from (DepthEpoch(-1, epoch) for epoch in epochs)
 
     def guide(self, training: Sequence[CohortSlide]) -> Guide:
         slides, nodes = self._seen(training)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.files import replacing
-from napari_hagmil.training.protocol.run import Protocol, RunRecord
+from napari_hagmil.training.protocol.runs import Protocol, RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
 COLUMNS: dict[str, tuple[str, bool | None]] = {
@@ -31,7 +31,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Row:
+class MethodRow:
     """A method's figures over its runs: mean and standard deviation (n − 1); `k` for people."""
 
     name: str
@@ -42,7 +42,7 @@ class Row:
     k: str = ""
 
 
-def summarise(protocol: Protocol, records: Sequence[RunRecord]) -> list[Row]:
+def method_rows(protocol: Protocol, records: Sequence[RunRecord]) -> list[MethodRow]:
     """One row per method that has runs, in the protocol's order."""
     rows = []
     for method in protocol.methods:
@@ -53,7 +53,7 @@ def summarise(protocol: Protocol, records: Sequence[RunRecord]) -> list[Row]:
         mean = {n: float(v.mean()) for n, v in values.items()}
         if runs:
             mine = [record for record in records if record.method == method.name]
-            rows.append(Row(method.name, method.group, mean, spread, len(runs), _k(mine)))
+            rows.append(MethodRow(method.name, method.group, mean, spread, len(runs), _k(mine)))
     return rows
 
 
@@ -66,7 +66,7 @@ def _k(records: Sequence[RunRecord]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[MethodRow]) -> str:
     """Tables with mean ± standard deviation, the best of each group in bold."""
     parts = []
     for group in dict.fromkeys(row.group for row in rows):
@@ -87,7 +87,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _cell(row: Row, name: str, best: float | None) -> str:
+def _cell(row: MethodRow, name: str, best: float | None) -> str:
     if name not in row.mean:
         return ""
     if COLUMNS[name][1] is None:
@@ -100,7 +100,7 @@ def _cell(row: Row, name: str, best: float | None) -> str:
 
 def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) -> list[Path]:
     """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``."""
-    rows = summarise(protocol, records)
+    rows = method_rows(protocol, records)
     written = [out / "tables.md", out / "tables.csv"]
     with replacing(written[0]) as draft:
         draft.write_text(as_markdown(rows), encoding="utf-8")

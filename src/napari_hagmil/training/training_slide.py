@@ -75,8 +75,8 @@ class _SideBySide:
 def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) -> TrainingSlide:
     """The slide with another beside it, before or after its own nodes, as one slide to descend.
 
-    See `bags.joined`: `other` is of the class that means that nothing else was found, so that the
-    label stays. The slide's own nodes keep their addresses, and a guide its places.
+    See `bags.join_bags`: `other` is of the class that means that nothing else was found, so that
+    the label stays. The slide's own nodes keep their addresses, and a guide its places.
     """
     offset = int(slide.nodes[:, 1].max()) + 1 if len(slide.nodes) else 0
     pair = (slide.nodes, other.nodes + np.array((0, offset)))

@@ -1,25 +1,54 @@
-"""A training run between two epochs: all that the next one depends on."""
+"""The epochs of a training run, and its state between two: all that the next one depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from napari_hagmil.training.checkpoint import Checkpoint, State
+from napari_hagmil.training.checkpoint import Checkpoint, CheckpointState
 from napari_hagmil.training.step import Stepper
 
-Row = tuple[int, int, float, float, float, bool, float]
-"""Depth, then the fields of an `Epoch`."""
+
+class Epoch(NamedTuple):
+    """What one pass over the training bags brought.
+
+    Attributes
+    ----------
+    number : int
+        1 for the first.
+    train_loss, val_loss : float
+        Mean total loss per bag; the latter in eval mode, NaN where nothing was validated.
+    val_auc : float
+        Of the last class against all others; NaN where one side is absent.
+    is_best : bool
+        Whether its validation loss is the lowest so far.
+    seconds : float
+        Of all depths trained at once, this one's equal share.
+    """
+
+    number: int
+    train_loss: float
+    val_loss: float
+    val_auc: float
+    is_best: bool
+    seconds: float
+
+
+class DepthEpoch(NamedTuple):
+    """One epoch of one depth; −1 is a teacher of all depths."""
+
+    depth: int
+    epoch: Epoch
 
 
 @dataclass
 class RunState:
-    """Models, optimisers, random numbers, the best weights so far, and the epochs told.
+    """Models, optimisers, random numbers, the best weights so far, and the finished epochs.
 
     Attributes
     ----------
@@ -34,7 +63,7 @@ class RunState:
         Lowest validation loss.
     weights : list of state dicts
         Of the best epoch.
-    history : list of rows
+    history : list of DepthEpoch
     """
 
     models: Sequence[nn.Module]
@@ -45,7 +74,7 @@ class RunState:
     number: int = 0
     waited: int = 0
     best: float = float("inf")
-    history: list[Row] = field(default_factory=list)
+    history: list[DepthEpoch] = field(default_factory=list)
 
     @classmethod
     def start(
@@ -72,14 +101,14 @@ class RunState:
             self.best, self.weights = val_loss, [_copy(model) for model in self.models]
         return is_best
 
-    def record(self, rows: Sequence[Row]) -> None:
-        """Put an epoch on record, and the run on disk if it is time."""
-        self.history += rows
+    def record(self, epochs: Sequence[DepthEpoch]) -> None:
+        """Add an epoch of every depth, and write the checkpoint if it is due."""
+        self.history += epochs
         if self.checkpoint is not None:
             self.checkpoint.save(self._state)
 
     def finish(self) -> None:
-        """Put the ended run on disk."""
+        """Write the checkpoint of the ended run."""
         if self.checkpoint is not None:
             self.checkpoint.save(self._state, now=True)
 
@@ -89,7 +118,7 @@ class RunState:
             model.load_state_dict(weights)
             model.eval()
 
-    def _state(self) -> State:
+    def _state(self) -> CheckpointState:
         return {
             "models": [_copy(model) for model in self.models],
             "optimisers": [stepper.optimiser.state_dict() for stepper in self.steppers],
@@ -97,10 +126,10 @@ class RunState:
             "weights": self.weights,
             "counts": [self.number, self.waited],
             "best": self.best,
-            "history": [list(row) for row in self.history],
+            "history": [[one.depth, *one.epoch] for one in self.history],
         }
 
-    def _restore(self, state: State) -> None:
+    def _restore(self, state: CheckpointState) -> None:
         for model, weights in zip(self.models, state["models"], strict=True):
             model.load_state_dict(weights)
         for stepper, optimiser in zip(self.steppers, state["optimisers"], strict=True):
@@ -108,7 +137,7 @@ class RunState:
         self.rng.bit_generator.state = _numbers(state["rng"])
         self.weights, self.best = state["weights"], state["best"]
         self.number, self.waited = state["counts"]
-        self.history = [tuple(row) for row in state["history"]]
+        self.history = [DepthEpoch(depth, Epoch(*row)) for depth, *row in state["history"]]
 
 
 def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -116,7 +145,7 @@ def _copy(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _plain(state: Any) -> Any:
-    """128-bit integers as text, since a checkpoint holds none."""
+    """Integers as text: those of the generator have 128 bits, and a checkpoint holds 64."""
     if isinstance(state, dict):
         return {key: _plain(value) for key, value in state.items()}
     return str(state) if isinstance(state, int) else state

@@ -16,12 +16,13 @@ from napari_hagmil.cohort import Split
 from napari_hagmil.evaluation.classification import macro_auc
 from napari_hagmil.files import replacing
 from napari_hagmil.models import CascadeModel, save_bundle
+from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
 from napari_hagmil.training.protocol.card import model_card
-from napari_hagmil.training.protocol.methods import FeatureFacts, Method, build, fit
-from napari_hagmil.training.protocol.records import write_curves, write_epochs, write_predictions
-from napari_hagmil.training.slides import CohortSlide, TrainingSlide
-from napari_hagmil.training.stagewise import Progress
+from napari_hagmil.training.protocol.methods import FeatureFacts, FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
+from napari_hagmil.training.run_state import DepthEpoch
+from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 
 SCHEMA = "napari-hagmil/run/1"
 
@@ -52,7 +53,7 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class Run:
+class ProtocolRun:
     """One method on one split with one seed.
 
     Attributes
@@ -78,7 +79,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Of the method and the split: the title of its curves and the label of its progress."""
         return f"{self.method.name}, {self.folder.name}"
 
 
@@ -90,7 +91,7 @@ class RunRecord:
     ----------
     method, run : str
     figures : dict
-        See `training.reading.figures`; of the test slides.
+        See `training.predictions.figures`; of the test slides.
     sweep : list of dict
         The same with other budgets, with "budget".
     epochs : int
@@ -117,28 +118,28 @@ def plan_runs(
     *,
     cohort: str = "a cohort",
     device: str = "cpu",
-) -> list[Run]:
+) -> list[ProtocolRun]:
     """Every method on every (name, seed, split)."""
     return [
-        Run(method, split, seed, out / "runs" / slug(method.name) / name, cohort, device)
+        ProtocolRun(method, split, seed, out / "runs" / slug(method.name) / name, cohort, device)
         for method in protocol.methods
         for name, seed, split in splits
     ]
 
 
 def carry_out(
-    run: Run,
+    run: ProtocolRun,
     slides: Sequence[CohortSlide],
     facts: FeatureFacts,
     sweep: Sequence[tuple[int, ...]] = (),
-) -> Iterator[Progress | RunRecord]:
-    """Train, read the test slides, put everything on record.
+) -> Iterator[DepthEpoch | RunRecord]:
+    """Train, read the test slides, and write everything to the run's folder.
 
-    A run that is on record already is only told; one that was killed goes on.
+    Of a finished run only the record is yielded; one that was killed goes on.
 
     Yields
     ------
-    Progress
+    DepthEpoch
         After every epoch of every depth.
     RunRecord
         Last.
@@ -152,20 +153,29 @@ def carry_out(
         [slides[i] for i in part] for part in (run.split.train, run.split.val, run.split.test)
     )
     model, epochs = build(run.method, facts, run.seed).to(run.device), []
-    for progress in fit(run.method, model, train, val, (run.seed, (run.folder, key))):
-        epochs.append(progress)
-        yield progress
-    yield _put_on_record(run, model, epochs, (train, val, test), (key, sweep))
+    settings = FitSettings(run.seed, CheckpointFolder(run.folder, key))
+    for epoch in fit(run.method, model, train, val, settings):
+        epochs.append(epoch)
+        yield epoch
+    yield _put_on_record(run, model, epochs, (train, val, test), _Recording(key, sweep))
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The key that a run's record is known by, and the budgets it is read with besides its own."""
+
+    key: str
+    sweep: Sequence[tuple[int, ...]]
 
 
 def _put_on_record(
-    run: Run,
+    run: ProtocolRun,
     model: CascadeModel,
-    epochs: Sequence[Progress],
+    epochs: Sequence[DepthEpoch],
     sides: Sequence[Sequence[CohortSlide]],
-    how: tuple[str, Sequence[tuple[int, ...]]],
+    recording: _Recording,
 ) -> RunRecord:
-    key, sweep = how
+    sweep = recording.sweep
     depths = run.method.on(len(sides[0][0].nodes))
     seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
     if run.method.choose_budget and len(depths) > 1:
@@ -177,7 +187,7 @@ def _put_on_record(
         figures(test, validation),
         [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
         len(epochs),
-        sum(progress.epoch.seconds for progress in epochs),
+        sum(one.epoch.seconds for one in epochs),
         list(model.config.budget),
         list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
     )
@@ -189,7 +199,9 @@ def _put_on_record(
     with replacing(run.folder / "model-card.md") as draft:
         draft.write_text(model_card(model.config, sha256), encoding="utf-8")
     with replacing(run.folder / "run.json") as draft:
-        draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
+        draft.write_text(
+            json.dumps({"schema": SCHEMA, "key": recording.key, **asdict(record)}, indent=2)
+        )
     for checkpoint in run.folder.glob("depth-*.pt"):
         checkpoint.unlink()
     return record
@@ -214,7 +226,9 @@ def _swept(
     return {"budget": list(budget), **figures(predictions[1], predictions[0])}
 
 
-def _summary(run: Run, sides: Sequence[Sequence[CohortSlide]], record: RunRecord) -> dict[str, Any]:
+def _summary(
+    run: ProtocolRun, sides: Sequence[Sequence[CohortSlide]], record: RunRecord
+) -> dict[str, Any]:
     """What the bundle, and its card, say of the training."""
     return {
         "method": _plain(run.method),
@@ -237,13 +251,13 @@ def _on_record(folder: Path, key: str) -> RunRecord | None:
 
 
 def _key(
-    run: Run,
+    run: ProtocolRun,
     slides: Sequence[CohortSlide],
     facts: FeatureFacts,
     sweep: Sequence[tuple[int, ...]],
 ) -> str:
-    """Names everything that a run depends on."""
-    told = {
+    """SHA-256 of everything that a run depends on."""
+    inputs = {
         "method": _plain(run.method),
         "seed": run.seed,
         "split": [
@@ -255,7 +269,7 @@ def _key(
         "facts": asdict(facts),
         "sweep": [list(budget) for budget in sweep],
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(method: Method) -> dict[str, Any]:

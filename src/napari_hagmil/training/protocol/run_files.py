@@ -1,4 +1,4 @@
-"""What a run leaves behind for people: epochs, curves, predictions."""
+"""The tables and curves in a run's folder: epochs, losses, predictions of the test slides."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.files import replacing
 from napari_hagmil.training.predictions import Predictions
-from napari_hagmil.training.slides import CohortSlide
-from napari_hagmil.training.stagewise import Progress
+from napari_hagmil.training.run_state import DepthEpoch
+from napari_hagmil.training.training_slide import CohortSlide
 
 
-def write_epochs(path: Path, epochs: Sequence[Progress]) -> None:
+def write_epochs(path: Path, epochs: Sequence[DepthEpoch]) -> None:
     """One row per epoch and depth; depth −1 is a teacher's."""
     header = ("depth", "epoch", "train_loss", "val_loss", "val_auc", "best", "seconds")
-    rows = [(progress.depth, *progress.epoch) for progress in epochs]
+    rows = [(one.depth, *one.epoch) for one in epochs]
     write_csv(path, header, rows)
 
 
@@ -35,14 +35,14 @@ def write_predictions(
     write_csv(path, header, rows)
 
 
-def write_curves(path: Path, title: str, epochs: Sequence[Progress]) -> None:
+def write_curves(path: Path, title: str, epochs: Sequence[DepthEpoch]) -> None:
     """Training and validation loss of every depth, and where the best epoch lies, as PNG."""
-    depths = sorted({progress.depth for progress in epochs})
+    depths = sorted({one.depth for one in epochs})
     figure = Figure(figsize=(3.2 * max(len(depths), 1), 2.8), layout="constrained")
     figure.suptitle(title)
     for i, depth in enumerate(depths):
         axes = figure.add_subplot(1, len(depths), i + 1)
-        rows = [progress.epoch for progress in epochs if progress.depth == depth]
+        rows = [one.epoch for one in epochs if one.depth == depth]
         numbers = [row.number for row in rows]
         axes.plot(numbers, [row.train_loss for row in rows], color="#0072B2", label="training")
         axes.plot(numbers, [row.val_loss for row in rows], color="#D55E00", label="validation")

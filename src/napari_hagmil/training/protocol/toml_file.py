@@ -1,4 +1,4 @@
-"""Protocols written down: TOML → `Protocol`, every unknown or unfitting entry refused by name."""
+"""Protocol files: TOML → `Protocol`; an unknown or unfitting entry is an error that names it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from napari_hagmil.models.ablations import ABLATIONS
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Context
 from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.protocol.methods import GUIDED, Decision, Method, Schedule
-from napari_hagmil.training.protocol.run import Protocol, slug
+from napari_hagmil.training.protocol.methods import GUIDED, DecidingDepths, Method, Schedule
+from napari_hagmil.training.protocol.runs import Protocol, slug
 from napari_hagmil.training.step import Optimiser, Precision
 
 SCHEMES = ("holdout", "three-way", "k-fold")
@@ -26,7 +26,7 @@ _CHOICES = {
     "optimiser": get_args(Optimiser),
     "precision": get_args(Precision),
     "teacher_context": get_args(Context),
-    "decision": get_args(Decision),
+    "decision": get_args(DecidingDepths),
     "scheme": SCHEMES,
 }
 

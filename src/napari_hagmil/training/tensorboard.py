@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from napari_hagmil.errors import MissingExtraError
-from napari_hagmil.training.stagewise import Progress
+from napari_hagmil.training.run_state import DepthEpoch
 
 
 class EventWriter:
@@ -30,17 +30,17 @@ class EventWriter:
             tensorboard = import_module("torch.utils.tensorboard")
         except ImportError as error:
             raise MissingExtraError(
-                "event files need TensorBoard's writer; "
-                "pip install 'napari-hagmil[tensorboard]', or leave --tensorboard out"
+                "event files",
+                "need TensorBoard's writer",
+                remedy="pip install 'napari-hagmil[tensorboard]', or leave --tensorboard out",
             ) from error
         self._writer: Any = tensorboard.SummaryWriter(str(folder))
 
-    def write(self, progress: Progress) -> None:
+    def write(self, one: DepthEpoch) -> None:
         """Add one epoch of one depth."""
-        epoch = progress.epoch
-        prefix = "teacher" if progress.depth < 0 else f"depth {progress.depth}"
+        prefix = "teacher" if one.depth < 0 else f"depth {one.depth}"
         for name in ("train_loss", "val_loss", "val_auc", "seconds"):
-            self._writer.add_scalar(f"{prefix}/{name}", getattr(epoch, name), epoch.number)
+            self._writer.add_scalar(f"{prefix}/{name}", getattr(one.epoch, name), one.epoch.number)
 
     def __enter__(self) -> EventWriter:
         return self

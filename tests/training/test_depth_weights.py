@@ -6,9 +6,9 @@ from puzzle_slides import FACTS, World, puzzles
 
 from napari_hagmil.models import LossConfig, load_bundle, save_bundle
 from napari_hagmil.training import TrainConfig
-from napari_hagmil.training.fusion import fit_depth_weights
+from napari_hagmil.training.depth_weights import fit_depth_weights
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import Method, build, fit
+from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
 
 
 def said(strengths, n=200, seed=0):
@@ -60,7 +60,7 @@ def trained(decision):
     )
     slides = [puzzle.slide for puzzle in puzzles(12, 1, World.draw(0))]
     model = build(method, FACTS, 0)
-    list(fit(method, model, slides[:8], slides[8:], (0, None)))
+    list(fit(method, model, slides[:8], slides[8:], FitSettings(0)))
     return model, [slide.at((0, 1, 2)) for slide in slides[8:]]
 
 
