@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -28,6 +33,7 @@ SOURCES = (
     "docs",
     ".ci",
     ".gitignore",
+    "hatch_build.py",
     "mkdocs.yml",
     "napari.yaml",
     "pyproject.toml",
@@ -37,8 +43,15 @@ SOURCES += ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run a command, fail the test with what it said, and return what it wrote."""
+    # An installed package is under test: no other may stand before it.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     answer = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
@@ -188,6 +201,55 @@ def test_manifest_offers_only_its_commands() -> None:
     assert used == known
 
 
-def test_manifest_in_the_package_is_the_one_at_the_root() -> None:
-    """A checkout without symlinks (Windows, by default) has a text file here: it must not pass."""
+def test_manifest_in_the_package_is_a_copy_of_the_one_at_the_root() -> None:
+    """No symlink: a Windows checkout makes a text file of it, and the wheel holds that."""
+    assert not (PACKAGE / "napari.yaml").is_symlink()
     assert (PACKAGE / "napari.yaml").read_bytes() == (ROOT / "napari.yaml").read_bytes()
+
+
+@pytest.mark.slow
+def test_no_wheel_is_built_of_two_manifests(checkout: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(checkout, source, ignore=shutil.ignore_patterns("*.hagmil"))
+    (source / "src" / "napari_hagmil" / "napari.yaml").write_text("../../napari.yaml")
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, source],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode != 0
+    assert "differs from the manifest at the root" in built.stdout + built.stderr
+
+
+#: Declared and not imported by name, with the reason.
+NOT_IMPORTED = {
+    "aiohttp": "fsspec loads it for slides behind http and https",
+    "openslide-bin": "the library that openslide-python loads",
+    "pyqt6": "qtpy loads the binding that it finds",
+    "pyqt6-qt6": "PyQt6's own Qt, declared to leave out two broken releases",
+    "tensorboard": "torch.utils.tensorboard writes with it",
+}
+
+
+def test_everything_declared_is_imported_or_says_why() -> None:
+    """No dependency and no extra promises what no code uses."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    lists = (project["dependencies"], *project["optional-dependencies"].values())
+    declared = {re.split(r"[^\w.-]", line)[0].lower() for lines in lists for line in lines}
+    used = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                used.add((node.module or "").split(".")[0])
+    owners = packages_distributions()
+    imported = {
+        owner.lower().replace("_", "-") for name in used for owner in owners.get(name, [name])
+    }
+    unused = declared - imported - {"napari-hagmil"}
+    unexplained = unused - NOT_IMPORTED.keys()
+    assert not unexplained, f"declared, but nothing imports them: {sorted(unexplained)}"
+    gone = NOT_IMPORTED.keys() - unused
+    assert not gone, f"explained, but imported or not declared: {sorted(gone)}"
