@@ -5,9 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from napari_hagmil.cohort import Cohort, SlideRecord, holdout, three_way
-from napari_hagmil.models import IATConfig
+from napari_hagmil.models import IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training.config import load_protocol
 from napari_hagmil.training.protocol.methods import stage_training
@@ -142,6 +143,21 @@ def test_section_3_2_the_loss_is_the_sum_of_bag_and_patch_loss(name):
     for method in hagmils(name):
         loss = method.training.loss
         assert (loss.bag_weight, loss.instance_weight, loss.instance_loss) == (1, 1, "paper")
+        assert IATConfig(**method.options).patch_head == "classes", "one head of C classes"
+
+
+@EACH
+def test_sections_3_3_and_3_4_norms_are_where_the_equations_have_them(name):
+    assert {IATConfig(**method.options).norms for method in hagmils(name)} == {"paper"}
+
+
+@EACH
+def test_every_row_of_hagmil_has_a_loss_that_its_heads_can_give(name):
+    features = torch.zeros(5, 8)
+    for method in hagmils(name):
+        small = {"n_features": 8, "widths": (8, 16), "bag_dim": 8, "instance_dim": 4, "gate_dim": 4}
+        model = IntegratedAttentionTransformer(IATConfig(**{**method.options, **small}))
+        assert torch.isfinite(model.loss(features, 1, method.training.loss).total)
 
 
 @EACH
@@ -199,11 +215,14 @@ def test_figure_3_and_table_3_are_of_no_other_data_set(name):
 def test_table_3_has_a_row_each_and_hagmil_is_not_trained_again():
     rows = [IATConfig(**method.options) for method in of_group("camelyon16", "ablation")]
     rows.append(IATConfig(**of_group("camelyon16", "method")[0].options))
-    assert Counter((row.pooling, row.gated) for row in rows) == {
-        ("class_token", False): 1,
-        ("class_token", True): 1,
-        ("aggregation", False): 1,
-        ("aggregation", True): 1,
+    # The paper does not say what trains the attention beside a token: both readings are rows.
+    assert Counter((row.pooling, row.gated, row.token_attention) for row in rows) == {
+        ("class_token", False, "auxiliary"): 1,
+        ("class_token", True, "auxiliary"): 1,
+        ("class_token", False, "patch_loss"): 1,
+        ("class_token", True, "patch_loss"): 1,
+        ("aggregation", False, "auxiliary"): 1,
+        ("aggregation", True, "auxiliary"): 1,
     }
     assert not of_group("tcga-rcc", "ablation")
 

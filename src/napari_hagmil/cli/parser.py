@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         _cache,
         _phantom,
         _analyze,
+        _cohort,
         _encode,
         _train,
         _protocol,
@@ -175,6 +176,56 @@ def _add_import(verb: argparse.ArgumentParser) -> None:
     )
 
 
+def _cohort(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    text = "a table of slides from what a data set comes with; what is wrong with one"
+    parser = verbs.add_parser("cohort", help=text, description=text)
+    kinds = parser.add_subparsers(title="kinds", metavar="KIND", required=True)
+    verb = _verb(
+        kinds, "from-camelyon16", "cohort:camelyon16", "Camelyon16, in any layout of its releases"
+    )
+    verb.add_argument("folder", type=Path, help="that of the release")
+    _add_table(verb)
+    verb = _verb(kinds, "from-gdc", "cohort:gdc", "diagnostic slides of TCGA, labelled by disease")
+    verb.add_argument("manifest", type=Path, help="gdc_manifest….txt")
+    verb.add_argument("sample_sheet", type=Path, nargs="?", help="gdc_sample_sheet….tsv")
+    verb.add_argument("--slides", type=Path, metavar="DIR", help="where gdc-client put them")
+    _add_table(verb)
+    verb = _verb(kinds, "from-folders", "cohort:folders", "a folder per class; parts above if any")
+    verb.add_argument("folder", type=Path, help="with CLASS/SLIDE, or train|val|test/CLASS/SLIDE")
+    _add_table(verb)
+    _cohort_check(kinds)
+
+
+def _add_table(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--out", type=Path, required=True, metavar="COHORT.csv")
+    _add_json(verb)
+
+
+def _cohort_check(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    verb = _verb(
+        kinds, "check", "cohort:check", "what is wrong with a table, and what encoding it takes"
+    )
+    verb.add_argument("cohort", type=Path, metavar="COHORT.csv")
+    verb.add_argument("--encoder", default="efficientnet-lite0", metavar="NAME")
+    verb.add_argument("--depths", type=_halving, metavar="X,X/2,…", help="as of encode")
+    verb.add_argument("--patch-size", type=_positive, metavar="PX", help="default the encoder's")
+    verb.add_argument("--dtype", choices=("float32", "float16"), default="float32")
+    verb.add_argument("--device", default="auto", help=" | ".join(_DEVICES))
+    verb.add_argument(
+        "--sample",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="slides whose tissue is found for the estimate, 0 for all (default 8)",
+    )
+    verb.add_argument(
+        "--rate", type=_positive, metavar="N", help="patches per second (default: measured here)"
+    )
+    verb.add_argument("--no-estimate", action="store_true", help="find no tissue, load no encoder")
+    _add_mpp(verb)
+    _add_json(verb)
+
+
 def _train(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     verb = _verb(
         verbs, "train", "training:train", "train a cascade on stored features, every split and seed"
@@ -263,6 +314,12 @@ def _add_json(verb: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 
