@@ -26,6 +26,7 @@ from napari_hagmil.cohort import (
     same_content,
     write_cohort,
 )
+from napari_hagmil.cohort.listing import number
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.files import require_writable
@@ -88,7 +89,7 @@ def _print_listing(out: Path, listing: Listing) -> None:
     records = listing.records
     classes = _counted(Counter(record.label for record in records))
     patients = len({record.patient for record in records})
-    print(f"{out}: {len(records)} slides of {patients} patients; {classes}")
+    print(f"{out}: {number(len(records), 'slide')} of {number(patients, 'patient')}; {classes}")
     parts = Counter(record.split for record in records if record.split)
     if parts:
         print(f"parts: {_counted(parts)}")
@@ -195,7 +196,8 @@ def _duration(hours: float) -> str:
 
 
 def _print_check(answer: dict[str, Any]) -> None:
-    print(f"{answer['table']}: {answer['slides']} slides of {answer['patients']} patients")
+    slides, patients = number(answer["slides"], "slide"), number(answer["patients"], "patient")
+    print(f"{answer['table']}: {slides} of {patients}")
     for part, classes in answer["counts"].items():
         print(f"{part or 'no part'}: {_counted(Counter(classes))}")
     print(f"magnifications: {_counted(Counter(answer['magnifications'])) or 'none'}")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_hagmil.cohort.cohort import Part, SlideRecord
-from napari_hagmil.cohort.listing import LeftOut, Listing, files_below, some
+from napari_hagmil.cohort.listing import LeftOut, Listing, files_below, number, some
 from napari_hagmil.cohort.read import table_text
 from napari_hagmil.errors import CohortError, Problem
 
@@ -93,7 +93,7 @@ def from_camelyon16(folder: str | Path) -> Listing:
     labels, problems = _reference(found, folder)
     records: list[SlideRecord] = []
     left_out = [
-        LeftOut(place, f"{n} {'mask' if n == 1 else 'masks'}, not slides")
+        LeftOut(place, f"{number(n, 'mask')}, not slides")
         for place, n in sorted(found.masks.items())
     ]
     left_out += [LeftOut(_within(path, folder), _NOT_NAMED) for path in found.others]

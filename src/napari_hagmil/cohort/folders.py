@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_hagmil.cohort.cohort import Part, SlideRecord, default_name
-from napari_hagmil.cohort.listing import LeftOut, Listing, some
+from napari_hagmil.cohort.listing import LeftOut, Listing, number, some
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError, Problem
 
@@ -111,6 +111,8 @@ def _walk(
     for path in entries:
         if path in slides or (path.suffix.lower() in _TRUTH_SUFFIXES and path.stem in stems):
             continue
+        if path.suffix.lower() == ".csv":  # a table of slides, as this very one
+            continue
         if not path.is_dir():
             name = "/".join((*above, path.name))
             found[1].append(LeftOut(name, f"{path.suffix or 'no suffix'} is not of a slide"))
@@ -186,6 +188,6 @@ def _notes(places: Sequence[_Place], *, has_parts: bool) -> Iterator[str]:
     ]
     if alone:
         yield (
-            f"Nothing says whose these {len(alone)} slides are: each stands as a patient of its "
+            f"{number(len(alone), 'slide')} without a named patient: each stands as a patient of its "
             "own. Where several are of one patient, correct the table's column patient."
         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_hagmil.cohort.cohort import SlideRecord
-from napari_hagmil.cohort.listing import LeftOut, Listing, files_below, some
+from napari_hagmil.cohort.listing import LeftOut, Listing, files_below, number, some
 from napari_hagmil.cohort.read import table_text
 from napari_hagmil.cohort.tcga import SLIDE_KINDS, Barcode, read_barcode
 from napari_hagmil.errors import CohortError, Problem
@@ -192,9 +192,9 @@ def _problems(
 ) -> Iterator[Problem]:
     absent = [one.name for one in left_out if one.reason.startswith("it is not ")]
     if absent:
-        what = f"{len(absent)} slides" if len(absent) > 1 else "1 slide"
         remedy = "fetch them with gdc-client download -m MANIFEST"
-        yield Problem(what, f"of the manifest are not in the folder: {some(absent)}", None, remedy)
+        rule = f"lacks {number(len(absent), 'slide')} of the manifest: {some(absent)}"
+        yield Problem("The folder", rule, None, remedy)
     named = {row["id"].lower() for row in rows}
     others = [row["file name"] for file_id, row in (sheet or {}).items() if file_id not in named]
     if others:

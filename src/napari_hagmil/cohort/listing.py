@@ -110,6 +110,11 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in sorted(names) if not name.startswith("."))
 
 
+def number(n: int, noun: str) -> str:
+    """``1 slide``, ``2 slides``."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def some(names: Sequence[str], shown: int = 5) -> str:
     """Name a few of many: "a, b and 12 others"."""
     if len(names) <= shown:
