@@ -188,6 +188,6 @@ def _notes(places: Sequence[_Place], *, has_parts: bool) -> Iterator[str]:
     ]
     if alone:
         yield (
-            f"{number(len(alone), 'slide')} without a named patient: each stands as a patient of its "
-            "own. Where several are of one patient, correct the table's column patient."
+            f"{number(len(alone), 'slide')} without a named patient: each stands as a patient of "
+            "its own. Where several are of one patient, correct the table's column patient."
         )
