@@ -10,8 +10,8 @@ import torch
 from napari_hagmil.cohort import Cohort, SlideRecord, holdout, three_way
 from napari_hagmil.models import IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.baselines import BASELINES
-from napari_hagmil.training.config import load_protocol
 from napari_hagmil.training.protocol.methods import stage_training
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 FOLDER = Path(__file__).parents[2] / "docs" / "protocols"
 NAMES = ("camelyon16", "tcga-rcc", "tcga-nsclc", "imgc")
