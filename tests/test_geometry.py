@@ -9,6 +9,7 @@ from napari_hagmil.geometry import (
     is_plausible_mpp,
     magnification_label,
     overlay_placement,
+    square_around,
     to_file_xy,
 )
 
@@ -58,3 +59,23 @@ def test_a_raster_pixel_covers_exactly_its_level_0_pixels(downsample, mpp, origi
     (scale, _), translate = overlay_placement(downsample, mpp, origin)
     first_edge = np.array(translate) - scale / 2
     assert np.allclose(first_edge, mpp * (np.array(origin) - 0.5), rtol=1e-9, atol=1e-6)
+
+
+sides = st.floats(1, 300)
+
+
+@given(st.tuples(sides, sides), st.tuples(sides, sides), st.floats(1, 400), st.integers(5, 500))
+def test_a_square_around_a_place_stays_on_the_slide_while_it_fits(corner, size, side, extent):
+    bounds = (*corner, *np.add(corner, size))
+    square = square_around(bounds, side, (extent, 500))
+    assert square.height == square.width == max(round(side), 1)
+    for start, stop, along in zip((square.y, square.x), square.stop, (extent, 500), strict=True):
+        if square.height <= along:
+            assert 0 <= start < stop <= along
+        else:
+            assert start <= 0
+            assert stop >= along
+
+
+def test_a_square_that_fits_has_its_place_in_the_middle():
+    assert square_around((9.5, 19.5, 11.5, 29.5), 20, (100, 100)) == Region(1, 15, 20, 20)

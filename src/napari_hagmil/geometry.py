@@ -48,6 +48,30 @@ class Region:
         return self.y + self.height, self.x + self.width
 
 
+def square_around(
+    bounds: tuple[float, float, float, float], side: float, slide_shape: tuple[int, int]
+) -> Region:
+    """The square of a picture of some place, moved onto the slide where it would leave it.
+
+    Parameters
+    ----------
+    bounds : tuple of float
+        Least and greatest row and column, y0, x0, y1, x1, of the place, level-0 px.
+    side : float
+        Of the square, level-0 px. Along an axis on which the slide has less, the square lies in
+        the middle of the slide.
+    slide_shape : tuple of int
+        Rows and columns of level 0.
+    """
+    y0, x0, y1, x1 = bounds
+    length = max(round(side), 1)
+    starts = []
+    for low, high, extent in ((y0, y1, slide_shape[0]), (x0, x1, slide_shape[1])):
+        wanted, last = round((low + high + 1 - length) / 2), extent - length
+        starts.append(min(max(wanted, 0), last) if last >= 0 else last // 2)
+    return Region(starts[0], starts[1], length, length)
+
+
 def magnification(mpp: float) -> float:
     """Objective magnification that is displayed for a pixel size in µm: 10 / mpp."""
     return MPP_AT_1X / mpp

@@ -66,6 +66,15 @@ class PatchGrid:
         stop = np.rint((nodes + 1) * self.stride).astype(np.int64)
         return np.concatenate([start, stop], axis=-1)
 
+    def edges_on(self, nodes: Nodes, slide_shape: tuple[int, int]) -> NDArray[np.int64]:
+        """As `edges`, of the part of each node that lies on the slide.
+
+        Patches reach over the slide's edge, and children of those may lie beyond it: these are
+        left out, so that the answer can have fewer rows.
+        """
+        edges = np.clip(self.edges(nodes), 0, (*slide_shape, *slide_shape))
+        return edges[(edges[:, :2] < edges[:, 2:]).all(axis=1)]
+
     def region(self, node: Sequence[int]) -> Region:
         """Level-0 region of one node."""
         y0, x0, y1, x1 = (int(v) for v in self.edges(np.asarray([node], dtype=np.int64))[0])

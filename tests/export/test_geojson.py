@@ -76,7 +76,12 @@ def test_what_json_has_no_number_for_is_a_string(tmp_path, score, text):
 
 def test_regions_come_back_as_they_were(tmp_path):
     values = np.random.default_rng(1).random((12, 12)).astype(np.float32)
-    regions = find_regions(AttentionMap(values, 37.3, (37.3 * 4, 0.0)), mpp=0.25, quantile=0.4)
+    regions = find_regions(
+        AttentionMap(values, 37.3, (37.3 * 4, 0.0)),
+        slide_shape=(10**4, 10**4),
+        mpp=0.25,
+        quantile=0.4,
+    )
     _written(tmp_path, regions)
     polygons = read_polygons(tmp_path / "regions.geojson")
     assert any(holes for _, holes in polygons)

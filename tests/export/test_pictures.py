@@ -19,7 +19,12 @@ THUMBNAIL = np.full((900, 1200, 3), (230, 200, 215), np.uint8)
 def regions(result):
     stage = result.stages[-1]
     amap = attention_map(result.grids[-1], stage.nodes, stage.attention)
-    return find_regions(amap, mpp=result.slide.mpp, quantile=0.5)
+    return find_regions(
+        amap,
+        mpp=result.slide.mpp,
+        slide_shape=(result.slide.height, result.slide.width),
+        quantile=0.5,
+    )
 
 
 @pytest.fixture(scope="session")

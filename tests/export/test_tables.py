@@ -30,7 +30,8 @@ def test_the_parent_is_the_row_of_the_node_one_depth_up(result):
             assert parent["depth"] == row["depth"] - 1
             assert (parent["row"], parent["column"]) == (row["row"] // 2, row["column"] // 2)
             assert parent["status"] in {"followed", "pinned"}
-            assert parent["y"] <= row["y"] < parent["y"] + parent["height"]
+            if row["height"]:
+                assert parent["y"] <= row["y"] < parent["y"] + parent["height"]
 
 
 def test_nodes_without_attention_say_so(result):
@@ -41,13 +42,25 @@ def test_nodes_without_attention_say_so(result):
     assert all(row["attention"] is not None for row in rows if row not in beside)
 
 
+def test_no_node_reaches_over_the_slides_edge(result):
+    """The grid does: 9000 × 12 000 px are no whole number of patches."""
+    table = nodes_table(result)
+    for first, size, side in (("y", "height", 9_000), ("x", "width", 12_000)):
+        on_slide = table[size].to_numpy() > 0
+        ends = table[first].to_numpy() + table[size].to_numpy()
+        assert ends[on_slide].max() == side
+        assert (table[first].to_numpy()[~on_slide] >= side).all()
+    assert result.grids[0].shape[0] * result.grids[0].stride > 9_000
+
+
 def test_places_are_those_of_the_grid(result):
     table = nodes_table(result)
     last = result.stages[-1]
     edges = result.grids[-1].edges(last.nodes)
     tail = table.slice(table.num_rows - len(last.nodes))
     np.testing.assert_array_equal(tail["y"].to_numpy(), edges[:, 0])
-    np.testing.assert_array_equal(tail["width"].to_numpy(), edges[:, 3] - edges[:, 1])
+    on_slide = np.maximum(np.minimum(edges[:, 3], result.slide.width) - edges[:, 1], 0)
+    np.testing.assert_array_equal(tail["width"].to_numpy(), on_slide)
     assert set(tail["status"].to_pylist()) == {"leaf"}
     assert min(tail["rank"].to_pylist()) == 1
 

@@ -24,6 +24,7 @@ from napari_hagmil.review.edit import found
 from napari_hagmil.slide import open_slide
 
 MPP = 0.25
+SHAPE = (1000, 1000)
 
 
 def stage(nodes, attention, depth=0, followed=()):
@@ -78,7 +79,12 @@ def test_all_layers_are_in_micrometres(phantom):
     grid = PatchGrid(16, 4.0, (4, 4))
     stages = [stage([(0, 0), (1, 1)], [0.2, 0.8], followed=[1])]
     amap = attention_map(grid, stages[0].nodes, stages[0].attention)
-    seen = found(ReviewState(), find_regions(amap, mpp=MPP, quantile=0.6), depth=0, provenance="")
+    seen = found(
+        ReviewState(),
+        find_regions(amap, mpp=MPP, slide_shape=SHAPE, quantile=0.6),
+        depth=0,
+        provenance="",
+    )
     drawn = (
         Annotation("a", "ruler", ((0.0, 0.0), (8.0, 8.0))),
         Annotation("b", "point", ((4.0, 4.0),)),
@@ -88,7 +94,7 @@ def test_all_layers_are_in_micrometres(phantom):
         for data, meta, kind in (
             slide_layer(slide),
             attention_layer(grid, stages[0], MPP),
-            branches_layer((grid, PatchGrid(16, 2.0, (8, 8))), stages, MPP),
+            branches_layer((grid, PatchGrid(16, 2.0, (8, 8))), stages, MPP, SHAPE),
             regions_layer(seen["regions"], MPP),
             annotations_layer(drawn, QUPATH_CLASSES, MPP),
             points_layer(drawn, QUPATH_CLASSES, MPP),
@@ -100,7 +106,9 @@ def test_all_layers_are_in_micrometres(phantom):
 
 def test_branch_outlines_tell_followed_from_cut_by_colour():
     grids = (PatchGrid(16, 2.0, (4, 4)), PatchGrid(16, 1.0, (8, 8)))
-    layer = make(branches_layer(grids, [stage([(0, 0), (1, 1)], [0.2, 0.8], followed=[1])], MPP))
+    layer = make(
+        branches_layer(grids, [stage([(0, 0), (1, 1)], [0.2, 0.8], followed=[1])], MPP, SHAPE)
+    )
     status = layer.features["status"].to_numpy()
     colours = {s: {tuple(c) for c in layer.edge_color[status == s]} for s in ("followed", "cut")}
     assert len(layer.data) == 8
@@ -110,7 +118,7 @@ def test_branch_outlines_tell_followed_from_cut_by_colour():
 
 def test_a_followed_branch_is_outlined_around_its_own_patch():
     grids = (PatchGrid(16, 2.0, (4, 4)), PatchGrid(16, 1.0, (8, 8)))
-    layer = make(branches_layer(grids, [stage([(1, 2)], [1.0], followed=[0])], MPP))
+    layer = make(branches_layer(grids, [stage([(1, 2)], [1.0], followed=[0])], MPP, SHAPE))
     corners = layer.data[:, 0] / MPP
     region = grids[0].region((1, 2))
     assert corners.min(0) == pytest.approx([region.y, region.x], abs=1)
@@ -119,7 +127,7 @@ def test_a_followed_branch_is_outlined_around_its_own_patch():
 
 def test_leaves_have_no_outline_their_attention_shows_them():
     grid = PatchGrid(16, 2.0, (4, 4))
-    data, _, _ = branches_layer((grid,), [stage([(1, 2)], [1.0])], MPP)
+    data, _, _ = branches_layer((grid,), [stage([(1, 2)], [1.0])], MPP, SHAPE)
     assert len(data) == 0
 
 

@@ -55,9 +55,13 @@ class BranchOutlines:
 
 
 def branch_outlines(
-    grids: Sequence[PatchGrid], stages: Sequence[StageLike], *, inset: float = 0.02
+    grids: Sequence[PatchGrid],
+    stages: Sequence[StageLike],
+    *,
+    slide_shape: tuple[int, int],
+    inset: float = 0.02,
 ) -> BranchOutlines:
-    """Outline every node that the stages looked at.
+    """Outline every node that the stages looked at, as far as it lies on the slide.
 
     Parameters
     ----------
@@ -65,6 +69,9 @@ def branch_outlines(
         One per depth, coarse to fine; stages may be fewer while the cascade runs.
     stages : sequence of Stage
         Coarse to fine.
+    slide_shape : tuple of int
+        Rows and columns of level 0. A child of a patch at the slide's edge may lie beyond it, and
+        then has no outline.
     inset : float
         How far each depth's outlines stay inside those of the depth before, as a share of
         the finest stride: else a parent's outline is hidden under its children's.
@@ -80,9 +87,10 @@ def branch_outlines(
     for stage in stages:
         grid, last = grids[stage.depth], stage.depth == len(grids) - 1
         for status, nodes in _by_status(stage, last=last):
-            rectangles.append(_rectangles(grid, nodes, step * (stage.depth + 1)))
-            depths.append(np.full(len(nodes), stage.depth, np.int64))
-            statuses += [status] * len(nodes)
+            edges = grid.edges_on(nodes, slide_shape)
+            rectangles.append(_rectangles(edges, step * (stage.depth + 1)))
+            depths.append(np.full(len(edges), stage.depth, np.int64))
+            statuses += [status] * len(edges)
     return BranchOutlines(
         np.concatenate(rectangles), np.concatenate(depths), np.array(statuses, dtype="<U8")
     )
@@ -98,8 +106,9 @@ def _by_status(stage: StageLike, *, last: bool) -> Iterator[tuple[BranchStatus, 
     yield "unread", stage.unread
 
 
-def _rectangles(grid: PatchGrid, nodes: Nodes, inset: float) -> NDArray[np.float64]:
+def _rectangles(edges: NDArray[np.int64], inset: float) -> NDArray[np.float64]:
+    # Of a patch of which the slide has a few rows only, the inset must not take all of them.
+    insets = np.minimum(inset, (edges[:, 2:] - edges[:, :2]) / 4)
     # A pixel reaches half a pixel beyond its centre: the first edge lies at y0 - 0.5.
-    edges = grid.edges(nodes) - 0.5 + inset * np.array([1, 1, -1, -1])
-    y0, x0, y1, x1 = edges.T
+    y0, x0, y1, x1 = (edges - 0.5 + np.concatenate([insets, -insets], axis=1)).T
     return np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2)

@@ -44,6 +44,13 @@ class AttentionMap:
         addresses = self.first_node[axis] + np.arange(self.values.shape[axis] + 1)
         return np.asarray(np.rint(addresses * self.downsample) - 0.5)
 
+    def edges_on(
+        self, slide_shape: tuple[int, int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """As `edges`, of rows and of columns, none beyond the slide's own edges."""
+        y, x = (np.clip(self.edges(axis), -0.5, slide_shape[axis] - 0.5) for axis in (0, 1))
+        return y, x
+
 
 def attention_map(
     grid: PatchGrid, nodes: Nodes, values: ArrayLike, *, crop: bool = True

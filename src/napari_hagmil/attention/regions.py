@@ -1,4 +1,7 @@
-"""Attention regions: the places of a map that stand out, as polygons along patch edges."""
+"""Attention regions: the places of a map that stand out, as polygons along patch edges.
+
+Patches reach over the slide's edge; regions end there.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,17 @@ class AttentionRegion:
     Attributes
     ----------
     polygon : (n, 2) float64
-        Corners (y, x) in level-0 px, pixel centres at integers, along patch edges (so at
-        halves); the last leads to the first; clockwise on the screen.
+        Corners (y, x) in level-0 px, pixel centres at integers, along the edges of patches and
+        of the slide (so at halves); the last leads to the first; clockwise on the screen.
     score : float
         Mean percentile, 0 to 100, of its nodes among all visited nodes of the map.
     area_um2 : float
-        Area without the holes, µm².
+        Area on the slide, without the holes, µm².
     holes : tuple of (m, 2) float64
         Places inside that do not belong to it.
     peak : tuple of float
-        Centre (y, x), level-0 px, of its node with the highest value.
+        Centre (y, x), level-0 px, of its node with the highest value, as far as that lies on the
+        slide.
     n_nodes : int
         Nodes that it consists of.
     """
@@ -56,7 +60,12 @@ class AttentionRegion:
 
 
 def find_regions(
-    amap: AttentionMap, *, mpp: float, quantile: float = DEFAULT_QUANTILE, min_area: float = 0.0
+    amap: AttentionMap,
+    *,
+    mpp: float,
+    slide_shape: tuple[int, int],
+    quantile: float = DEFAULT_QUANTILE,
+    min_area: float = 0.0,
 ) -> list[AttentionRegion]:
     """Find the connected areas of high attention, best first.
 
@@ -70,6 +79,8 @@ def find_regions(
         Of one stage.
     mpp : float
         µm per level-0 px.
+    slide_shape : tuple of int
+        Rows and columns of level 0: no region reaches beyond them, and no area counts that does.
     quantile : float
         Share of the visited nodes that stay below, 0 to 1.
     min_area : float
@@ -85,9 +96,10 @@ def find_regions(
             f"the quantile of attention regions must lie in 0 to 1, got {quantile}; "
             "give for instance 0.9"
         )
-    labels = _standing_out(amap.values, quantile)
+    edges = amap.edges_on(slide_shape)
+    on_slide = (np.diff(edges[0]) > 0)[:, None] & (np.diff(edges[1]) > 0)
+    labels = label_areas(_stands_out(amap.values, quantile) & on_slide)
     scores = _percentiles(amap.values)
-    edges = amap.edges(0), amap.edges(1)
     found = []
     for (_, rings), places in zip(trace_rings(labels), _places(labels), strict=True):
         polygon, *holes = (_at_edges(edges, ring) for ring in rings)
@@ -101,12 +113,12 @@ def find_regions(
     return sorted(found, key=lambda region: (-region.score, -region.area_um2, region.bounds))
 
 
-def _standing_out(values: NDArray[np.float32], quantile: float) -> NDArray[np.int32]:
-    """Label, from 1, the 4-connected areas at or above the quantile; 0 elsewhere."""
+def _stands_out(values: NDArray[np.float32], quantile: float) -> NDArray[np.bool_]:
+    """Which nodes are at or above the quantile; none where all weigh the same."""
     visited = values[np.isfinite(values)]
     if not visited.size or visited.min() == visited.max():
-        return np.zeros(values.shape, np.int32)
-    return label_areas(values >= np.quantile(visited, quantile))
+        return np.zeros(values.shape, bool)
+    return values >= np.quantile(visited, quantile)
 
 
 def _percentiles(values: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from napari_hagmil.export import Thumbnail, require_writable, write_analysis
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.export.result_json import result_document
 from napari_hagmil.features import EncodingProgress
-from napari_hagmil.geometry import Region, magnification_label
+from napari_hagmil.geometry import Region, magnification_label, square_around
 from napari_hagmil.models import load_bundle
 from napari_hagmil.pipeline import analyze_slide
 from napari_hagmil.prepare import Options
@@ -73,7 +73,8 @@ def attention_regions(result: SlideResult) -> list[AttentionRegion]:
         return []
     stage: Stage = result.stages[-1]
     amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
-    return find_regions(amap, mpp=result.slide.mpp)
+    shape = result.slide.height, result.slide.width
+    return find_regions(amap, mpp=result.slide.mpp, slide_shape=shape)
 
 
 def describe(result: SlideResult) -> str:
@@ -120,7 +121,5 @@ def _overview(slide: Slide) -> Thumbnail:
 def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
     """A square around a region, `_PICTURE` px a side."""
     y0, x0, y1, x1 = region.bounds
-    side = int(np.ceil(1.2 * max(y1 - y0, x1 - x0, _PICTURE)))
-    top, left = int((y0 + y1 - side) / 2), int((x0 + x1 - side) / 2)
-    place = Region(top, left, side, side)
+    place = square_around(region.bounds, 1.2 * max(y1 - y0, x1 - x0, _PICTURE), slide.shape)
     return read_scaled(slide, place, (_PICTURE, _PICTURE), mark_unreadable=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.attention import attention_map
+from napari_hagmil.attention import AttentionMap, attention_map
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.export.legend import COLORS, OUTLINE, outline_thickness, with_legend
 from napari_hagmil.export.pictures import Picture, encode_png
 from napari_hagmil.files import replacing
-from napari_hagmil.quadtree import Nodes, PatchGrid
 
 #: Longer side of the slide in the picture, px.
 _SIDE = 1400
@@ -58,7 +58,10 @@ def overview_picture(thumbnail: Picture, thumb_downsample: float, result: SlideR
         for stage in result.stages:
             nodes = stage.nodes[stage.followed]
             thickness = outline_thickness(stage.depth)
-            _outline(picture, downsample, result.grids[stage.depth], nodes, thickness)
+            if len(nodes):
+                amap = attention_map(result.grids[stage.depth], nodes, np.ones(len(nodes)))
+                lines = _outlines(amap, (result.slide.height, result.slide.width))
+                _draw(picture, downsample, lines, thickness)
     return with_legend(picture, downsample, result)
 
 
@@ -85,20 +88,21 @@ def _raster_index(edges: NDArray[np.float64], size: int, downsample: float) -> N
     return np.searchsorted(edges, centres, side="right")
 
 
-def _outline(
-    picture: Picture, downsample: float, grid: PatchGrid, nodes: Nodes, thickness: int
-) -> None:
-    """Draw, in place, the outline of the union of some nodes."""
-    if not len(nodes):
-        return
-    amap = attention_map(grid, nodes, np.ones(len(nodes)))
+def _outlines(amap: AttentionMap, slide_shape: tuple[int, int]) -> list[NDArray[np.float64]]:
+    """Rings (n, 2) of (x, y) around the nodes of a map, level-0 px."""
+    rows, columns = amap.edges_on(slide_shape)
     areas = trace_rings(label_areas(np.isfinite(amap.values)))
-    edges = amap.edges(0), amap.edges(1)
-    lines = [
-        np.stack([edges[1][ring[:, 1]], edges[0][ring[:, 0]]], axis=1)
+    return [
+        np.stack([columns[ring[:, 1]], rows[ring[:, 0]]], axis=1)
         for _, rings in areas
         for ring in rings
     ]
+
+
+def _draw(
+    picture: Picture, downsample: float, lines: Sequence[NDArray[np.float64]], thickness: int
+) -> None:
+    """Draw closed lines, in place."""
     # Level-0 px to picture px, both with centres at integers; cv2 takes 1/16 px with shift 4.
     points = [
         np.rint(((line + 0.5) / downsample - 0.5) * 16).astype(np.int32)[:, None] for line in lines

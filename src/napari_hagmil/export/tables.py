@@ -42,17 +42,20 @@ def nodes_table(result: SlideResult) -> pa.Table:
     -------
     pyarrow.Table
         depth, row, column (address in the depth's grid); y, x, height, width (level-0 px,
-        first pixel and size); attention; score (percentile, 0 to 100); rank (1 = highest);
+        first pixel and size of the part on the slide; 0 for a child beyond its edge);
+        attention; score (percentile, 0 to 100); rank (1 = highest);
         parent (row of this table, null at depth 0); status. The schema's metadata names the
         slide's fingerprint and its µm per level-0 pixel.
     """
     tables = []
     rows: dict[tuple[int, int], int] = {}
     n_rows = 0
+    slide_shape = result.slide.height, result.slide.width
     for stage in result.stages:
         nodes = np.concatenate([stage.nodes, stage.unread, stage.vetoed])
         last = stage.depth == len(result.grids) - 1
-        columns = _place_columns(result.grids[stage.depth], nodes) | _stage_columns(stage, last)
+        columns = _place_columns(result.grids[stage.depth], nodes, slide_shape)
+        columns |= _stage_columns(stage, last)
         columns["parent"] = [rows.get(address) for address in _addresses(parents(nodes))]
         tables.append(pa.table(columns, schema=_SCHEMA))
         rows = {address: n_rows + i for i, address in enumerate(_addresses(nodes))}
@@ -74,15 +77,16 @@ def write_nodes(result: SlideResult, path: str | Path) -> None:
         pq.write_table(table, draft, compression="zstd")
 
 
-def _place_columns(grid: PatchGrid, nodes: Nodes) -> dict[str, Any]:
+def _place_columns(grid: PatchGrid, nodes: Nodes, slide_shape: tuple[int, int]) -> dict[str, Any]:
     y0, x0, y1, x1 = grid.edges(nodes).T
+    height, width = slide_shape
     return {
         "row": nodes[:, 0],
         "column": nodes[:, 1],
         "y": y0,
         "x": x0,
-        "height": y1 - y0,
-        "width": x1 - x0,
+        "height": np.maximum(np.minimum(y1, height) - y0, 0),
+        "width": np.maximum(np.minimum(x1, width) - x0, 0),
     }
 
 

@@ -15,7 +15,10 @@ GAINED_COLOR, LOST_COLOR = (1.0, 1.0, 1.0, 1.0), (0.9, 0.62, 0.0, 1.0)
 
 
 def change_layer(
-    grids: Sequence[PatchGrid], changes: Sequence[DepthChange], mpp: float
+    grids: Sequence[PatchGrid],
+    changes: Sequence[DepthChange],
+    mpp: float,
+    slide_shape: tuple[int, int],
 ) -> LayerTuple:
     """Outlines of the nodes that only this run looked at, and of those that it no longer did.
 
@@ -29,15 +32,18 @@ def change_layer(
         Per depth, coarse to fine.
     mpp : float
         µm per level-0 px.
+    slide_shape : tuple of int
+        Rows and columns of level 0, where outlines end.
     """
     segments, colors = [np.empty((0, 2, 2))], [np.empty((0, 4))]
     for change in changes[1:]:
         for nodes, color in ((change.gained, GAINED_COLOR), (change.lost, LOST_COLOR)):
-            y0, x0, y1, x1 = (grids[change.depth].edges(nodes) - 0.5).T * mpp
+            edges = grids[change.depth].edges_on(nodes, slide_shape)
+            y0, x0, y1, x1 = (edges - 0.5).T * mpp
             corners = np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2)
             sides = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
             segments.append(sides.reshape(-1, 2, 2))
-            colors.append(np.tile(color, (4 * len(nodes), 1)))
+            colors.append(np.tile(color, (4 * len(edges), 1)))
     return (
         np.concatenate(segments),
         {

@@ -120,14 +120,17 @@ def attention_layer(
     )
 
 
-def branches_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float) -> LayerTuple:
+def branches_layer(
+    grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float, slide_shape: tuple[int, int]
+) -> LayerTuple:
     """Outlines of the quadtree: followed branches by depth, and where a branch was cut.
 
     Line segments, four a node: a vector layer is drawn and restyled at once where thousands of
     shapes take seconds, and nobody edits an outline by accident.
     """
     # The attention of the finest depth already shows which leaves were looked at.
-    outlines = branch_outlines(grids, stages).only("followed", "pinned", "cut")
+    outlines = branch_outlines(grids, stages, slide_shape=slide_shape)
+    outlines = outlines.only("followed", "pinned", "cut")
     corners = outlines.rectangles * mpp
     segments = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
     color_of = {
@@ -159,9 +162,12 @@ def _branch_color(depth: int, status: str) -> str:
     return CUT_COLOR if status == "cut" else BRANCH_COLORS[depth % len(BRANCH_COLORS)]
 
 
-def unread_layer(grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float) -> LayerTuple:
+def unread_layer(
+    grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float, slide_shape: tuple[int, int]
+) -> LayerTuple:
     """A cross over every place that the file could not give."""
-    corners = branch_outlines(grids, stages).only("unread").rectangles * mpp
+    outlines = branch_outlines(grids, stages, slide_shape=slide_shape)
+    corners = outlines.only("unread").rectangles * mpp
     top_left, top_right, bottom_right, bottom_left = corners.transpose(1, 0, 2)
     segments = np.concatenate(
         [

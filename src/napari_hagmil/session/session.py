@@ -290,7 +290,9 @@ class Session:
             return []
         stage = self.stages[-1]
         amap = attention_map(self.grids[stage.depth], stage.nodes, stage.attention)
-        return find_regions(amap, mpp=self.slide.mpp, quantile=quantile)
+        return find_regions(
+            amap, mpp=self.slide.mpp, slide_shape=self.slide.shape, quantile=quantile
+        )
 
     def _key(self) -> tuple[object, ...]:
         """What features and attention depend on."""

@@ -40,7 +40,7 @@ def follow(session: Session, place: Place) -> str:
 def leave_out(session: Session, place: Place) -> str:
     """Leave out the coarsest node of a place, or take it back in; returns as `follow` does."""
     sitting = session.sitting
-    if sitting is None or not session.grids:
+    if sitting is None or session.slide is None or not session.grids:
         return ""
     vetoes = sitting.state.vetoes
     kept = tuple(ring for ring in vetoes if not contains([(ring, ())], [place])[0])
@@ -48,8 +48,8 @@ def leave_out(session: Session, place: Place) -> str:
         sitting.change("no longer leave out a place", vetoes=kept)
         return "No longer left out."
     grid = session.grids[0]
-    region = grid.region(node_at(grid, place))
-    (y0, x0), (y1, x1) = (region.y - 0.5, region.x - 0.5), np.subtract(region.stop, 0.5)
+    node = np.array([node_at(grid, place)], dtype=np.int64)
+    y0, x0, y1, x1 = grid.edges_on(node, session.slide.shape)[0] - 0.5
     corners = outline([(y0, x0), (y0, x1), (y1, x1), (y1, x0)])
     sitting.change("leave out a place", vetoes=(*vetoes, corners))
     return "Left out from the next run on."

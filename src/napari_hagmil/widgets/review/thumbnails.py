@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
-from napari_hagmil.geometry import Region
+from napari_hagmil.geometry import square_around
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewRegion
 from napari_hagmil.slide import Slide, read_scaled
@@ -83,8 +83,7 @@ def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.u
     corners = np.asarray(polygon)
     (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
     reach = max(y1 - y0, x1 - x0, float(side)) * (1 + 2 * _MARGIN)
-    top, left = (y0 + y1 - reach) / 2, (x0 + x1 - reach) / 2
-    place = Region(round(top), round(left), max(round(reach), 1), max(round(reach), 1))
+    place = square_around((y0, x0, y1, x1), reach, slide.shape)
     pixels = read_scaled(slide, place, (side, side), mark_unreadable=True)
     if pixels.shape[2] < 3:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)

@@ -191,8 +191,11 @@ class StageLayers:
 
     def _draw_others(self) -> None:
         session, made = self.session, {}
+        if session.slide is None:
+            return
+        shape = session.slide.shape
         quadtree = session.prepared.quadtree if session.prepared else None
-        made["branches"] = branches_layer(session.grids, session.stages, session.mpp)
+        made["branches"] = branches_layer(session.grids, session.stages, session.mpp, shape)
         if quadtree is not None and self.shown["unseen"]:
             last = len(session.grids) - 1
             stage = session.stages[last] if last < len(session.stages) else None
@@ -200,7 +203,7 @@ class StageLayers:
                 session.grids[last], quadtree.nodes[last], stage, session.mpp
             )
         if any(len(stage.unread) for stage in session.stages):
-            made["unread"] = unread_layer(session.grids, session.stages, session.mpp)
+            made["unread"] = unread_layer(session.grids, session.stages, session.mpp, shape)
         self._line_um = um_per_screen_px(self.viewer)
         for kind, layer_tuple in made.items():
             self._replace(kind, layer_tuple)

@@ -84,7 +84,10 @@ class SteerLayers:
         """Outline what only the last run looked at, and what it no longer did."""
         self._drop(self._changed)
         self._changed = None
-        data, meta, _ = change_layer(self.session.grids, changes, self.session.mpp)
+        session = self.session
+        if session.slide is None:
+            return
+        data, meta, _ = change_layer(session.grids, changes, session.mpp, session.slide.shape)
         if len(data):
             meta["edge_width"] = 2.5 * um_per_screen_px(self.viewer)
             self._changed = self.viewer.add_vectors(data, **meta)
