@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,12 +13,22 @@ from uuid import uuid4
 
 from napari_hagmil.errors import OutputError
 
+#: A draft this old belongs to a program that was killed, s: none writes for a day.
+STALE = 86_400.0
+
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """Give a temporary sibling to write to; it takes the place of `path` at the end.
 
-    When the writing fails the sibling goes away, and what stood at `path` stays.
+    When the writing fails the sibling is removed, and what stood at `path` stays.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder; its parent is made where it is missing.
+    durable : bool
+        Whether a file must outlast a power cut from the end of the block on: costs some ms.
 
     Raises
     ------
@@ -24,25 +37,38 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with drafting(path) as draft:
         yield draft
+        if durable:
+            with draft.open("rb+") as file:
+                os.fsync(file.fileno())
         move(draft, path)
+        if durable:
+            _sync_folder(path.parent)
 
 
 @contextmanager
 def drafting(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of `path` to write to; what is left of it goes at the end.
+    """Give a temporary sibling of `path` to write to; what is left of it is removed at the end.
 
-    A sibling, since only within one file system a rename is atomic.
+    A sibling, since a rename is atomic only within one file system.
+
+    Raises
+    ------
+    OutputError
+        When the system refuses to write. What the block itself raises on purpose passes.
     """
-    draft = sibling(path)
+    draft = _sibling(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
-    except OutputError:
-        raise
     except OSError as error:
+        # Errors of this package, and of decoders, have no number of the system's.
+        if error.errno is None:
+            raise
         raise OutputError(
-            f"{path.name} cannot be written to the folder {path.parent.name or path.parent}, "
-            f"which must be writable ({error.strerror or error}); choose another folder"
+            path.name,
+            f"cannot be written to the folder {path.parent.name or path.parent} "
+            f"({error.strerror or error})",
+            remedy="choose another folder",
         ) from error
     finally:
         remove(draft)
@@ -54,18 +80,13 @@ def require_writable(path: Path) -> None:
         draft.mkdir()
 
 
-def sibling(path: Path) -> Path:
-    """Make up a hidden name beside `path` that nothing else uses."""
-    return path.parent / f".{path.name}.{uuid4().hex[:12]}.tmp"
-
-
 def move(draft: Path, path: Path) -> None:
     """Put a finished file or folder in the place of another of the same name."""
     if not (draft.is_dir() and path.is_dir()):
         draft.replace(path)
         return
     # A folder cannot be renamed onto a full one: step the old one aside first.
-    old = sibling(path)
+    old = _sibling(path)
     path.replace(old)
     try:
         draft.replace(path)
@@ -82,3 +103,36 @@ def remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
+
+
+def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) -> None:
+    """Remove the drafts that killed programs have left in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+        Of the file or folder that they were to become; empty: of all.
+    older_than : float
+        Seconds since they were begun or last added to.
+    """
+    for draft in folder.glob(f".{glob.escape(name) or '*'}.*.tmp"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime >= older_than:
+                remove(draft)
+
+
+def _sibling(path: Path) -> Path:
+    """Make up a hidden name beside `path` that nothing else uses."""
+    return path.parent / f".{path.name}.{uuid4().hex[:12]}.tmp"
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder outlast a power cut, where the system can."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

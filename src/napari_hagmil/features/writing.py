@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import zarr
 from napari_hagmil.errors import FeatureStoreError, OutputError
 from napari_hagmil.features.layout import FeatureTree
 from napari_hagmil.features.store import SCHEMA, FeatureKey, chunk_path, read_facts
+from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes
 
 #: Rows of a chunk, which is also the batch that a killed run loses: seconds on a CPU.
@@ -36,11 +36,8 @@ def begin_store(
     OutputError
         When it cannot be written, or something else stands there.
     """
-    draft = path.with_name(f".{path.name}.new")
-    with _reported(path):
+    with replacing(path) as draft, _reported(path):
         _require_replaceable(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)
         root = zarr.open_group(draft, mode="w", zarr_format=3)
         root.attrs.update(
             {
@@ -59,9 +56,6 @@ def begin_store(
         )
         for depth in range(len(tree.grids)):
             _begin_depth(root.create_group(f"depth{depth}"), key, tree, depth, chunk_rows)
-        if path.exists():
-            shutil.rmtree(path)
-        draft.rename(path)
 
 
 def missing_chunks(path: Path) -> list[tuple[int, int, Nodes]]:

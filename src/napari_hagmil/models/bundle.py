@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import stat
-import uuid
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +16,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from napari_hagmil.errors import BundleError, OutputError
+from napari_hagmil.errors import BundleError
+from napari_hagmil.files import replacing
 from napari_hagmil.models.cascade import CascadeModel
 from napari_hagmil.models.config_json import SCHEMA, config_from_json, config_to_json
 
@@ -50,16 +49,8 @@ def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
     sha256 = hashlib.sha256(weights).hexdigest()
     config = config_to_json(model.config, weights_sha256=sha256).encode()
     _check_replaceable(path)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(temporary, {CONFIG: config, WEIGHTS: weights}, as_zip=path.suffix == ".zip")
-        _replace(temporary, path)
-    except OSError as error:
-        raise OutputError(f"the model bundle {path} cannot be written: {error}") from error
-    finally:
-        if temporary.exists():
-            _remove(temporary)
+    with replacing(path) as draft:
+        _write(draft, {CONFIG: config, WEIGHTS: weights}, as_zip=path.suffix == ".zip")
     model.sha256 = sha256
     return sha256
 
@@ -212,25 +203,3 @@ def _write(path: Path, files: dict[str, bytes], *, as_zip: bool) -> None:
         for name, content in files.items():
             # The fixed time of ZipInfo makes equal models equal files.
             archive.writestr(zipfile.ZipInfo(name), content)
-
-
-def _replace(temporary: Path, path: Path) -> None:
-    """Move into place; a folder cannot be replaced by one, so the old one steps aside first."""
-    if not path.is_dir():
-        temporary.replace(path)
-        return
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    path.replace(aside)
-    try:
-        temporary.replace(path)
-    except OSError:
-        aside.replace(path)
-        raise
-    _remove(aside)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

@@ -6,7 +6,6 @@ NewSubfileType 1. OpenSlide and QuPath take it without a vendor's conventions; l
 """
 
 import os
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,6 +18,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
+from napari_hagmil.files import drafting, move
 from napari_hagmil.phantom.config import PhantomConfig, PhantomError
 from napari_hagmil.phantom.layout import PhantomPlan, plan_phantom
 from napari_hagmil.phantom.noise import ByteArray
@@ -74,12 +74,13 @@ def write_phantom(
     if not target.parent.is_dir():
         raise PhantomError(str(target.parent), "is not a folder", remedy="make it first")
     plan = plan_phantom(config)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
-        slide, truth = Path(folder) / "slide.tiff", Path(folder) / "truth.geojson"
+    with drafting(target) as folder:
+        folder.mkdir()
+        slide, truth = folder / "slide.tiff", folder / "truth.geojson"
         _write_tiff(slide, plan, workers, progress or _silent)
         truth.write_text(truth_geojson(config, plan.truth), encoding="utf-8")
-        truth.replace(target.with_suffix(".geojson"))
-        slide.replace(target)
+        move(truth, target.with_suffix(".geojson"))
+        move(slide, target)
     return plan.truth
 
 

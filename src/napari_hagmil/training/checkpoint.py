@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,10 +47,8 @@ class Checkpoint:
         """Write the state, all or nothing; unless `now`, at most once in `every` seconds."""
         if not now and time.monotonic() - self._written < self.every:
             return
-        with replacing(self.path) as draft, draft.open("wb") as file:
-            torch.save({"key": self.key, "state": state()}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(self.path, durable=True) as draft:
+            torch.save({"key": self.key, "state": state()}, draft)
         self._written = time.monotonic()
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from napari_hagmil.errors import BundleError
+from napari_hagmil.files import replacing
 from napari_hagmil.models.baselines import CLAMSB, DTFD, make_baseline
 from napari_hagmil.models.baselines.dtfd import Distillation
 from napari_hagmil.models.interface import BagModel
@@ -35,13 +36,8 @@ def save_baseline(model: BagModel, path: str | os.PathLike[str], name: str, **op
     facts = {"n_features": model.n_features, "n_classes": model.n_classes, "options": options}
     metadata = {"schema": SCHEMA, "model": json.dumps({"name": name, **facts})}
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(safetensors.torch.save(tensors, metadata))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as draft:
+        draft.write_bytes(safetensors.torch.save(tensors, metadata))
 
 
 def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = "cpu") -> BagModel:

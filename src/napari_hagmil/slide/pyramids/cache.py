@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
@@ -20,6 +17,7 @@ from pathlib import Path
 import platformdirs
 
 from napari_hagmil.errors import CancelledError, HagmilError, SlideReadError
+from napari_hagmil.files import remove_drafts, replacing
 from napari_hagmil.slide.formats.tiff.reader import TiffReader
 from napari_hagmil.slide.gather import Gatherer
 from napari_hagmil.slide.interface import LevelGrid, Pixels
@@ -39,8 +37,7 @@ LIMIT_BYTES = 10 * 10**9
 
 #: Lossless, so that a cached view and a fresh one are the same pixels.
 _STYLE = TiffStyle("zstd", tile=512)
-_SUFFIX, _DRAFT = "-1.tif", ".making-"
-_DAY = 86_400.0
+_SUFFIX = "-1.tif"
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +74,7 @@ def cached_pyramids(folder: Path | None = None) -> list[tuple[Path, int]]:
 def clear_cache(folder: Path | None = None) -> int:
     """Remove every cached pyramid; returns the bytes that were freed."""
     folder, freed = folder or cache_folder(), 0
-    _remove_drafts(folder, older_than=0)
+    remove_drafts(folder, older_than=0)
     for file, size in cached_pyramids(folder):
         freed += size if _remove(file) else 0
     return freed
@@ -129,17 +126,14 @@ def _open(path: Path, slide: Slide, n_levels: int) -> CachedLevels:
 
 
 def _make(path: Path, slide: Slide, factors: tuple[int, ...], report: ReportShare | None) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=path.parent) as folder:
-        draft = Path(folder) / path.name
+    with replacing(path) as draft:
         write_tiff(draft, slide, factors, _STYLE, report)
-        draft.replace(path)
     _make_room(path)
 
 
 def _make_room(kept: Path) -> None:
     """Remove the least recently used until all fits, but never what was just made."""
-    _remove_drafts(kept.parent, older_than=_DAY)
+    remove_drafts(kept.parent)
     total, limit = 0, limit_bytes()
     for file, size in cached_pyramids(kept.parent):
         total += size
@@ -153,13 +147,6 @@ def limit_bytes() -> float:
         return float(os.environ["HAGMIL_CACHE_GB"]) * 1e9
     except (KeyError, ValueError):
         return LIMIT_BYTES
-
-
-def _remove_drafts(folder: Path, older_than: float) -> None:
-    """Remove the drafts of programs that were killed."""
-    for draft in folder.glob(f"{_DRAFT}*"):
-        if time.time() - draft.stat().st_mtime >= older_than:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _remove(file: Path) -> bool:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import glob
-import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 from napari_hagmil.errors import OutputError
+from napari_hagmil.files import remove_drafts, replacing
 from napari_hagmil.slide.open import open_slide
 from napari_hagmil.slide.pyramids.tiff_writer import TiffStyle, write_tiff
 from napari_hagmil.slide.slide import Slide
 
 #: Long side of the coarsest level that is written, px.
 SMALLEST = 1024
-
-_DAY = 86_400.0
 
 _TIFF_SUFFIXES, _COMPRESSIONS = (".tif", ".tiff"), ("jpeg", "deflate", "zstd")
 
@@ -67,40 +62,15 @@ def make_pyramid(
             return make_pyramid(slide, path, style=style, on_progress=on_progress)
     _check_channels(source, path)
     factors = halvings(source.shape, SMALLEST)
-    _remove_old_drafts(path)
-    try:
-        with tempfile.TemporaryDirectory(prefix=_draft(path), dir=path.parent) as folder:
-            draft = Path(folder) / path.name
-            if path.suffix.lower() in _TIFF_SUFFIXES:
-                write_tiff(draft, source, factors, style, on_progress)
-            else:
-                from napari_hagmil.slide.pyramids.zarr_writer import (
-                    write_ome_zarr,  # slow to import
-                )
+    remove_drafts(path.parent, path.name)
+    with replacing(path) as draft:
+        if path.suffix.lower() in _TIFF_SUFFIXES:
+            write_tiff(draft, source, factors, style, on_progress)
+        else:
+            from napari_hagmil.slide.pyramids.zarr_writer import write_ome_zarr  # slow to import
 
-                write_ome_zarr(draft, source, factors, on_progress)
-            draft.replace(path)
-    except OSError as error:
-        if isinstance(error, OutputError) or error.errno is None:
-            raise
-        raise OutputError(
-            path.name,
-            f"cannot be written ({error.strerror or error})",
-            remedy="choose another folder",
-        ) from error
+            write_ome_zarr(draft, source, factors, on_progress)
     return tuple((-(-source.shape[0] // f), -(-source.shape[1] // f)) for f in factors)
-
-
-def _draft(path: Path) -> str:
-    """Prefix of the hidden folders in which `path` is written."""
-    return f".{path.name}.draft-"
-
-
-def _remove_old_drafts(path: Path) -> None:
-    """Remove drafts of programs that were killed: those a day old, which nobody still writes."""
-    for draft in path.parent.glob(f"{glob.escape(_draft(path))}*"):
-        if time.time() - draft.stat().st_mtime >= _DAY:
-            shutil.rmtree(draft, ignore_errors=True)
 
 
 def halvings(shape: tuple[int, int], smallest: int) -> tuple[int, ...]:
