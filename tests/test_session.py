@@ -214,3 +214,21 @@ def test_outlines_of_a_mask_enclose_that_mask(seed, downsample, short):
     again = mask_of(rings, shape, downsample)
     assert again.shape == values.shape
     assert (again != values).mean() < 0.02
+
+
+def test_regions_and_places_to_leave_out_end_at_the_slides_edge(session):
+    """Patches of the first depth reach to 4480 px, the slide to 4096."""
+    run(session)
+    assert session.grids[0].shape[0] * session.grids[0].stride > session.slide.shape[0]
+    edge = np.subtract(session.slide.shape, 0.5)
+    # Attention that grows towards the lower right corner.
+    (stage,) = session.stages[:1]
+    nodes = np.array([(row, column) for row in (3, 4) for column in (3, 4)])
+    attention = nodes.sum(axis=1).astype(np.float32)
+    none = np.zeros(len(nodes), bool)
+    session.stages = [replace(stage, nodes=nodes, attention=attention, followed=none, pinned=none)]
+    (region,) = session.regions(quantile=0.5)
+    np.testing.assert_array_equal(region.polygon.max(axis=0), edge)
+    leave_out(session, (4000.0, 4000.0))
+    (ring,) = session.steering.leave_out
+    np.testing.assert_array_equal(np.max(ring, axis=0), edge)
