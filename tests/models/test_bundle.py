@@ -118,10 +118,10 @@ def test_what_fails_half_way_leaves_the_old_bundle_as_it_was(bundle, monkeypatch
     before = bundle_sha256(bundle)
 
     def full(self: Path, content: bytes) -> int:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"small\.hagmil cannot be written: no space"):
+    with pytest.raises(OutputError, match=r"small\.hagmil cannot be written to .*no space"):
         save_bundle(CascadeModel(CONFIG), bundle)
     monkeypatch.undo()
     assert bundle_sha256(bundle) == before

@@ -250,8 +250,8 @@ def test_what_was_used_longest_ago_makes_room(one_level, cache, monkeypatch) -> 
     for age, name in ((100, "old-1.tif"), (50, "newer-1.tif")):
         (cache / name).write_bytes(bytes(1000))
         os.utime(cache / name, (1e9 - age, 1e9 - age))
-    (cache / ".making-old").mkdir()
-    os.utime(cache / ".making-old", (1e9, 1e9))
+    (cache / ".old-1.tif.0123.tmp").mkdir()
+    os.utime(cache / ".old-1.tif.0123.tmp", (1e9, 1e9))
     with open_slide(one_level) as slide:
         slide.view_levels()
         size = cached_pyramids()[0][1]
@@ -261,7 +261,7 @@ def test_what_was_used_longest_ago_makes_room(one_level, cache, monkeypatch) -> 
     with open_slide(one_level) as slide:
         slide.view_levels()
     assert sorted(p.name for p in cache.iterdir() if "-1" in p.name)[1:] == ["newer-1.tif"]
-    assert not (cache / ".making-old").exists()
+    assert not (cache / ".old-1.tif.0123.tmp").exists()
 
 
 def test_a_disk_that_takes_nothing_only_costs_time(one_level, cache, caplog) -> None:
