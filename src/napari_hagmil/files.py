@@ -56,7 +56,7 @@ def drafting(path: Path) -> Iterator[Path]:
     OutputError
         When the system refuses to write. What the block itself raises on purpose passes.
     """
-    draft = _sibling(path)
+    draft = sibling(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield draft
@@ -86,7 +86,7 @@ def move(draft: Path, path: Path) -> None:
         draft.replace(path)
         return
     # A folder cannot be renamed onto a full one: step the old one aside first.
-    old = _sibling(path)
+    old = sibling(path)
     path.replace(old)
     try:
         draft.replace(path)
@@ -122,7 +122,7 @@ def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) ->
                 remove(draft)
 
 
-def _sibling(path: Path) -> Path:
+def sibling(path: Path) -> Path:
     """Make up a hidden name beside `path` that nothing else uses."""
     return path.parent / f".{path.name}.{uuid4().hex[:12]}.tmp"
 
