@@ -88,7 +88,11 @@ class PreparedSlide:
                 "give one number per depth but the last"
             )
         return CascadeConfig(
-            tuple(budget), self.last_depth(options), self.model.config.order, options.steering
+            tuple(budget),
+            self.last_depth(options),
+            self.model.config.order,
+            options.steering,
+            tissue=self.model.tissue_of(self.quadtree.nodes),
         )
 
     def last_depth(self, options: Options) -> int:

@@ -40,6 +40,7 @@ class MarkedSlide:
     def __init__(self, label, seed):
         self.label, self.seed, self.asked = label, seed, []
         self.nodes = children(children(np.array([(0, 0)])))
+        self.tissue = (self.nodes, children(self.nodes), children(children(self.nodes)))
         self.at = self.nodes[np.random.default_rng(seed).integers(16)] if label else None
 
     def __call__(self, depth, nodes):
@@ -58,4 +59,4 @@ class MarkedSlide:
 
 def marked_slides(n, *, seed):
     sources = [MarkedSlide(i % 2, 100 * seed + i) for i in range(n)]
-    return [TrainingSlide(f"slide {s.seed}", s.label, s.nodes, s) for s in sources]
+    return [TrainingSlide(f"slide {s.seed}", s.label, s.tissue, s) for s in sources]

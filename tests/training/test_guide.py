@@ -15,7 +15,7 @@ FINEST = children(children(COARSE))
 
 
 def slide(name="s"):
-    return TrainingSlide(name, 1, COARSE, lambda depth, nodes: torch.zeros(len(nodes), 2))
+    return TrainingSlide(name, 1, (COARSE,), lambda depth, nodes: torch.zeros(len(nodes), 2))
 
 
 def test_a_node_is_worth_the_teachers_attention_on_all_that_lies_below():

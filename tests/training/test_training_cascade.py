@@ -66,7 +66,9 @@ def test_a_trained_cascade_follows_the_mark_on_new_slides():
     model, _ = trained(marked_slides(40, seed=1), marked_slides(8, seed=2), selection, LEARNING)
     slides = [s for s in marked_slides(20, seed=3) if s.label]
     bags = [Bag(s.features(0, s.nodes), s.label) for s in slides]
-    opened = next_nodes(model.stage(0), 0, bags, [s.nodes for s in slides], CascadeConfig((2, 4)))
+    opened = next_nodes(
+        model.stage(0), 0, bags, [s.nodes for s in slides], [CascadeConfig((2, 4))] * len(slides)
+    )
     found = [
         any(slide.features.is_marked(1, node) for node in nodes)
         for slide, nodes in zip(slides, opened, strict=True)
@@ -121,7 +123,7 @@ def test_random_coverage_takes_from_the_rest_and_repeats_with_its_seed():
         config = CascadeConfig(
             selection.budget, choose=selection.chooser(np.random.default_rng(selection.seed))
         )
-        return next_nodes(model.stage(0), 0, [bag], [nodes], config)[0]
+        return next_nodes(model.stage(0), 0, [bag], [nodes], [config])[0]
 
     plain, more = opened(Selection((3,), (0,))), opened(Selection((3,), (5,), seed=1))
     assert len(plain) == 12

@@ -69,6 +69,10 @@ def forecast_depths(
             nodes = _next(quadtree, config, depth, nodes, known)
             # A pinned point opens one more branch at each depth, at most.
             most = 4 * min(config.budget[depth] + len(config.steering.follow), most)
+            if config.tissue is not None:
+                # Below a pinned branch glass is looked at too.
+                glass = 4 * len(config.steering.follow)
+                most = min(most, len(config.tissue[depth + 1]) + glass)
             most = most if nodes is None else len(nodes)
     return tuple(depths)
 

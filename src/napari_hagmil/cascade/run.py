@@ -28,7 +28,8 @@ def iter_cascade(
     """Run the cascade and yield each stage as soon as it is known.
 
     Depth 0 looks at every tissue node; each further depth at the four children of the nodes
-    followed at the one before (HAG-MIL, Xiong et al., IJCAI 2023, section 3).
+    followed at the one before (HAG-MIL, Xiong et al., IJCAI 2023, section 3), or at those of them
+    with tissue.
 
     `known` are stages of an earlier run with the same model and features: a depth whose bag
     is the same keeps its attention, and only the nodes to follow are chosen again.
@@ -120,5 +121,6 @@ def run_over(
         model.config.n_depths - 1 if last_depth is None else last_depth,
         model.config.order,
         choose=choose,
+        tissue=model.tissue_of(quadtree.nodes),
     )
     return list(iter_cascade(model, quadtree, features, config, known=known))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from napari_hagmil.cascade.steering import Steering
-from napari_hagmil.quadtree import Nodes, children, z_order
+from napari_hagmil.quadtree import Nodes, children, is_among, z_order
 
 Choose = Callable[[int, Nodes, NDArray[np.float32], int], NDArray[np.intp]]
 """(depth, (n, 2) nodes, their attention, budget) → indices of the nodes to follow."""
@@ -90,6 +90,9 @@ class CascadeConfig:
         Branches to follow and places to leave out.
     choose : callable
         How the budget is spent: on the highest attention; controls and training differ.
+    tissue : tuple of (n, 2) int64, optional
+        The nodes with tissue, by depth: of the children of a node only these are looked at. By
+        default all four children are, bare glass too, as in the paper.
     """
 
     budget: tuple[int, ...]
@@ -97,6 +100,7 @@ class CascadeConfig:
     order: Literal["quadtree", "attention"] = "quadtree"
     steering: Steering = field(default_factory=Steering)
     choose: Choose = by_attention
+    tissue: tuple[Nodes, ...] | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.last_depth < 0:
@@ -116,7 +120,7 @@ class Descent:
     ----------
     followed : (n,) bool
         Which of its nodes; none at the last depth.
-    nodes : (4k, 2) int64
+    nodes : (up to 4k, 2) int64
         Their children, in the order of the next bag.
     """
 
@@ -152,7 +156,13 @@ def descend(
         chosen = with_pinned(attention, top, none if pinned is None else pinned)
     followed = np.zeros(len(nodes), dtype=bool)
     followed[chosen] = True
-    opened = nodes[chosen]
     if config.order == "quadtree":
-        opened = opened[z_order(opened)]
-    return Descent(followed, children(opened))
+        chosen = chosen[z_order(nodes[chosen])]
+    opened = children(nodes[chosen])
+    if config.tissue is not None and len(opened):
+        kept = is_among(opened, config.tissue[depth + 1])
+        if pinned is not None:
+            # Somebody wants to see what lies below, whatever it is.
+            kept |= np.repeat(pinned[chosen], 4)
+        opened = opened[kept]
+    return Descent(followed, opened)

@@ -20,6 +20,7 @@ from napari_hagmil.cascade.run import look_at
 from napari_hagmil.cascade.trace import Branch, within_branch
 from napari_hagmil.features import FeatureSource
 from napari_hagmil.models import CascadeModel
+from napari_hagmil.quadtree import Nodes, is_among
 
 
 def without_branch(
@@ -58,6 +59,7 @@ def second_look(
     features: FeatureSource,
     stages: Sequence[Stage],
     plan: SecondLookPlan,
+    tissue: tuple[Nodes, ...] | None = None,
 ) -> SecondLook | None:
     """Open some of the branches that a stage cut, and compare them with those it followed.
 
@@ -66,6 +68,8 @@ def second_look(
     model, features, stages
         Of the run; it must have reached the depth below.
     plan : SecondLookPlan
+    tissue : tuple of (n, 2) int64, optional
+        See `CascadeConfig`: without it glass below the opened branches is looked at too.
 
     Returns
     -------
@@ -77,6 +81,9 @@ def second_look(
     if not len(drawn):
         return None
     nodes = extended_bag(stages[depth + 1], drawn)
+    if tissue is not None:
+        known = is_among(nodes, stages[depth + 1].nodes)
+        nodes = nodes[known | is_among(nodes, tissue[depth + 1])]
     seen = look_at(model, features, depth + 1, nodes)
     logits = [*(stage.logits for stage in stages[: depth + 1]), seen.logits]
     seen = replace(seen, decision=pooled_logits(logits, model.depth_weights))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TypeVar, cast
 
 from torch import nn
 
 from napari_hagmil.models.config import BundleConfig
 from napari_hagmil.models.interface import BagModel
 from napari_hagmil.models.stage import build_stage
+
+T = TypeVar("T")
 
 
 class CascadeModel(nn.Module):
@@ -42,3 +44,7 @@ class CascadeModel(nn.Module):
     def stage(self, depth: int) -> BagModel:
         """Return the model of one depth, typed."""
         return cast(BagModel, self.stages[depth])
+
+    def tissue_of(self, nodes: tuple[T, ...]) -> tuple[T, ...] | None:
+        """What a cascade is told of tissue: its nodes by depth, None where glass is read too."""
+        return nodes if self.config.children == "tissue" else None

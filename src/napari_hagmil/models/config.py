@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.stage import StageConfig
 
 BagOrder = Literal["quadtree", "attention"]
 Context = Literal["none", "ancestors"]
+Children = Literal["tissue", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ class BundleConfig:
     context : "none" or "ancestors"
         What an instance knows besides itself: with "ancestors", its features are followed by
         those of its parent, its grandparent and so on.
+    children : "tissue" or "all"
+        Which children of a followed node are looked at: those with tissue, or all four, bare glass
+        too (as the paper and its official code have it).
     depth_weights : tuple of float
         How much the logits of each depth count in the decision, see
         `cascade.result.pooled_logits`; empty: the finest one decides alone, as in the paper.
@@ -74,6 +78,7 @@ class BundleConfig:
     budget: tuple[int, ...]
     order: BagOrder = "quadtree"
     context: Context = "none"
+    children: Children = "tissue"
     depth_weights: tuple[float, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -139,6 +144,10 @@ class BundleConfig:
             (
                 self.context in ("none", "ancestors"),
                 f"needs the context 'none' or 'ancestors', not {self.context!r}",
+            ),
+            (
+                self.children in get_args(Children),
+                f"needs the children 'tissue' or 'all', not {self.children!r}",
             ),
             (
                 not self.depth_weights

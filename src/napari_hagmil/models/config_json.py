@@ -38,6 +38,8 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
         )
     weights_sha256 = content.pop("weights_sha256", None)
     del content["schema"]
+    # Bundles written before the choice existed looked at glass too.
+    content.setdefault("children", "all")
     _check_types(content, BundleConfig, source, "")
     _check_types(content["encoder"], EncoderFacts, source, "encoder.")
     try:
@@ -109,6 +111,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "ScoredTokens": ("text", _is_text),
     "BagOrder": ("text", _is_text),
     "Context": ("text", _is_text),
+    "Children": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
     "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),

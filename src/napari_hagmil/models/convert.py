@@ -152,6 +152,7 @@ def _bundle_config(
         stages=stages,
         budget=(facts.budget,) * (depths - 1),
         order="attention",
+        children="all",
         training={"converted_from": path.name, "code": "official HAG-MIL (Lightning)", **origin},
         licence="unknown: the official code and its weights state none",
         intended_use="Research only; not for diagnosis.",

@@ -94,7 +94,8 @@ def _pass(
             if last.join and background and run.rng.random() < last.join:
                 other = background[int(run.rng.integers(len(background)))]
                 slide, is_joined = joined_slides(slide, other, run.rng), True
-            totals += _learn(model, slide, config, scales, cascades[is_joined])
+            cascade = replace(cascades[is_joined], tissue=model.tissue_of(slide.tissue))
+            totals += _learn(model, slide, config, scales, cascade)
             for stepper, how in zip(run.steppers, config.stages, strict=True):
                 if step % how.accumulate == 0 or step == len(order):
                     stepper.step()
@@ -156,6 +157,7 @@ def _validate(
     with torch.inference_mode():
         for i, slide in enumerate(slides):
             nodes = slide.nodes
+            cascade = replace(cascade, tissue=model.tissue_of(slide.tissue))
             for depth, how in enumerate(config.stages):
                 bag, nodes = slide.bag(depth, nodes)
                 scale = scales[depth]

@@ -67,11 +67,11 @@ def predict_slides(
     choose : callable
         How a slide's budget is spent; for controls.
     """
-    n_depths = model.config.n_depths
-    found, started = [], time.perf_counter()
-    for slide in slides:
-        tree = slide.quadtree(n_depths)
-        found.append(run_over(model, tree, slide.features, budget, choose=choose(slide)))
+    started = time.perf_counter()
+    found = [
+        run_over(model, slide.quadtree(), slide.features, budget, choose=choose(slide))
+        for slide in slides
+    ]
     seconds = (time.perf_counter() - started) / max(len(slides), 1)
     return Predictions(
         labels=np.array([slide.label for slide in slides], dtype=np.int64),

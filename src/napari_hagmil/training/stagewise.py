@@ -142,7 +142,8 @@ def train_cascade(
         )
         yield from (DepthEpoch(depth, epoch) for epoch in epochs)
         if depth < model.config.n_depths - 1:
-            nodes = _opened(model, depth, bags, nodes, config.selection)
+            opened = [_Side(*side) for side in zip(sides, bags, nodes, strict=True)]
+            nodes = _opened(model, depth, opened, config.selection)
 
 
 def _limited(
@@ -153,20 +154,31 @@ def _limited(
     return [side[:n] for side, n in zip(sides, limits, strict=True)]
 
 
+@dataclass(frozen=True)
+class _Side:
+    """Training or validation slides at one depth: their bags, and the nodes of these."""
+
+    slides: Sequence[TrainingSlide]
+    bags: Sequence[Bag]
+    nodes: Sequence[Nodes]
+
+
 def _opened(
-    model: CascadeModel,
-    depth: int,
-    bags: Sequence[Sequence[Bag]],
-    nodes: Sequence[Sequence[Nodes]],
-    selection: Selection,
+    model: CascadeModel, depth: int, sides: Sequence[_Side], selection: Selection
 ) -> list[Sequence[Nodes]]:
     """What both sides look at next; validation without random nodes, as in use."""
     in_use = CascadeConfig(model.config.budget, order=model.config.order)
     rng = np.random.default_rng((selection.seed, depth))
     in_training = replace(in_use, budget=selection.budget, choose=selection.chooser(rng))
     return [
-        next_nodes(model.stage(depth), depth, *side, cascade)
-        for side, cascade in zip(zip(bags, nodes, strict=True), (in_training, in_use), strict=True)
+        next_nodes(
+            model.stage(depth),
+            depth,
+            side.bags,
+            side.nodes,
+            [replace(how, tissue=model.tissue_of(slide.tissue)) for slide in side.slides],
+        )
+        for side, how in zip(sides, (in_training, in_use), strict=True)
     ]
 
 
@@ -200,12 +212,12 @@ def next_nodes(
     depth: int,
     bags: Sequence[Bag],
     nodes: Sequence[Nodes],
-    cascade: CascadeConfig,
+    cascades: Sequence[CascadeConfig],
 ) -> list[Nodes]:
-    """The nodes of the next depth on every slide: children of those that a stage hands on."""
+    """The nodes of the next depth on every slide, each by its own configuration."""
     below, device = [], device_of(stage)
     with torch.inference_mode():
-        for bag, places in zip(bags, nodes, strict=True):
+        for bag, places, cascade in zip(bags, nodes, cascades, strict=True):
             attention = stage(bag.on(device).features).attention.cpu().numpy()
             below.append(descend(depth, places, attention, cascade).nodes)
     return below

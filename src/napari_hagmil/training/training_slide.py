@@ -23,20 +23,25 @@ class TrainingSlide:
     ----------
     name : str
     label : int
-    nodes : (n, 2) int64
-        The tissue nodes of depth 0, in Z-order.
+    tissue : tuple of (n, 2) int64
+        The nodes with tissue of every depth, in Z-order.
     features : FeatureSource
     """
 
     name: str
     label: int
-    nodes: Nodes
+    tissue: tuple[Nodes, ...]
     features: FeatureSource
 
-    def quadtree(self, n_depths: int) -> Quadtree:
+    @property
+    def nodes(self) -> Nodes:
+        """The tissue nodes of depth 0."""
+        return self.tissue[0]
+
+    def quadtree(self) -> Quadtree:
         """What a cascade runs over; where the nodes lie on the slide plays no part."""
-        grids = tuple(PatchGrid(1, 2.0**-depth, (1, 1)) for depth in range(n_depths))
-        return Quadtree(grids, (self.nodes, *[self.nodes[:0]] * (n_depths - 1)))
+        grids = tuple(PatchGrid(1, 2.0**-depth, (1, 1)) for depth in range(len(self.tissue)))
+        return Quadtree(grids, self.tissue)
 
     def bag(self, depth: int, nodes: Nodes) -> tuple[Bag, Nodes]:
         """The bag of some nodes, and those of them that could be read."""
@@ -79,10 +84,13 @@ def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) ->
     the label stays. The slide's own nodes keep their addresses, and a guide its places.
     """
     offset = int(slide.nodes[:, 1].max()) + 1 if len(slide.nodes) else 0
-    pair = (slide.nodes, other.nodes + np.array((0, offset)))
-    nodes = np.concatenate(pair if rng.random() < 0.5 else pair[::-1])
+    step = -1 if rng.random() < 0.5 else 1
+    tissue = tuple(
+        np.concatenate((own, others + np.array((0, offset << depth)))[::step])
+        for depth, (own, others) in enumerate(zip(slide.tissue, other.tissue, strict=True))
+    )
     features = _SideBySide(slide.features, other.features, offset)
-    return TrainingSlide(slide.name, slide.label, nodes, features)
+    return TrainingSlide(slide.name, slide.label, tissue, features)
 
 
 @dataclass(frozen=True)
@@ -108,4 +116,4 @@ class CohortSlide:
         """The slide as a method sees it that works on some consecutive depths."""
         first = depths[0]
         source = in_context(FromDepth(self.features, first), context)
-        return TrainingSlide(self.name, self.label, self.nodes[first], source)
+        return TrainingSlide(self.name, self.label, self.nodes[first:], source)

@@ -18,7 +18,7 @@ from napari_hagmil.models import (
     StageConfig,
     build_stage,
 )
-from napari_hagmil.models.config import Context
+from napari_hagmil.models.config import Children, Context
 from napari_hagmil.models.initialisation import start_glorot, start_unmixed
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.depth_weights import fit_depth_weights
@@ -79,6 +79,8 @@ class Method:
         `training.guide`. "guided jointly": the joint schedule, towards that attention.
     context : "none" or "ancestors"
         See `BundleConfig`.
+    children : "tissue" or "all"
+        See `BundleConfig`; the paper's is "all".
     teacher_context : "ancestors" or "none"
         What an instance knows besides itself when a teacher reads it ("guided" only).
     decision : "finest" or "all depths"
@@ -104,6 +106,7 @@ class Method:
     depths: tuple[int, ...] = ()
     schedule: Schedule = "joint"
     context: Context = "none"
+    children: Children = "tissue"
     teacher_context: Context = "ancestors"
     decision: DecidingDepths = "finest"
     budget: tuple[int, ...] = ()
@@ -163,6 +166,7 @@ def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...])
         stages=tuple(_stage(method, n, len(facts.classes)) for n in inputs),
         budget=method.budget[: len(depths) - 1],
         context=method.context,
+        children=method.children,
         intended_use="Research use only.",
     )
 

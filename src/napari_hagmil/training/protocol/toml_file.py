@@ -12,7 +12,7 @@ from napari_hagmil.errors import ProtocolError
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.ablations import ABLATIONS
 from napari_hagmil.models.baselines import BASELINES
-from napari_hagmil.models.config import Context
+from napari_hagmil.models.config import Children, Context
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.protocol.methods import GUIDED, DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.runs import Protocol, slug
@@ -23,6 +23,7 @@ SCHEMES = ("holdout", "three-way", "k-fold")
 _CHOICES = {
     "schedule": get_args(Schedule),
     "context": get_args(Context),
+    "children": get_args(Children),
     "optimiser": get_args(Optimiser),
     "precision": get_args(Precision),
     "teacher_context": get_args(Context),
@@ -68,7 +69,10 @@ def load_protocol(path: str | Path) -> Protocol:
 def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
     """HAG-MIL, all baselines of the paper, and its ablations, each as its paper trains it."""
     hagmil = Method(
-        "HAG-MIL", budget=budget, training=TrainConfig(loss=LossConfig(label_smoothing=0.1))
+        "HAG-MIL",
+        budget=budget,
+        children="all",
+        training=TrainConfig(loss=LossConfig(label_smoothing=0.1)),
     )
     baselines = [_baseline(name) for name in BASELINES if name != "evidence_pooling"]
     ablations = [
