@@ -1,14 +1,17 @@
 import json
 import shutil
+from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from napari_hagmil.cascade import Steering
 from napari_hagmil.errors import BundleError, DeviceError, MissingPixelSizeError
+from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import analyze_slide, read_stages
 from napari_hagmil.prepare import Options, load_model, prepare
-from napari_hagmil.quadtree import parents
+from napari_hagmil.quadtree import children, parents
 from napari_hagmil.slide import open_slide
 from napari_hagmil.tissue import TissueMask
 
@@ -30,7 +33,12 @@ def test_a_slide_is_read_coarse_to_fine_and_only_followed_branches_are_encoded(
         on_progress=told.append,
     )
     assert result.state == "done"
-    assert [len(s.nodes) for s in result.stages[1:]] == [4 * 4, 4 * 6]
+    for above, below in pairwise(result.stages):
+        opened = children(above.nodes[above.followed])
+        assert len(opened) == 4 * (4, 6)[above.depth]
+        # Its children without tissue are not looked at.
+        assert {tuple(n) for n in below.nodes} <= {tuple(n) for n in opened}
+    assert result.cost.finest_encoded <= result.cost.finest_tissue
     assert result.cost.patches_encoded == sum(len(s.nodes) for s in result.stages)
     assert result.cost.patches_encoded < result.cost.patches_exhaustive
     assert len(stages) == 3
@@ -58,7 +66,7 @@ def test_a_larger_budget_encodes_only_the_new_branches(phantom, model):
         known = [{tuple(n) for n in stage.nodes} for stage in first]
         new = sum(tuple(n) not in known[stage.depth] for stage in second for n in stage.nodes)
         assert prepared.features.patches_encoded - before == new
-        assert len(second[1].nodes) == 20
+        assert second[0].followed.sum() == 5
 
 
 def test_exhaustive_follows_every_node(phantom, model):
@@ -66,7 +74,16 @@ def test_exhaustive_follows_every_node(phantom, model):
         prepared = prepare(slide, *model)
         *_, last = read_stages(prepared, Options(exhaustive=True))
     tissue = {tuple(n) for n in prepared.quadtree.nodes[-1]}
-    assert tissue <= {tuple(n) for n in last.nodes}
+    assert {tuple(n) for n in last.nodes} == tissue
+
+
+def test_exhaustive_with_the_papers_rule_follows_glass_too(phantom, model):
+    network, encoder = model
+    papers = CascadeModel(replace(network.config, children="all"))
+    papers.load_state_dict(network.state_dict())
+    with open_slide(phantom) as slide:
+        prepared = prepare(slide, papers.eval(), encoder)
+        *_, last = read_stages(prepared, Options(exhaustive=True))
     assert len(last.nodes) == 16 * len(prepared.quadtree.nodes[0])
 
 

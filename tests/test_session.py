@@ -15,6 +15,7 @@ from napari_hagmil.errors import CancelledError
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.models import CascadeModel, load_bundle, save_bundle
 from napari_hagmil.polygons import contains, mask_of
+from napari_hagmil.quadtree import children, is_among
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
 from napari_hagmil.session.questions import second_look_sentence
@@ -78,7 +79,10 @@ def test_the_price_is_known_when_the_tissue_is_and_zero_after_the_run(session):
     run(session)
     assert (session.cost().new, session.cost().exact) == (0, True)
     session.budget = (5, 4)
-    assert session.cost().depths[1].new == 8
+    tree, known = session.prepared.quadtree, session.stages
+    more = known[0].nodes[np.argsort(-known[0].attention, kind="stable")[3:5]]
+    tissue = is_among(children(more), tree.nodes[1]).sum()
+    assert session.cost().depths[1].new == tissue > 0
 
 
 def test_another_budget_keeps_what_is_known_and_the_result_before(session):

@@ -118,7 +118,7 @@ class BundleConfig:
         )
 
     def _broken_rules(self) -> list[str]:
-        checks = (*self._depth_rules(), *self._class_rules())
+        checks = (*self._depth_rules(), *self._choice_rules(), *self._class_rules())
         return [broken for holds, broken in checks if not holds]
 
     def _depth_rules(self) -> list[tuple[bool, str]]:
@@ -138,6 +138,16 @@ class BundleConfig:
                 f"finest, not {list(self.budget)}",
             ),
             (
+                not self.depth_weights
+                or (len(self.depth_weights) == depths and min(self.depth_weights) >= 0),
+                f"needs no depth_weights or {depths} that are not negative, one per depth, "
+                f"not {list(self.depth_weights)}",
+            ),
+        ]
+
+    def _choice_rules(self) -> list[tuple[bool, str]]:
+        return [
+            (
                 self.order in ("quadtree", "attention"),
                 f"needs the order 'quadtree' or 'attention', not {self.order!r}",
             ),
@@ -148,12 +158,6 @@ class BundleConfig:
             (
                 self.children in get_args(Children),
                 f"needs the children 'tissue' or 'all', not {self.children!r}",
-            ),
-            (
-                not self.depth_weights
-                or (len(self.depth_weights) == depths and min(self.depth_weights) >= 0),
-                f"needs no depth_weights or {depths} that are not negative, one per depth, "
-                f"not {list(self.depth_weights)}",
             ),
         ]
 

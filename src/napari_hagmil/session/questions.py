@@ -18,6 +18,7 @@ from napari_hagmil.cascade import (
 from napari_hagmil.features import FeatureSource
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel
+from napari_hagmil.quadtree import Nodes
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,14 @@ class Questions:
         As the model wants them, with their ancestors' where it was trained so.
     stages : tuple of Stage
         What the run found, coarse to fine.
+    tissue : tuple of (n, 2) int64, optional
+        The nodes with tissue, by depth, where the model leaves glass out.
     """
 
     model: CascadeModel
     features: FeatureSource
     stages: tuple[Stage, ...]
+    tissue: tuple[Nodes, ...] | None = None
 
     def without_branch(self, branch: Branch) -> list[NDArray[np.float64] | None]:
         """Class probabilities after every stage without a branch.
@@ -52,7 +56,7 @@ class Questions:
         """
         if plan.depth + 1 >= len(self.stages):
             return None
-        return second_look(self.model, self.features, self.stages, plan)
+        return second_look(self.model, self.features, self.stages, plan, self.tissue)
 
 
 def second_look_sentence(look: SecondLook, mpp: float, *, classes: tuple[str, ...]) -> str:

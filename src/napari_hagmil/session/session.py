@@ -271,7 +271,8 @@ class Session:
         prepared = self.prepared
         if prepared is None or not self.stages:
             return None
-        return Questions(prepared.model, prepared.source, tuple(self.stages))
+        tissue = prepared.model.tissue_of(prepared.quadtree.nodes)
+        return Questions(prepared.model, prepared.source, tuple(self.stages), tissue)
 
     @property
     def grids(self) -> tuple[PatchGrid, ...]:
