@@ -53,13 +53,13 @@ def slide(seed):
 @pytest.mark.parametrize("order", ["quadtree", "attention"])
 def test_run_forecast_and_both_schedules_look_at_the_same_nodes(order):
     config, run = CascadeConfig(BUDGET, order=order), slide(3)
-    stages = list(iter_cascade(cascade(order), run.quadtree(3), run.features, config))
+    stages = list(iter_cascade(cascade(order), run.quadtree(), run.features, config))
     expected = run.features.asked
     assert [len(nodes) for _, nodes in expected] == [16, 12, 20]
 
     forecast = []
     forecast_depths(
-        run.quadtree(3), config, lambda d, nodes: forecast.append((d, nodes.tolist())) or 0, stages
+        run.quadtree(), config, lambda d, nodes: forecast.append((d, nodes.tolist())) or 0, stages
     )
     assert forecast == expected
 
