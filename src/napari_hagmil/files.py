@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import glob
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -72,6 +73,14 @@ def drafting(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         remove(draft)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table, UTF-8, one line per row; `OutputError` when it cannot be written."""
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def require_writable(path: Path) -> None:

@@ -34,7 +34,7 @@ from napari_hagmil.features import (
     open_store,
     store_path,
 )
-from napari_hagmil.features.writing import begin_store, finish_store, missing_chunks, write_chunk
+from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.models import (
     BagOutput,
     BundleConfig,
@@ -97,15 +97,17 @@ def make_store(folder, name, boxes, rng, *, placed=True):
     nodes = nodes[z_order(nodes)]
     tree = feature_tree(Quadtree(GRIDS, (nodes, children(nodes))))
     path = store_path(folder, name)
-    begin_store(path, FeatureKey("f", "tiff", 0.25, ENCODER, 32, (1.0, 0.5)), tree, placed=placed)
+    key = FeatureKey("f", "tiff", 0.25, ENCODER, 32, (1.0, 0.5))
+    writer = StoreWriter.begin(path, key, tree, placed=placed)
     rings = [np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]) - 0.5 for y0, x0, y1, x1 in boxes]
-    for depth, index, places in missing_chunks(path):
+    for chunk in writer.missing():
+        places = chunk.nodes
         seen = np.zeros(len(places))
         for ring in rings:
-            seen += meeting((ring, ()), GRIDS[depth], places)
+            seen += meeting((ring, ()), GRIDS[chunk.depth], places)
         features = np.stack([seen, rng.random(len(places))], axis=1)
-        write_chunk(path, depth, index, torch.from_numpy(features.astype(np.float32)))
-    finish_store(path)
+        writer.write(chunk, torch.from_numpy(features.astype(np.float32)))
+    writer.finish()
 
 
 @pytest.fixture(scope="module")
@@ -209,10 +211,10 @@ def test_features_without_places_are_not_compared_with_outlines(cohort, model, t
 def test_features_of_other_depths_are_refused(cohort, model, tmp_path):
     tree = feature_tree(open_store(cohort / "store", "s0").quadtree)
     key = FeatureKey("f", "tiff", 0.25, ENCODER, 32, (2.0, 1.0))
-    begin_store(store_path(tmp_path, "s0"), key, tree)
-    for depth, index, places in missing_chunks(store_path(tmp_path, "s0")):
-        write_chunk(store_path(tmp_path, "s0"), depth, index, torch.zeros(len(places), 2))
-    finish_store(store_path(tmp_path, "s0"))
+    writer = StoreWriter.begin(store_path(tmp_path, "s0"), key, tree)
+    for chunk in writer.missing():
+        writer.write(chunk, torch.zeros(len(chunk.nodes), 2))
+    writer.finish()
     with pytest.raises(FeatureStoreError, match="encode with the model's depths"):
         evaluate_slide(records(cohort)[0], model, stored(tmp_path, model))
 

@@ -9,7 +9,7 @@ from napari_hagmil.attention import attention_map, find_regions
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import overview_picture, write_overview, write_report
 from napari_hagmil.export.legend import COLORS, scale_length
-from napari_hagmil.export.pictures import encode_png
+from napari_hagmil.export.overview import encode_png
 from napari_hagmil.export.report import percent
 
 THUMBNAIL = np.full((900, 1200, 3), (230, 200, 215), np.uint8)

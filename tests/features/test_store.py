@@ -25,7 +25,7 @@ from napari_hagmil.features import (
     open_store,
     store_path,
 )
-from napari_hagmil.features.writing import missing_chunks
+from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.quadtree import children, z_order
 from napari_hagmil.slide import open_slide
 
@@ -290,16 +290,16 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(record, full, tmp_path):
         )
     )
     for _ in range(2):
-        before = len(missing_chunks(path)) if path.exists() else None
+        before = len(StoreWriter(path).missing()) if path.exists() else None
         run = subprocess.Popen([sys.executable, "-c", script])
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and run.poll() is None:
             time.sleep(0.02)
-            if path.exists() and len(missing_chunks(path)) != before:
+            if path.exists() and len(StoreWriter(path).missing()) != before:
                 break
         run.send_signal(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL, "the run was over before it was killed"
-    assert missing_chunks(path)
+    assert StoreWriter(path).missing()
     # A half-written chunk of the killed run lies about.
     (path / "depth1" / "features" / "c" / "0").mkdir(parents=True, exist_ok=True)
     (path / "depth1" / "features" / "c" / "0" / "0.abc.partial").write_bytes(b"half")

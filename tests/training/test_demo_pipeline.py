@@ -13,7 +13,7 @@ import torch
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cli import main
 from napari_hagmil.features import FeatureKey, feature_tree, store_path
-from napari_hagmil.features.writing import begin_store, finish_store, missing_chunks, write_chunk
+from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.models import EncoderFacts, load_bundle
 from napari_hagmil.quadtree import PatchGrid, Quadtree, children, z_order
 
@@ -32,12 +32,12 @@ def make_store(folder, name, is_tumour, rng):
         nodes.append(children(nodes[-1]))
     path = store_path(folder, name)
     key = FeatureKey("f", "tiff", 0.25, EncoderFacts("fake", "abc", 4), 32, (1.0, 0.5, 0.25))
-    begin_store(path, key, feature_tree(Quadtree(grids, tuple(nodes))))
-    for depth, index, places in missing_chunks(path):
-        features = rng.normal(size=(len(places), 4))
-        features[:, 0] += 6.0 * (is_tumour & (places == 0).all(axis=1))
-        write_chunk(path, depth, index, torch.from_numpy(features.astype(np.float32)))
-    finish_store(path)
+    writer = StoreWriter.begin(path, key, feature_tree(Quadtree(grids, tuple(nodes))))
+    for chunk in writer.missing():
+        features = rng.normal(size=(len(chunk.nodes), 4))
+        features[:, 0] += 6.0 * (is_tumour & (chunk.nodes == 0).all(axis=1))
+        writer.write(chunk, torch.from_numpy(features.astype(np.float32)))
+    writer.finish()
 
 
 def write_cohort(folder, rows):

@@ -16,9 +16,8 @@ from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure
 from napari_hagmil.evaluation.figures import froc_png, reliability_png, roc_png
 from napari_hagmil.evaluation.metrics import Interval
 from napari_hagmil.evaluation.summary import Called, Summary, labels_of
-from napari_hagmil.export.csv_file import write_csv
 from napari_hagmil.export.result_json import versions
-from napari_hagmil.files import drafting, move, remove
+from napari_hagmil.files import drafting, move, remove, write_csv
 from napari_hagmil.models import CascadeModel
 
 SCHEMA = "napari-hagmil/metrics/1"

@@ -13,8 +13,7 @@ from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export.geojson import write_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
-from napari_hagmil.export.overview import overview_picture
-from napari_hagmil.export.pictures import Picture, encode_png
+from napari_hagmil.export.overview import Picture, encode_png, overview_picture
 from napari_hagmil.export.report import write_report
 from napari_hagmil.export.result_json import write_result
 from napari_hagmil.export.tables import write_nodes

@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 from napari_hagmil.attention import AttentionMap, attention_map
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.cascade.result import SlideResult
+from napari_hagmil.errors import OutputError
 from napari_hagmil.export.legend import COLORS, OUTLINE, outline_thickness, with_legend
-from napari_hagmil.export.pictures import Picture, encode_png
 from napari_hagmil.files import replacing
+
+Picture = NDArray[np.uint8]
+"""(h, w, 3) RGB."""
 
 #: Longer side of the slide in the picture, px.
 _SIDE = 1400
@@ -109,3 +112,16 @@ def _draw(
     ]
     for color, extra in ((_HALO, 2), (OUTLINE, 0)):
         cv2.polylines(picture, points, True, color, thickness + extra, cv2.LINE_AA, 4)
+
+
+def encode_png(picture: Picture) -> bytes:
+    """Encode an RGB picture (h, w, 3) uint8."""
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size:
+        raise OutputError(
+            "a picture",
+            "must be (h, w, 3) uint8 to be written",
+            value=f"{picture.shape} {picture.dtype}",
+            remedy="convert it to RGB",
+        )
+    data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1]
+    return bytes(data)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.cascade.result import SlideResult, Stage
-from napari_hagmil.export.pictures import encode_png
+from napari_hagmil.export.overview import encode_png
 from napari_hagmil.export.result_json import versions
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification_label

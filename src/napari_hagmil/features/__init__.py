@@ -1,10 +1,15 @@
 """Bags of features, and where they come from."""
 
-from napari_hagmil.features.context import FromDepth, in_context
 from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.features.importers import ImportConfig, import_cohort
 from napari_hagmil.features.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
-from napari_hagmil.features.sources import EncodingProgress, FeatureSource, LazyFeatures
+from napari_hagmil.features.sources import (
+    EncodingProgress,
+    FeatureSource,
+    FromDepth,
+    LazyFeatures,
+    in_context,
+)
 from napari_hagmil.features.store import FeatureKey, FeatureStore, open_store, store_path
 
 __all__ = [

@@ -25,19 +25,11 @@ from napari_hagmil.features.store import (
     FeatureKey,
     FeatureStore,
     difference,
-    key_of,
-    read_facts,
     store_path,
 )
-from napari_hagmil.features.writing import (
-    CHUNK_ROWS,
-    begin_store,
-    finish_store,
-    missing_chunks,
-    write_chunk,
-)
+from napari_hagmil.features.store_writer import CHUNK_ROWS, Chunk, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
-from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.slide import Slide, open_slide
 
 #: µm per pixel of the depths: 10×, 20×, 40×.
@@ -45,9 +37,6 @@ DEFAULT_MPP = (1.0, 0.5, 0.25)
 
 #: Patches encoded between two signs of life. A chunk is kept when it is whole.
 _BATCH = 128
-
-Job = tuple[int, int, Nodes]
-"""Depth, chunk and nodes."""
 
 
 @dataclass(frozen=True)
@@ -112,21 +101,26 @@ def encode_cohort(
 ) -> Iterator[EncodeEvent]:
     """Encode slides into a store; what is there already stays.
 
-    A slide that fails is told, and the rest goes on.
+    A slide that fails is reported as an event, and the rest goes on.
 
     Raises
     ------
     OutputError
         When the store cannot be written: it would fail for every slide.
     """
-    good = []
+    begun = []
     for record in records:
-        event = _laid_out(record, store, encoder, config)
-        if event.kind != "failed":
-            good.append(record)
+        try:
+            writer, event = _laid_out(record, store, encoder, config)
+        except (OutputError, CancelledError):
+            raise
+        except Exception as error:
+            yield _failed(record, error)
+            continue
+        begun.append((record, writer))
         yield event
-    for record in good:
-        yield from _encoded(record, store, encoder, config)
+    for record, writer in begun:
+        yield from _encoded(record, writer, encoder, config)
 
 
 def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKey:
@@ -151,28 +145,23 @@ def _precision(encoder: Encoder) -> str:
 
 def _laid_out(
     record: SlideRecord, store: Path, encoder: Encoder, config: EncodeConfig
-) -> EncodeEvent:
+) -> tuple[StoreWriter, EncodeEvent]:
     path = store_path(store, record)
     note = ""
-    try:
-        with open_slide(record.path, mpp=config.slide_mpp) as slide:
-            key = slide_key(slide, encoder, config)
-            if not is_kept(path, key, overwrite=config.overwrite):
-                layout = lay_out(slide, key.mpp, key.patch_size)
-                tree = feature_tree(layout.quadtree)
-                begin_store(path, key, tree, chunk_rows=config.chunk_rows)
-                note = " ".join(layout.plan.notes)
-        missing = sum(len(nodes) for _, _, nodes in missing_chunks(path))
-        total = count_patches(path)
-    except (OutputError, CancelledError):
-        raise
-    except Exception as error:
-        return _failed(record, error)
-    return EncodeEvent("laid out", record.name, total - missing, total, message=note)
+    with open_slide(record.path, mpp=config.slide_mpp) as slide:
+        key = slide_key(slide, encoder, config)
+        writer = begun_before(path, key, overwrite=config.overwrite)
+        if writer is None:
+            layout = lay_out(slide, key.mpp, key.patch_size)
+            tree = feature_tree(layout.quadtree)
+            writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows)
+            note = " ".join(layout.plan.notes)
+    done = writer.n_patches - sum(len(chunk.nodes) for chunk in writer.missing())
+    return writer, EncodeEvent("laid out", record.name, done, writer.n_patches, message=note)
 
 
-def is_kept(path: Path, key: FeatureKey, *, overwrite: bool) -> bool:
-    """Whether a store of this very key was begun before.
+def begun_before(path: Path, key: FeatureKey, *, overwrite: bool) -> StoreWriter | None:
+    """The store of this very key that an earlier run has begun; None where a new one is needed.
 
     Raises
     ------
@@ -180,44 +169,44 @@ def is_kept(path: Path, key: FeatureKey, *, overwrite: bool) -> bool:
         When a store of another key stands there and may not be replaced.
     """
     if not (path / "zarr.json").exists():
-        return False
+        return None
     try:
-        differs = difference(key_of(read_facts(path)), key)
-        if not differs:
-            return True
+        writer = StoreWriter(path)
     except FeatureStoreError:
         if not overwrite:
             raise
-        return False
+        return None
+    differs = difference(writer.key, key)
+    if not differs:
+        return writer
     if not overwrite:
         raise FeatureStoreError(
-            f"the features of {path.stem} that are kept already have {differs}; take another "
-            "--store, or replace them with --overwrite"
+            f"the features of {path.stem}",
+            f"that are kept already have {differs}",
+            remedy="take another --store, or replace them with --overwrite",
         )
-    return False
+    return None
 
 
 def _encoded(
-    record: SlideRecord, store: Path, encoder: Encoder, config: EncodeConfig
+    record: SlideRecord, writer: StoreWriter, encoder: Encoder, config: EncodeConfig
 ) -> Iterator[EncodeEvent]:
-    path = store_path(store, record)
-    total = count_patches(path)
+    total = writer.n_patches
     try:
-        jobs = missing_chunks(path)
-        done = total - sum(len(nodes) for _, _, nodes in jobs)
-        if jobs:
+        chunks = writer.missing()
+        done = total - sum(len(chunk.nodes) for chunk in chunks)
+        if chunks:
             with open_slide(record.path, mpp=config.slide_mpp) as slide:
-                grids = _grids(path)
-                for job, pixels in _pixels(slide, grids, jobs, config.workers):
+                for chunk, pixels in _pixels(slide, writer.grids, chunks, config.workers):
                     features = []
                     for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
                         features.append(encode_pixels(encoder, part))
                         done += len(part)
                         yield EncodeEvent("encoded", record.name, done, total)
-                    write_chunk(path, job[0], job[1], torch.cat(features))
-        if jobs or not read_facts(path)["complete"]:
-            finish_store(path)
-        unread = FeatureStore(path).n_unread
+                    writer.write(chunk, torch.cat(features))
+        if chunks or not writer.is_complete:
+            writer.finish()
+        unread = FeatureStore(writer.path).n_unread
     except (OutputError, CancelledError):
         raise
     except Exception as error:
@@ -233,28 +222,17 @@ def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:
 
 
 def _pixels(
-    slide: Slide, grids: Sequence[PatchGrid], jobs: Sequence[Job], workers: int
-) -> Iterator[tuple[Job, list[Patch | None]]]:
-    """Pixels of each job in turn; the next one's are read while one is worked on."""
+    slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], workers: int
+) -> Iterator[tuple[Chunk, list[Patch | None]]]:
+    """Pixels of each chunk in turn; the next one's are read while one is worked on."""
 
-    def read(job: Job) -> list[Patch | None]:
-        return read_nodes(slide, grids[job[0]], job[2], workers=workers)
+    def read(chunk: Chunk) -> list[Patch | None]:
+        return read_nodes(slide, grids[chunk.depth], chunk.nodes, workers=workers)
 
     with ThreadPoolExecutor(1) as pool:
-        ahead: Future[list[Patch | None]] = pool.submit(read, jobs[0])
-        for job, following in zip(jobs, [*jobs[1:], None], strict=True):
+        ahead: Future[list[Patch | None]] = pool.submit(read, chunks[0])
+        for chunk, following in zip(chunks, [*chunks[1:], None], strict=True):
             pixels = ahead.result()
             if following is not None:
                 ahead = pool.submit(read, following)
-            yield job, pixels
-
-
-def _grids(path: Path) -> list[PatchGrid]:
-    facts = read_facts(path)
-    size = key_of(facts).patch_size
-    return [PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"]]
-
-
-def count_patches(path: Path) -> int:
-    """Patches of all depths of a store, finished or not."""
-    return int(read_facts(path)["patches"])
+            yield chunk, pixels

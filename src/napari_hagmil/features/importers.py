@@ -14,17 +14,11 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
-from napari_hagmil.features.encode import EncodeEvent, is_kept
-from napari_hagmil.features.foreign import Patches, read_h5, read_pt
+from napari_hagmil.features.encode import EncodeEvent, begun_before
+from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
-from napari_hagmil.features.store import DTypeName, FeatureKey, FeatureStore, store_path
-from napari_hagmil.features.writing import (
-    CHUNK_ROWS,
-    begin_store,
-    finish_store,
-    missing_chunks,
-    write_chunk,
-)
+from napari_hagmil.features.store import DTypeName, FeatureKey, store_path
+from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
 from napari_hagmil.slide.formats.file_bytes import fingerprint
@@ -94,7 +88,7 @@ class Imported:
 def import_cohort(
     records: Sequence[SlideRecord], store: Path, config: ImportConfig
 ) -> Iterator[EncodeEvent]:
-    """Bring existing features into a store; a slide that fails is told, and the rest goes on.
+    """Bring existing features into a store; a slide that fails is reported as an event.
 
     Raises
     ------
@@ -133,15 +127,15 @@ def _import_slide(
         mpp=found.mpp,
         dtype=config.dtype,
     )
-    if not is_kept(path, key, overwrite=config.overwrite):
-        begin_store(path, key, found.tree, placed=found.placed)
-    for depth, index, nodes in missing_chunks(path):
-        start = index * CHUNK_ROWS
-        chunk = found.features[depth][start : start + len(nodes)]
-        write_chunk(path, depth, index, torch.from_numpy(chunk))
-    finish_store(path)
-    total, unread = sum(map(len, found.tree.nodes)), FeatureStore(path).n_unread
-    return EncodeEvent("done", name, total, total, unread, found.note)
+    writer = begun_before(path, key, overwrite=config.overwrite)
+    if writer is None:
+        writer = StoreWriter.begin(path, key, found.tree, placed=found.placed)
+    for chunk in writer.missing():
+        start = chunk.index * CHUNK_ROWS
+        rows = found.features[chunk.depth][start : start + len(chunk.nodes)]
+        writer.write(chunk, torch.from_numpy(rows))
+    unread = writer.finish()
+    return EncodeEvent("done", name, writer.n_patches, writer.n_patches, unread, found.note)
 
 
 def _official_folders(given: Sequence[Path]) -> list[Path]:

@@ -11,13 +11,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import zarr
 from numpy.typing import NDArray
 
+from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree, z_codes
@@ -60,13 +61,6 @@ class FeatureKey:
     mpp: tuple[float, ...]
     dtype: DTypeName = "float32"
     precision: str = "float32"
-
-
-class Named(Protocol):
-    """Something with a name, as `SlideRecord`."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
 
 
 class FeatureStore:
@@ -113,10 +107,7 @@ class FeatureStore:
             )
         self.key = key_of(facts)
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
-        self.grids = tuple(
-            PatchGrid(self.key.patch_size, g["downsample"], tuple(g["shape"]))
-            for g in facts["grids"]
-        )
+        self.grids = grids_of(facts)
         try:
             group = zarr.open_group(path, mode="r")
             depths = [group[f"depth{d}"] for d in range(len(self.grids))]
@@ -202,7 +193,7 @@ class FeatureStore:
 _LETTERS: dict[DTypeName, str] = {"float32": "f4", "float16": "f2"}
 
 
-def open_store(store: str | Path, slide: Named | str) -> FeatureStore:
+def open_store(store: str | Path, slide: SlideRecord | str) -> FeatureStore:
     """Open the features of a slide.
 
     Parameters
@@ -215,7 +206,7 @@ def open_store(store: str | Path, slide: Named | str) -> FeatureStore:
     return FeatureStore(store_path(store, slide))
 
 
-def store_path(store: str | Path, slide: Named | str) -> Path:
+def store_path(store: str | Path, slide: SlideRecord | str) -> Path:
     """Where the features of a slide are kept: ``STORE/NAME.zarr``."""
     name = slide if isinstance(slide, str) else slide.name
     return Path(store) / f"{name}{SUFFIX}"
@@ -259,6 +250,12 @@ def key_of(facts: dict[str, Any]) -> FeatureKey:
     key["encoder"] = EncoderFacts(**key["encoder"])
     key["mpp"] = tuple(key["mpp"])
     return FeatureKey(**key)
+
+
+def grids_of(facts: dict[str, Any]) -> tuple[PatchGrid, ...]:
+    """The grids among a store's facts, one per depth."""
+    size = facts["key"]["patch_size"]
+    return tuple(PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"])
 
 
 def difference(kept: FeatureKey, wanted: FeatureKey) -> str:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from napari_hagmil.export.csv_file import write_csv
-from napari_hagmil.files import replacing
+from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.training.predictions import Predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide

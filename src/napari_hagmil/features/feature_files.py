@@ -1,4 +1,4 @@
-"""PreparedSlide other people's feature files, without running what they contain."""
+"""Feature files of other programs: read without running what they contain."""
 
 from __future__ import annotations
 
