@@ -265,7 +265,9 @@ def cut(rings: Rings, line: Outline) -> list[Rings]:
     """
     polygon = polygon_of(rings)
     if len(line) < 2 or length_of(line) == 0:
-        raise AnnotationError("a region is split along a line of two points or more; draw one")
+        raise AnnotationError(
+            "a region", "is split along a line of two points or more", remedy="draw one"
+        )
     size = hypot(*(polygon.bounds[2] - polygon.bounds[0], polygon.bounds[3] - polygon.bounds[1]))
     points = [np.asarray(place) for place in line]
     for end, beside in ((0, 1), (-1, -2)):
@@ -275,8 +277,9 @@ def cut(rings: Rings, line: Outline) -> list[Rings]:
     parts = _pieces(split(polygon, LineString(points)))
     if len(parts) < 2:
         raise AnnotationError(
-            "the line must cross the region from one side to the other, and leaves it whole; "
-            "draw it across"
+            "the line",
+            "must cross the region from one side to the other, and leaves it whole",
+            remedy="draw it across",
         )
     return [rings_of(part) for part in sorted(parts, key=lambda part: -part.area)]
 

@@ -327,7 +327,7 @@ def test_a_failed_slide_gives_status_3_and_stands_in_the_report(
     table.write_text((cohort / "cohort.csv").read_text() + "\ngone.svs,tumor,p99,test,\n")
     words = ["--store", str(cohort / "store"), "--model", str(evaluated / "untrained.hagmil")]
     assert main(["evaluate", str(table), *words, "--out", str(tmp_path / "out")]) == 3
-    assert "[11/11] gone: failed: there are no features of gone" in capsys.readouterr().out
+    assert "[11/11] gone: failed: the features of gone are not in" in capsys.readouterr().out
     assert "Not evaluated: 1 slides" in (tmp_path / "out" / "report.md").read_text()
 
 

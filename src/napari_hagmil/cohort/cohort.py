@@ -25,7 +25,7 @@ class SlideRecord:
     label : str
         Its class.
     patient : str
-        Whose it is: slides of one patient never stand in two parts of a split.
+        The patient it comes from: slides of one patient are all in the same part of a split.
     split : str or None
         "train", "val" or "test" where the table says so.
     name : str

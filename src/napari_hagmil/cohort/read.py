@@ -103,7 +103,7 @@ def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
     text = table_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=first.count)
-    # Strict: a quotation mark that is never closed must not swallow the rest of the slides.
+    # Strict: after a quotation mark that is never closed, all other lines would be one cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
@@ -219,7 +219,7 @@ def _duplicates(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:
     for path, where in paths.items():
         if len(where) > 1:
             yield f"the slide {Path(path).name} stands in lines {_listed(where)}"
-    # Once per file: the same slide twice has been told already.
+    # Once per file: a file listed twice is reported above.
     first = {where[0] for where in paths.values()}
     once = [(record, line) for record, line in named if line in first]
     names = _places(once, lambda record: record.name.casefold())

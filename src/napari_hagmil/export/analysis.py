@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.cascade.result import SlideResult
-from napari_hagmil.errors import OutputError
+from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export.geojson import write_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import Picture, encode_png, overview_picture
@@ -83,7 +83,11 @@ def write_analysis(
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{out.name} must be a folder, but is a file; choose another --out")
+        raise OutputError(
+            out.name,
+            "must be a folder, but is a file",
+            remedy=Remedy("choose another folder", command_line="choose another --out"),
+        )
     with drafting(out) as draft:
         draft.mkdir()
         _write_data(result, draft, regions)

@@ -58,8 +58,10 @@ def _shapes(feature: Any, name: str) -> list[tuple[AnnotationKind, Any]]:
         points = np.empty((0, 2))
     if len(points) != n or not np.isfinite(points).all():
         raise AnnotationError(
-            f"{name} must hold areas, points, and lines of two ends, got a {kind} of "
-            f"{len(points)} places; export areas instead"
+            name,
+            "must hold areas, points, and lines of two ends",
+            value=f"a {kind} of {len(points)} places",
+            remedy="export areas instead",
         )
     return [(ours, from_file_xy(points))]
 

@@ -24,7 +24,8 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
 
 #: One of QuPath's default classes.
 REGION = PathClass("Region*", (0, 0, 180))
-#: Orange, of Okabe and Ito's colours: told from pink tissue and from blue by everyone.
+#: Orange of Okabe and Ito's palette: distinct from pink tissue and from blue, also to the colour
+#: blind.
 ATTENTION = PathClass("Attention", (230, 159, 0))
 
 

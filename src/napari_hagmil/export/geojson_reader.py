@@ -70,7 +70,9 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
         raise AnnotationError(
-            f"{path.name} must be a readable GeoJSON file ({reason}); export it again as GeoJSON"
+            path.name,
+            f"must be a readable GeoJSON file ({reason})",
+            remedy="export it again as GeoJSON",
         ) from error
 
 
@@ -94,16 +96,20 @@ def _polygons(item: Any, name: str) -> Iterator[list[Any]]:
         yield from _list(item, "coordinates", name)
     else:
         raise AnnotationError(
-            f"{name} must hold polygons only, got {str(kind)[:40]!r}; "
-            "export areas, not points or lines"
+            name,
+            "must hold polygons only",
+            value=f"{str(kind)[:40]!r}",
+            remedy="export areas, not points or lines",
         )
 
 
 def _get(item: Any, key: str, name: str) -> Any:
     if not isinstance(item, dict) or item.get(key) is None:
         raise AnnotationError(
-            f"{name} is not GeoJSON: an object must have {key!r}, got {str(item)[:40]!r}; "
-            "export it again as GeoJSON"
+            name,
+            f"is not GeoJSON: an object must have {key!r}",
+            value=f"{str(item)[:40]!r}",
+            remedy="export it again as GeoJSON",
         )
     return item[key]
 
@@ -112,8 +118,10 @@ def _list(item: Any, key: str, name: str) -> list[Any]:
     value = _get(item, key, name)
     if not isinstance(value, list) or (key == "coordinates" and not value):
         raise AnnotationError(
-            f"{name} is not GeoJSON: {key!r} must be a list, got {str(value)[:40]!r}; "
-            "export it again as GeoJSON"
+            name,
+            f"is not GeoJSON: {key!r} must be a list",
+            value=f"{str(value)[:40]!r}",
+            remedy="export it again as GeoJSON",
         )
     return value
 
@@ -121,8 +129,10 @@ def _list(item: Any, key: str, name: str) -> list[Any]:
 def _rings(polygon: Any, name: str) -> list[Ring]:
     if not isinstance(polygon, list) or not polygon:
         raise AnnotationError(
-            f"{name} is not GeoJSON: a polygon must be a list of rings, got "
-            f"{str(polygon)[:40]!r}; export it again as GeoJSON"
+            name,
+            "is not GeoJSON: a polygon must be a list of rings",
+            value=f"{str(polygon)[:40]!r}",
+            remedy="export it again as GeoJSON",
         )
     return [_ring(ring, name) for ring in polygon]
 
@@ -134,15 +144,19 @@ def _ring(ring: Any, name: str) -> Ring:
         points = np.array([(float(x), float(y)) for x, y, *_ in ring]).reshape(-1, 2)
     except (TypeError, ValueError) as error:
         raise AnnotationError(
-            f"{name} is not GeoJSON: a ring must be a list of [x, y] numbers, got "
-            f"{str(ring)[:40]!r}; export it again as GeoJSON"
+            name,
+            "is not GeoJSON: a ring must be a list of [x, y] numbers",
+            value=f"{str(ring)[:40]!r}",
+            remedy="export it again as GeoJSON",
         ) from error
     if len(points) > 1 and (points[0] == points[-1]).all():
         points = points[:-1]
     if len(np.unique(points, axis=0)) < 3 or not np.isfinite(points).all():
         raise AnnotationError(
-            f"{name} has an outline that encloses nothing: a ring needs 3 different finite "
-            f"points, got {str(ring)[:60]}; draw it again"
+            name,
+            "has an outline that encloses nothing: a ring needs 3 different finite points",
+            value=f"{str(ring)[:60]}",
+            remedy="draw it again",
         )
     return from_file_xy(points)
 

@@ -35,8 +35,9 @@ def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
     path = Path(path)
     if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
         raise OutputError(
-            f"{path.name} must be free or an earlier export to be written, but is another "
-            "folder; choose another name"
+            path.name,
+            "must be free or an earlier export to be written, but is another folder",
+            remedy="choose another name",
         )
     with replacing(path) as draft:
         root = zarr.open_group(draft, mode="w", zarr_format=3)

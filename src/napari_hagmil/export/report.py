@@ -36,7 +36,7 @@ def write_report(
     Parameters
     ----------
     result : SlideResult
-        What is told.
+        The analysis that the page describes.
     path : path
         Replaced whole.
     overview : (h, w, 3) uint8, optional

@@ -1,4 +1,4 @@
-"""What a review comes to, as files: GeoJSON for QuPath, a table, XML for ASAP."""
+"""A review as files: GeoJSON for QuPath, a table, XML for ASAP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class ReviewWish:
-    """What is to be handed over.
+    """What an export holds.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class ReviewWish:
 def write_review(
     path: str | Path, state: ReviewState, wish: ReviewWish, *, mpp: float
 ) -> list[Path]:
-    """Write the review in every format that is wished for.
+    """Write the review in every requested format.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def write_review(
     state : ReviewState
         Level-0 px.
     wish : ReviewWish
-        What, and in which formats.
+        What is written, and in which formats.
     mpp : float
         µm per level-0 px.
 

@@ -35,7 +35,8 @@ from napari_hagmil.slide import Slide, open_slide
 #: µm per pixel of the depths: 10×, 20×, 40×.
 DEFAULT_MPP = (1.0, 0.5, 0.25)
 
-#: Patches encoded between two signs of life. A chunk is kept when it is whole.
+#: Patches encoded between two progress events. Less than a chunk, which is written as a whole:
+#: a CPU takes minutes for one.
 _BATCH = 128
 
 
@@ -85,7 +86,7 @@ class EncodeEvent:
     unread : int
         Patches that could not be decoded; known when done.
     message : str
-        Why it failed, or what its reader should know.
+        Why it failed, or a note for the user.
     """
 
     kind: Literal["laid out", "encoded", "done", "failed"]
@@ -216,7 +217,7 @@ def _encoded(
 
 
 def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:
-    """A failed slide is a result: one decoder's surprise must not end a night's work."""
+    """Report a slide that failed, for whatever reason: the others of a night's run go on."""
     text = " ".join(str(error).split()) or type(error).__name__
     return EncodeEvent("failed", record.name, message=text)
 

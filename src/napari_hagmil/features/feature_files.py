@@ -67,8 +67,9 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
         import h5py
     except ImportError as error:
         raise MissingExtraError(
-            "h5 files need the package h5py, which is not installed; run "
-            "pip install 'napari-hagmil[h5]'"
+            "h5 files",
+            "need the package h5py, which is not installed",
+            remedy="run pip install 'napari-hagmil[h5]'",
         ) from error
     try:
         with h5py.File(path, "r") as file:
@@ -77,16 +78,18 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
             facts = dict(file["coords"].attrs)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise FeatureStoreError(
-            f"{path.name} is no h5 file with features and coords ({error}); give the files of "
-            "features, not those of patches"
+            path.name,
+            f"is no h5 file with features and coords ({error})",
+            remedy="give the files of features, not those of patches",
         ) from error
     features = features[0] if features.ndim == 3 and len(features) == 1 else features
     _require_rows(path, features, coords)
     size = int(facts.get("patch_size", patch_size or _CLAM_PATCH))
     if float(facts.get("overlap", 0)):
         raise FeatureStoreError(
-            f"the patches of {path.name} overlap by {facts['overlap']} px; a quadtree takes "
-            "patches side by side"
+            f"the patches of {path.name}",
+            f"overlap by {facts['overlap']} px, where a quadtree needs patches side by side",
+            remedy="cut them again without overlap",
         )
     stride = float(facts.get("patch_size_level0", 0)) or _spacing(path, coords)
     return Patches(features, coords[:, ::-1], size, stride, _mpp(facts))
@@ -102,21 +105,23 @@ def read_pt(path: Path) -> NDArray[np.float32]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's thoughts about foreign pickles
+            warnings.simplefilter("ignore")  # torch warns of every pickle that it did not write
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise FeatureStoreError(
-            f"{path.name} cannot be read without running code that it contains; "
-            "save the features alone, as one tensor"
+            path.name,
+            "cannot be read without running code that it contains",
+            remedy="save the features alone, as one tensor",
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise FeatureStoreError(
-            f"{path.name} is no .pt file that can be read: {' '.join(str(error).split())}"
+            path.name, f"is no .pt file that can be read: {' '.join(str(error).split())}"
         ) from error
     if not isinstance(content, torch.Tensor) or content.ndim != 2 or not len(content):
         raise FeatureStoreError(
-            f"{path.name} holds {type(content).__name__} where one tensor of (patches, features) "
-            "is needed; save the features alone"
+            path.name,
+            f"holds {type(content).__name__} where one tensor of (patches, features) is needed",
+            remedy="save the features alone",
         )
     return np.asarray(content.float().numpy())
 
@@ -124,11 +129,13 @@ def read_pt(path: Path) -> NDArray[np.float32]:
 def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> None:
     if features.ndim != 2 or coords.shape != (len(features), 2) or not len(features):
         raise FeatureStoreError(
-            f"{path.name} has features {features.shape} and coords {coords.shape}; "
-            "(n, d) and (n, 2) are needed"
+            path.name,
+            f"has features {features.shape} and coords {coords.shape}, where (n, d) and (n, 2) are "
+            "needed",
+            remedy="make it again",
         )
     if not np.isfinite(coords).all():
-        raise FeatureStoreError(f"{path.name} has coords that are not finite; make it again")
+        raise FeatureStoreError(path.name, "has coords that are not finite", remedy="make it again")
 
 
 def _spacing(path: Path, coords: NDArray[np.float64]) -> float:
@@ -141,8 +148,9 @@ def _spacing(path: Path, coords: NDArray[np.float64]) -> float:
     values, counts = np.unique(np.concatenate(steps), return_counts=True)
     if not len(values):
         raise FeatureStoreError(
-            f"{path.name} does not say how far its patches lie apart, and no two share a row; "
-            "it needs the attribute patch_size_level0"
+            path.name,
+            "does not say how far its patches lie apart, and no two share a row",
+            remedy="add the attribute patch_size_level0",
         )
     return float(values[np.argmax(counts)])
 

@@ -46,7 +46,7 @@ class ImportConfig:
         One per depth, coarse to fine, with NAME.h5 in each; for "official" the folder that
         holds the three.
     encoder : str
-        Whose features they are.
+        Name of the encoder that made them.
     mpp : tuple of float or None
         µm per pixel of each depth; None: as the files say.
     patch_size : int or None
@@ -115,7 +115,9 @@ def _import_slide(
     files = [folder / f"{name}{suffix}" for folder in folders]
     for file in files:
         if not file.is_file():
-            raise FeatureStoreError(f"{file} does not exist; give the folders with --features")
+            raise FeatureStoreError(
+                str(file), "does not exist", remedy="give the folders with --features"
+            )
     found = _official(files, config) if config.kind == "official" else _placed(files, config)
     n_features = found.features[0].shape[1]
     key = FeatureKey(
@@ -142,15 +144,18 @@ def _official_folders(given: Sequence[Path]) -> list[Path]:
     """The three folders with .pt files, coarse to fine."""
     if len(given) != 1:
         raise FeatureStoreError(
-            f"official features lie in one folder with three in it, got {len(given)} --features; "
-            "give one"
+            "official features",
+            "lie in one folder with three in it",
+            value=f"{len(given)} --features",
+            remedy="give one",
         )
     first = [given[0]] if given[0].name.endswith(_OFFICIAL[0]) else []
     first = first or sorted(given[0].glob(f"*{_OFFICIAL[0]}"))
     if len(first) != 1:
         raise FeatureStoreError(
-            f"{given[0]} holds {len(first)} folders that end in {_OFFICIAL[0]}, and one is needed; "
-            "give the folder that holds it, or the folder itself"
+            str(given[0]),
+            f"holds {len(first)} folders that end in {_OFFICIAL[0]}, and one is needed",
+            remedy="give the folder that holds it, or the folder itself",
         )
     stem = str(first[0]).removesuffix(_OFFICIAL[0])
     return [Path(stem + ending) / "pt_files" for ending in _OFFICIAL]
@@ -165,8 +170,9 @@ def _official(files: Sequence[Path], config: ImportConfig) -> Imported:
     for coarse, fine in pairwise(bags):
         if fine.shape != (4 * len(coarse), coarse.shape[1]):
             raise FeatureStoreError(
-                f"{files[0].stem} has {len(fine)} patches below {len(coarse)}; four for each of "
-                "them are needed"
+                files[0].stem,
+                f"has {len(fine)} patches below {len(coarse)}, where four for each are needed",
+                remedy="make its bags again",
             )
         order = (4 * order[:, None] + _COLUMN_MAJOR).ravel()
         features.append(fine[order])
@@ -221,8 +227,10 @@ def _require_halving(name: str, bags: Sequence[Patches], *, aligned: bool) -> No
     alike = len({(bag.patch_size, bag.features.shape[1]) for bag in bags}) == 1
     if not (halves and aligned and alike):
         raise FeatureStoreError(
-            f"the patches of {name} are not of one kind, on a grid that halves from depth to depth "
-            f"(every {', '.join(f'{s:g}' for s in strides)} px); import one depth alone"
+            f"the patches of {name}",
+            "are not of one kind, on a grid that halves from depth to depth (every "
+            f"{', '.join(f'{s:g}' for s in strides)} px)",
+            remedy="import one depth alone",
         )
 
 
@@ -249,14 +257,18 @@ def _mpp(name: str, bags: Sequence[Patches], config: ImportConfig) -> tuple[floa
     if config.mpp is not None:
         if len(config.mpp) != len(bags):
             raise FeatureStoreError(
-                f"{len(config.mpp)} µm per pixel were given for {len(bags)} folders of features; "
-                "give one each with --depths"
+                f"{len(bags)} folders of features",
+                "need a pixel size each",
+                value=f"{len(config.mpp)} µm per pixel",
+                remedy="give one each with --depths",
             )
         return config.mpp
     found = tuple(bag.mpp for bag in bags)
     if None in found:
         raise FeatureStoreError(
-            f"the features of {name} do not say their µm per pixel; give them with --depths"
+            f"the features of {name}",
+            "do not say their µm per pixel",
+            remedy="give them with --depths",
         )
     return tuple(mpp for mpp in found if mpp is not None)
 

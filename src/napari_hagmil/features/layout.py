@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.depths import DepthPlan, plan_depths
-from napari_hagmil.errors import NoTissueError, SlideReadError
+from napari_hagmil.errors import NoTissueError, Remedy, SlideReadError
 from napari_hagmil.quadtree import (
     Nodes,
     PatchGrid,
@@ -84,8 +84,9 @@ def lay_out(
     mask = segment_tissue(slide) if tissue is None else tissue
     if mask.thresholds.get("unread", 0.0) > MAX_UNREAD:
         raise SlideReadError(
-            f"{slide.name} cannot be decoded in {mask.thresholds['unread']:.0%} of its area; "
-            "copy or export the file again"
+            slide.name,
+            f"cannot be decoded in {mask.thresholds['unread']:.0%} of its area",
+            remedy="copy or export the file again",
         )
     return Layout(plan, mask, lay_quadtree(slide, plan, patch_size, mask))
 
@@ -97,8 +98,13 @@ def lay_quadtree(slide: Slide, plan: DepthPlan, patch_size: int, tissue: TissueM
     )
     if not len(quadtree.nodes[0]):
         raise NoTissueError(
-            f"{slide.name} shows no tissue at 8 µm per pixel; check the slide, or draw the tissue "
-            "and give it as GeoJSON"
+            slide.name,
+            "shows no tissue at 8 µm per pixel",
+            remedy=Remedy(
+                library="check the slide, or give its tissue as a mask",
+                command_line="check the slide, or draw the tissue and give it with --tissue",
+                window="check the slide, or paint or import the tissue in the tab Slide",
+            ),
         )
     return quadtree
 

@@ -88,7 +88,7 @@ class FeatureStore:
         Rows of NaN: places that could not be decoded, or that were not among imported features.
     is_placed : bool
         Whether the nodes' addresses say where they lie on the slide; features imported without
-        coordinates have addresses that only tell who is whose child.
+        coordinates have addresses that only say which node is whose child.
 
     Raises
     ------
@@ -102,8 +102,9 @@ class FeatureStore:
         facts = read_facts(path)
         if not facts["complete"]:
             raise FeatureStoreError(
-                f"the features of {self.name} are not complete; run encode again, it goes on where "
-                "it stopped"
+                f"the features of {self.name}",
+                "are not complete",
+                remedy="run encode again, which goes on where it stopped",
             )
         self.key = key_of(facts)
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
@@ -115,8 +116,9 @@ class FeatureStore:
             self.tissue: tuple[NDArray[np.bool_], ...] = tuple(d["tissue"][:] for d in depths)
         except (KeyError, ValueError, OSError, RuntimeError) as error:
             raise FeatureStoreError(
-                f"the features of {self.name} are damaged ({error!r}); delete {path} and encode "
-                "the slide again"
+                f"the features of {self.name}",
+                f"are damaged ({error!r})",
+                remedy=f"delete {path} and encode the slide again",
             ) from error
         self._codes = tuple(z_codes(nodes) for nodes in self.nodes)
         self._chunk_rows = int(facts["chunk_rows"])
@@ -126,7 +128,7 @@ class FeatureStore:
 
     @property
     def encoder(self) -> EncoderFacts:
-        """Whose features these are."""
+        """The encoder that made the features."""
         return self.key.encoder
 
     @property
@@ -173,8 +175,10 @@ class FeatureStore:
         if len(wanted) and (not len(codes) or (codes[rows] != wanted).any()):
             lost = nodes[int(np.argmax(codes[rows] != wanted))].tolist() if len(codes) else "any"
             raise FeatureStoreError(
-                f"the features of {self.name} hold no node {lost} at depth {depth}; only what lies "
-                "below the tissue of depth 0 is stored"
+                f"the features of {self.name}",
+                f"hold no node {lost} at depth {depth}, since only what lies below the tissue of "
+                "depth 0 is stored",
+                remedy="ask for its nodes alone",
             )
         return rows.astype(np.int64)
 
@@ -185,8 +189,9 @@ class FeatureStore:
             return np.memmap(path, dtype=f"<{_LETTERS[self.key.dtype]}", mode="r", shape=shape)
         except (OSError, ValueError) as error:
             raise FeatureStoreError(
-                f"the features of {self.name} are damaged: chunk {index} of depth {depth} is "
-                "missing or cut; run encode again, it makes what is not there"
+                f"the features of {self.name}",
+                f"are damaged: chunk {index} of depth {depth} is missing or cut",
+                remedy="run encode again, which makes what is missing",
             ) from error
 
 
@@ -230,16 +235,21 @@ def read_facts(path: Path) -> dict[str, Any]:
         facts = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
     except FileNotFoundError as error:
         raise FeatureStoreError(
-            f"there are no features of {name} in {path.parent}; run encode with this --store"
+            f"the features of {name}",
+            f"are not in {path.parent}",
+            remedy="run encode with this --store",
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FeatureStoreError(
-            f"the features of {name} cannot be read ({error!r}); encode the slide with --overwrite"
+            f"the features of {name}",
+            f"cannot be read ({error!r})",
+            remedy="encode the slide with --overwrite",
         ) from error
     if facts.get("schema") != SCHEMA:
         raise FeatureStoreError(
-            f"the features of {name} have the schema {facts.get('schema')!r}, not {SCHEMA!r}; "
-            "encode the slide with --overwrite, or take the version that wrote them"
+            f"the features of {name}",
+            f"have the schema {facts.get('schema')!r}, not {SCHEMA!r}",
+            remedy="encode the slide with --overwrite, or take the version that wrote them",
         )
     return dict(facts)
 
