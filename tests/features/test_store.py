@@ -252,7 +252,7 @@ def test_a_folder_of_something_else_is_never_replaced(record, tmp_path):
 
 
 def test_a_missing_store_says_how_to_make_it(tmp_path):
-    with pytest.raises(FeatureStoreError, match=r"no features of none in .*; run encode"):
+    with pytest.raises(FeatureStoreError, match=r"features of none are not in .*; run encode"):
         open_store(tmp_path, "none")
 
 

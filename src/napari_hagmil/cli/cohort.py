@@ -28,8 +28,7 @@ from napari_hagmil.cohort import (
 )
 from napari_hagmil.cohort.listing import number
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.csv_file import write_csv
-from napari_hagmil.files import require_writable
+from napari_hagmil.files import require_writable, write_csv
 from napari_hagmil.slide import open_slide
 
 #: Names that stand in a line before the rest is counted.

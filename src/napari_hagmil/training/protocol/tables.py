@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from napari_hagmil.files import replacing, write_csv
-from napari_hagmil.training.protocol.run import Protocol, RunRecord
 from napari_hagmil.training.protocol.runs import Protocol, RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
