@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from napari_hagmil.models import IATConfig, IntegratedAttentionTransformer
-from napari_hagmil.models.official import official_to_ours
+from napari_hagmil.models.checkpoints.official import official_to_ours
 
 IAT_CASES = ("iat_n9_ungated", "iat_n40", "iat_n129", "iat_n600_subtyping3")
 

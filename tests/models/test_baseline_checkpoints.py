@@ -11,7 +11,7 @@ import torch
 
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.baselines import BASELINES, make_baseline
-from napari_hagmil.models.baselines.checkpoints import (
+from napari_hagmil.models.checkpoints.baselines import (
     SCHEMA,
     load_baseline,
     load_published_clam,

@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.models import BagOutput, IATConfig, IntegratedAttentionTransformer, LossConfig
-from napari_hagmil.models.ablations import ABLATIONS, ablated
-from napari_hagmil.models.iat import ADMIN_GAIN
-from napari_hagmil.models.official import official_to_ours
+from napari_hagmil.models.checkpoints.official import official_to_ours
+from napari_hagmil.models.iat import ABLATIONS, ADMIN_GAIN, ablated
 from napari_hagmil.models.rowwise import LARGE
 
 SMALL = IATConfig(n_features=12, widths=(16, 24), n_classes=3, heads=4, instance_dim=8, gate_dim=8)

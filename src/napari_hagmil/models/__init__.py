@@ -2,8 +2,8 @@
 
 from napari_hagmil.models.bundle import bundle_sha256, load_bundle, save_bundle
 from napari_hagmil.models.cascade import CascadeModel
+from napari_hagmil.models.checkpoints.official import OfficialFacts, convert_official
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
-from napari_hagmil.models.convert import OfficialFacts, convert_official
 from napari_hagmil.models.iat import BlockOutput, IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
 from napari_hagmil.models.losses import LossConfig

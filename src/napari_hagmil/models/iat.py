@@ -6,10 +6,11 @@ Multiple Instance Learning for Whole Slide Image Classification*, IJCAI 2023.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import log, sqrt
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -151,6 +152,34 @@ _KINDS = {
     "norms": Norms,
     "scored": ScoredTokens,
 }
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "class_token_plain": {"pooling": "class_token", "gated": False},
+    "class_token_gated": {"pooling": "class_token", "gated": True},
+    "class_token_plain_patch_loss": {
+        "pooling": "class_token", "gated": False, "token_attention": "patch_loss",
+    },
+    "class_token_gated_patch_loss": {
+        "pooling": "class_token", "gated": True, "token_attention": "patch_loss",
+    },
+    "aggregation_plain": {"pooling": "aggregation", "gated": False},
+    "aggregation_gated": {"pooling": "aggregation", "gated": True},
+}  # fmt: skip
+"""HAG-MIL's Table 3: row → its fields of `IATConfig`; the last row is the method itself.
+
+The rows differ in how the bag vector arises and in which attention scores guide the cascade. In
+the class-token rows (section 4.4) the bag vector is the token's, and the attention that the
+cascade needs comes from an aggregation module in the final layer. The paper does not say what
+trains that module; both readings are here: a bag loss of its own, or the patch loss alone.
+"""
+
+
+def ablated(config: IATConfig, name: str) -> IATConfig:
+    """Return the configuration of one row of the table, all else as it is."""
+    if name not in ABLATIONS:
+        raise ValueError(f"there is no ablation {name!r}; choose one of {', '.join(ABLATIONS)}")
+    return replace(config, **ABLATIONS[name])
+
 
 _NOTHING = torch.empty(0)
 

@@ -1,4 +1,4 @@
-"""Baselines: one module per method, one interface (`BagModel`) for all."""
+"""Baselines: one module per paper, one interface (`BagModel`) for all."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from napari_hagmil.models.baselines.ab_mil import ABMIL
-from napari_hagmil.models.baselines.clam_mb import CLAMMB
-from napari_hagmil.models.baselines.clam_sb import CLAMSB
+from napari_hagmil.models.baselines.ab_mil import ABMIL, GatedABMIL
+from napari_hagmil.models.baselines.clam import CLAMMB, CLAMSB
 from napari_hagmil.models.baselines.dtfd import DTFD
 from napari_hagmil.models.baselines.evidence_pooling import EvidencePooling
-from napari_hagmil.models.baselines.gated_ab_mil import GatedABMIL
-from napari_hagmil.models.baselines.max_pooling import MaxPooling
-from napari_hagmil.models.baselines.mean_pooling import MeanPooling
+from napari_hagmil.models.baselines.pooled_instances import MaxPooling, MeanPooling
 from napari_hagmil.models.baselines.transmil import TransMIL
 from napari_hagmil.models.interface import BagModel
 

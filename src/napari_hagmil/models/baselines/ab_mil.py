@@ -1,4 +1,4 @@
-"""Attention-based MIL."""
+"""Attention-based MIL, with plain or gated attention."""
 
 from __future__ import annotations
 
@@ -53,3 +53,13 @@ class ABMIL(BagModel):
         attention = self.scores(hidden).squeeze(-1).softmax(0)
         pooled = attention @ hidden
         return BagOutput(self.head(pooled), attention, pooled)
+
+
+class GatedABMIL(ABMIL):
+    """Attention-based MIL with gated attention.
+
+    Ilse et al., *Attention-based Deep Multiple Instance Learning*, ICML 2018, Eq. 7 and 9: as
+    `ABMIL`, with a = softmax_i(wᵀ (tanh(V h_i) ⊙ σ(U h_i))).
+    """
+
+    gated = True

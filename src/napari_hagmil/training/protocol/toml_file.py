@@ -10,9 +10,9 @@ from typing import Any, get_args
 
 from napari_hagmil.errors import ProtocolError
 from napari_hagmil.models import LossConfig
-from napari_hagmil.models.ablations import ABLATIONS
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
+from napari_hagmil.models.iat import ABLATIONS
 from napari_hagmil.training.loop import TrainConfig
 from napari_hagmil.training.protocol.methods import GUIDED, DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.runs import Protocol, slug

@@ -1,7 +1,7 @@
-"""Baselines on disk: safetensors of our own, and the checkpoints that their authors publish.
+"""Baselines on disk: our own safetensors files, and the checkpoints that their authors publish.
 
-A published checkpoint is a pickle: read with `weights_only`, which runs no code of it; then
-save it with `save_baseline` and never open it again.
+A published checkpoint is a pickle. It is read with `weights_only`, which runs none of its code;
+`save_baseline` then keeps the weights in a format that cannot hold code.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from napari_hagmil.errors import BundleError
 from napari_hagmil.files import replacing
 from napari_hagmil.models.baselines import CLAMSB, DTFD, make_baseline
 from napari_hagmil.models.baselines.dtfd import Distillation
+from napari_hagmil.models.checkpoints.weights_only import load_weights_only, one_line
 from napari_hagmil.models.interface import BagModel
-from napari_hagmil.models.unpickle import load_weights_only, one_line
 
 SCHEMA = "napari-hagmil/baseline/1"
 
@@ -82,7 +82,7 @@ def load_published_dtfd(
 ) -> DTFD:
     """DTFD-MIL from a checkpoint of its authors' code, in eval mode.
 
-    The file does not say how it distils: "afs" unless told.
+    The file does not name its distillation; give it where it is not "afs".
     """
     parts = load_weights_only(path)
     flat = {

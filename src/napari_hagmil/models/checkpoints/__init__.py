@@ -1,0 +1,1 @@
+"""Weights that other code saved, read without running what their files contain."""
