@@ -213,3 +213,91 @@ def test_functions_have_few_parameters(path: Path) -> None:
     assert not many, (
         f"{name_of(path)} has functions of more than {MAX_PARAMETERS} parameters: {many}"
     )
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name of a module of the package; a folder's is that of its __init__."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Return the modules that each module imports, at type-checking and inside functions too.
+
+    ``from a.b import c`` points to the module ``a.b.c`` where there is one, else to ``a.b``. That
+    a module brings the __init__ files of its own folders is not counted.
+    """
+    names = {module_of(path) for path in MODULES}
+    graph = {}
+    for path in MODULES:
+        targets = set()
+        for module, name in imports(parse(path)):
+            inner = f"{module}.{name}"
+            targets |= {inner if inner in names else module} & names
+        graph[module_of(path)] = targets - {module_of(path)}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Return the groups of modules that reach one another."""
+    reached = {start: reachable(graph, start) for start in graph}
+    groups = {
+        frozenset(other for other in reached[start] if start in reached[other]) | {start}
+        for start in graph
+        if start in reached[start]
+    }
+    return sorted(sorted(group) for group in groups)
+
+
+def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting.extend(graph[module])
+    return seen
+
+
+def test_no_import_circle() -> None:
+    """Not even one that only a type checker, or a function when it is called, walks around."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == [["b", "c"]]
+    found = circles(import_graph())
+    assert not found, f"these modules import each other: {found}"
+
+
+def exported(path: Path) -> list[str]:
+    """Return a package's ``__all__``; empty where it has none."""
+    for node in parse(path).body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=value):
+                return list(ast.literal_eval(value))
+            case ast.AnnAssign(target=ast.Name(id="__all__"), value=ast.expr() as value):
+                return list(ast.literal_eval(value))
+    return []
+
+
+def test_a_public_name_has_one_address() -> None:
+    """What two packages export is one thing too many, or two things of one name."""
+    owners: dict[str, list[str]] = {}
+    for path in PACKAGES:
+        for name in exported(path):
+            owners.setdefault(name, []).append(module_of(path))
+    twice = {name: packages for name, packages in owners.items() if len(packages) > 1}
+    assert not twice, f"exported by several packages: {twice}"
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=name_of)
+def test_a_package_exports_its_own(path: Path) -> None:
+    """No second address for what another package holds, and no name that hides a submodule."""
+    public = set(exported(path))
+    own = f"{module_of(path)}."
+    foreign = {
+        name: module
+        for module, name in imports(parse(path))
+        if name in public and not module.startswith(own)
+    }
+    assert not foreign, f"{name_of(path)} exports what is another's: {foreign}"
+    inside = {entry.stem for entry in path.parent.iterdir() if not entry.name.startswith("_")}
+    assert not public & inside, f"{name_of(path)} exports {public & inside}: a module's name, too"

@@ -7,8 +7,9 @@ import pytest
 
 from napari_hagmil.attention import AttentionMap, AttentionRegion, find_regions
 from napari_hagmil.errors import AnnotationError, OutputError
-from napari_hagmil.export import PathClass, read_geojson, write_geojson
+from napari_hagmil.export import read_geojson, write_geojson
 from napari_hagmil.export.geojson_reader import read_polygons
+from napari_hagmil.review import PathClass
 
 SQUARE = np.array([(-0.5, -0.5), (-0.5, 9.5), (9.5, 9.5), (9.5, -0.5)])
 HOLE = np.array([(2.5, 2.5), (6.5, 2.5), (6.5, 6.5), (2.5, 6.5)])

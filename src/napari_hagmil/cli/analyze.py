@@ -14,10 +14,11 @@ from tqdm import tqdm
 from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import SlideResult, Stage, Steering, load_steering
-from napari_hagmil.export import Thumbnail, require_writable, write_analysis
+from napari_hagmil.export import Thumbnail, write_analysis
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.export.result_json import result_document
 from napari_hagmil.features import EncodingProgress
+from napari_hagmil.files import require_writable
 from napari_hagmil.geometry import Region, magnification_label, square_around
 from napari_hagmil.models import load_bundle
 from napari_hagmil.pipeline import analyze_slide

@@ -29,7 +29,7 @@ from napari_hagmil.evaluation.files import (
     write_evaluation,
 )
 from napari_hagmil.evaluation.summary import Summary, summarise, youden_on
-from napari_hagmil.export import require_writable
+from napari_hagmil.files import require_writable
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.prepare import load_model
 

@@ -9,18 +9,14 @@ from napari_hagmil.export.report import write_report
 from napari_hagmil.export.result_json import write_result
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.export.tables import nodes_table, write_nodes
-from napari_hagmil.files import require_writable
-from napari_hagmil.review.classes import PathClass
 
 __all__ = [
-    "PathClass",
     "ReviewWish",
     "Thumbnail",
     "nodes_table",
     "overview_picture",
     "read_geojson",
     "region_feature",
-    "require_writable",
     "write_analysis",
     "write_attention_zarr",
     "write_features",

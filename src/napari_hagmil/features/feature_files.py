@@ -115,7 +115,9 @@ def read_pt(path: Path) -> NDArray[np.float32]:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         raise FeatureStoreError(
-            path.name, f"is no .pt file that can be read: {' '.join(str(error).split())}"
+            path.name,
+            f"is no .pt file that can be read: {' '.join(str(error).split())}",
+            remedy="save the features again, as one tensor",
         ) from error
     if not isinstance(content, torch.Tensor) or content.ndim != 2 or not len(content):
         raise FeatureStoreError(

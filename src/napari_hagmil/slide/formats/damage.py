@@ -22,7 +22,8 @@ def damaged_tile(name: str, address: Address, error: BaseException) -> SlideRead
     place = f"level {level}, row {row}, column {column}"
     return SlideReadError(
         name,
-        f"has a damaged tile at {place} ({reason_of(error)}); this place is left unread",
+        f"has a damaged tile at {place} ({reason_of(error)})",
+        remedy="copy the file again if its original is whole; until then this place stays unread",
     )
 
 
