@@ -26,7 +26,7 @@ help:  ## This list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 8
 
 .PHONY: demo
-demo: $(PACKAGES) | system  ## The main job on a synthetic slide: in the window, or into demo-out/ without a display
+demo: $(PACKAGES) | system  ## Run the cascade on a synthetic slide: in the window, or into demo-out/ without a display
 	$(BIN)/napari-hagmil demo $(DEMO_ARGS)
 
 .PHONY: test
@@ -49,7 +49,7 @@ bench: $(PACKAGES) | system  ## The benchmarks among the tests
 	.ci/with-display $(BIN)/python -m pytest --benchmark-enable --benchmark-only $(TEST_ARGS)
 
 .PHONY: setup
-setup: $(PACKAGES) | system  ## Only the set-up that demo and test begin with
+setup: $(PACKAGES) | system  ## Only the set-up that demo and test start with
 
 .PHONY: clean
 clean:  ## Remove everything that make made

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +13,10 @@ import tifffile
 import zarr
 
 from napari_hagmil.cli import main
+from napari_hagmil.cli.parser import VERBS, build_parser
+from napari_hagmil.cli.terminal import answer, printable
+from napari_hagmil.cli.verb import Verb, argument, json_option
+from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export import read_geojson
 
 FILES = {
@@ -302,3 +308,86 @@ def test_demo_without_a_window_writes_everything_and_says_where(tmp_path):
     assert str(out) in done.stdout
     assert {path.name for path in out.iterdir()} == FILES
     assert json.loads((out / "result.json").read_text())["prediction"]["class"] == "tumor"
+
+
+def test_help_imports_nothing_heavy():
+    script = (
+        "import sys\nfrom napari_hagmil.cli import main\n"
+        "try:\n    main(['analyze', '--help'])\nexcept SystemExit:\n    pass\n"
+        "print('heavy:', sorted({'numpy', 'torch', 'napari', 'tqdm', 'dask'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_has_frozen_options_and_is_in_the_reference(verb):
+    assert is_dataclass(verb.options)
+    assert verb.options.__dataclass_params__.frozen
+    reference = Path(__file__).parent.parent / "docs" / "reference" / "commands.md"
+    assert f"`{verb.name} " in reference.read_text("utf-8") or f"`{verb.name}`" in (
+        reference.read_text("utf-8")
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_option_says_what_it_is_for(verb):
+    for each in fields(verb.options):
+        flags, settings = each.metadata["flags"], each.metadata["settings"]
+        assert not flags or settings.get("help"), f"{verb.name} {flags}"
+
+
+@dataclass(frozen=True)
+class CountOptions:
+    """Options of a verb that only this test has."""
+
+    table: Path = argument(type=Path)
+    json: bool = json_option()
+
+
+def test_a_verb_gets_its_own_options_and_may_belong_to_a_group():
+    seen = []
+    verb = Verb("cohort count", CountOptions, lambda options: seen.append(options) or 3, "count")
+    arguments = build_parser((verb,)).parse_args(["cohort", "count", "a.csv", "--json"])
+    assert arguments.run(arguments) == 3
+    assert seen == [CountOptions(table=Path("a.csv"), json=True)]
+
+
+def test_an_error_gives_the_remedy_of_the_command_line(monkeypatch, capsys):
+    def fail(self, namespace):
+        raise OutputError("out", "is full", remedy=Remedy("give out=", "give --out", "press Save"))
+
+    monkeypatch.setattr(Verb, "_run", fail)
+    assert main(["cache"]) == 1
+    assert capsys.readouterr().err == "napari-hagmil: out is full; give --out\n"
+    with pytest.raises(OutputError, match="give out="):
+        main(["cache", "--debug"])
+
+
+def test_escape_sequences_in_a_file_name_do_not_reach_the_terminal(tmp_path, capsys):
+    name = tmp_path / "a\x1b[31m\nb\u202e.svs"
+    name.write_bytes(b"not a slide")
+    assert main(["info", str(name)]) == 1
+    err = capsys.readouterr().err
+    assert r"a\x1b[31m\x0ab\u202e.svs" in err
+    assert err.count("\n") == 1
+    with pytest.raises(SystemExit):
+        main(["info", "x", "\x1b[2J"])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_text_of_the_field_is_printed_as_it_is():
+    assert printable("0.25 µm × 40\u202f× – 10\u00a0%") == "0.25 µm × 40\u202f× – 10\u00a0%"
+    assert printable("\udcff") == r"\udcff"
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_escapes_controls_and_reads_back_the_same(indent, capsys):
+    document = {"name": "\x1b[31m\x9b\u202e\u2028\nä", "list": [1, 2]}
+    answer(document, indent=indent)
+    out = capsys.readouterr().out
+    assert json.loads(out) == document
+    assert not set(out) & set("\x1b\x9b\u202e\u2028")
+    assert "ä" in out

@@ -1,11 +1,16 @@
-"""The command line: ``napari-hagmil VERB …``."""
+"""The command line: ``napari-hagmil VERB …``.
+
+To add a verb: in the module of its family declare its options as a frozen dataclass, write the
+function that takes them and returns the exit status, and bind both in a `Verb`; name that in
+`parser.VERBS`. Heavy packages are imported inside functions, so that ``--help`` stays quick.
+"""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from napari_hagmil.cli.parser import build_parser
+from napari_hagmil.cli.terminal import complain
 from napari_hagmil.errors import HagmilError
 
 
@@ -17,18 +22,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed (one line on stderr), 2 wrong usage, 3 a batch with failures.
     """
-    parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except (HagmilError, OSError) as error:
         if arguments.debug:
             raise
-        text = error.sentence("command line") if isinstance(error, HagmilError) else error
-        print(f"napari-hagmil: {text}", file=sys.stderr)
+        complain(error.sentence("command line") if isinstance(error, HagmilError) else error)
         return 1
     except KeyboardInterrupt:
-        print("napari-hagmil: stopped by the user", file=sys.stderr)
+        complain("stopped by the user")
         return 1
 
 

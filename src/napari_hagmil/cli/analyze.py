@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
+from napari_hagmil.cli.terminal import answer, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    device_option,
+    json_option,
+    mpp_option,
+    option,
+    out_option,
+    switch,
+)
 
-from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
-from napari_hagmil.bundles import find_bundle
-from napari_hagmil.cascade import SlideResult, Stage, Steering, load_steering
-from napari_hagmil.export import Thumbnail, write_analysis
-from napari_hagmil.export.geojson_reader import read_area
-from napari_hagmil.export.result_json import result_document
-from napari_hagmil.features import EncodingProgress
-from napari_hagmil.files import require_writable
-from napari_hagmil.geometry import Region, magnification_label, square_around
-from napari_hagmil.models import load_bundle
-from napari_hagmil.pipeline import analyze_slide
-from napari_hagmil.prepare import Options
-from napari_hagmil.slide import Slide, open_slide, read_scaled
-from napari_hagmil.tissue import TissueMask, drawn_tissue
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_hagmil.attention import AttentionRegion
+    from napari_hagmil.cascade import SlideResult
+    from napari_hagmil.export import Thumbnail
+    from napari_hagmil.features import EncodingProgress
+    from napari_hagmil.prepare import Options
+    from napari_hagmil.slide import Slide
 
 #: Long side of the overview, px, and side of a region's picture.
 _OVERVIEW, _PICTURE = 1600, 256
@@ -32,31 +36,75 @@ _OVERVIEW, _PICTURE = 1600, 256
 _N_PICTURES = 8
 
 
-def analyze(arguments: argparse.Namespace) -> int:
+def _budget(text: str) -> tuple[int, ...]:
+    try:
+        budget = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        budget = ()
+    if not budget or min(budget) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K or K,K,… with K at least 1")
+    return budget
+
+
+@dataclass(frozen=True)
+class AnalyzeOptions:
+    """Options of ``analyze``."""
+
+    slide: Path = argument(type=Path)
+    out: Path = out_option()
+    model: str = option("--model", default="demo", help="a bundle's name or path (default demo)")
+    budget: tuple[int, ...] | None = option(
+        "--budget",
+        type=_budget,
+        metavar="K[,K…]",
+        help="patches followed at each depth but the last; one number stands for all",
+    )
+    device: str = device_option()
+    exhaustive: bool = switch("--exhaustive", "follow every branch")
+    mpp: float | None = mpp_option()
+    tissue: Path | None = option(
+        "--tissue",
+        type=Path,
+        metavar="FILE.geojson",
+        help="tissue outlines, instead of detecting the tissue",
+    )
+    steer: Path | None = option(
+        "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
+    )
+    json: bool = json_option()
+
+
+def analyze(options: AnalyzeOptions) -> int:
     """Run the cascade on one slide and write what it found."""
-    with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
+    from napari_hagmil.export.result_json import result_document
+    from napari_hagmil.slide import open_slide
+
+    with open_slide(options.slide, mpp=options.mpp) as slide:
         slide.require_mpp()
-        result = run_and_write(slide, arguments.model, _options(arguments, slide), arguments.out)
-    if arguments.json:
-        print(json.dumps(result_document(result), ensure_ascii=False))
+        result = run_and_write(slide, options.model, _run_options(options, slide), options.out)
+    if options.json:
+        answer(result_document(result))
     else:
-        print(f"{slide.name}: {describe(result)}; files in {arguments.out}")
+        say(f"{slide.name}: {describe(result)}; files in {options.out}")
         for note in result.notes:
-            print(f"  {note}")
+            say(f"  {note}")
     return 0
 
 
 def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
-    require_writable(out)
-    with tqdm(unit="patch", disable=not sys.stderr.isatty(), leave=False) as bar:
+    from napari_hagmil.export import require_writable, write_analysis
+    from napari_hagmil.pipeline import analyze_slide
 
-        def progress(now: EncodingProgress) -> None:
+    require_writable(out)
+    with progress("patch") as bar:
+
+        def show(now: EncodingProgress) -> None:
             bar.set_description(f"depth {now.depth}")
             bar.total, bar.n = now.total, now.done
             bar.refresh()
 
-        result = analyze_slide(slide, model, options=options, on_progress=progress)
+        result = analyze_slide(slide, model, options=options, on_progress=show)
     regions = attention_regions(result)
     write_analysis(
         result,
@@ -70,9 +118,11 @@ def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> Slid
 
 def attention_regions(result: SlideResult) -> list[AttentionRegion]:
     """Connected areas of high attention at the deepest stage, best first."""
+    from napari_hagmil.attention import attention_map, find_regions
+
     if not result.stages:
         return []
-    stage: Stage = result.stages[-1]
+    stage = result.stages[-1]
     amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
     shape = result.slide.height, result.slide.width
     return find_regions(amap, mpp=result.slide.mpp, slide_shape=shape)
@@ -80,6 +130,8 @@ def attention_regions(result: SlideResult) -> list[AttentionRegion]:
 
 def describe(result: SlideResult) -> str:
     """One line: what was found, where it was decided, what it cost."""
+    from napari_hagmil.geometry import magnification_label
+
     if result.cascade is None:
         return result.state.replace("_", " ")
     deciding = result.grids[result.stages[-1].depth].downsample * result.slide.mpp
@@ -92,26 +144,33 @@ def describe(result: SlideResult) -> str:
     )
 
 
-def _options(arguments: argparse.Namespace, slide: Slide) -> Options:
-    budget = arguments.budget
+def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
+    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.cascade import Steering, load_steering
+    from napari_hagmil.export.geojson_reader import read_area
+    from napari_hagmil.models import load_bundle
+    from napari_hagmil.prepare import Options
+    from napari_hagmil.tissue import drawn_tissue
+
+    budget = options.budget
     if budget is not None and len(budget) == 1:
-        n_depths = len(load_bundle(find_bundle(arguments.model)).config.mpp)
+        n_depths = len(load_bundle(find_bundle(options.model)).config.mpp)
         budget = budget * max(n_depths - 1, 1)
     return Options(
         budget=budget,
-        device=arguments.device,
-        exhaustive=arguments.exhaustive,
-        tissue=_tissue(arguments.tissue, slide) if arguments.tissue else None,
-        steering=load_steering(arguments.steer) if arguments.steer else Steering(),
+        device=options.device,
+        exhaustive=options.exhaustive,
+        tissue=drawn_tissue(slide, read_area(options.tissue)) if options.tissue else None,
+        steering=load_steering(options.steer) if options.steer else Steering(),
     )
-
-
-def _tissue(path: Path, slide: Slide) -> TissueMask:
-    return drawn_tissue(slide, read_area(path))
 
 
 def _overview(slide: Slide) -> Thumbnail:
     """The whole slide, small; what cannot be read is hatched."""
+    from napari_hagmil.export import Thumbnail
+    from napari_hagmil.geometry import Region
+    from napari_hagmil.slide import read_scaled
+
     height, width = slide.shape
     downsample = max(1.0, max(height, width) / _OVERVIEW)
     shape = max(1, round(height / downsample)), max(1, round(width / downsample))
@@ -121,6 +180,12 @@ def _overview(slide: Slide) -> Thumbnail:
 
 def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
     """A square around a region, `_PICTURE` px a side."""
+    from napari_hagmil.geometry import square_around
+    from napari_hagmil.slide import read_scaled
+
     y0, x0, y1, x1 = region.bounds
     place = square_around(region.bounds, 1.2 * max(y1 - y0, x1 - x0, _PICTURE), slide.shape)
     return read_scaled(slide, place, (_PICTURE, _PICTURE), mark_unreadable=True)
+
+
+ANALYZE = Verb("analyze", AnalyzeOptions, analyze, "run the cascade once, without a window")

@@ -3,89 +3,165 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tqdm import tqdm
-
-from napari_hagmil.cohort import Cohort, read_cohort
-from napari_hagmil.encoders import load_encoder, resolve_device
-from napari_hagmil.errors import EncoderError, FeatureStoreError
-from napari_hagmil.features import (
-    EncodeConfig,
-    EncodeEvent,
-    ImportConfig,
-    encode_cohort,
-    import_cohort,
+from napari_hagmil.cli.terminal import answer, printable, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    at_least_one,
+    cohort_argument,
+    device_option,
+    json_option,
+    mpp_option,
+    numbers,
+    option,
+    switch,
 )
-from napari_hagmil.features.encode import DEFAULT_MPP
+from napari_hagmil.errors import EncoderError, FeatureStoreError, Remedy
+
+if TYPE_CHECKING:
+    from napari_hagmil.cohort import Cohort
+    from napari_hagmil.features import EncodeConfig, EncodeEvent, ImportConfig
 
 _DEFAULT_ENCODER = "efficientnet-lite0"
 
+Kind = Literal["clam", "trident", "official"]
 
-def encode(arguments: argparse.Namespace) -> int:
+
+def _halving(text: str) -> tuple[float, ...]:
+    mpp = numbers(text)
+    halves = all(abs(a / b - 2) < 0.02 for a, b in pairwise(mpp) if b > 0)
+    if not mpp or min(mpp) <= 0 or not halves:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,X/2,… in µm per pixel, as 1,0.5,0.25")
+    return mpp
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """Options of ``encode``."""
+
+    cohort: Path = cohort_argument()
+    store: Path = option(
+        "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
+    )
+    encoder: str | None = option(
+        "--encoder", metavar="NAME", help=f"default {_DEFAULT_ENCODER}; see napari-hagmil models"
+    )
+    depths: tuple[float, ...] | None = option(
+        "--depths",
+        type=_halving,
+        metavar="X,X/2,…",
+        help="µm per pixel of each depth, coarse to fine (default 1,0.5,0.25)",
+    )
+    patch_size: int | None = option(
+        "--patch-size", type=at_least_one, metavar="PX", help="default the encoder's"
+    )
+    dtype: Literal["float32", "float16"] = option(
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of the stored features (default float32)",
+    )
+    device: str = device_option()
+    workers: int = option(
+        "--workers", type=at_least_one, default=2, help="threads that read (default 2)"
+    )
+    overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
+    mpp: float | None = mpp_option()
+    imported: Kind | None = option(
+        "--import",
+        choices=("clam", "trident", "official"),
+        help="import existing features of this format instead of encoding",
+    )
+    features: list[Path] | None = option(
+        "--features",
+        type=Path,
+        action="append",
+        metavar="DIR",
+        help="folder to import from; for clam and trident once per depth, coarse to fine",
+    )
+    json: bool = json_option()
+
+
+def encode(options: EncodeOptions) -> int:
     """Encode every slide of a cohort, or import what others encoded."""
-    if bool(arguments.features) != bool(arguments.imported):
+    from napari_hagmil.cohort import read_cohort
+
+    if bool(options.features) != bool(options.imported):
         raise FeatureStoreError(
-            "--import and --features belong together: whose format, and the folders; give both"
+            "--import and --features", "belong together", remedy="give both, or neither"
         )
-    cohort = read_cohort(arguments.cohort, files=arguments.imported is None, every_class=False)
-    report = _Report(len(cohort), quiet=arguments.json)
+    cohort = read_cohort(options.cohort, files=options.imported is None, every_class=False)
+    report = _Report(len(cohort), quiet=options.json)
     for note in cohort.notes:
         report.say(note)
     with report.bar:
-        for event in _events(arguments, cohort):
-            report.tell(event)
+        for event in _events(options, cohort):
+            report.show(event)
     failed = [event for event in report.ends if event.kind == "failed"]
-    if arguments.json:
+    if options.json:
         slides = [asdict(event) for event in report.ends]
-        print(json.dumps({"store": str(arguments.store), "slides": slides}, ensure_ascii=False))
+        answer({"store": str(options.store), "slides": slides})
     else:
         report.say(
-            f"{len(report.ends) - len(failed)} of {len(cohort)} slides are in {arguments.store}"
+            f"{len(report.ends) - len(failed)} of {len(cohort)} slides are in {options.store}"
         )
     return 3 if failed else 0
 
 
-def _events(arguments: argparse.Namespace, cohort: Cohort) -> Iterator[EncodeEvent]:
-    if arguments.imported is not None:
-        return import_cohort(cohort.records, arguments.store, _importing(arguments))
+def _events(options: EncodeOptions, cohort: Cohort) -> Iterator[EncodeEvent]:
+    from napari_hagmil.encoders import load_encoder, resolve_device
+    from napari_hagmil.features import encode_cohort, import_cohort
+
+    if options.imported is not None:
+        return import_cohort(cohort.records, options.store, _importing(options, options.imported))
     encoder = load_encoder(
-        arguments.encoder or _DEFAULT_ENCODER, device=resolve_device(arguments.device)
+        options.encoder or _DEFAULT_ENCODER, device=resolve_device(options.device)
     )
-    return encode_cohort(cohort.records, arguments.store, encoder, _encoding(arguments))
+    return encode_cohort(cohort.records, options.store, encoder, _encoding(options))
 
 
-def _encoding(arguments: argparse.Namespace) -> EncodeConfig:
+def _encoding(options: EncodeOptions) -> EncodeConfig:
+    from napari_hagmil.features import EncodeConfig
+    from napari_hagmil.features.encode import DEFAULT_MPP
+
     return EncodeConfig(
-        mpp=arguments.depths or DEFAULT_MPP,
-        patch_size=arguments.patch_size,
-        dtype=arguments.dtype,
-        slide_mpp=arguments.mpp,
-        overwrite=arguments.overwrite,
-        workers=arguments.workers,
+        mpp=options.depths or DEFAULT_MPP,
+        patch_size=options.patch_size,
+        dtype=options.dtype,
+        slide_mpp=options.mpp,
+        overwrite=options.overwrite,
+        workers=options.workers,
     )
 
 
-def _importing(arguments: argparse.Namespace) -> ImportConfig:
-    encoder = arguments.encoder
-    if encoder is None and arguments.imported == "official":
+def _importing(
+    options: EncodeOptions, kind: Literal["clam", "trident", "official"]
+) -> ImportConfig:
+    from napari_hagmil.features import ImportConfig
+
+    encoder = options.encoder
+    if encoder is None and kind == "official":
         encoder = "resnet50-layer3"
     if encoder is None:
         raise EncoderError(
-            "imported features do not say which encoder made them; name it with --encoder"
+            "imported features",
+            "do not say which encoder made them",
+            remedy=Remedy("name it with encoder=", "name it with --encoder"),
         )
     return ImportConfig(
-        kind=arguments.imported,
-        folders=tuple(arguments.features),
+        kind=kind,
+        folders=tuple(options.features or ()),
         encoder=encoder,
-        mpp=arguments.depths,
-        patch_size=arguments.patch_size,
-        dtype=arguments.dtype,
-        overwrite=arguments.overwrite,
+        mpp=options.depths,
+        patch_size=options.patch_size,
+        dtype=options.dtype,
+        overwrite=options.overwrite,
     )
 
 
@@ -98,16 +174,15 @@ class _Report:
         self._left, self._made = 0, 0
         self._remaining: dict[str, int] = {}
         self._started = 0.0
-        # A terminal's bar estimates the time that is left by itself.
-        self.bar = tqdm(unit="patch", total=0, disable=not sys.stderr.isatty(), leave=False)
+        # On a terminal the bar itself estimates the time left.
+        self.bar = progress("patch", 0)
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         if not self._quiet:
-            self.bar.write(text, file=sys.stdout)
-            sys.stdout.flush()
+            say(text, above=self.bar)
 
-    def tell(self, event: EncodeEvent) -> None:
+    def show(self, event: EncodeEvent) -> None:
         """Show one event."""
         if event.kind == "laid out":
             self._remaining[event.name] = event.total - event.done
@@ -126,7 +201,7 @@ class _Report:
         self._remaining[event.name] -= n
         self._made += n
         self._left -= n
-        self.bar.set_description(event.name)
+        self.bar.set_description(printable(event.name))
         self.bar.update(n)
 
     def _add_work(self, n: int) -> None:
@@ -157,3 +232,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+ENCODE = Verb(
+    "encode", EncodeOptions, encode, "compute a cohort's features at every depth, for training"
+)

@@ -3,39 +3,76 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from tqdm import tqdm
-
-from napari_hagmil.bundles import find_bundle
-from napari_hagmil.cohort import Cohort, SlideRecord, read_cohort
-from napari_hagmil.encoders import resolve_device
+from napari_hagmil.cli.terminal import answer, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    cohort_argument,
+    device_option,
+    json_option,
+    mpp_option,
+    numbers,
+    option,
+    out_option,
+    switch,
+)
 from napari_hagmil.errors import CohortError
-from napari_hagmil.evaluation.evaluate import (
-    SlideEvaluation,
-    SlideFailure,
-    Source,
-    evaluate_cohort,
-    live,
-    stored,
-)
-from napari_hagmil.evaluation.files import (
-    Evaluation,
-    metrics_document,
-    write_evaluation,
-)
-from napari_hagmil.evaluation.summary import Summary, summarise, youden_on
-from napari_hagmil.files import require_writable
-from napari_hagmil.models import CascadeModel, load_bundle
-from napari_hagmil.prepare import load_model
 
-#: Multiples of the model's budget: all of them where features are at hand, its own where every
+if TYPE_CHECKING:
+    from napari_hagmil.cohort import Cohort, SlideRecord
+    from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure, Source
+    from napari_hagmil.evaluation.summary import Summary
+    from napari_hagmil.models import CascadeModel
+
+#: Multiples of the model's budget: all of them where features are stored, its own where every
 #: further patch would have to be read.
 _FACTORS_STORED, _FACTORS_LIVE = (0.25, 0.5, 1.0, 2.0, 4.0), (1.0,)
+
+
+def _factors(text: str) -> tuple[float, ...]:
+    factors = numbers(text)
+    if not factors or not all(0 < factor < math.inf for factor in factors):
+        raise argparse.ArgumentTypeError(f"{text!r} is not F,F,… with F above 0, as 0.5,1,2")
+    return factors
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Options of ``evaluate``."""
+
+    cohort: Path = cohort_argument()
+    model: str = option("--model", required=True, help="a bundle's name or path")
+    out: Path = out_option()
+    store: Path | None = option(
+        "--store", type=Path, metavar="DIR", help="read stored features instead of slides"
+    )
+    split: Literal["train", "val", "test", "all"] | None = option(
+        "--split",
+        choices=("train", "val", "test", "all"),
+        help="which slides (default test where the table names test slides, else all)",
+    )
+    youden: bool = switch(
+        "--youden", "also call by the threshold chosen on the table's validation slides"
+    )
+    factors: tuple[float, ...] | None = option(
+        "--factors",
+        type=_factors,
+        metavar="F[,F…]",
+        help="multiples of the model's budget to run with (default 0.25,0.5,1,2,4 with --store, "
+        "else 1)",
+    )
+    chance: int | None = option(
+        "--chance", type=int, metavar="SEED", help="also spend the budget at random"
+    )
+    device: str = device_option()
+    mpp: float | None = mpp_option()
+    json: bool = json_option()
 
 
 @dataclass(frozen=True)
@@ -46,64 +83,77 @@ class _Ready:
     chance: int | None = None
 
 
-def evaluate(arguments: argparse.Namespace) -> int:
+def evaluate(options: EvaluateOptions) -> int:
     """Run a model over the labelled slides of a cohort, and write how good it was."""
-    ready = replace(_ready(arguments), chance=arguments.chance)
+    from napari_hagmil.cohort import read_cohort
+    from napari_hagmil.evaluation.files import Evaluation, metrics_document, write_evaluation
+    from napari_hagmil.evaluation.summary import summarise
+    from napari_hagmil.export import require_writable
+
+    ready = replace(_ready(options), chance=options.chance)
     classes = ready.model.config.classes
     cohort = read_cohort(
-        arguments.cohort, classes=classes, files=arguments.store is None, every_class=False
+        options.cohort, classes=classes, files=options.store is None, every_class=False
     )
-    split = arguments.split or _default_split(cohort)
-    records = _chosen(cohort, split, arguments.cohort.name)
-    require_writable(arguments.out)
-    thresholds = _thresholds(arguments, cohort, ready, split)
-    slides, failures = _run(records, ready, quiet=arguments.json)
+    split = options.split or _default_split(cohort)
+    records = _chosen(cohort, split, options.cohort.name)
+    require_writable(options.out)
+    thresholds = _thresholds(options, cohort, ready, split)
+    slides, failures = _run(records, ready, quiet=options.json)
     if not slides:
         raise CohortError("no slide could be evaluated", [failures[0].why])
     summary = summarise(slides, classes, thresholds=thresholds)
     evaluation = Evaluation(
         model=ready.model,
-        cohort=arguments.cohort.name,
+        cohort=options.cohort.name,
         split=split,
-        source="slides" if arguments.store is None else "store",
+        source="slides" if options.store is None else "store",
         slides=slides,
         failures=failures,
         summary=summary,
         thresholds=thresholds,
     )
-    write_evaluation(evaluation, arguments.out)
-    if arguments.json:
-        print(json.dumps(metrics_document(evaluation), ensure_ascii=False))
+    write_evaluation(evaluation, options.out)
+    if options.json:
+        answer(metrics_document(evaluation))
     else:
-        print(f"{_describe(summary)}; files in {arguments.out}, begin with report.md")
+        say(f"{_describe(summary)}; files in {options.out}, begin with report.md")
     return 3 if failures else 0
 
 
-def _ready(arguments: argparse.Namespace) -> _Ready:
-    if arguments.store is None:
-        model, encoder = load_model(arguments.model, device=arguments.device)
-        source = live(model, encoder, mpp=arguments.mpp)
-        return _Ready(model, source, arguments.factors or _FACTORS_LIVE)
-    device = resolve_device(arguments.device)
-    model = load_bundle(find_bundle(arguments.model), device=device)
-    return _Ready(model, stored(arguments.store, model), arguments.factors or _FACTORS_STORED)
+def _ready(options: EvaluateOptions) -> _Ready:
+    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.encoders import resolve_device
+    from napari_hagmil.evaluation.evaluate import live, stored
+    from napari_hagmil.models import load_bundle
+    from napari_hagmil.prepare import load_model
+
+    if options.store is None:
+        model, encoder = load_model(options.model, device=options.device)
+        source = live(model, encoder, mpp=options.mpp)
+        return _Ready(model, source, options.factors or _FACTORS_LIVE)
+    device = resolve_device(options.device)
+    model = load_bundle(find_bundle(options.model), device=device)
+    return _Ready(model, stored(options.store, model), options.factors or _FACTORS_STORED)
 
 
 def _thresholds(
-    arguments: argparse.Namespace, cohort: Cohort, ready: _Ready, split: str
+    options: EvaluateOptions, cohort: Cohort, ready: _Ready, split: str
 ) -> dict[str, dict[str, float]]:
     """The rules by which classes are called, beside the most probable."""
+    from napari_hagmil.evaluation.summary import youden_on
+
     config, rules = ready.model.config, {}
     if config.thresholds:
         rules["thresholds of the model"] = config.thresholds
-    if arguments.youden:
+    if options.youden:
         if split not in ("train", "test"):
             raise CohortError(
                 "no threshold can be chosen",
                 [f"slides of the split {split!r} would choose it for themselves; take test"],
             )
-        chosen = _chosen(cohort, "val", arguments.cohort.name)
-        slides, _ = _run(chosen, replace(ready, factors=(1.0,), chance=None), quiet=arguments.json)
+        chosen = _chosen(cohort, "val", options.cohort.name)
+        slides, _ = _run(chosen, replace(ready, factors=(1.0,), chance=None), quiet=options.json)
         rules["Youden, chosen on validation"] = youden_on(slides, config.classes)
     return rules
 
@@ -126,25 +176,28 @@ def _run(
     records: Sequence[SlideRecord], ready: _Ready, *, quiet: bool
 ) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
     """Evaluate slide by slide: a bar on a terminal, a line per slide elsewhere."""
+    from napari_hagmil.evaluation.evaluate import SlideFailure, evaluate_cohort
+
     slides, failures = [], []
     events = evaluate_cohort(
         records, ready.model, ready.source, factors=ready.factors, chance=ready.chance
     )
     shown = sys.stderr.isatty()
-    with tqdm(total=len(records), unit="slide", disable=not shown, leave=False) as bar:
+    with progress("slide", len(records)) as bar:
         for n, event in enumerate(events, start=1):
             if isinstance(event, SlideFailure):
                 failures.append(event)
             else:
                 slides.append(event)
             if not quiet and (not shown or isinstance(event, SlideFailure)):
-                bar.write(f"[{n}/{len(records)}] {_line(event)}", file=sys.stdout)
-                sys.stdout.flush()
+                say(f"[{n}/{len(records)}] {_line(event)}", above=bar)
             bar.update()
     return slides, failures
 
 
 def _line(event: SlideEvaluation | SlideFailure) -> str:
+    from napari_hagmil.evaluation.evaluate import SlideFailure
+
     if isinstance(event, SlideFailure):
         return f"{event.record.name}: failed: {event.why}"
     note = f" {event.note}" if event.note else ""
@@ -163,3 +216,11 @@ def _describe(summary: Summary) -> str:
         f"{summary.slides} slides: {area}, accuracy {called.accuracy.value:.3f}, "
         f"F1 {called.f1.value:.3f} ({called.rule})"
     )
+
+
+EVALUATE = Verb(
+    "evaluate",
+    EvaluateOptions,
+    evaluate,
+    "measure a model on a labelled cohort: tables and figures",
+)

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
-import argparse
-import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from napari_hagmil.bundles import shipped_bundles
-from napari_hagmil.encoders import ENCODERS, load_encoder
+from napari_hagmil.cli.terminal import answer, say
+from napari_hagmil.cli.verb import Verb, argument, json_option, option
 from napari_hagmil.errors import EncoderError
-from napari_hagmil.geometry import magnification_label
-from napari_hagmil.models import convert_official, load_bundle
 
 
-def models(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class ModelsOptions:
+    """Options of ``models``."""
+
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Options of ``convert``."""
+
+    checkpoint: Path = argument(type=Path)
+    out: Path = option(
+        "--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write"
+    )
+
+
+def models(options: ModelsOptions) -> int:
     """List what can be used here, and what is missing for the rest."""
+    from napari_hagmil.bundles import shipped_bundles
+    from napari_hagmil.encoders import ENCODERS
+
     bundles = [_bundle_facts(name) for name in shipped_bundles()]
     encoders = [{"name": name, "missing": _missing(name)} for name in ENCODERS]
-    if arguments.json:
-        print(json.dumps({"bundles": bundles, "encoders": encoders}, ensure_ascii=False))
+    if options.json:
+        answer({"bundles": bundles, "encoders": encoders})
         return 0
     for bundle in bundles:
-        print(
+        say(
             f"{bundle['name']}: {' → '.join(bundle['magnifications'])}, "
             f"classes {', '.join(bundle['classes'])}, encoder {bundle['encoder']}"
         )
-        print(f"  {bundle['intended_use']}")
+        say(f"  {bundle['intended_use']}")
     for encoder in encoders:
-        print(f"encoder {encoder['name']}: {encoder['missing'] or 'ready'}")
+        say(f"encoder {encoder['name']}: {encoder['missing'] or 'ready'}")
     return 0
 
 
 def _bundle_facts(name: str) -> dict[str, Any]:
+    from napari_hagmil.bundles import shipped_bundles
+    from napari_hagmil.geometry import magnification_label
+    from napari_hagmil.models import load_bundle
+
     model = load_bundle(shipped_bundles()[name])
     config = model.config
     return {
@@ -48,15 +70,25 @@ def _bundle_facts(name: str) -> dict[str, Any]:
 
 
 def _missing(name: str) -> str:
+    from napari_hagmil.encoders import load_encoder
+
     try:
         load_encoder(name)
     except EncoderError as error:
-        return str(error)
+        return error.sentence("command line")
     return ""
 
 
-def convert(arguments: argparse.Namespace) -> int:
+def convert(options: ConvertOptions) -> int:
     """Make a bundle of an official checkpoint."""
-    convert_official(arguments.checkpoint, arguments.out)
-    print(f"{arguments.checkpoint.name} → {arguments.out}")
+    from napari_hagmil.models import convert_official
+
+    convert_official(options.checkpoint, options.out)
+    say(f"{options.checkpoint.name} → {options.out}")
     return 0
+
+
+MODELS = Verb("models", ModelsOptions, models, "list the bundles and encoders available here")
+CONVERT = Verb(
+    "convert", ConvertOptions, convert, "convert an official Lightning checkpoint to a bundle"
+)

@@ -2,69 +2,99 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import time
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
-from tqdm import tqdm
-
+from napari_hagmil.cli.terminal import answer, move_to, percent, say
+from napari_hagmil.cli.verb import Verb, argument, json_option, mpp_option, option, switch
 from napari_hagmil.errors import SlideReadError
-from napari_hagmil.phantom import PhantomConfig, write_phantom
-from napari_hagmil.slide import (
-    TiffStyle,
-    cached_pyramids,
-    check_slide,
-    clear_cache,
-    make_pyramid,
-    open_slide,
-    slide_info,
-)
-from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
 
 
-def info(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class InfoOptions:
+    """Options of ``info``."""
+
+    slide: Path = argument(type=Path)
+    check: bool = switch("--check", "decode every tile; exit status 1 if any cannot be decoded")
+    mpp: float | None = mpp_option()
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class PyramidOptions:
+    """Options of ``pyramid``."""
+
+    slide: Path = argument(type=Path)
+    out: Path = argument(type=Path, metavar="OUT.tiff|OUT.zarr")
+    mpp: float | None = mpp_option()
+    compression: Literal["jpeg", "deflate", "zstd"] = option(
+        "--compression",
+        choices=("jpeg", "deflate", "zstd"),
+        default="jpeg",
+        help="of a TIFF (default jpeg; the others are lossless)",
+    )
+    quality: int = option("--quality", type=int, default=90, help="of JPEG (default 90)")
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """Options of ``cache``."""
+
+    clear: bool = switch("--clear", "empty the cache")
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class PhantomOptions:
+    """Options of ``phantom``."""
+
+    out: Path = argument(type=Path, metavar="OUT.tiff")
+    seed: int = option("--seed", type=int, default=0, help="of the random numbers (default 0)")
+    size: int = option("--size", type=int, default=16384, help="side in px (default 16384)")
+    lesions: int | None = option(
+        "--lesions", type=int, help="number of lesions (default: drawn from the seed)"
+    )
+    mpp: float = option("--mpp", type=float, default=0.25, help="µm per pixel (default 0.25)")
+    json: bool = json_option()
+
+
+def info(options: InfoOptions) -> int:
     """Say what a slide file holds."""
-    with open_slide(arguments.slide, mpp=arguments.mpp) as slide:
-        facts = slide_info(slide, "library" if arguments.json else "command line")
-        if arguments.check:
-            with _bar() as bar:
-                checked = check_slide(slide, on_progress=lambda share: _move(bar, share))
+    from napari_hagmil.slide import check_slide, open_slide, slide_info
+
+    with open_slide(options.slide, mpp=options.mpp) as slide:
+        facts = slide_info(slide, "library" if options.json else "command line")
+        if options.check:
+            with percent() as bar:
+                checked = check_slide(slide, on_progress=lambda share: move_to(bar, share))
             for level, counts in zip(facts["levels"], checked, strict=True):
                 level["tiles"] = counts
         damaged = list(slide.unreadable.values())
-    if arguments.json:
-        print(json.dumps(facts, indent=2, ensure_ascii=False))
+    if options.json:
+        answer(facts, indent=2)
     else:
         _print_facts(facts)
     if damaged:
         raise SlideReadError(
-            f"{facts['name']} has {len(damaged)} tiles that cannot be decoded, the first: "
-            f"{damaged[0]}"
+            str(facts["name"]),
+            f"has {len(damaged)} tiles that cannot be decoded, the first: {damaged[0]}",
         )
     return 0
-
-
-def _bar() -> tqdm[Any]:
-    """A progress bar in percent, on terminals only."""
-    return tqdm(total=100, unit="%", disable=not sys.stderr.isatty())
-
-
-def _move(bar: tqdm[Any], share: float) -> None:
-    bar.update(100 * share - bar.n)
 
 
 def _print_facts(facts: dict[str, Any]) -> None:
     for key, value in facts.items():
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            print(f"{key}:")
+            say(f"{key}:")
             for item in value:
-                print("  " + "  ".join(f"{name}={_short(part)}" for name, part in item.items()))
+                say("  " + "  ".join(f"{name}={_short(part)}" for name, part in item.items()))
         elif isinstance(value, list):
-            print(f"{key}: {', '.join(map(str, value)) or 'none'}")
+            say(f"{key}: {', '.join(map(str, value)) or 'none'}")
         else:
-            print(f"{key}: {_short(value)}")
+            say(f"{key}: {_short(value)}")
 
 
 def _short(value: Any) -> str:
@@ -77,71 +107,91 @@ def _short(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def pyramid(arguments: argparse.Namespace) -> int:
+def pyramid(options: PyramidOptions) -> int:
     """Write a slide anew as a pyramid."""
-    style = TiffStyle(arguments.compression, arguments.quality)
+    from napari_hagmil.slide import TiffStyle, make_pyramid
+
+    style = TiffStyle(options.compression, options.quality)
     started = time.perf_counter()
-    with _bar() as bar:
+    with percent() as bar:
         shapes = make_pyramid(
-            arguments.slide,
-            arguments.out,
-            mpp=arguments.mpp,
+            options.slide,
+            options.out,
+            mpp=options.mpp,
             style=style,
-            on_progress=lambda share: _move(bar, share),
+            on_progress=lambda share: move_to(bar, share),
         )
     seconds = round(time.perf_counter() - started, 2)
-    if arguments.json:
+    if options.json:
         levels = [list(shape) for shape in shapes]
-        print(json.dumps({"slide": str(arguments.out), "levels": levels, "seconds": seconds}))
+        answer({"slide": str(options.out), "levels": levels, "seconds": seconds})
     else:
-        print(f"{arguments.out}: {len(shapes)} levels, {_short(shapes[0])} px, {seconds:.1f} s")
+        say(f"{options.out}: {len(shapes)} levels, {_short(shapes[0])} px, {seconds:.1f} s")
     return 0
 
 
-def cache(arguments: argparse.Namespace) -> int:
+def cache(options: CacheOptions) -> int:
     """Say what the cache of coarse levels holds, or empty it."""
-    freed = clear_cache() if arguments.clear else 0
+    from napari_hagmil.slide import cached_pyramids, clear_cache
+    from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
+
+    freed = clear_cache() if options.clear else 0
     held = cached_pyramids()
-    answer = {
+    facts = {
         "folder": str(cache_folder()),
         "pyramids": len(held),
         "bytes": sum(size for _, size in held),
         "limit_bytes": int(limit_bytes()),
         "freed_bytes": freed,
     }
-    if arguments.json:
-        print(json.dumps(answer))
+    if options.json:
+        answer(facts)
     else:
-        print(
-            f"{answer['folder']}: coarse levels of {answer['pyramids']} slides, "
+        say(
+            f"{facts['folder']}: coarse levels of {facts['pyramids']} slides, "
             f"{sum(size for _, size in held) / 1e9:.2f} of {limit_bytes() / 1e9:.3g} GB"
-            + (f"; {freed / 1e9:.2f} GB freed" if arguments.clear else "")
+            + (f"; {freed / 1e9:.2f} GB freed" if options.clear else "")
         )
     return 0
 
 
-def phantom(arguments: argparse.Namespace) -> int:
+def phantom(options: PhantomOptions) -> int:
     """Write a phantom slide and its truth."""
+    from napari_hagmil.phantom import PhantomConfig, write_phantom
+
     config = PhantomConfig(
-        seed=arguments.seed, size=arguments.size, lesions=arguments.lesions, mpp=arguments.mpp
+        seed=options.seed, size=options.size, lesions=options.lesions, mpp=options.mpp
     )
     started = time.perf_counter()
-    with _bar() as bar:
-        truth = write_phantom(arguments.out, config, progress=lambda share: _move(bar, share))
+    with percent() as bar:
+        truth = write_phantom(options.out, config, progress=lambda share: move_to(bar, share))
     seconds = time.perf_counter() - started
-    answer = {
-        "slide": str(arguments.out),
-        "truth": str(arguments.out.with_suffix(".geojson")),
+    facts = {
+        "slide": str(options.out),
+        "truth": str(options.out.with_suffix(".geojson")),
         "size": config.size,
         "mpp": config.mpp,
         "lesion_diameters_um": [round(lesion.diameter_um, 1) for lesion in truth.lesions],
         "seconds": round(seconds, 2),
     }
-    if arguments.json:
-        print(json.dumps(answer))
+    if options.json:
+        answer(facts)
     else:
-        print(
-            f"{arguments.out}: {config.size}×{config.size} px, {len(truth.lesions)} lesions, "
-            f"{seconds:.1f} s; truth in {answer['truth']}"
+        say(
+            f"{options.out}: {config.size}×{config.size} px, {len(truth.lesions)} lesions, "
+            f"{seconds:.1f} s; truth in {facts['truth']}"
         )
     return 0
+
+
+INFO = Verb("info", InfoOptions, info, "describe a slide file")
+PYRAMID = Verb(
+    "pyramid", PyramidOptions, pyramid, "rewrite a slide as a pyramid that opens at every zoom"
+)
+CACHE = Verb("cache", CacheOptions, cache, "show or empty the cache of coarse levels")
+PHANTOM = Verb(
+    "phantom",
+    PhantomOptions,
+    phantom,
+    "write a synthetic pyramidal slide, and its planted lesions as GeoJSON beside it",
+)

@@ -2,117 +2,181 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from tqdm import tqdm
-
-from napari_hagmil.cohort import Cohort, Split, holdout, k_fold, read_cohort, three_way
-from napari_hagmil.encoders.device import resolve_device
-from napari_hagmil.errors import FeatureStoreError, ProtocolError
-from napari_hagmil.features import FeatureStore, open_store
-from napari_hagmil.files import require_writable
-from napari_hagmil.training import CohortSlide, DepthEpoch
-from napari_hagmil.training.protocol.methods import FeatureFacts
-from napari_hagmil.training.protocol.runs import (
-    Protocol,
-    ProtocolRun,
-    RunRecord,
-    carry_out,
-    plan_runs,
+from napari_hagmil.cli.terminal import answer, printable, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    at_least_one,
+    cohort_argument,
+    device_option,
+    json_option,
+    option,
+    out_option,
+    switch,
 )
-from napari_hagmil.training.protocol.tables import write_tables
-from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
-from napari_hagmil.training.tensorboard import EventWriter
+from napari_hagmil.errors import FeatureStoreError, ProtocolError
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from napari_hagmil.cohort import Cohort, Split
+    from napari_hagmil.features import FeatureStore
+    from napari_hagmil.training import CohortSlide, DepthEpoch
+    from napari_hagmil.training.protocol.methods import FeatureFacts
+    from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord
 
 
-def train(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class ProtocolOptions:
+    """Options of ``protocol``."""
+
+    cohort: Path = cohort_argument()
+    store: Path = option(
+        "--store", type=Path, required=True, metavar="DIR", help="features that encode stored"
+    )
+    out: Path = out_option()
+    config: Path | None = option(
+        "--config", type=Path, metavar="FILE.toml", help="the protocol (default: the paper's)"
+    )
+    threads: int = option(
+        "--threads",
+        type=at_least_one,
+        default=1,
+        help="torch's threads (default 1; more change sums in the last digit)",
+    )
+    device: str = device_option("cpu")
+    tensorboard: bool = switch("--tensorboard", "write TensorBoard event files too")
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class TrainOptions(ProtocolOptions):
+    """Options of ``train``."""
+
+    method: str | None = option(
+        "--method", help="the method of the protocol to train (default: its first)"
+    )
+
+
+def train(options: TrainOptions) -> int:
     """Train one method of a protocol: the first, unless another is named."""
-    protocol = _protocol_of(arguments)
+    protocol = _protocol_of(options)
     names = [method.name for method in protocol.methods]
-    wanted = arguments.method or names[0]
+    wanted = options.method or names[0]
     if wanted not in names:
-        raise ProtocolError(f"there is no method {wanted!r}; choose one of {', '.join(names)}")
-    return _work(arguments, replace(protocol, methods=(protocol.methods[names.index(wanted)],)))
+        raise ProtocolError(
+            "the protocol",
+            "needs the method that --method names",
+            value=repr(wanted),
+            remedy=f"choose one of {', '.join(names)}",
+        )
+    return _work(options, replace(protocol, methods=(protocol.methods[names.index(wanted)],)))
 
 
-def protocol(arguments: argparse.Namespace) -> int:
+def protocol(options: ProtocolOptions) -> int:
     """Train and test every method of a protocol."""
-    return _work(arguments, _protocol_of(arguments))
+    return _work(options, _protocol_of(options))
 
 
-def _protocol_of(arguments: argparse.Namespace) -> Protocol:
-    return load_protocol(arguments.config) if arguments.config else Protocol(paper_methods())
+def _protocol_of(options: ProtocolOptions) -> Protocol:
+    from napari_hagmil.training.protocol.runs import Protocol
+    from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
+
+    return load_protocol(options.config) if options.config else Protocol(paper_methods())
 
 
-def _work(arguments: argparse.Namespace, protocol: Protocol) -> int:
-    torch.set_num_threads(arguments.threads)
-    device = resolve_device(arguments.device)
-    require_writable(arguments.out / "tables.md")
-    cohort = read_cohort(arguments.cohort, files=False)
-    stores = [open_store(arguments.store, record) for record in cohort.records]
-    facts = _facts(stores, cohort)
+def _work(options: ProtocolOptions, protocol: Protocol) -> int:
+    import torch
+
+    from napari_hagmil.encoders.device import resolve_device
+    from napari_hagmil.files import require_writable
+    from napari_hagmil.training.protocol.runs import plan_runs
+    from napari_hagmil.training.protocol.tables import write_tables
+
+    torch.set_num_threads(options.threads)
+    device = resolve_device(options.device)
+    require_writable(options.out / "tables.md")
+    cohort, slides, facts = _stored(options)
+    name = f"{options.cohort.name} ({len(slides)} slides)"
+    splits = _splits(cohort, protocol)
+    runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
+    records = list(_records(options, runs, slides, facts, protocol))
+    written = write_tables(options.out, protocol, records)
+    if options.json:
+        answer([asdict(record) for record in records])
+    else:
+        for line in written[0].read_text(encoding="utf-8").splitlines():
+            say(line)
+        say(f"{len(records)} runs; tables and bundles are in {options.out}")
+    return 0
+
+
+def _stored(options: ProtocolOptions) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
+    """The cohort's table, its slides' features, and what those are."""
+    from napari_hagmil.cohort import read_cohort
+    from napari_hagmil.features import open_store
+    from napari_hagmil.training import CohortSlide
+
+    cohort = read_cohort(options.cohort, files=False)
+    stores = [open_store(options.store, record) for record in cohort.records]
     slides = [
         CohortSlide(store.name, int(label), store.quadtree.nodes, store)
         for store, label in zip(stores, cohort.labels, strict=True)
     ]
-    name = f"{arguments.cohort.name} ({len(slides)} slides)"
-    splits = _splits(cohort, protocol)
-    runs = plan_runs(protocol, splits, arguments.out, cohort=name, device=str(device))
-    records = list(_records(arguments, runs, slides, facts, protocol))
-    written = write_tables(arguments.out, protocol, records)
-    if arguments.json:
-        print(json.dumps([asdict(record) for record in records], ensure_ascii=False))
-    else:
-        print(written[0].read_text(encoding="utf-8"))
-        print(f"{len(records)} runs, tables and bundles are in {arguments.out}")
-    return 0
+    return cohort, slides, _facts(stores, cohort)
 
 
 def _records(
-    arguments: argparse.Namespace,
+    options: ProtocolOptions,
     runs: Sequence[ProtocolRun],
     slides: Sequence[CohortSlide],
     facts: FeatureFacts,
     protocol: Protocol,
 ) -> Iterator[RunRecord]:
-    with tqdm(total=len(runs), unit="run", disable=not sys.stderr.isatty(), leave=False) as bar:
+    from napari_hagmil.training.protocol.runs import carry_out
+
+    with progress("run", len(runs)) as bar:
         for run in runs:
-            bar.set_description(run.name)
-            yield _record(arguments, run, carry_out(run, slides, facts, protocol.sweep), bar)
+            bar.set_description(printable(run.name))
+            yield _record(options, run, carry_out(run, slides, facts, protocol.sweep), bar)
             bar.update()
 
 
 def _record(
-    arguments: argparse.Namespace,
+    options: ProtocolOptions,
     run: ProtocolRun,
     steps: Iterator[DepthEpoch | RunRecord],
-    bar: tqdm[str],
+    bar: tqdm[Any],
 ) -> RunRecord:
     """Carry out one run, showing every epoch, and say how it ended in a line."""
+    from napari_hagmil.training.protocol.runs import RunRecord
+    from napari_hagmil.training.tensorboard import EventWriter
+
     with ExitStack() as stack:
         events = None
-        if arguments.tensorboard:
+        if options.tensorboard:
             events = stack.enter_context(EventWriter(run.folder / "events"))
         for step in steps:
             if isinstance(step, RunRecord):
-                if not arguments.json:
+                if not options.json:
                     line = f"{run.name}: AUC {step.figures['auc']:.3f}, {step.epochs} epochs"
-                    bar.write(line, file=sys.stdout)
+                    say(line, above=bar)
                 return step
             bar.set_postfix_str(f"depth {step.depth}, epoch {step.epoch.number}")
             if events is not None:
                 events.write(step)
-    raise ProtocolError(f"{run.name} ended without a record; run it again")
+    raise ProtocolError(run.name, "ended without a record", remedy="run it again")
 
 
 def _facts(stores: Sequence[FeatureStore], cohort: Cohort) -> FeatureFacts:
     """What all slides' features have in common, which must be everything."""
+    from napari_hagmil.training.protocol.methods import FeatureFacts
+
     facts = [
         FeatureFacts(store.encoder, store.patch_size, store.key.mpp, cohort.classes)
         for store in stores
@@ -120,14 +184,17 @@ def _facts(stores: Sequence[FeatureStore], cohort: Cohort) -> FeatureFacts:
     for store, other in zip(stores, facts, strict=True):
         if other != facts[0] or len(store.grids) != len(stores[0].grids):
             raise FeatureStoreError(
-                f"the features of {store.name} are of another encoder or of other depths than "
-                f"those of {stores[0].name}; encode both alike, or leave one out of the table"
+                f"the features of {store.name}",
+                f"are of another encoder or of other depths than those of {stores[0].name}",
+                remedy="encode both alike, or leave one out of the table",
             )
     return replace(facts[0], mpp=facts[0].mpp[: len(stores[0].grids)])
 
 
 def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:
     """Name, seed and split of every run of a method."""
+    from napari_hagmil.cohort import holdout, k_fold, three_way
+
     seeds = range(protocol.seed, protocol.seed + protocol.repeats)
     if protocol.scheme == "k-fold":
         return [
@@ -139,4 +206,12 @@ def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:
     return [(f"seed-{seed}", seed, divide(cohort, seed=seed)) for seed in seeds]
 
 
-__all__ = ["protocol", "train"]
+TRAIN = Verb(
+    "train", TrainOptions, train, "train one method on stored features, every split and seed"
+)
+PROTOCOL = Verb(
+    "protocol",
+    ProtocolOptions,
+    protocol,
+    "train and test every method of a protocol, and write the paper's tables",
+)

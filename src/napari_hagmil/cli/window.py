@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from napari_hagmil.cli.analyze import describe, run_and_write
-from napari_hagmil.errors import MissingExtraError
-from napari_hagmil.plugin.sample_data import phantom_path
-from napari_hagmil.prepare import Options
-from napari_hagmil.slide import open_slide
+from napari_hagmil.cli.terminal import say
+from napari_hagmil.cli.verb import Verb, argument, mpp_option, option, switch
+from napari_hagmil.errors import MissingExtraError, Problem
 
 #: The dock, as the manifest names it.
 _DOCK = ("napari-hagmil", "HAG-MIL")
@@ -20,40 +19,78 @@ _DOCK = ("napari-hagmil", "HAG-MIL")
 _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
 
-def view(arguments: argparse.Namespace) -> int:
+@dataclass(frozen=True)
+class ViewOptions:
+    """Options of ``view``."""
+
+    slide: Path = argument(type=Path)
+    mpp: float | None = mpp_option()
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Options of ``demo``."""
+
+    out: Path = option(
+        "--out",
+        type=Path,
+        default=Path("demo-out"),
+        help="folder for the results (default demo-out)",
+    )
+    no_window: bool = switch("--no-window", "write files, open no window")
+
+
+def view(options: ViewOptions) -> int:
     """Open a slide in napari with the dock."""
+    from napari_hagmil.slide import open_slide
+
     missing = _no_window()
     if missing:
-        raise MissingExtraError(missing)
+        raise MissingExtraError(
+            missing.subject, missing.rule, value=missing.value, remedy=missing.remedy
+        )
     # A file that cannot be opened should fail here, in the terminal, not behind a window.
-    open_slide(arguments.slide, mpp=arguments.mpp).close()
-    return _open_window(arguments.slide, mpp=arguments.mpp)
+    open_slide(options.slide, mpp=options.mpp).close()
+    return _open_window(options.slide, mpp=options.mpp)
 
 
-def demo(arguments: argparse.Namespace) -> int:
+def demo(options: DemoOptions) -> int:
     """Read the built-in phantom: in a window, or into files where there is none."""
-    missing = "no window was asked for" if arguments.no_window else _no_window()
-    if not missing:
-        print("Opening napari on the phantom slide; the first time it is made (about 20 s).")
+    from napari_hagmil.plugin.sample_data import phantom_path
+    from napari_hagmil.prepare import Options
+    from napari_hagmil.slide import open_slide
+
+    missing = _no_window()
+    if missing is None and not options.no_window:
+        say("Opening napari on the phantom slide; the first time it is made (about 20 s).")
         return _open_window(None)
-    print(f"No window ({missing}): reading the phantom slide into files …", flush=True)
+    why = "" if options.no_window or missing is None else f" ({missing.sentence('command line')})"
+    say(f"No window{why}: reading the phantom slide into files …")
     with open_slide(phantom_path()) as slide:
-        result = run_and_write(slide, "demo", Options(), arguments.out)
-    print(f"{slide.name}: {describe(result)}")
-    for path in sorted(Path(arguments.out).iterdir()):
-        print(f"  {path}")
-    print(f"Written to {Path(arguments.out).resolve()}; begin with report.html.")
+        result = run_and_write(slide, "demo", Options(), options.out)
+    say(f"{slide.name}: {describe(result)}")
+    for path in sorted(options.out.iterdir()):
+        say(f"  {path}")
+    say(f"Written to {options.out.resolve()}; begin with report.html.")
     return 0
 
 
-def _no_window() -> str:
-    """Why no window can be opened; empty when one can."""
+def _no_window() -> Problem | None:
+    """Why no window can be opened; None when one can."""
     if not any(find_spec(name) for name in _QT_BINDINGS):
-        return "no Qt binding is installed; run pip install 'napari-hagmil[pyqt]'"
+        return Problem(
+            "napari's window",
+            "needs a Qt binding",
+            remedy="run pip install 'napari-hagmil[pyqt]'",
+        )
     needs_display = sys.platform.startswith("linux")
     if needs_display and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        return "there is no display; set DISPLAY, or use napari-hagmil analyze"
-    return ""
+        return Problem(
+            "napari's window",
+            "needs a display",
+            remedy="set DISPLAY, or use napari-hagmil analyze",
+        )
+    return None
 
 
 def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
@@ -68,3 +105,7 @@ def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
         dock.open(slide, mpp=mpp)
     napari.run()
     return 0
+
+
+DEMO = Verb("demo", DemoOptions, demo, "run the cascade on the built-in phantom slide")
+VIEW = Verb("view", ViewOptions, view, "open a slide in napari with the dock")

@@ -1,0 +1,105 @@
+"""A verb: its options, declared as the fields of a frozen dataclass, and what carries it out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+Options = TypeVar("Options")
+
+DEVICES = "auto | cpu | cuda | mps"
+
+
+@dataclass(frozen=True)
+class Verb(Generic[Options]):
+    """A verb of the command line.
+
+    Attributes
+    ----------
+    name : str
+        "analyze", or "cohort check" for a verb of a group.
+    options : type
+        A frozen dataclass whose fields are made by `option` and `argument`.
+    run : callable
+        Takes an instance of `options` and returns the exit status.
+    summary : str
+        What the verb does, for ``--help``.
+    """
+
+    name: str
+    options: type[Options]
+    run: Callable[[Options], int]
+    summary: str
+
+    def declare(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options to a parser, whose ``run`` then carries the verb out."""
+        parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        for each in fields(self.options):  # type: ignore[arg-type]
+            flags = each.metadata["flags"]
+            if flags:
+                parser.add_argument(*flags, dest=each.name, **each.metadata["settings"])
+            else:
+                parser.add_argument(each.name, **each.metadata["settings"])
+        parser.set_defaults(run=self._run)
+
+    def _run(self, namespace: argparse.Namespace) -> int:
+        names = [each.name for each in fields(self.options)]  # type: ignore[arg-type]
+        return self.run(self.options(**{name: getattr(namespace, name) for name in names}))
+
+
+def option(*flags: str, **settings: Any) -> Any:
+    """A field of a verb's options given by flag; `settings` as for ``add_argument``."""
+    return field(metadata={"flags": flags, "settings": settings})
+
+
+def argument(**settings: Any) -> Any:
+    """A field of a verb's options given by position."""
+    return option(**settings)
+
+
+def switch(flag: str, summary: str) -> Any:
+    """A field that is true when its flag is given."""
+    return option(flag, action="store_true", help=summary)
+
+
+def json_option() -> Any:
+    """``--json``."""
+    return switch("--json", "answer in JSON on stdout")
+
+
+def mpp_option() -> Any:
+    """``--mpp``."""
+    return option("--mpp", type=float, help="µm per level-0 pixel, where the file has none")
+
+
+def device_option(default: str = "auto") -> Any:
+    """``--device``."""
+    return option("--device", default=default, help=f"{DEVICES} (default {default})")
+
+
+def out_option() -> Any:
+    """``--out``, a folder."""
+    return option("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+
+
+def cohort_argument() -> Any:
+    """A cohort's table."""
+    return argument(type=Path, metavar="COHORT.csv")
+
+
+def at_least_one(text: str) -> int:
+    """A whole number, 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them; empty if the text is anything else."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        return ()
