@@ -3,56 +3,138 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import numpy as np
-from tqdm import tqdm
-
-from napari_hagmil.cohort import (
-    Listing,
-    SlideCheck,
-    TableCheck,
-    check_slides,
-    check_table,
-    from_camelyon16,
-    from_folders,
-    from_gdc,
-    same_content,
-    write_cohort,
+from napari_hagmil.cli.encode import DEFAULT_ENCODER, halving
+from napari_hagmil.cli.terminal import answer, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    at_least_one,
+    cohort_argument,
+    device_option,
+    json_option,
+    mpp_option,
+    option,
+    switch,
 )
-from napari_hagmil.cohort.listing import number
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.files import require_writable, write_csv
-from napari_hagmil.slide import open_slide
+
+if TYPE_CHECKING:
+    from napari_hagmil.cohort import Listing, SlideCheck, TableCheck
+
+Item = TypeVar("Item")
 
 #: Names that stand in a line before the rest is counted.
 _NAMED = 4
 
 
-def camelyon16(arguments: argparse.Namespace) -> int:
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def _table_option() -> Any:
+    return option(
+        "--out", type=Path, required=True, metavar="COHORT.csv", help="the table to write"
+    )
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """Options of ``cohort from-camelyon16`` and ``cohort from-folders``."""
+
+    folder: Path = argument(
+        type=Path, help="the release, or CLASS/SLIDE, or train|val|test/CLASS/SLIDE"
+    )
+    out: Path = _table_option()
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class GdcOptions:
+    """Options of ``cohort from-gdc``."""
+
+    manifest: Path = argument(type=Path, help="gdc_manifest….txt")
+    sample_sheet: Path | None = argument(type=Path, nargs="?", help="gdc_sample_sheet….tsv")
+    slides: Path | None = option(
+        "--slides", type=Path, metavar="DIR", help="folder that gdc-client downloaded to"
+    )
+    out: Path = _table_option()
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """Options of ``cohort check``."""
+
+    cohort: Path = cohort_argument()
+    encoder: str = option(
+        "--encoder",
+        default=DEFAULT_ENCODER,
+        metavar="NAME",
+        help=f"to estimate for (default {DEFAULT_ENCODER})",
+    )
+    depths: tuple[float, ...] | None = option(
+        "--depths", type=halving, metavar="X,X/2,…", help="µm per pixel of each depth, as of encode"
+    )
+    patch_size: int | None = option(
+        "--patch-size", type=at_least_one, metavar="PX", help="default the encoder's"
+    )
+    dtype: Literal["float32", "float16"] = option(
+        "--dtype",
+        choices=("float32", "float16"),
+        default="float32",
+        help="of the stored features (default float32)",
+    )
+    device: str = device_option()
+    sample: int = option(
+        "--sample",
+        type=_count,
+        default=8,
+        metavar="N",
+        help="slides whose tissue is found for the estimate, 0 for all (default 8)",
+    )
+    rate: int | None = option(
+        "--rate", type=at_least_one, metavar="N", help="patches per second (default: measured here)"
+    )
+    no_estimate: bool = switch("--no-estimate", "find no tissue, load no encoder")
+    mpp: float | None = mpp_option()
+    json: bool = json_option()
+
+
+def camelyon16(options: FolderOptions) -> int:
     """Write the table of a release of Camelyon16."""
-    return _write(arguments, from_camelyon16(arguments.folder))
+    from napari_hagmil.cohort import from_camelyon16
+
+    return _write(options, from_camelyon16(options.folder))
 
 
-def gdc(arguments: argparse.Namespace) -> int:
+def gdc(options: GdcOptions) -> int:
     """Write the table of a manifest of the GDC."""
-    listing = from_gdc(arguments.manifest, arguments.sample_sheet, slides=arguments.slides)
-    return _write(arguments, listing)
+    from napari_hagmil.cohort import from_gdc
+
+    listing = from_gdc(options.manifest, options.sample_sheet, slides=options.slides)
+    return _write(options, listing)
 
 
-def folders(arguments: argparse.Namespace) -> int:
+def folders(options: FolderOptions) -> int:
     """Write the table of slides that lie in a folder per class."""
-    return _write(arguments, from_folders(arguments.folder))
+    from napari_hagmil.cohort import from_folders
+
+    return _write(options, from_folders(options.folder))
 
 
-def _write(arguments: argparse.Namespace, listing: Listing) -> int:
-    out: Path = arguments.out
+def _write(options: FolderOptions | GdcOptions, listing: Listing) -> int:
+    from napari_hagmil.cohort import write_cohort
+    from napari_hagmil.files import require_writable, write_csv
+
+    out = options.out
     require_writable(out)
     write_cohort(out, listing.records)
     beside = out.with_name(f"{out.stem}-left-out.csv")
@@ -61,8 +143,8 @@ def _write(arguments: argparse.Namespace, listing: Listing) -> int:
     else:
         beside.unlink(missing_ok=True)
     problems = [problem.sentence("command line") for problem in listing.problems]
-    if arguments.json:
-        answer = {
+    if options.json:
+        document = {
             "table": str(out),
             "slides": len(listing.records),
             "patients": len({record.patient for record in listing.records}),
@@ -72,31 +154,33 @@ def _write(arguments: argparse.Namespace, listing: Listing) -> int:
             "problems": problems,
             "notes": list(listing.notes),
         }
-        print(json.dumps(answer, ensure_ascii=False))
+        answer(document)
         return 0
     _print_listing(out, listing)
     for sentence in problems:
-        print(f"! {sentence}")
+        say(f"! {sentence}")
     for note in listing.notes:
-        print(note)
+        say(note)
     if listing.left_out:
-        print(f"Everything that was left out stands in {beside.name}.")
+        say(f"Everything that was left out stands in {beside.name}.")
     return 0
 
 
 def _print_listing(out: Path, listing: Listing) -> None:
+    from napari_hagmil.cohort.listing import number
+
     records = listing.records
     classes = _counted(Counter(record.label for record in records))
     patients = len({record.patient for record in records})
-    print(f"{out}: {number(len(records), 'slide')} of {number(patients, 'patient')}; {classes}")
+    say(f"{out}: {number(len(records), 'slide')} of {number(patients, 'patient')}; {classes}")
     parts = Counter(record.split for record in records if record.split)
     if parts:
-        print(f"parts: {_counted(parts)}")
+        say(f"parts: {_counted(parts)}")
     reasons: dict[str, list[str]] = {}
     for one in listing.left_out:
         reasons.setdefault(one.reason, []).append(one.name)
     for reason, names in reasons.items():
-        print(f"left out, {reason}: {_some(names)}")
+        say(f"left out, {reason}: {_some(names)}")
 
 
 def _counted(counts: Counter[Any]) -> str:
@@ -108,13 +192,15 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def check(arguments: argparse.Namespace) -> int:
+def check(options: CheckOptions) -> int:
     """Say what is wrong with a table and its slides, and what encoding them will take."""
-    table = check_table(arguments.cohort)
-    opened = check_slides(table.records, mpp=arguments.mpp)
-    slides = list(_shown(opened, len(table.records), "slide"))
-    answer: dict[str, Any] = {
-        "table": str(arguments.cohort),
+    from napari_hagmil.cohort import check_slides, check_table
+
+    table = check_table(options.cohort)
+    opened = check_slides(table.records, mpp=options.mpp)
+    slides = list(_shown(opened, len(table.records)))
+    document: dict[str, Any] = {
+        "table": str(options.cohort),
         "slides": len(table.records),
         "patients": len({record.patient for record in table.records}),
         "counts": table.counts(),
@@ -124,22 +210,27 @@ def check(arguments: argparse.Namespace) -> int:
         "notes": list(table.notes),
     }
     usable = [slide for slide in slides if slide.problem is None]
-    if usable and not arguments.no_estimate:
-        cost, failures = _estimate(arguments, usable)
-        answer["problems"] += failures
-        answer["encoding"] = cost
-    if arguments.json:
-        print(json.dumps(answer, ensure_ascii=False))
+    if usable and not options.no_estimate:
+        cost, failures = _estimate(options, usable)
+        document["problems"] += failures
+        document["encoding"] = cost
+    if options.json:
+        answer(document)
     else:
-        _print_check(answer)
-    return 3 if answer["problems"] else 0
+        _print_check(document)
+    return 3 if document["problems"] else 0
 
 
-def _shown(items: Any, total: int, unit: str) -> Any:
-    return tqdm(items, total=total, unit=unit, disable=not sys.stderr.isatty(), leave=False)
+def _shown(items: Iterable[Item], total: int) -> Iterator[Item]:
+    with progress("slide", total) as bar:
+        for item in items:
+            yield item
+            bar.update()
 
 
 def _problems(table: TableCheck, slides: Sequence[SlideCheck]) -> list[str]:
+    from napari_hagmil.cohort import same_content
+
     problems = list(table.problems)
     problems += [s.problem.sentence("command line") for s in slides if s.problem is not None]
     problems += [
@@ -150,7 +241,7 @@ def _problems(table: TableCheck, slides: Sequence[SlideCheck]) -> list[str]:
 
 
 def _estimate(
-    arguments: argparse.Namespace, usable: Sequence[SlideCheck]
+    options: CheckOptions, usable: Sequence[SlideCheck]
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Cost of encoding, and why some of the sampled slides cannot be encoded."""
     from napari_hagmil.encoders import load_encoder, resolve_device
@@ -162,15 +253,16 @@ def _estimate(
         encoding_cost,
         measure_rate,
     )
+    from napari_hagmil.slide import open_slide
 
-    encoder = load_encoder(arguments.encoder, device=resolve_device(arguments.device))
-    mpp, size = arguments.depths or DEFAULT_MPP, arguments.patch_size or encoder.patch_size
-    rate = Rate(arguments.rate, "as stated") if arguments.rate else None
+    encoder = load_encoder(options.encoder, device=resolve_device(options.device))
+    mpp, size = options.depths or DEFAULT_MPP, options.patch_size or encoder.patch_size
+    rate = Rate(options.rate, "as stated") if options.rate else None
     samples, failures, refused = [], [], set()
-    chosen = _spread(usable, arguments.sample)
-    for one in _shown(chosen, len(chosen), "slide"):
+    chosen = _spread(usable, options.sample)
+    for one in _shown(chosen, len(chosen)):
         try:
-            with open_slide(one.record.path, mpp=arguments.mpp) as slide:
+            with open_slide(one.record.path, mpp=options.mpp) as slide:
                 samples.append(Sample(count_patches(slide, mpp, size), one.area_mm2))
                 rate = rate or measure_rate(slide, encoder, mpp, size)
         except HagmilError as error:
@@ -179,12 +271,14 @@ def _estimate(
     if rate is None or not samples:
         return None, failures
     areas = [one.area_mm2 for one in usable if one.record.name not in refused]
-    per_patch = encoder.n_features * (2 if arguments.dtype == "float16" else 4)
+    per_patch = encoder.n_features * (2 if options.dtype == "float16" else 4)
     return asdict(encoding_cost(areas, samples, rate, per_patch)), failures
 
 
 def _spread(slides: Sequence[SlideCheck], n: int) -> list[SlideCheck]:
     """`n` slides from all over a table; all of them for 0."""
+    import numpy as np
+
     if not n or n >= len(slides):
         return list(slides)
     return [slides[i] for i in np.linspace(0, len(slides) - 1, n).astype(int)]
@@ -194,24 +288,43 @@ def _duration(hours: float) -> str:
     return f"{hours:,.1f} h" if hours >= 1.5 else f"{max(60 * hours, 1):.0f} min"
 
 
-def _print_check(answer: dict[str, Any]) -> None:
-    slides, patients = number(answer["slides"], "slide"), number(answer["patients"], "patient")
-    print(f"{answer['table']}: {slides} of {patients}")
-    for part, classes in answer["counts"].items():
-        print(f"{part or 'no part'}: {_counted(Counter(classes))}")
-    print(f"magnifications: {_counted(Counter(answer['magnifications'])) or 'none'}")
-    print(f"files: {answer['disk_bytes'] / 1e9:.3g} GB")
-    cost = answer.get("encoding")
+def _print_check(document: dict[str, Any]) -> None:
+    from napari_hagmil.cohort.listing import number
+
+    slides, patients = number(document["slides"], "slide"), number(document["patients"], "patient")
+    say(f"{document['table']}: {slides} of {patients}")
+    for part, classes in document["counts"].items():
+        say(f"{part or 'no part'}: {_counted(Counter(classes))}")
+    say(f"magnifications: {_counted(Counter(document['magnifications'])) or 'none'}")
+    say(f"files: {document['disk_bytes'] / 1e9:.3g} GB")
+    cost = document.get("encoding")
     if cost:
-        print(
+        say(
             f"encoding: about {cost['patches']:,} patches, {_duration(cost['hours'])}, "
             f"{cost['disk_bytes'] / 1e9:.3g} GB of features"
         )
         for sentence in cost["assumptions"]:
-            print(f"  {sentence}")
-    for sentence in answer["problems"]:
-        print(f"! {sentence}")
-    for note in answer["notes"]:
-        print(note)
-    if not answer["problems"]:
-        print("Nothing is wrong with it.")
+            say(f"  {sentence}")
+    for sentence in document["problems"]:
+        say(f"! {sentence}")
+    for note in document["notes"]:
+        say(note)
+    if not document["problems"]:
+        say("Nothing is wrong with it.")
+
+
+FROM_CAMELYON16 = Verb(
+    "cohort from-camelyon16",
+    FolderOptions,
+    camelyon16,
+    "list Camelyon16, in any layout of its releases",
+)
+FROM_GDC = Verb(
+    "cohort from-gdc", GdcOptions, gdc, "list diagnostic slides of TCGA, labelled by disease"
+)
+FROM_FOLDERS = Verb(
+    "cohort from-folders", FolderOptions, folders, "list slides sorted into a folder per class"
+)
+CHECK = Verb(
+    "cohort check", CheckOptions, check, "find what is wrong with a table, and estimate encoding"
+)

@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from napari_hagmil.cohort import Cohort
     from napari_hagmil.features import EncodeConfig, EncodeEvent, ImportConfig
 
-_DEFAULT_ENCODER = "efficientnet-lite0"
+#: The encoder where none is named.
+DEFAULT_ENCODER = "efficientnet-lite0"
 
 Kind = Literal["clam", "trident", "official"]
 
 
-def _halving(text: str) -> tuple[float, ...]:
+def halving(text: str) -> tuple[float, ...]:
+    """µm per pixel of depths, each half the one before."""
     mpp = numbers(text)
     halves = all(abs(a / b - 2) < 0.02 for a, b in pairwise(mpp) if b > 0)
     if not mpp or min(mpp) <= 0 or not halves:
@@ -50,11 +52,11 @@ class EncodeOptions:
         "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
     )
     encoder: str | None = option(
-        "--encoder", metavar="NAME", help=f"default {_DEFAULT_ENCODER}; see napari-hagmil models"
+        "--encoder", metavar="NAME", help=f"default {DEFAULT_ENCODER}; see napari-hagmil models"
     )
     depths: tuple[float, ...] | None = option(
         "--depths",
-        type=_halving,
+        type=halving,
         metavar="X,X/2,…",
         help="µm per pixel of each depth, coarse to fine (default 1,0.5,0.25)",
     )
@@ -121,7 +123,7 @@ def _events(options: EncodeOptions, cohort: Cohort) -> Iterator[EncodeEvent]:
     if options.imported is not None:
         return import_cohort(cohort.records, options.store, _importing(options, options.imported))
     encoder = load_encoder(
-        options.encoder or _DEFAULT_ENCODER, device=resolve_device(options.device)
+        options.encoder or DEFAULT_ENCODER, device=resolve_device(options.device)
     )
     return encode_cohort(cohort.records, options.store, encoder, _encoding(options))
 

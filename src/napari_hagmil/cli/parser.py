@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
+from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.models import CONVERT, MODELS
@@ -25,6 +26,10 @@ VERBS: tuple[Verb[Any], ...] = (
     CACHE,
     PHANTOM,
     ANALYZE,
+    FROM_CAMELYON16,
+    FROM_GDC,
+    FROM_FOLDERS,
+    CHECK,
     ENCODE,
     TRAIN,
     PROTOCOL,
@@ -32,8 +37,8 @@ VERBS: tuple[Verb[Any], ...] = (
     MODELS,
     CONVERT,
 )
-#: What the verbs of a group, "GROUP VERB", have in common; empty while no verb has two words.
-GROUPS: dict[str, str] = {}
+#: What the verbs of a group, "GROUP VERB", do together.
+GROUPS = {"cohort": "write a cohort's table from a data set, or check one"}
 
 
 class _Parser(argparse.ArgumentParser):
