@@ -142,28 +142,30 @@ def _write(options: FolderOptions | GdcOptions, listing: Listing) -> int:
         write_csv(beside, ("file", "reason"), [(o.name, o.reason) for o in listing.left_out])
     else:
         beside.unlink(missing_ok=True)
-    problems = [problem.sentence("command line") for problem in listing.problems]
     if options.json:
-        document = {
-            "table": str(out),
-            "slides": len(listing.records),
-            "patients": len({record.patient for record in listing.records}),
-            "classes": dict(Counter(record.label for record in listing.records)),
-            "parts": dict(Counter(record.split or "" for record in listing.records)),
-            "left_out": [asdict(one) for one in listing.left_out],
-            "problems": problems,
-            "notes": list(listing.notes),
-        }
-        answer(document)
+        answer(_listing_document(out, listing))
         return 0
     _print_listing(out, listing)
-    for sentence in problems:
-        say(f"! {sentence}")
+    for problem in listing.problems:
+        say(f"! {problem.sentence('command line')}")
     for note in listing.notes:
         say(note)
     if listing.left_out:
         say(f"Everything that was left out stands in {beside.name}.")
     return 0
+
+
+def _listing_document(out: Path, listing: Listing) -> dict[str, Any]:
+    return {
+        "table": str(out),
+        "slides": len(listing.records),
+        "patients": len({record.patient for record in listing.records}),
+        "classes": dict(Counter(record.label for record in listing.records)),
+        "parts": dict(Counter(record.split or "" for record in listing.records)),
+        "left_out": [asdict(one) for one in listing.left_out],
+        "problems": [problem.sentence("command line") for problem in listing.problems],
+        "notes": list(listing.notes),
+    }
 
 
 def _print_listing(out: Path, listing: Listing) -> None:
@@ -246,25 +248,19 @@ def _estimate(
     """Cost of encoding, and why some of the sampled slides cannot be encoded."""
     from napari_hagmil.encoders import load_encoder, resolve_device
     from napari_hagmil.features.encode import DEFAULT_MPP
-    from napari_hagmil.features.encoding_cost import (
-        Rate,
-        Sample,
-        count_patches,
-        encoding_cost,
-        measure_rate,
-    )
+    from napari_hagmil.features import encoding_cost as cost
     from napari_hagmil.slide import open_slide
 
     encoder = load_encoder(options.encoder, device=resolve_device(options.device))
     mpp, size = options.depths or DEFAULT_MPP, options.patch_size or encoder.patch_size
-    rate = Rate(options.rate, "as stated") if options.rate else None
+    rate = cost.Rate(options.rate, "as stated") if options.rate else None
     samples, failures, refused = [], [], set()
     chosen = _spread(usable, options.sample)
     for one in _shown(chosen, len(chosen)):
         try:
             with open_slide(one.record.path, mpp=options.mpp) as slide:
-                samples.append(Sample(count_patches(slide, mpp, size), one.area_mm2))
-                rate = rate or measure_rate(slide, encoder, mpp, size)
+                samples.append(cost.Sample(cost.count_patches(slide, mpp, size), one.area_mm2))
+                rate = rate or cost.measure_rate(slide, encoder, mpp, size)
         except HagmilError as error:
             failures.append(error.sentence("command line"))
             refused.add(one.record.name)
@@ -272,7 +268,7 @@ def _estimate(
         return None, failures
     areas = [one.area_mm2 for one in usable if one.record.name not in refused]
     per_patch = encoder.n_features * (2 if options.dtype == "float16" else 4)
-    return asdict(encoding_cost(areas, samples, rate, per_patch)), failures
+    return asdict(cost.encoding_cost(areas, samples, rate, per_patch)), failures
 
 
 def _spread(slides: Sequence[SlideCheck], n: int) -> list[SlideCheck]:
