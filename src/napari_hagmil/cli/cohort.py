@@ -247,8 +247,8 @@ def _estimate(
 ) -> tuple[dict[str, Any] | None, list[str]]:
     """Cost of encoding, and why some of the sampled slides cannot be encoded."""
     from napari_hagmil.encoders import load_encoder, resolve_device
-    from napari_hagmil.features.encode import DEFAULT_MPP
     from napari_hagmil.features import encoding_cost as cost
+    from napari_hagmil.features.encode import DEFAULT_MPP
     from napari_hagmil.slide import open_slide
 
     encoder = load_encoder(options.encoder, device=resolve_device(options.device))

@@ -27,6 +27,7 @@ from napari_hagmil.errors import CohortError
 if TYPE_CHECKING:
     from napari_hagmil.cohort import Cohort, SlideRecord
     from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure, Source
+    from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.summary import Summary
     from napari_hagmil.models import CascadeModel
 
@@ -86,7 +87,7 @@ class _Ready:
 def evaluate(options: EvaluateOptions) -> int:
     """Run a model over the labelled slides of a cohort, and write how good it was."""
     from napari_hagmil.cohort import read_cohort
-    from napari_hagmil.evaluation.files import Evaluation, metrics_document, write_evaluation
+    from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.summary import summarise
     from napari_hagmil.export import require_writable
 
@@ -113,12 +114,18 @@ def evaluate(options: EvaluateOptions) -> int:
         summary=summary,
         thresholds=thresholds,
     )
+    _write(evaluation, options)
+    return 3 if failures else 0
+
+
+def _write(evaluation: Evaluation, options: EvaluateOptions) -> None:
+    from napari_hagmil.evaluation.files import metrics_document, write_evaluation
+
     write_evaluation(evaluation, options.out)
     if options.json:
         answer(metrics_document(evaluation))
     else:
-        say(f"{_describe(summary)}; files in {options.out}, begin with report.md")
-    return 3 if failures else 0
+        say(f"{_describe(evaluation.summary)}; files in {options.out}, begin with report.md")
 
 
 def _ready(options: EvaluateOptions) -> _Ready:
