@@ -93,7 +93,8 @@ def analyze(options: AnalyzeOptions) -> int:
 
 def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
-    from napari_hagmil.export import require_writable, write_analysis
+    from napari_hagmil.export import write_analysis
+    from napari_hagmil.files import require_writable
     from napari_hagmil.pipeline import analyze_slide
 
     require_writable(out)

@@ -89,7 +89,7 @@ def evaluate(options: EvaluateOptions) -> int:
     from napari_hagmil.cohort import read_cohort
     from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.summary import summarise
-    from napari_hagmil.export import require_writable
+    from napari_hagmil.files import require_writable
 
     ready = replace(_ready(options), chance=options.chance)
     classes = ready.model.config.classes
