@@ -18,6 +18,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "napari_hagmil"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+PAGE = ROOT / "docs" / "explanation" / "architecture.md"
 PACKAGES = [path for path in MODULES if path.name == "__init__.py"]
 FOLDERS = [path.parent for path in PACKAGES]
 MAX_MODULE_LINES = 500
@@ -98,6 +99,48 @@ def test_import_contracts() -> None:
         check=False,
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def fenced(page: str, first: str) -> list[str]:
+    """Return the lines of the fenced block that begins with `first`."""
+    return page[page.index(f"```\n{first}") :].split("```")[1].strip().splitlines()
+
+
+def test_the_page_shows_the_layers_of_the_contract() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layers = next(one["layers"] for one in contracts["contracts"] if one["type"] == "layers")
+    lines = fenced(PAGE.read_text("utf-8"), "widgets | cli")
+    assert [re.split(r" {2,}", line)[0] for line in lines] == layers
+
+
+def test_the_page_shows_the_layout() -> None:
+    lines = fenced(PAGE.read_text("utf-8"), "src/napari_hagmil/")
+    shown = {line.split()[1] for line in lines if line.startswith(("├", "└"))}
+    folders = {f"{folder.name}/" for folder in FOLDERS if folder.parent == PACKAGE}
+    modules = {path.name for path in PACKAGE.glob("*.py") if not path.name.startswith("_")}
+    assert shown == folders | modules
+
+
+def defined(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+    """Yield the names of functions and classes, and of methods as ``Class.method``."""
+    for node in body:
+        if isinstance(node, Function | ast.ClassDef):
+            yield prefix + node.name
+        if isinstance(node, ast.ClassDef):
+            yield from defined(node.body, f"{node.name}.")
+
+
+def test_the_page_names_what_exists() -> None:
+    """Every ``module.py`` and ``module.py:name`` in backticks."""
+    places = re.findall(r"`([\w/]+\.py)(?::([\w.]+))?`", PAGE.read_text("utf-8"))
+    assert len(places) > 30
+    gone = [
+        f"{module}:{name}"
+        for module, name in places
+        if not (PACKAGE / module).is_file()
+        or (name and name not in set(defined(parse(PACKAGE / module).body)))
+    ]
+    assert not gone, f"docs/explanation/architecture.md names what is gone: {gone}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
