@@ -10,7 +10,8 @@ from napari_hagmil.features.sources import (
     LazyFeatures,
     in_context,
 )
-from napari_hagmil.features.store import FeatureKey, FeatureStore, open_store, store_path
+from napari_hagmil.features.store import FeatureStore, open_store, store_path
+from napari_hagmil.features.store_metadata import FeatureKey
 
 __all__ = [
     "EncodeConfig",

@@ -20,13 +20,8 @@ from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
 from napari_hagmil.features.layout import feature_tree, lay_out
 from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
-from napari_hagmil.features.store import (
-    DTypeName,
-    FeatureKey,
-    FeatureStore,
-    difference,
-    store_path,
-)
+from napari_hagmil.features.store import FeatureStore, difference, store_path
+from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, Chunk, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import PatchGrid

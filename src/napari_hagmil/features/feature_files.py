@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import warnings
 from dataclasses import dataclass
@@ -18,6 +19,20 @@ from napari_hagmil.quadtree import Nodes
 
 #: CLAM's patches unless the file says otherwise, px.
 _CLAM_PATCH = 256
+
+#: Level-0 px; slides reach 400,000.
+_MAX_COORDINATE = 4_000_000
+
+#: px of a patch's own magnification.
+_MAX_PATCH = 2**16
+
+#: Bytes of features: 2.5 million patches of 1024 float32. Patches, or features, of a file.
+_MAX_BYTES, _MAX_SIDE = 12 * 10**9, 2**24
+
+#: What deflate shrinks at most, and features never come near.
+_MAX_SWELLING = 1100
+
+_ATTRIBUTES = frozenset({"patch_size", "patch_size_level0", "overlap", "target_magnification"})
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,26 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
     MissingExtraError
         When h5py is not installed.
     """
+    features, coords, facts = _h5_contents(path)
+    features = features[0] if features.ndim == 3 and len(features) == 1 else features
+    _require_rows(path, features, coords)
+    size = round(_positive(path, facts, "patch_size") or patch_size or _CLAM_PATCH)
+    if not 1 <= size <= _MAX_PATCH:
+        raise FeatureStoreError(
+            path.name, f"needs patches of 1 to {_MAX_PATCH} px", value=size, remedy="correct it"
+        )
+    if _number(path, facts, "overlap"):
+        raise FeatureStoreError(
+            f"the patches of {path.name}",
+            f"overlap by {facts['overlap']} px, where a quadtree needs patches side by side",
+            remedy="cut them again without overlap",
+        )
+    stride = _positive(path, facts, "patch_size_level0") or _spacing(path, coords)
+    shown = _positive(path, facts, "target_magnification")
+    return Patches(features, coords[:, ::-1], size, stride, MPP_AT_1X / shown if shown else None)
+
+
+def _h5_contents(path: Path) -> tuple[NDArray[Any], NDArray[Any], dict[str, Any]]:
     try:
         import h5py
     except ImportError as error:
@@ -72,27 +107,22 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
             remedy="run pip install 'napari-hagmil[h5]'",
         ) from error
     try:
+        if not path.is_file():
+            raise ValueError("it is no regular file")
         with h5py.File(path, "r") as file:
-            features = np.asarray(file["features"], dtype=np.float32)
-            coords = np.asarray(file["coords"], dtype=np.float64)
-            facts = dict(file["coords"].attrs)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+            features = np.asarray(_dataset(file, "features"), dtype=np.float32)
+            coords = np.asarray(_dataset(file, "coords"), dtype=np.float64)
+            facts = {
+                name: file["coords"].attrs[name] for name in _ATTRIBUTES & set(file["coords"].attrs)
+            }
+    # h5py has no error of its own: RuntimeError, SystemError and more come from damaged files.
+    except (Exception, SystemError) as error:
         raise FeatureStoreError(
             path.name,
             f"is no h5 file with features and coords ({error})",
             remedy="give the files of features, not those of patches",
         ) from error
-    features = features[0] if features.ndim == 3 and len(features) == 1 else features
-    _require_rows(path, features, coords)
-    size = int(facts.get("patch_size", patch_size or _CLAM_PATCH))
-    if float(facts.get("overlap", 0)):
-        raise FeatureStoreError(
-            f"the patches of {path.name}",
-            f"overlap by {facts['overlap']} px, where a quadtree needs patches side by side",
-            remedy="cut them again without overlap",
-        )
-    stride = float(facts.get("patch_size_level0", 0)) or _spacing(path, coords)
-    return Patches(features, coords[:, ::-1], size, stride, _mpp(facts))
+    return features, coords, facts
 
 
 def read_pt(path: Path) -> NDArray[np.float32]:
@@ -106,6 +136,8 @@ def read_pt(path: Path) -> NDArray[np.float32]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of every pickle that it did not write
+            if not path.is_file():
+                raise ValueError("it is no regular file")
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise FeatureStoreError(
@@ -113,7 +145,7 @@ def read_pt(path: Path) -> NDArray[np.float32]:
             "cannot be read without running code that it contains",
             remedy="save the features alone, as one tensor",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # torch's reader of damaged files raises whatever it stumbles on
         raise FeatureStoreError(
             path.name,
             f"is no .pt file that can be read: {' '.join(str(error).split())}",
@@ -124,6 +156,11 @@ def read_pt(path: Path) -> NDArray[np.float32]:
             path.name,
             f"holds {type(content).__name__} where one tensor of (patches, features) is needed",
             remedy="save the features alone",
+        )
+    # A view of one number can have any shape.
+    if content.numel() * content.element_size() > content.untyped_storage().nbytes():
+        raise FeatureStoreError(
+            path.name, f"declares {tuple(content.shape)} and holds far less", remedy="make it again"
         )
     return np.asarray(content.float().numpy())
 
@@ -136,8 +173,12 @@ def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> N
             "needed",
             remedy="make it again",
         )
-    if not np.isfinite(coords).all():
-        raise FeatureStoreError(path.name, "has coords that are not finite", remedy="make it again")
+    if not ((coords >= 0) & (coords <= _MAX_COORDINATE)).all():  # NaN is neither
+        raise FeatureStoreError(
+            path.name,
+            f"has coords that are no places on a slide (0 to {_MAX_COORDINATE} px)",
+            remedy="make it again",
+        )
 
 
 def _spacing(path: Path, coords: NDArray[np.float64]) -> float:
@@ -157,6 +198,50 @@ def _spacing(path: Path, coords: NDArray[np.float64]) -> float:
     return float(values[np.argmax(counts)])
 
 
-def _mpp(facts: dict[str, Any]) -> float | None:
-    shown = facts.get("target_magnification")
-    return None if shown is None else MPP_AT_1X / float(shown)
+def _dataset(file: Any, name: str) -> Any:
+    """A dataset whose numbers lie in this file, and are not more than a slide's."""
+    import h5py
+
+    link = file.get(name, getlink=True)
+    if not isinstance(link, h5py.HardLink):
+        raise ValueError(f"its {name} are a link to another place")
+    found = file[name]
+    if not isinstance(found, h5py.Dataset):
+        raise ValueError(f"its {name} are no dataset")
+    if found.external or found.is_virtual:
+        raise ValueError(f"its {name} lie in another file")
+    if found.dtype.kind not in "fiu":
+        raise ValueError(f"its {name} are of the type {found.dtype}")
+    n_bytes = found.size * max(found.dtype.itemsize, 4)
+    if n_bytes > _MAX_BYTES or not all(0 < side <= _MAX_SIDE for side in found.shape):
+        raise ValueError(f"its {name} declare the shape {found.shape}, {n_bytes / 1e9:.1f} GB")
+    # Chunks that are not there are filled: a few bytes can declare gigabytes.
+    if found.id.get_storage_size() * _MAX_SWELLING + 2**20 < n_bytes:
+        raise ValueError(f"its {name} declare {n_bytes / 1e6:.0f} MB and hold far less")
+    return found
+
+
+def _number(path: Path, facts: dict[str, Any], name: str) -> float:
+    """A number among the attributes; 0 where there is none."""
+    try:
+        value = float(facts.get(name, 0))
+    except (TypeError, ValueError):
+        value = math.nan
+    if not 0 <= value <= _MAX_COORDINATE:
+        raise FeatureStoreError(
+            path.name,
+            f"needs {name} to be a positive number of px",
+            value=repr(facts[name])[:60],
+            remedy="correct it",
+        )
+    return value
+
+
+def _positive(path: Path, facts: dict[str, Any], name: str) -> float | None:
+    """A positive number among the attributes; None where there is none."""
+    value = _number(path, facts, name)
+    if name in facts and not value:
+        raise FeatureStoreError(
+            path.name, f"needs a positive {name}", value=f"{value:g}", remedy="correct it"
+        )
+    return value or None

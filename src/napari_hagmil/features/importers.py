@@ -17,7 +17,8 @@ from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
 from napari_hagmil.features.encode import EncodeEvent, begun_before
 from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
-from napari_hagmil.features.store import DTypeName, FeatureKey, store_path
+from napari_hagmil.features.store import store_path
+from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
@@ -103,8 +104,11 @@ def import_cohort(
             event = _import_slide(record.name, folders, store_path(store, record), config)
         except (OutputError, CancelledError):
             raise
-        except (FeatureStoreError, OSError, ValueError, RuntimeError) as error:
-            event = EncodeEvent("failed", record.name, message=" ".join(str(error).split()))
+        # Foreign files break their libraries in ways of their own; the other slides go on.
+        except Exception as error:
+            event = EncodeEvent(
+                "failed", record.name, message=" ".join(str(error).split()) or repr(error)
+            )
         yield event
 
 

@@ -7,60 +7,31 @@ whole or not at all, so what is there is what has been encoded.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import zarr
 from numpy.typing import NDArray
 
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import FeatureStoreError
+from napari_hagmil.features.store_metadata import (
+    DTypeName,
+    FeatureKey,
+    check_arrays,
+    chunk_path,
+    grids_of,
+    key_of,
+    read_facts,
+    read_nodes,
+)
 from napari_hagmil.models.config import EncoderFacts
-from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree, z_codes
-
-SCHEMA = "napari-hagmil/features/1"
+from napari_hagmil.quadtree import Nodes, Quadtree, z_codes
 
 SUFFIX = ".zarr"
-
-DTypeName = Literal["float32", "float16"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureKey:
-    """What features are of, and what they were made with: another key, other features.
-
-    Attributes
-    ----------
-    fingerprint : str
-        Of the slide's content; "" for imported features.
-    reader : str
-        The backend that decoded it, or whose features were imported: "tiff", "clam".
-    slide_mpp : float or None
-        µm per level-0 pixel.
-    encoder : EncoderFacts
-    patch_size : int
-        px.
-    mpp : tuple of float
-        µm per pixel asked for at each depth, coarse to fine.
-    dtype : str
-        "float32", or "float16" for half the space and three digits.
-    precision : str
-        What the encoder computed in, "float32" or "bfloat16": it follows from the device.
-    """
-
-    fingerprint: str
-    reader: str
-    slide_mpp: float | None
-    encoder: EncoderFacts
-    patch_size: int
-    mpp: tuple[float, ...]
-    dtype: DTypeName = "float32"
-    precision: str = "float32"
 
 
 class FeatureStore:
@@ -110,16 +81,17 @@ class FeatureStore:
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
         self.grids = grids_of(facts)
         try:
-            group = zarr.open_group(path, mode="r")
-            depths = [group[f"depth{d}"] for d in range(len(self.grids))]
-            self.nodes: tuple[Nodes, ...] = tuple(depth["nodes"][:] for depth in depths)
-            self.tissue: tuple[NDArray[np.bool_], ...] = tuple(d["tissue"][:] for d in depths)
-        except (KeyError, ValueError, OSError, RuntimeError) as error:
+            check_arrays(path, facts)
+            read = [read_nodes(path, d, grid) for d, grid in enumerate(self.grids)]
+        # Codecs and stores of zarr raise their own kinds.
+        except Exception as error:
             raise FeatureStoreError(
                 f"the features of {self.name}",
-                f"are damaged ({error!r})",
+                f"are damaged ({' '.join(str(error).split())})",
                 remedy=f"delete {path} and encode the slide again",
             ) from error
+        self.nodes: tuple[Nodes, ...] = tuple(nodes for nodes, _ in read)
+        self.tissue: tuple[NDArray[np.bool_], ...] = tuple(tissue for _, tissue in read)
         self._codes = tuple(z_codes(nodes) for nodes in self.nodes)
         self._chunk_rows = int(facts["chunk_rows"])
 
@@ -186,6 +158,9 @@ class FeatureStore:
         path = chunk_path(self.path, depth, index)
         shape = (self._chunk_rows, self.n_features)
         try:
+            # A link may lead to any file of the user's, and a pipe never ends.
+            if path.is_symlink() or not path.is_file():
+                raise ValueError("it is no file of its own")
             return np.memmap(path, dtype=f"<{_LETTERS[self.key.dtype]}", mode="r", shape=shape)
         except (OSError, ValueError) as error:
             raise FeatureStoreError(
@@ -215,57 +190,6 @@ def store_path(store: str | Path, slide: SlideRecord | str) -> Path:
     """Where the features of a slide are kept: ``STORE/NAME.zarr``."""
     name = slide if isinstance(slide, str) else slide.name
     return Path(store) / f"{name}{SUFFIX}"
-
-
-def chunk_path(path: Path, depth: int, index: int) -> Path:
-    """The file of one chunk of rows."""
-    return path / f"depth{depth}" / "features" / "c" / str(index) / "0"
-
-
-def read_facts(path: Path) -> dict[str, Any]:
-    """What a store says of itself.
-
-    Raises
-    ------
-    FeatureStoreError
-        When there is none, or of another schema.
-    """
-    name = path.name.removesuffix(SUFFIX)
-    try:
-        facts = json.loads((path / "zarr.json").read_text(encoding="utf-8"))["attributes"]
-    except FileNotFoundError as error:
-        raise FeatureStoreError(
-            f"the features of {name}",
-            f"are not in {path.parent}",
-            remedy="run encode with this --store",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FeatureStoreError(
-            f"the features of {name}",
-            f"cannot be read ({error!r})",
-            remedy="encode the slide with --overwrite",
-        ) from error
-    if facts.get("schema") != SCHEMA:
-        raise FeatureStoreError(
-            f"the features of {name}",
-            f"have the schema {facts.get('schema')!r}, not {SCHEMA!r}",
-            remedy="encode the slide with --overwrite, or take the version that wrote them",
-        )
-    return dict(facts)
-
-
-def key_of(facts: dict[str, Any]) -> FeatureKey:
-    """The key among a store's facts."""
-    key = dict(facts["key"])
-    key["encoder"] = EncoderFacts(**key["encoder"])
-    key["mpp"] = tuple(key["mpp"])
-    return FeatureKey(**key)
-
-
-def grids_of(facts: dict[str, Any]) -> tuple[PatchGrid, ...]:
-    """The grids among a store's facts, one per depth."""
-    size = facts["key"]["patch_size"]
-    return tuple(PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"])
 
 
 def difference(kept: FeatureKey, wanted: FeatureKey) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,13 +14,15 @@ import zarr
 
 from napari_hagmil.errors import FeatureStoreError, OutputError, Remedy
 from napari_hagmil.features.layout import FeatureTree
-from napari_hagmil.features.store import (
+from napari_hagmil.features.store_metadata import (
     SCHEMA,
     FeatureKey,
+    check_arrays,
     chunk_path,
     grids_of,
     key_of,
     read_facts,
+    read_nodes,
 )
 from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes
@@ -75,6 +78,14 @@ class StoreWriter:
         self.key, self.grids = key_of(facts), grids_of(facts)
         self.n_patches, self.is_complete = int(facts["patches"]), bool(facts["complete"])
         self._chunk_rows = int(facts["chunk_rows"])
+        try:
+            check_arrays(path, facts)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise FeatureStoreError(
+                f"the features of {path.stem}",
+                f"are damaged ({error})",
+                remedy="encode the slide with --overwrite",
+            ) from error
 
     @classmethod
     def begin(
@@ -119,10 +130,9 @@ class StoreWriter:
         """The chunks whose file is not there, or is not whole: what is still to be encoded."""
         rows = self._chunk_rows
         size = rows * self.key.encoder.n_features * np.dtype(self.key.dtype).itemsize
-        root = zarr.open_group(self.path, mode="r")
         missing = []
-        for depth in range(len(self.grids)):
-            nodes: Nodes = root[f"depth{depth}"]["nodes"][:]
+        for depth, grid in enumerate(self.grids):
+            nodes, _ = read_nodes(self.path, depth, grid)
             for index, start in enumerate(range(0, len(nodes), rows)):
                 file = chunk_path(self.path, depth, index)
                 if not file.is_file() or file.stat().st_size != size:
@@ -133,7 +143,7 @@ class StoreWriter:
         """Put the features (n, n_features) of a chunk in place, all or nothing."""
         # A chunk of nothing but NaN is kept, too: it has been tried.
         with _reported(self.path), zarr.config.set({"array.write_empty_chunks": True}):
-            array = zarr.open_array(self.path / f"depth{chunk.depth}" / "features", mode="r+")
+            array = self._features(chunk.depth, mode="r+")
             start = chunk.index * self._chunk_rows
             array[start : start + len(features)] = features.numpy().astype(array.dtype)
 
@@ -143,12 +153,15 @@ class StoreWriter:
             # zarr's own drafts of chunks, where a run was killed.
             for draft in self.path.rglob("*.partial"):
                 draft.unlink()
-            root = zarr.open_group(self.path, mode="r+")
-            depths = sorted(root.group_keys())
-            unread = sum(_count_unread(root[name]["features"]) for name in depths)
+            depths = range(len(self.grids))
+            unread = sum(_count_unread(self._features(depth, mode="r")) for depth in depths)
+            root = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
             root.attrs.update({"complete": True, "unread": unread})
         self.is_complete = True
         return unread
+
+    def _features(self, depth: int, *, mode: Literal["r", "r+"]) -> zarr.Array:
+        return zarr.open_array(self.path / f"depth{depth}" / "features", mode=mode, zarr_format=3)
 
 
 def _count_unread(features: zarr.Array) -> int:
