@@ -87,6 +87,8 @@ def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(writt
             "no weight for its guidance",
         ),
         ("[[method]]\nname = 'a'\nguidance = 1.0\n", "guidance and no teacher to give it"),
+        ("[[method]]\nname = 'a'\nschedule = 'stagewise'\nfeedback = 1.0\n", "learn at once"),
+        ("[[method]]\nname = 'a'\nnarrowing = 3\n", "need each other"),
         ("[protocol]\nscheme = 'thirds'\n", "'thirds'"),
         ("[protocol]\nrepeats = 0\n", "0 repeats"),
     ],

@@ -19,6 +19,7 @@ from napari_hagmil.training import (
     train_cascade,
     train_jointly,
 )
+from napari_hagmil.training.joint import _backward, _found_below, _Look
 from napari_hagmil.training.training_slide import joined_slides
 
 STAGE = TrainConfig(epochs=1, loss=LossConfig(k=1))
@@ -171,11 +172,50 @@ def any_guide(slide, depth, nodes):
         {"guide": any_guide, "guidance": 1.0},
         {"selection": Selection((2, 4), (2, 2))},
         {"selection": Selection((3, 4), (0, 0))},
+        {"selection": Selection((2, 4), (0, 0), 0, (4, 8), 2)},
+        {"feedback": 1.0},
     ],
     ids=str,
 )
 def test_no_setting_of_training_is_ignored_by_the_joint_schedule(settings, plain_joint_weights):
     assert not torch.equal(jointly_trained(**settings), plain_joint_weights)
+
+
+def test_a_budget_narrows_geometrically_and_stays():
+    selection = Selection((8, 8), (0, 0), 0, (32, 128), 4)
+    narrowing = [selection.budget_in(epoch) for epoch in range(6)]
+    assert narrowing == [(32, 128), (23, 64), (16, 32), (11, 16), (8, 8), (8, 8)]
+    assert Selection((8, 8), (0, 0)).budget_in(0) == (8, 8)
+
+
+def test_feedback_leads_a_depth_to_where_the_next_one_looked():
+    nodes = children(children(np.array([(0, 0)])))[:6]
+    scores = torch.zeros(6, requires_grad=True)
+    followed = np.array([True, True, False, True, False, False])
+    look = _Look(scores.sum() * 0, scores.softmax(0), nodes, followed)
+    below = children(nodes[followed])[::-1]
+    attention = torch.zeros(12)
+    attention[-1], attention[0] = 0.75, 0.25  # below the first, and below the last followed one
+    found = _found_below(look, _Look(scores.sum(), attention, below, np.zeros(12, bool)))
+    assert found.tolist() == [0.75, 0, 0.25]
+    _backward(look, _Look(scores.sum(), attention, below, np.zeros(12, bool)), 1.0)
+    # Up where more was found than the third that each followed node has, down where less was;
+    # nothing is said of nodes whose children nobody saw.
+    assert scores.grad.tolist() == pytest.approx(
+        [1 / 3 - 0.75, 1 / 3, 0, 1 / 3 - 0.25, 0, 0], abs=1e-6
+    )
+
+
+def test_slides_of_the_background_give_no_feedback():
+    slides = [slide for slide in marked_slides(4, seed=1) if not slide.label]
+    weights = []
+    for feedback in (0.0, 1.0):
+        stage = replace(STAGE, learning_rate=1e-2, background=0, feedback=feedback)
+        model = new_cascade()
+        config = CascadeTraining((stage,) * 3, Selection((2, 4), (0, 0)))
+        list(train_jointly(model, slides, marked_slides(2, seed=2), config))
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*weights)
 
 
 def test_the_joint_schedule_repeats_itself(plain_joint_weights):

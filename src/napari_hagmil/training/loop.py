@@ -58,6 +58,10 @@ class TrainConfig:
         Chance that a bag is joined with a bag of `background`, see `join_bags`.
     guidance : float
         Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
+    feedback : float
+        Weight of the cross-entropy between what the next depth attended to below each followed
+        node and the attention that chose these nodes, see `training.joint`; slides of
+        `background` give none.
     precision : str
         "float32"; "bfloat16": products of a training step are rounded to it, validation is not;
         "auto": bfloat16 where the hardware multiplies matrices of it, see `autocast_dtype`.
@@ -81,6 +85,7 @@ class TrainConfig:
     background: int | None = None
     join: float = 0.0
     guidance: float = 0.0
+    feedback: float = 0.0
     precision: Precision = "float32"
     keep_last: bool = False
     seed: int = 0

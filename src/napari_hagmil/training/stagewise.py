@@ -43,11 +43,25 @@ class Selection:
         Further ones, drawn from the rest: the next stage sees what the attention passes over.
         Of the training slides alone; validation slides are read as in use.
     seed : int
+    first_budget : tuple of int
+        Of the first epoch of a joint training, from which `budget` is reached in `narrowing`
+        epochs, geometrically; by default `budget` from the start.
+    narrowing : int
     """
 
     budget: tuple[int, ...]
     random: tuple[int, ...]
     seed: int = 0
+    first_budget: tuple[int, ...] = ()
+    narrowing: int = 0
+
+    def budget_in(self, epoch: int) -> tuple[int, ...]:
+        """The budget of an epoch of a joint training, 0 the first."""
+        if not self.first_budget or epoch >= self.narrowing:
+            return self.budget
+        share = epoch / self.narrowing
+        pairs = zip(self.first_budget, self.budget, strict=True)
+        return tuple(round(first * (last / first) ** share) for first, last in pairs)
 
     def __post_init__(self) -> None:
         if len(self.budget) != len(self.random) or min(self.budget, default=1) < 1:

@@ -38,6 +38,7 @@ from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 
 Schedule = Literal["joint", "stagewise", "guided", "guided jointly"]
 GUIDED: tuple[Schedule, ...] = ("guided", "guided jointly")
+JOINT: tuple[Schedule, ...] = ("joint", "guided jointly")
 DecidingDepths = Literal["finest", "all depths"]
 
 
@@ -88,6 +89,10 @@ class Method:
         validation slides: see `training.depth_weights`.
     budget, training_budget, random : tuple of int
         k in use; k in training, the same unless given; nodes drawn at random besides, in training.
+    first_budget : tuple of int
+        k of the first epoch, from which that of training is reached in `narrowing` epochs (joint
+        schedules only): see `training.joint`.
+    narrowing : int
     choose_budget : bool
         Read with the one of its own budget and those of the protocol's sweep that has the highest
         AUC on the validation slides; of equal ones, the cheapest.
@@ -112,6 +117,8 @@ class Method:
     budget: tuple[int, ...] = ()
     training_budget: tuple[int, ...] = ()
     random: tuple[int, ...] = ()
+    first_budget: tuple[int, ...] = ()
+    narrowing: int = 0
     choose_budget: bool = False
     training: TrainConfig = field(default_factory=TrainConfig)
     standardise: bool = False
@@ -216,7 +223,13 @@ def fit(
     k = method.training_budget or model.config.budget
     config = CascadeTraining(
         stages=tuple(stage_training(method, d, len(depths), seed) for d in range(len(depths))),
-        selection=Selection(k[: len(depths) - 1], _random(method, len(depths)), seed),
+        selection=Selection(
+            k[: len(depths) - 1],
+            _random(method, len(depths)),
+            seed,
+            method.first_budget[: len(depths) - 1],
+            method.narrowing,
+        ),
         standardise=method.standardise,
         checkpoints=settings.checkpoints,
     )
@@ -224,7 +237,7 @@ def fit(
         teacher = _Teacher(method, model, depths, config)
         yield from teacher.train(training, validation)
         config = replace(config, guide=teacher.guide(training))
-    is_joint = method.schedule in ("joint", "guided jointly") and len(depths) > 1
+    is_joint = method.schedule in JOINT and len(depths) > 1
     train = train_jointly if is_joint else train_cascade
     yield from train(model, sides[0], sides[1], config)
     if method.decision == "all depths" and len(depths) > 1:

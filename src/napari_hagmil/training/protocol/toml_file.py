@@ -14,7 +14,7 @@ from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
 from napari_hagmil.models.iat import ABLATIONS
 from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.protocol.methods import GUIDED, DecidingDepths, Method, Schedule
+from napari_hagmil.training.protocol.methods import GUIDED, JOINT, DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.runs import Protocol, slug
 from napari_hagmil.training.step import Optimiser, Precision
 
@@ -132,10 +132,30 @@ def _check(source: str, protocol: Protocol) -> None:
                 value=f"schedule = {method.schedule!r}, guidance = {method.training.guidance}",
                 remedy="give guidance = 1.0 with a guided schedule, or neither",
             )
+        _check_narrowing(source, method)
     if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             f"{source} asks for scheme {protocol.scheme!r}, {protocol.repeats} repeats and "
             f"{protocol.folds} folds; a scheme is one of {', '.join(SCHEMES)}, the rest positive"
+        )
+
+
+def _check_narrowing(source: str, method: Method) -> None:
+    is_cascade = len(method.depths) > 1 if method.depths else method.model == "iat"
+    asked = method.training.feedback > 0 or bool(method.first_budget) or method.narrowing > 0
+    if is_cascade and asked and method.schedule not in JOINT:
+        raise ProtocolError(
+            f"{source} has the method {method.name!r}",
+            "with feedback or narrowing, which need all depths to learn at once",
+            value=f"schedule = {method.schedule!r}",
+            remedy="give schedule = 'joint' or 'guided jointly', or leave them out",
+        )
+    if bool(method.first_budget) != (method.narrowing > 0):
+        raise ProtocolError(
+            f"{source} has the method {method.name!r}",
+            "with one of first_budget and narrowing, which need each other",
+            value=f"first_budget = {list(method.first_budget)}, narrowing = {method.narrowing}",
+            remedy="give both, for instance first_budget = [64, 128] and narrowing = 20",
         )
 
 
