@@ -71,7 +71,7 @@ def analyze_slide(
     Returns
     -------
     SlideResult
-        Its state is "no_tissue" when there was nothing to look at.
+        Its state is "no_tissue" when no tissue is found.
     """
     options = options or Options()
     if not isinstance(slide, Slide):

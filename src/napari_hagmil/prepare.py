@@ -1,4 +1,4 @@
-"""One slide under one model, made ready: options, networks, tissue, quadtree."""
+"""One slide prepared for one model: options, networks, tissue, quadtree."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from napari_hagmil.tissue import TissueMask
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked of an analysis; the defaults are the bundle's.
+    """Options of an analysis; the bundle's own by default.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Options:
 
 @dataclass(frozen=True)
 class PreparedSlide:
-    """One slide under one model, ready to be read as often as wanted.
+    """One slide prepared for one model, ready to be read any number of times.
 
     Features stay in `features`, so that a second run with another budget or steering
     encodes only what is new.
@@ -83,9 +83,10 @@ class PreparedSlide:
             budget = tuple(grid.shape[0] * grid.shape[1] for grid in self.quadtree.grids)
         if len(budget) < self.plan.last_depth:
             raise BundleError(
-                f"the budget {budget} has {len(budget)} numbers, but model "
-                f"{self.model.config.name} hands nodes on at {self.plan.last_depth} depths; "
-                "give one number per depth but the last"
+                "the budget",
+                f"needs {self.plan.last_depth} numbers for model {self.model.config.name}",
+                value=list(budget),
+                remedy="give one number per depth but the last",
             )
         return CascadeConfig(
             tuple(budget),
@@ -101,12 +102,12 @@ class PreparedSlide:
         return deepest if options.last_depth is None else min(options.last_depth, deepest)
 
     def with_tissue(self, tissue: TissueMask) -> PreparedSlide:
-        """The same with another mask; what is encoded stays.
+        """The same slide with another tissue mask; encoded features are kept.
 
         Raises
         ------
         NoTissueError
-            When there is nothing to look at.
+            When no tissue is found.
         """
         quadtree = lay_quadtree(self.slide, self.plan, self.model.config.patch_size, tissue)
         return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
@@ -148,7 +149,7 @@ def prepare(
     SlideReadError
         When most of it cannot be decoded.
     NoTissueError
-        When there is nothing to look at.
+        When no tissue is found.
     """
     layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
     plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree

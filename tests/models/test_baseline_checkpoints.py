@@ -47,8 +47,8 @@ def test_options_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({}, "says None"),
-        ({"schema": SCHEMA}, "no baseline that fits"),
+        ({}, "of a baseline, got None"),
+        ({"schema": SCHEMA}, "cannot become a baseline"),
         ({"schema": SCHEMA, "model": json.dumps({"name": "vit", "n_features": 1,
           "n_classes": 2, "options": {}})}, "no baseline 'vit'"),
         ({"schema": SCHEMA, "model": json.dumps({"name": "ab_mil", "n_features": 1,
@@ -67,7 +67,7 @@ def test_a_file_that_does_not_fit_is_refused_in_one_sentence(tmp_path, metadata,
 
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"hello")
-    with pytest.raises(BundleError, match="no safetensors file"):
+    with pytest.raises(BundleError, match="not a safetensors file"):
         load_baseline(tmp_path / "model.safetensors")
 
 

@@ -148,13 +148,16 @@ def test_half_precision_weights_are_loaded_as_float32(bundle):
 
 
 CONFIG_FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
-    (lambda c: c.update(schema="napari-hagmil/bundle/2"), "says 'napari-hagmil/bundle/2'"),
-    (lambda c: c.pop("schema"), "says None"),
+    (
+        lambda c: c.update(schema="napari-hagmil/bundle/2"),
+        "schema .*, got 'napari-hagmil/bundle/2'",
+    ),
+    (lambda c: c.pop("schema"), "schema .*, got None"),
     (lambda c: c.pop("classes"), "lacks 'classes'"),
     (lambda c: c["encoder"].pop("n_features"), r"lacks 'encoder\.n_features'"),
     (lambda c: c.update(colour="blue"), "entry 'colour'"),
     (lambda c: c["stages"][1].update(depth=3), r"entry 'stages\[1\]\.depth'"),
-    (lambda c: c.update(patch_size="64"), "'patch_size' .* to be a whole number, not '64'"),
+    (lambda c: c.update(patch_size="64"), "'patch_size' .* to be a whole number, got '64'"),
     (lambda c: c.update(mpp=[1.0, 0.5]), "mpp of its 3 depths"),
     (lambda c: c.update(mpp=[1.0, 0.5, 0.3]), "each half of the one before"),
     (lambda c: c.update(mpp=[float("nan")] * 3), "'mpp' .* to be a list of numbers"),
@@ -172,7 +175,7 @@ CONFIG_FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c.update(stages=[1, 2, 3]), "'stages' .* to be a list of objects"),
     (lambda c: c.update(order="random"), "order 'quadtree' or 'attention'"),
     (lambda c: c.update(thresholds={"other": 0.5}), "thresholds for"),
-    (lambda c: c.update(weights_sha256="00"), "is not the one its config.json was written with"),
+    (lambda c: c.update(weights_sha256="00"), "that its config.json was written with, .* got "),
 ]
 
 
@@ -187,7 +190,7 @@ def test_a_config_that_does_not_fit_is_refused_in_one_sentence(bundle, fault, wo
 WEIGHT_FAULTS: list[tuple[Callable[[dict[str, torch.Tensor]], object], str]] = [
     (lambda t: t.pop("stages.0.head.bias"), r"lacks weights 'stages\.0\.head\.bias'"),
     (lambda t: t.update(extra=torch.zeros(1)), "unknown weights 'extra'"),
-    (lambda t: t.update({"stages.0.head.bias": torch.zeros(5)}), r"shape \(5,\) where .* \(2,\)"),
+    (lambda t: t.update({"stages.0.head.bias": torch.zeros(5)}), r"shape \(2,\), .*, got \(5,\)"),
     (lambda t: t["stages.0.head.bias"].fill_(float("nan")), "not finite"),
     (lambda t: t.update({"stages.0.head.bias": torch.tensor([1, 2])}), "not finite"),
 ]
@@ -257,7 +260,7 @@ def test_a_config_that_unfolds_to_gigabytes_is_not_unfolded(bundle, tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.write(bundle / "model.safetensors", "model.safetensors")
         file.writestr("config.json", " " * (2 << 20))
-    assert "more than the 1,048,576 allowed" in refusal(tmp_path / "bomb.zip")
+    assert "at most 1,048,576 bytes, got 2,097,152" in refusal(tmp_path / "bomb.zip")
 
 
 def test_a_pickle_is_never_opened(tmp_path):

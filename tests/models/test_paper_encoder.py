@@ -100,8 +100,8 @@ def test_without_weights_one_sentence_says_where_to_get_them_and_where_to_put_th
     ("content", "words"),
     [
         ({}, "'bn1.bias' is missing"),
-        ({"fc.weight": torch.zeros(1)}, "no ResNet-50's"),
-        ([1], "no ResNet-50's"),
+        ({"fc.weight": torch.zeros(1)}, "not a ResNet-50's"),
+        ([1], "not a ResNet-50's"),
     ],
 )
 def test_other_weights_are_refused(tmp_path, content, words):

@@ -1,10 +1,10 @@
-"""The model bundles that can be asked for by name."""
+"""The model bundles that ship with the package, by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from napari_hagmil.errors import BundleError
+from napari_hagmil.errors import BundleError, Remedy
 
 SUFFIX = ".hagmil"
 _SHIPPED = Path(__file__).parent
@@ -31,7 +31,9 @@ def find_bundle(name: str | Path) -> Path:
     path = Path(name)
     if path.exists():
         return path
+    names = " or ".join(["the path of a .hagmil folder", *map(repr, shipped)])
     raise BundleError(
-        f"model {str(name)!r} is neither a bundle on disk nor one that ships with the package "
-        f"({', '.join(shipped) or 'none'}); give one of these names or the path of a .hagmil folder"
+        f"model {str(name)!r}",
+        "is neither a bundle on disk nor one that ships with the package",
+        remedy=Remedy(f"give {names}", window="choose a folder that ends in .hagmil"),
     )

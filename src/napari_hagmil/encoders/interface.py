@@ -1,4 +1,4 @@
-"""What the rest of the package asks of an encoder."""
+"""The interface of an encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Encoder(Protocol):
     n_features : int
         Length of a feature vector.
     patch_size : int
-        Side of the square patch that it wants, px.
+        Side of the square patches that it takes, px.
     """
 
     @property

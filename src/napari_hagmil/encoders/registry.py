@@ -1,4 +1,4 @@
-"""The encoders that can be asked for by name."""
+"""The encoders, by name."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def load_encoder(name: str, *, device: torch.device | str = "cpu") -> Encoder:
     """
     if name not in ENCODERS:
         raise EncoderError(
-            f"encoder {name!r} is not known; use one of {', '.join(sorted(ENCODERS))}"
+            f"encoder {name!r}",
+            "is not known",
+            remedy=f"use one of {', '.join(sorted(ENCODERS))}",
         )
     return ENCODERS[name](torch.device(device))

@@ -30,7 +30,7 @@ WEIGHTS_FILES = (
     "resnet50-0676ba61.pth",
     "resnet50-19c8e357.pth",
 )
-"""What the weights may be called: a name of one's own choice, or torchvision's of version 1."""
+"""Accepted names of the weights file: ours, or torchvision's for its first set of weights."""
 
 _URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -50,7 +50,7 @@ class ResNet50Layer3:
     Raises
     ------
     EncoderError
-        When there are no weights, or they are no ResNet-50's. Nothing else takes their place.
+        When there are no weights, or they are not a ResNet-50's: no other weights replace them.
     """
 
     name = "resnet50-layer3"
@@ -160,8 +160,9 @@ def _find_weights() -> Path:
         if (folder / name).is_file():
             return folder / name
     raise EncoderError(
-        f"encoder resnet50-layer3 needs ResNet-50's ImageNet weights, which are not in {folder}; "
-        f"download {_URL} and put it there, or set HAGMIL_WEIGHTS to the folder that has it"
+        "encoder resnet50-layer3",
+        f"needs ResNet-50's ImageNet weights, which are not in {folder}",
+        remedy=f"download {_URL} and put it there, or set HAGMIL_WEIGHTS to the folder that has it",
     )
 
 
@@ -171,16 +172,18 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             return dict(safetensors.torch.load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise EncoderError(f"encoder weights {path} cannot be read: {error}") from error
+        raise EncoderError(
+            f"encoder weights {path}", f"cannot be read: {error}", remedy=f"download {_URL}"
+        ) from error
     except (pickle.UnpicklingError, safetensors.SafetensorError) as error:
         raise EncoderError(
-            f"encoder weights {path} are no plain state dict; download {_URL} instead"
+            f"encoder weights {path}", "are no plain state dict", remedy=f"download {_URL}"
         ) from error
     return dict(content.get("state_dict", content)) if isinstance(content, dict) else {}
 
 
 def _fill(network: ResNet50Stages, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Load what belongs to the first three stages; what lies behind the cut is left away."""
+    """Load the stem and the first three stages; ignore the parameters after the cut."""
     plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
     kept = {k: v for k, v in plain.items() if not k.startswith(("layer4.", "fc."))}
     wanted = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
@@ -191,6 +194,8 @@ def _fill(network: ResNet50Stages, weights: dict[str, torch.Tensor], path: Path)
         network.load_state_dict({**network.state_dict(), **kept})
     except (RuntimeError, AttributeError) as error:
         raise EncoderError(
-            f"encoder weights {path} are no ResNet-50's of torchvision or timm: "
-            f"{str(error).splitlines()[-1].strip()}; download {_URL}"
+            f"encoder weights {path}",
+            "are not a ResNet-50's from torchvision or timm: "
+            f"{str(error).splitlines()[-1].strip()}",
+            remedy=f"download {_URL}",
         ) from error

@@ -1,4 +1,4 @@
-"""Whether a model is as often right as it claims.
+"""Calibration: whether a model is right as often as its probabilities claim.
 
 Guo et al., *On Calibration of Modern Neural Networks*, ICML 2017: slides are binned by the
 probability of their most probable class; in each bin the mean of it is compared with the share
@@ -17,7 +17,7 @@ from napari_hagmil.evaluation.classification import checked
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The reliability table, and what it comes down to.
+    """The reliability table, and two figures that summarise it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How good class probabilities are, for two classes or more. numpy alone."""
+"""Metrics of class probabilities, for two classes or more, in plain numpy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished cascade on slides with labels: what it said, where it looked, what that cost."""
+"""A trained cascade on labelled slides: its predictions, where it looked, what that cost."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class BudgetRun:
 
 @dataclass(frozen=True, slots=True)
 class SlideEvaluation:
-    """What a model made of one slide.
+    """A model's results on one slide.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class SlideEvaluation:
     chance : BudgetRun or None
         With the model's own budget spent at random, where that was asked for.
     note : str
-        What the user should know.
+        A remark for the user.
     """
 
     record: SlideRecord
@@ -295,7 +295,9 @@ def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
                 return first
             break
     raise FeatureStoreError(
-        f"the features of {features.name} are of patches of {features.patch_size} px at "
-        f"{list(features.mpp)} µm per pixel, and model {config.name} reads {config.patch_size} "
-        f"px at {list(config.mpp)}; encode with the model's depths"
+        f"the features of {features.name}",
+        f"must be of {config.patch_size} px patches at {list(config.mpp)} µm per pixel, which "
+        f"model {config.name} reads",
+        value=f"{features.patch_size} px at {list(features.mpp)}",
+        remedy="encode with the model's depths",
     )

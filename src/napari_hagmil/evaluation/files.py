@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_hagmil.errors import OutputError
+from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure
 from napari_hagmil.evaluation.figures import froc_png, reliability_png, roc_png
 from napari_hagmil.evaluation.metrics import Interval
@@ -64,7 +64,11 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
         When the folder cannot be written.
     """
     if out.exists() and not out.is_dir():
-        raise OutputError(f"{out.name} must be a folder, but is a file; choose another --out")
+        raise OutputError(
+            out.name,
+            "must be a folder, but is a file",
+            remedy=Remedy("choose another folder", command_line="choose another --out"),
+        )
     with drafting(out) as draft:
         draft.mkdir()
         _write_tables(evaluation, draft)
@@ -82,7 +86,7 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
 
 
 def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
-    """All figures, in plain JSON types; what is not defined is null."""
+    """All figures, in plain JSON types; undefined ones are null."""
     model = evaluation.model
     return {
         "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""How good scores are: AUC, thresholds, and intervals around them. numpy alone."""
+"""Metrics of scores: AUC, thresholds, and bootstrap intervals, in plain numpy."""
 
 from __future__ import annotations
 

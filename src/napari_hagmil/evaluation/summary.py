@@ -26,7 +26,7 @@ from napari_hagmil.evaluation.metrics import Interval, youden_threshold
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """How good the called classes are.
+    """Metrics of the called classes.
 
     Attributes
     ----------
@@ -133,8 +133,8 @@ def summarise(
     slides : sequence of SlideEvaluation
     classes : sequence of str
     thresholds : mapping
-        Further rules by which classes are called, beside the most probable: what a rule is called
-        → its thresholds, see `called_class`. None may come from these very slides.
+        Further rules to call classes by, besides the most probable: name of the rule → its
+        thresholds, see `called_class`. They must not come from these slides.
     seed, rounds : int
         Of the bootstrap.
     """

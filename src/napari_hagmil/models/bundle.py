@@ -19,7 +19,7 @@ from torch import Tensor
 from napari_hagmil.errors import BundleError
 from napari_hagmil.files import replacing
 from napari_hagmil.models.cascade import CascadeModel
-from napari_hagmil.models.config_json import SCHEMA, config_from_json, config_to_json
+from napari_hagmil.models.config_json import config_from_json, config_to_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -33,8 +33,8 @@ def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
     ----------
     model : CascadeModel
     path : path
-        A folder, by custom NAME.hagmil; a zip file when it ends in ".zip". A bundle that stands
-        there is replaced, anything else is refused.
+        A folder, by custom NAME.hagmil; a zip file when it ends in ".zip". An existing bundle is
+        replaced, anything else refused.
 
     Returns
     -------
@@ -79,8 +79,11 @@ def load_bundle(
     sha256 = hashlib.sha256(files[WEIGHTS]).hexdigest()
     if expected is not None and sha256 != expected:
         raise BundleError(
-            f"{source} has a {WEIGHTS} that is not the one its config.json was written with "
-            f"(sha256 {sha256[:12]}…, not {str(expected)[:12]}…); copy or download it again"
+            source,
+            f"needs the {WEIGHTS} that its config.json was written with, sha256 "
+            f"{str(expected)[:12]}…",
+            value=f"{sha256[:12]}…",
+            remedy="copy or download it again",
         )
     with torch.device("meta"):  # no memory for dimensions that the weights do not have
         model = CascadeModel(config)
@@ -100,19 +103,26 @@ def _tensors(weights: bytes, model: CascadeModel, source: str) -> dict[str, Tens
     try:
         tensors = safetensors.torch.load(weights)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise BundleError(f"{source} has a corrupt {WEIGHTS}: {error}") from error
+        raise BundleError(
+            source, f"has a corrupt {WEIGHTS}: {error}", remedy="copy or download it again"
+        ) from error
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     for name in sorted(shapes.keys() ^ tensors.keys()):
         verb = "lacks" if name in shapes else "has the unknown"
-        raise BundleError(f"{source} {verb} weights {name!r}; its config.json names other dims")
+        raise BundleError(
+            source,
+            f"{verb} weights {name!r}, against the dimensions in its config.json",
+            remedy="copy or download both files again",
+        )
     for name, tensor in tensors.items():
         if tuple(tensor.shape) != shapes[name]:
             raise BundleError(
-                f"{source} has weights {name!r} of shape {tuple(tensor.shape)} where the dims in "
-                f"its config.json give {shapes[name]}"
+                source,
+                f"needs weights {name!r} of shape {shapes[name]}, as its config.json says",
+                value=tuple(tensor.shape),
             )
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise BundleError(f"{source} has weights {name!r} that are not finite numbers")
+            raise BundleError(source, f"has weights {name!r} that are not finite numbers")
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
@@ -120,31 +130,32 @@ def _decode(content: bytes, source: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise BundleError(f"{source} has a config.json that is not UTF-8: {error}") from error
+        raise BundleError(source, f"has a config.json that is not UTF-8: {error}") from error
 
 
 def _read(path: Path, source: str) -> dict[str, bytes]:
     """Both files of a bundle."""
     if not path.exists():
-        raise BundleError(f"{source} does not exist; give a folder or .zip file that does: {path}")
+        raise BundleError(source, f"does not exist at {path}", remedy="give a folder or .zip file")
     try:
         if path.is_dir():
             return {name: _read_member(path, name, source) for name in (CONFIG, WEIGHTS)}
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, source)
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise BundleError(f"{source} cannot be read: {error}") from error
+        raise BundleError(source, f"cannot be read: {error}") from error
 
 
 def _read_member(folder: Path, name: str, source: str) -> bytes:
     member = folder / name
     if not member.resolve().is_relative_to(folder.resolve()):
         raise BundleError(
-            f"{source} has a {name} that leaves the folder ({member.resolve()}); "
-            "put the file itself there"
+            source,
+            f"has a {name} that leaves the folder for {member.resolve()}",
+            remedy="put the file itself there",
         )
     if not member.is_file():
-        raise BundleError(f"{source} lacks its {name}; a bundle holds {CONFIG} and {WEIGHTS}")
+        raise _lacking(source, name)
     _check_size(name, member.stat().st_size, source)
     return member.read_bytes()
 
@@ -157,16 +168,19 @@ def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
         is_link = stat.S_ISLNK(info.external_attr >> 16)
         if member.is_absolute() or ".." in member.parts or ":" in info.filename or is_link:
             raise BundleError(
-                f"{source} has the member {info.filename!r} that leaves the folder; "
-                "take a bundle from a source you trust"
+                source,
+                f"has the member {info.filename!r} that leaves the folder",
+                remedy="take a bundle from a source you trust",
             )
         if len(member.parts) <= 2 and member.name in _LIMITS and not info.is_dir():
             if member.name in found:
-                raise BundleError(f"{source} has more than one {member.name}; it needs exactly one")
+                raise BundleError(
+                    source, f"has more than one {member.name}", remedy="leave one bundle in the zip"
+                )
             found[member.name] = info
     for name in _LIMITS:
         if name not in found:
-            raise BundleError(f"{source} lacks its {name}; a bundle holds {CONFIG} and {WEIGHTS}")
+            raise _lacking(source, name)
         _check_size(name, found[name].file_size, source)
     return {name: archive.read(info) for name, info in found.items()}
 
@@ -174,8 +188,17 @@ def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
 def _check_size(name: str, size: int, source: str) -> None:
     if size > _LIMITS[name]:
         raise BundleError(
-            f"{source} has a {name} of {size:,} bytes, more than the {_LIMITS[name]:,} allowed"
+            source,
+            f"may have a {name} of at most {_LIMITS[name]:,} bytes",
+            value=f"{size:,}",
+            remedy="take a bundle from a source you trust",
         )
+
+
+def _lacking(source: str, name: str) -> BundleError:
+    return BundleError(
+        source, f"lacks its {name}", remedy=f"give a bundle, which holds {CONFIG} and {WEIGHTS}"
+    )
 
 
 def _check_replaceable(path: Path) -> None:
@@ -188,8 +211,9 @@ def _check_replaceable(path: Path) -> None:
         replaceable = path.suffix == ".zip" and path.is_file()
     if not replaceable:
         raise BundleError(
-            f"{path} cannot become a model bundle ({SCHEMA}), since something else stands there; "
-            "choose another place"
+            str(path),
+            "cannot become a model bundle: something else stands there",
+            remedy="choose another place",
         )
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class CascadeModel(nn.Module):
     """The models of all depths, and what they were made for.
 
-    It has no forward: which instances reach the next depth is the cascade's business.
+    It has no forward: `cascade.descend` chooses the instances that reach the next depth.
 
     Parameters
     ----------
@@ -46,5 +46,5 @@ class CascadeModel(nn.Module):
         return cast(BagModel, self.stages[depth])
 
     def tissue_of(self, nodes: tuple[T, ...]) -> tuple[T, ...] | None:
-        """What a cascade is told of tissue: its nodes by depth, None where glass is read too."""
+        """The tissue that a cascade keeps to: `nodes`, by depth; None where it reads glass too."""
         return nodes if self.config.children == "tissue" else None

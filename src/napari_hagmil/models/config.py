@@ -1,4 +1,4 @@
-"""What a model bundle says of its model."""
+"""The configuration of a model bundle."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class EncoderFacts:
 
 @dataclass(frozen=True, slots=True)
 class BundleConfig:
-    """Everything of a bundle but its weights.
+    """A bundle without its weights.
 
     Attributes
     ----------
@@ -54,8 +54,8 @@ class BundleConfig:
         Of a bag: Z-order of the nodes, or the children in descending attention of their parents
         (as the official code has it).
     context : "none" or "ancestors"
-        What an instance knows besides itself: with "ancestors", its features are followed by
-        those of its parent, its grandparent and so on.
+        Features that an instance carries besides its own: with "ancestors", those of its parent,
+        its grandparent and so on follow.
     children : "tissue" or "all"
         Which children of a followed node are looked at: those with tissue, or all four, bare glass
         too (as the paper and its official code have it).
@@ -89,7 +89,7 @@ class BundleConfig:
         for name in ("mpp", "classes", "stages", "budget", "depth_weights"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for broken in self._broken_rules():
-            raise BundleError(f"the model bundle {self.name!r} {broken}")
+            raise BundleError(f"the model bundle {self.name!r}", broken)
 
     @property
     def n_depths(self) -> int:
@@ -112,9 +112,10 @@ class BundleConfig:
         if name == mine.name and n_features == mine.n_features:
             theirs = f"other weights of it (sha256 {str(weights_sha256)[:12]}…)"
         raise BundleError(
-            f"the model bundle {self.name!r} was trained on features of the encoder "
-            f"{mine.name!r} ({mine.n_features} features) and cannot use {theirs}; "
-            "choose the encoder that the bundle names"
+            f"the model bundle {self.name!r}",
+            f"was trained on features of the encoder {mine.name!r} ({mine.n_features} features) "
+            f"and cannot use {theirs}",
+            remedy="choose the encoder that the bundle names",
         )
 
     def _broken_rules(self) -> list[str]:

@@ -29,12 +29,14 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{source} has a config.json that is not JSON: {error}") from error
+        raise BundleError(source, f"has a config.json that is not JSON: {error}") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise BundleError(
-            f"{source} is no model bundle of the schema {SCHEMA!r} but says {found!r}; "
-            "convert it or take the version of napari-hagmil that wrote it"
+            source,
+            f"needs the schema {SCHEMA!r}",
+            value=repr(found),
+            remedy="read it with the version of napari-hagmil that wrote it",
         )
     weights_sha256 = content.pop("weights_sha256", None)
     del content["schema"]
@@ -47,13 +49,13 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
         encoder = EncoderFacts(**content["encoder"])
         return BundleConfig(**{**content, "encoder": encoder, "stages": stages}), weights_sha256
     except (ValueError, TypeError) as error:
-        raise BundleError(f"{source} does not fit: {error}") from error
+        raise BundleError(source, f"has a config.json that does not fit: {error}") from error
 
 
 def _stage(content: object, index: int, source: str) -> StageConfig:
     prefix = f"stages[{index}]."
     if not isinstance(content, dict):
-        raise BundleError(f"{source} needs {prefix[:-1]} to be an object, not {content!r}")
+        raise BundleError(source, f"needs {prefix[:-1]} to be an object", value=f"{content!r:.80}")
     kind = BaselineConfig if "model" in content else IATConfig
     _check_types(content, kind, source, prefix)
     return kind(**content)
@@ -65,18 +67,21 @@ def _check_types(content: Mapping[str, Any], kind: type, source: str, prefix: st
     for name in content:
         if name not in known:
             raise BundleError(
-                f"{source} has the entry {prefix + name!r} in its config.json, which the schema "
-                f"{SCHEMA!r} does not know"
+                source,
+                f"has the entry {prefix + name!r} in its config.json, which the schema "
+                f"{SCHEMA!r} does not know",
+                remedy="read it with the version of napari-hagmil that wrote it",
             )
     for name, f in known.items():
         words, fits = _KINDS[str(f.type)]
         if name not in content:
             if f.default is MISSING and f.default_factory is MISSING:
-                raise BundleError(f"{source} lacks {prefix + name!r} in its config.json")
+                raise BundleError(source, f"lacks {prefix + name!r} in its config.json")
         elif not fits(content[name]):
             raise BundleError(
-                f"{source} needs {prefix + name!r} in its config.json to be {words}, "
-                f"not {content[name]!r:.80}"
+                source,
+                f"needs {prefix + name!r} in its config.json to be {words}",
+                value=f"{content[name]!r:.80}",
             )
 
 

@@ -84,8 +84,8 @@ class IATConfig:
         False leaves the transformer layer out (ablation).
     branch_dropout : float
         Chance in training that a block's self-attention is left out for a bag (stochastic depth,
-        Huang et al. 2016): the scores must then point by what an instance is, not by what it
-        heard.
+        Huang et al. 2016): the scores must then rank instances by their own features, not by
+        what self-attention mixed in.
     scored : "mixed" or "projected"
         Whether attention scores see instances after self-attention, as in the paper, or before.
     sharpness : float
@@ -185,7 +185,7 @@ _NOTHING = torch.empty(0)
 
 
 class BlockOutput(NamedTuple):
-    """What one block says of the bag.
+    """The output of one block.
 
     Attributes
     ----------

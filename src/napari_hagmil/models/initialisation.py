@@ -1,4 +1,4 @@
-"""Where training starts from."""
+"""Weights that training starts from."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def start_glorot(model: nn.Module) -> None:
 
 
 def start_unmixed(stage: BagModel) -> None:
-    """Let self-attention begin at nothing, in place: each instance starts as itself alone.
+    """Zero the output of self-attention in place, so that instances start unmixed.
 
-    Mixed from the start, any instance can tell the class of the slide, and a small model
-    learns to pool whatever it likes: slides are classified perfectly while attention points
-    anywhere, or away from the lesion. A cascade lives on where attention points. (Zero
+    When instances are mixed from the start, each of them carries the class of the slide, and a
+    small model can pool any of them: it classifies slides perfectly while its attention points
+    anywhere, or away from the lesion. A cascade depends on where attention points. (Zero
     initialisation of a residual branch: Bachlechner et al., *ReZero*, UAI 2021.) A model without
     self-attention stays as it is.
     """

@@ -1,4 +1,4 @@
-"""What every bag model here has in common: one forward, one loss."""
+"""The interface of every bag model: one forward, one loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_hagmil.models.losses import LossConfig, bag_cross_entropy
 
 
 class BagOutput(NamedTuple):
-    """What every forward returns.
+    """The result of every forward.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
     """Nyström self-attention; the parameters of the package's layer, a forward of our own.
 
     The state_dict is the package's (0.0.14). The result depends on the order of the tokens (the
-    residual convolution and the landmarks are local): hand over a spatially contiguous order.
+    residual convolution and the landmarks are local): give them in a spatially contiguous order.
     Call it with one bag: the pseudo-inverse starts from a maximum over the whole batch, as in
     the package, so bags of one batch would influence each other.
 
@@ -185,7 +185,7 @@ class NystromAttention(nystrom_attention.NystromAttention):  # type: ignore[misc
             return self._masked(q, k, v, mask)
         n, m = q.shape[-2], self.num_landmarks
         padding, segment = -n % m, -(-n // m)
-        # What takes no part would stand at the left, so it is left away instead of masked.
+        # Padding stands at the left, so it can be left out instead of masked.
         unused = 0 if self.legacy_padding else padding
         blank = unused // segment
         tokens = (torch.arange(n + padding, device=q.device) >= unused)[None]

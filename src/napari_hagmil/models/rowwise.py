@@ -1,4 +1,4 @@
-"""Row-wise functions of a large bag, without all their intermediate results at once."""
+"""Row-wise functions of a large bag, without keeping all their intermediate results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 LARGE = 2048
-"""Rows from which memory is worth more than the time it takes to save it."""
+"""Rows from which saving memory is worth the extra time."""
 
 RowFunction = Callable[[Tensor], tuple[Tensor, ...]]
 

@@ -1,4 +1,4 @@
-"""The model of one depth, as a config says: the transformer of the paper, or any baseline."""
+"""The model of one depth, made from its configuration: the paper's transformer or a baseline."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build_stage(config: StageConfig) -> BagModel:
     Raises
     ------
     ValueError
-        When a baseline does not know its options.
+        When a baseline has no such options.
     """
     if isinstance(config, IATConfig):
         return IntegratedAttentionTransformer(config)

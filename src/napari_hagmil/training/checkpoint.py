@@ -1,4 +1,4 @@
-"""The state of a training run on disk, from which a killed run goes on to the same end."""
+"""The state of a training run on disk: a killed run resumes from it and ends the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much each depth counts in a decision in which all of them count."""
+"""Weights of the depths in a decision that all of them take part in."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
-#: Of the squared distance of the weights from equal ones. Validation slides are few, and where
-#: they can be told apart without a fault the weights would grow without end.
+#: Penalty on the squared distance of the weights from equal ones. Validation slides are few, and
+#: where the depths separate them perfectly the weights would grow without bound.
 PULL = 0.05
 
 

@@ -1,9 +1,9 @@
-"""Guidance: a teacher that has seen everything tells the stages where to look.
+"""Guidance: a teacher that reads every finest instance shows the stages where to look.
 
-From slide labels alone a coarse depth can learn only what is visible there, and hands on the
-wrong branches when that decides nothing. The features of all depths are at hand in training,
-though: a teacher reads all finest instances with their ancestors' features, and its attention,
-added up over the descendants of a node, says how much of the evidence lies below it. Each stage
+From slide labels alone a coarse depth can learn only what is visible there; where that is not
+enough, it follows the wrong branches. In training, however, the features of all depths are
+available: a teacher reads all finest instances with their ancestors' features, and its attention,
+added up over the descendants of a node, measures how much of the evidence lies below it. Each stage
 is trained on the label and towards that attention; reading a slide needs no teacher.
 """
 
@@ -39,9 +39,9 @@ class Guide:
     finest: int
 
     def __call__(self, slide: TrainingSlide, depth: int, nodes: Nodes) -> Tensor | None:
-        """The attention below each node, (n,) with the sum 1; None where the guide is silent.
+        """The attention below each node, (n,) with the sum 1.
 
-        It is silent on slides that it does not know, and where none of the nodes leads on.
+        None on slides that the guide does not cover, and where no node has attention below it.
         """
         if slide.name not in self.attention or not len(nodes):
             return None
@@ -66,7 +66,7 @@ def guide_from(
     finest: int,
     background: int | None = None,
 ) -> Guide:
-    """Ask a teacher about the finest nodes of every slide, `nodes` for each.
+    """Record a teacher's attention on the finest nodes of every slide, `nodes` for each.
 
     Slides of the class `background` are left out: where nothing is found, no place is better to
     look at than another.

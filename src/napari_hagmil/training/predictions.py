@@ -1,4 +1,4 @@
-"""Slides of a cohort read with a trained model: what it says, and what that costs."""
+"""Predictions of a trained model on the slides of a cohort, and their cost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_hagmil.training.training_slide import TrainingSlide
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of some slides.
+    """A model's predictions on some slides.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Predictions:
     patches : (n,) int64
         Looked at, over all depths.
     seconds : float
-        Of the model, mean per slide; features were at hand.
+        Of the model alone, mean per slide; reading features is not counted.
     nodes : tuple of tuples of (n, 2) int64
         What was looked at, per slide and depth.
     """

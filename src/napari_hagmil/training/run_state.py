@@ -15,7 +15,7 @@ from napari_hagmil.training.step import Stepper
 
 
 class Epoch(NamedTuple):
-    """What one pass over the training bags brought.
+    """The outcome of one pass over the training bags.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from napari_hagmil.models.interface import BagModel, BagOutput
 
 
 class EvidencePooling(BagModel):
-    """Every instance is classified, and the most telling ones decide.
+    """Every instance is classified, and those with the most evidence decide.
 
     Mean of the k highest, as in Durand et al., *WELDON*, CVPR 2016, and Courtiol et al.,
     *Classification and Disease Localization in Histopathology Using Only Global Labels*, 2018::
@@ -18,9 +18,9 @@ class EvidencePooling(BagModel):
         h_i = ReLU(W x_i)      l_i = Linear(h_i)      e_i = log Σ_{c>0} exp l_ic − l_i0
         logits = mean of l_i over the k instances of highest e      a = softmax_i(t e_i), t > 0
 
-    An instance's evidence e speaks for any class but the first, the one that means that nothing
-    was found. What an instance adds to the decision and how much attention it has are one thing
-    here: a cascade that follows it follows the evidence.
+    The evidence e of an instance is for any class but the first, which means that nothing was
+    found. Attention and contribution to the decision are the same here: a cascade that follows
+    the attention follows the evidence.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""TransMIL: a transformer over the bag, with a convolutional sense of place."""
+"""TransMIL: a transformer over the bag, with convolutional position encoding."""
 
 from __future__ import annotations
 

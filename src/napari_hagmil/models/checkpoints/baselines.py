@@ -48,11 +48,13 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
-        raise BundleError(f"{path.name} is no safetensors file: {error}") from error
+        raise BundleError(path.name, f"is not a safetensors file: {one_line(error)}") from error
     if metadata.get("schema") != SCHEMA:
         raise BundleError(
-            f"{path.name} is no baseline of the schema {SCHEMA!r} but says "
-            f"{metadata.get('schema')!r}; save it with save_baseline"
+            path.name,
+            f"needs the schema {SCHEMA!r} of a baseline",
+            value=repr(metadata.get("schema")),
+            remedy="save the model with save_baseline",
         )
     try:
         facts = json.loads(metadata["model"])
@@ -62,7 +64,7 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
             )
         model.load_state_dict(tensors, assign=True)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise BundleError(f"{path.name} is no baseline that fits: {one_line(error)}") from error
+        raise BundleError(path.name, f"cannot become a baseline: {one_line(error)}") from error
     return model.to(device).eval()
 
 
@@ -134,8 +136,9 @@ def _rename(
         found = [ours + plain[match.end() :] for match, ours in starts if match]
         if not found or not isinstance(tensor, Tensor):
             raise BundleError(
-                f"{Path(path).name} has the entry {name!r}, which no checkpoint of this method "
-                "has; take one that its authors published"
+                Path(path).name,
+                f"has the entry {name!r}, which no checkpoint of this method has",
+                remedy="take one that the method's authors published",
             )
         renamed[found[0]] = tensor.float()
     return renamed
@@ -143,7 +146,11 @@ def _rename(
 
 def _shape(weights: Mapping[str, Tensor], name: str, path: str | os.PathLike[str]) -> list[int]:
     if name not in weights or weights[name].ndim != 2:
-        raise BundleError(f"{Path(path).name} lacks the matrix that becomes {name!r} here")
+        raise BundleError(
+            Path(path).name,
+            f"lacks the matrix that becomes {name!r} here",
+            remedy="take a checkpoint that the method's authors published",
+        )
     return list(weights[name].shape)
 
 
@@ -152,6 +159,6 @@ def _filled(model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise BundleError(
-            f"{Path(path).name} does not fit this method: {one_line(error)}"
+            Path(path).name, f"does not fit this method: {one_line(error)}"
         ) from error
     return model.eval()

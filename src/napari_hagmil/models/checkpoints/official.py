@@ -22,10 +22,12 @@ from napari_hagmil.models.iat import ADMIN_GAIN, IATConfig
 OFFICIAL_BUDGET = 10_000
 """k of the official code at inference, at every depth."""
 
+_TAKE_LIGHTNING = "take the Lightning .ckpt file that the official code writes"
+
 
 @dataclass(frozen=True, slots=True)
 class OfficialFacts:
-    """What an official checkpoint does not say of itself; the paper's answers by default.
+    """What an official checkpoint does not record; by default as in the paper.
 
     Attributes
     ----------
@@ -86,7 +88,9 @@ def convert_official(
             module.load_state_dict({k: v.float() for k, v in weights.items()}, assign=True)
         except RuntimeError as error:
             raise BundleError(
-                f"{path.name} is no official HAG-MIL checkpoint: {one_line(error)}"
+                path.name,
+                f"is not an official HAG-MIL checkpoint: {one_line(error)}",
+                remedy=_TAKE_LIGHTNING,
             ) from error
     save_bundle(model, out)
     return model.eval()
@@ -101,8 +105,10 @@ def _coarse_to_fine(content: Mapping[str, Any], path: Path) -> list[dict[str, Te
             models.setdefault(int(found[1]), {})[found[2]] = tensor
     if not models or sorted(models) != list(range(len(models))):
         raise BundleError(
-            f"{path.name} is no official HAG-MIL checkpoint: its state_dict needs the models "
-            f"model0 (finest) to modelN, not {sorted(models)}; take the Lightning .ckpt file"
+            f"{path.name} is not an official HAG-MIL checkpoint:",
+            "its state_dict needs the models model0 (finest) to modelN",
+            value=sorted(models),
+            remedy=_TAKE_LIGHTNING,
         )
     return [models[index] for index in reversed(range(len(models)))]
 
@@ -127,8 +133,10 @@ def _dimensions(weights: Mapping[str, Tensor], path: Path) -> IATConfig:
         )
     except (KeyError, IndexError, ValueError) as error:
         raise BundleError(
-            f"{path.name} is no official HAG-MIL checkpoint: its weights do not give the "
-            f"dimensions ({error}); take the Lightning .ckpt file"
+            path.name,
+            "is not an official HAG-MIL checkpoint: its weights do not give the dimensions "
+            f"({error})",
+            remedy=_TAKE_LIGHTNING,
         ) from error
 
 
@@ -199,14 +207,17 @@ def _our_name(name: str) -> str:
         if rest.startswith(theirs):
             return prefix + ours + rest.removeprefix(theirs)
     raise BundleError(
-        f"the checkpoint has the parameter {name!r}, which the official HAG-MIL model does not; "
-        "convert a checkpoint of that code"
+        "the checkpoint",
+        f"has the parameter {name!r}, which the official HAG-MIL model does not have",
+        remedy=_TAKE_LIGHTNING,
     )
 
 
 def _check_gain(name: str, gain: Tensor) -> None:
     if gain.numel() != 1 or abs(gain.item() - ADMIN_GAIN) > 1e-4:
         raise BundleError(
-            f"the checkpoint has {name} = {gain.flatten()[:3].tolist()} where the model of the "
-            f"paper has the constant {ADMIN_GAIN:.7f}; such a model cannot be converted"
+            "the checkpoint",
+            f"needs {name} to be the paper's constant {ADMIN_GAIN:.7f}; a model with another "
+            "cannot be converted",
+            value=gain.flatten()[:3].tolist(),
         )

@@ -1,4 +1,4 @@
-"""Read other people's checkpoints without running what they contain."""
+"""Torch checkpoints read without running the code they may contain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_hagmil.errors import BundleError
 
 
 def one_line(error: Exception) -> str:
-    """Return an error's words without line breaks: torch lists misfits one below the other."""
+    """Return an error's message without line breaks: torch puts each mismatch on its own line."""
     return " ".join(str(error).split())
 
 
@@ -30,22 +30,27 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's thoughts about foreign pickles
+            warnings.simplefilter("ignore")  # of torch, about pickles of older versions
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise BundleError(f"the checkpoint {path} does not exist; give a file that does") from error
+        raise BundleError(
+            f"the checkpoint {path}", "does not exist", remedy="give a file that does"
+        ) from error
     except pickle.UnpicklingError as error:
         raise BundleError(
-            f"{path.name} is no checkpoint that can be read without running code it contains; "
-            "save its state_dict alone and take that"
+            path.name,
+            "cannot be read without running code that it contains",
+            remedy="save its state_dict alone and take that",
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise BundleError(
-            f"{path.name} is no torch checkpoint that can be read: {one_line(error)}"
+            path.name, f"cannot be read as a torch checkpoint: {one_line(error)}"
         ) from error
     if not isinstance(content, dict):
         raise BundleError(
-            f"{path.name} holds a {type(content).__name__} where a checkpoint is a dictionary; "
-            "save a state_dict"
+            path.name,
+            "must hold a dictionary, as a checkpoint does",
+            value=f"a {type(content).__name__}",
+            remedy="save a state_dict",
         )
     return content

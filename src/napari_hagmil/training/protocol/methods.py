@@ -44,7 +44,7 @@ DecidingDepths = Literal["finest", "all depths"]
 
 @dataclass(frozen=True, slots=True)
 class FeatureFacts:
-    """What the features of a cohort are, as its bundles will say.
+    """The features of a cohort, as its bundles record them.
 
     Attributes
     ----------
@@ -99,8 +99,8 @@ class Method:
     training : TrainConfig
         Of every depth; label smoothing is left out at the finest.
     standardise, unmixed, glorot : bool
-        Learn on standardised features; let self-attention begin at nothing; start linear layers
-        as Glorot and Bengio do.
+        Learn on standardised features; start with instances unmixed; start linear layers as
+        Glorot and Bengio do: see `models.initialisation`.
     group : str
         Of the table that the row stands in: "method", "ablation" or "control".
     """
@@ -142,8 +142,10 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
     depths = method.on(len(facts.mpp))
     if not set(depths) <= set(range(len(facts.mpp))):
         raise BundleError(
-            f"method {method.name!r} works on the depths {depths}, but the features have "
-            f"{len(facts.mpp)}; choose among 0 … {len(facts.mpp) - 1}"
+            f"method {method.name!r}",
+            f"may work on the {len(facts.mpp)} depths that the features have",
+            value=f"depths = {list(depths)}",
+            remedy=f"choose among 0 … {len(facts.mpp) - 1}",
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -152,7 +154,7 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
             if method.glorot:
                 start_glorot(model)
         except (TypeError, ValueError) as error:
-            raise BundleError(f"method {method.name!r} cannot be made: {error}") from error
+            raise BundleError(f"method {method.name!r}", f"cannot be made: {error}") from error
     if method.unmixed:
         for depth in range(len(depths)):
             start_unmixed(model.stage(depth))
@@ -267,8 +269,10 @@ def _depths_of(method: Method, model: CascadeModel, slide: CohortSlide) -> tuple
     depths = method.on(len(slide.nodes))
     if len(depths) != model.config.n_depths:
         raise BundleError(
-            f"method {method.name!r} has {model.config.n_depths} depths, but {slide.name} has "
-            f"features of {len(slide.nodes)}; leave the slide out, or encode it again"
+            f"method {method.name!r}",
+            f"needs features of {model.config.n_depths} depths of {slide.name}",
+            value=len(slide.nodes),
+            remedy="leave the slide out, or encode it again",
         )
     return depths
 

@@ -85,7 +85,7 @@ class ProtocolRun:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What came of a run.
+    """The results of a run.
 
     Attributes
     ----------

@@ -80,8 +80,8 @@ def as_markdown(rows: Sequence[MethodRow]) -> str:
         best = {n: max(r.mean.get(n, -1.0) for r in some) for n in names if COLUMNS[n][1]}
         for row in some:
             cells = [_cell(row, name, best.get(name)) for name in names]
-            told = [row.name, *([row.k] if k else []), *cells, str(row.runs)]
-            lines.append("| " + " | ".join(told) + " |")
+            columns = [row.name, *([row.k] if k else []), *cells, str(row.runs)]
+            lines.append("| " + " | ".join(columns) + " |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
 

@@ -52,7 +52,7 @@ def load_protocol(path: str | Path) -> Protocol:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ProtocolError(f"{path.name} cannot be read as TOML: {error}") from error
+        raise ProtocolError(path.name, f"cannot be read as TOML: {error}") from error
     _refuse_unknown(path.name, content, {"protocol", "defaults", "method"})
     about, shared = content.get("protocol", {}), content.get("defaults", {})
     _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
@@ -61,7 +61,7 @@ def load_protocol(path: str | Path) -> Protocol:
         sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
         protocol = Protocol(tuple(methods) or paper_methods(), sweep, **about)
     except (TypeError, ValueError) as error:
-        raise ProtocolError(f"{path.name} has an entry that does not fit: {error}") from error
+        raise ProtocolError(path.name, f"has an entry that does not fit: {error}") from error
     _check(path.name, protocol)
     return protocol
 
@@ -98,15 +98,23 @@ def _method(source: str, entry: Mapping[str, Any]) -> Method:
     for name in entry.keys() & _CHOICES.keys():
         if entry[name] not in _CHOICES[name]:
             raise ProtocolError(
-                f"{source} has {name} = {entry[name]!r}; choose one of {', '.join(_CHOICES[name])}"
+                source,
+                f"has an unknown {name}",
+                value=repr(entry[name]),
+                remedy=f"choose one of {', '.join(_CHOICES[name])}",
             )
     model = entry.get("model", "iat")
     if model != "iat" and model not in BASELINES:
         raise ProtocolError(
-            f"{source} names the model {model!r}; choose iat or one of {', '.join(BASELINES)}"
+            source,
+            "names an unknown model",
+            value=repr(model),
+            remedy=f"choose iat or one of {', '.join(BASELINES)}",
         )
     if "name" not in entry:
-        raise ProtocolError(f"{source} has a method without a name; give it one, for the tables")
+        raise ProtocolError(
+            source, "has a method without a name", remedy="give it one, for the tables"
+        )
     loss = LossConfig() if model == "iat" else BASELINES[model](8, 2).default_loss
     loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
     training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
@@ -120,23 +128,29 @@ def _check(source: str, protocol: Protocol) -> None:
     folders = [slug(method.name) for method in protocol.methods]
     twice = sorted({name for name in folders if folders.count(name) > 1})
     if twice:
-        raise ProtocolError(f"{source} has two methods named {twice[0]!r}; give each its own name")
+        raise ProtocolError(
+            source, f"has two methods named {twice[0]!r}", remedy="give each its own name"
+        )
     for method in protocol.methods:
         is_guided = method.schedule in GUIDED
         if is_guided != (method.training.guidance > 0):
             raise ProtocolError(
-                f"{source} has the method {method.name!r}",
-                "with a teacher and no weight for its guidance"
-                if is_guided
-                else "with guidance and no teacher to give it",
+                source,
+                f"has the method {method.name!r} with "
+                + (
+                    "a teacher and no weight for its guidance"
+                    if is_guided
+                    else "guidance and no teacher to give it"
+                ),
                 value=f"schedule = {method.schedule!r}, guidance = {method.training.guidance}",
                 remedy="give guidance = 1.0 with a guided schedule, or neither",
             )
         _check_narrowing(source, method)
     if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
-            f"{source} asks for scheme {protocol.scheme!r}, {protocol.repeats} repeats and "
-            f"{protocol.folds} folds; a scheme is one of {', '.join(SCHEMES)}, the rest positive"
+            source,
+            f"needs a scheme ({', '.join(SCHEMES)}), positive repeats and positive folds",
+            value=f"{protocol.scheme!r}, {protocol.repeats} repeats, {protocol.folds} folds",
         )
 
 
@@ -163,5 +177,7 @@ def _refuse_unknown(source: str, entry: Mapping[str, Any], known: set[str]) -> N
     unknown = sorted(entry.keys() - known)
     if unknown:
         raise ProtocolError(
-            f"{source} has the unknown entry {unknown[0]!r}; there are {', '.join(sorted(known))}"
+            source,
+            f"has the unknown entry {unknown[0]!r}",
+            remedy=f"choose among {', '.join(sorted(known))}",
         )
