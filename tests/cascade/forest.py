@@ -35,8 +35,8 @@ def tree(side=4, n_depths=3):
 class Source:
     """Features by place: known to the test, and every question is kept."""
 
-    def __init__(self, unreadable=()):
-        self.asked, self.unreadable = [], set(unreadable)
+    def __init__(self, unreadable=(), unread=np.nan):
+        self.asked, self.unreadable, self.unread = [], set(unreadable), unread
 
     def __call__(self, depth, nodes):
         self.asked.append((depth, nodes.copy()))
@@ -44,5 +44,7 @@ class Source:
         for r, c in nodes:
             rng = np.random.default_rng([depth, int(r), int(c)])
             row = rng.normal(size=3)
-            rows.append([np.nan] * 3 if (depth, int(r), int(c)) in self.unreadable else row)
+            if (depth, int(r), int(c)) in self.unreadable:
+                row[1] = self.unread
+            rows.append(row)
         return torch.tensor(np.array(rows).reshape(-1, 3), dtype=torch.float32)

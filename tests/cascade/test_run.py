@@ -62,8 +62,9 @@ def test_a_cascade_may_end_before_the_models_last_depth():
     assert not stages[-1].followed.any()
 
 
-def test_unreadable_places_are_left_out_of_the_bag_and_reported():
-    source = Source(unreadable=[(0, 1, 1), (0, 2, 3)])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_unreadable_places_are_left_out_of_the_bag_and_reported(value):
+    source = Source([(0, 1, 1), (0, 2, 3)], value)
     first = next(iter_cascade(Model, tree(), source, CascadeConfig((16, 4), 2)))
     assert {tuple(n) for n in first.unread} == {(1, 1), (2, 3)}
     assert len(first.nodes) == 14

@@ -9,6 +9,7 @@ import torch
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.features import ImportConfig, import_cohort, open_store
+from napari_hagmil.features.feature_files import read_pt
 from napari_hagmil.quadtree import children, z_order
 
 h5py = pytest.importorskip("h5py", reason="the extra h5 is not installed")
@@ -176,15 +177,14 @@ def test_faults_are_told_per_slide_and_the_rest_goes_on(tmp_path):
     grid = [(256 * i, 256 * j) for i in range(3) for j in range(3)]
     write_h5(folder / "good.h5", grid, np.zeros((9, 4)))
     write_h5(folder / "short.h5", grid, np.zeros((8, 4)))
-    write_h5(folder / "lone.h5", grid[:1], np.zeros((1, 4)))
     write_h5(folder / "over.h5", grid, np.zeros((9, 4)), overlap=32)
     (folder / "text.h5").write_text("no h5")
-    names = ("gone", "short", "lone", "over", "text", "good")
+    names = ("gone", "short", "over", "text", "good")
     events = bring(tmp_path, config("clam", folder, mpp=(0.5,)), names)
-    assert [e.kind for e in events] == ["failed"] * 5 + ["done"]
+    assert [e.kind for e in events] == ["failed"] * 4 + ["done"]
     for event, says in zip(
         events,
-        ("does not exist", "features (8, 4)", "patch_size_level0", "overlap by 32", "no h5 file"),
+        ("does not exist", "features (8, 4)", "overlap by 32", "no h5 file"),
         strict=False,
     ):
         assert says in event.message
@@ -199,3 +199,97 @@ def test_a_magnification_that_no_file_says_is_asked_for(tmp_path):
 def test_official_folders_must_be_where_they_were_said_to_be(tmp_path):
     with pytest.raises(FeatureStoreError, match="holds 0 folders that end in _level_2"):
         bring(tmp_path, config("official", tmp_path))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_patch_with_a_feature_that_is_not_finite_is_unread(tmp_path, value):
+    nodes = [(0, 0), (0, 1), (1, 0)]
+    features = said(nodes)
+    features[1, 2] = value
+    write_h5(tmp_path / "h5" / "s.h5", [(512 * c, 512 * r) for r, c in nodes], features)
+    (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+    assert event.unread == 1
+    rows = open_store(tmp_path / "store", "s")(0, np.array(nodes))
+    assert rows.isnan().all(1).tolist() == [False, True, False]
+    assert rows[0].tolist() == [0, 0, 0]
+
+
+def test_a_feature_too_large_for_half_precision_is_unread(tmp_path):
+    nodes = [(0, 0), (0, 1)]
+    features = said(nodes)
+    features[0, 0] = 1e6
+    write_h5(tmp_path / "h5" / "s.h5", [(512 * c, 512 * r) for r, c in nodes], features)
+    half = config("clam", tmp_path / "h5", mpp=(0.5,), dtype="float16")
+    (event,) = bring(tmp_path, half)
+    assert event.unread == 1
+    assert open_store(tmp_path / "store", "s")(0, np.array(nodes)).isnan().all(1).tolist() == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize("coords", [[(512, 1024)], [(512, 1024), (4096, 5120)]])
+class TestPatchesThatShareNoRow:
+    def test_are_spaced_as_those_of_other_slides_in_the_folder(self, tmp_path, coords):
+        many = [(512 * c, 512 * r) for r in range(3) for c in range(3)]
+        write_h5(tmp_path / "h5" / "many.h5", many, np.ones((9, 3), np.float32))
+        write_h5(tmp_path / "h5" / "s.h5", coords, np.ones((len(coords), 3), np.float32))
+        (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+        assert (event.kind, event.total) == ("done", len(coords))
+        assert "no places on the slide" in event.message
+        store = open_store(tmp_path / "store", "s")
+        assert store.grids[0].stride == 512
+        assert store.nodes[0].tolist() == [[y // 512, x // 512] for x, y in coords]
+        assert not store.is_placed
+
+    def test_keep_addresses_of_their_own_where_nothing_says_their_distance(self, tmp_path, coords):
+        write_h5(tmp_path / "h5" / "s.h5", coords, np.ones((len(coords), 3), np.float32))
+        (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+        assert (event.kind, event.total) == ("done", len(coords))
+
+
+def test_one_patch_is_spaced_as_its_own_finer_depth(tmp_path):
+    write_h5(tmp_path / "a" / "s.h5", [(1024, 0)], said([(0, 1)]))
+    fine = [(0, 2), (0, 3), (1, 2), (1, 3)]
+    write_h5(tmp_path / "b" / "s.h5", [(512 * c, 512 * r) for r, c in fine], said(fine, 1))
+    (event,) = bring(tmp_path, config("clam", tmp_path / "a", tmp_path / "b", mpp=(1.0, 0.5)))
+    assert (event.kind, event.message) == ("done", "")
+    store = open_store(tmp_path / "store", "s")
+    assert store.is_placed
+    assert store(1, np.array(fine))[:, 1:].tolist() == [list(map(float, n)) for n in fine]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_axis_of_one_is_no_axis(tmp_path, axis, n):
+    nodes = [(0, column) for column in range(n)]
+    coords = [(512 * column, 0) for _, column in nodes]
+    features = np.expand_dims(said(nodes), axis)
+    write_h5(tmp_path / "h5" / "s.h5", coords, features, patch_size_level0=512)
+    (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+    assert (event.kind, event.total) == ("done", n)
+    assert open_store(tmp_path / "store", "s")(0, np.array(nodes)).tolist() == said(nodes).tolist()
+
+
+class TestATensor:
+    @pytest.mark.parametrize(
+        "saved",
+        [
+            torch.ones(4, 3, requires_grad=True),
+            torch.nn.Parameter(torch.ones(4, 3)),
+            torch.ones(1, 4, 3),
+            torch.ones(4, 1, 3),
+            torch.ones(4, 3, dtype=torch.bfloat16),
+        ],
+    )
+    def test_that_is_clear_is_read(self, tmp_path, saved):
+        torch.save(saved, tmp_path / "s.pt")
+        assert read_pt(tmp_path / "s.pt").tolist() == [[1, 1, 1]] * 4
+
+    @pytest.mark.parametrize(
+        "saved", [torch.ones(4), torch.ones(2, 4, 3), torch.eye(3).to_sparse(), [torch.ones(4, 3)]]
+    )
+    def test_that_is_not_is_refused_in_one_sentence(self, tmp_path, saved):
+        torch.save(saved, tmp_path / "s.pt")
+        with pytest.raises(FeatureStoreError, match=r"s\.pt must hold one dense tensor"):
+            read_pt(tmp_path / "s.pt")

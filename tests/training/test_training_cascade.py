@@ -7,6 +7,7 @@ import torch
 from puzzles import N_FEATURES, SMALL, marked_slides
 
 from napari_hagmil.cascade import CascadeConfig
+from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.models import BundleConfig, CascadeModel, EncoderFacts, LossConfig
 from napari_hagmil.models.initialisation import start_unmixed
 from napari_hagmil.quadtree import children
@@ -247,3 +248,24 @@ def test_joined_slides_are_one_tree_in_which_each_keeps_its_own_features():
         assert torch.equal(found[own], slide.features(depth, nodes[own]))
         assert torch.equal(found[~own], other.features(depth, nodes[~own] - np.array((0, shift))))
         nodes = children(nodes[:: depth + 2])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_patch_with_a_feature_that_is_not_finite_is_left_out_of_its_bag(value):
+    slide = marked_slides(1, seed=1)[0]
+
+    def spoiled(depth, nodes):
+        features = torch.ones(len(nodes), N_FEATURES)
+        features[1, 2] = value
+        return features
+
+    bag, read = replace(slide, features=spoiled).bag(0, slide.nodes)
+    assert bag.features.isfinite().all()
+    assert read.tolist() == np.delete(slide.nodes, 1, axis=0).tolist()
+
+
+def test_a_slide_without_a_readable_patch_is_named():
+    slide = marked_slides(1, seed=1)[0]
+    blank = replace(slide, features=lambda depth, nodes: torch.full((len(nodes), 3), torch.inf))
+    with pytest.raises(FeatureStoreError, match=f"{slide.name} have no readable patch .* depth 0"):
+        blank.bag(0, slide.nodes)

@@ -69,8 +69,8 @@ def look_at(model: CascadeModel, features: FeatureSource, depth: int, nodes: Nod
 
 
 def _readable(bag: torch.Tensor, nodes: Nodes) -> tuple[torch.Tensor, Nodes, Nodes]:
-    """Split off the nodes whose features are NaN: (bag, unread nodes, nodes in the bag)."""
-    read = ~torch.isnan(bag).any(1)
+    """Split off the nodes whose features are not finite: (bag, unread nodes, nodes in the bag)."""
+    read = bag.isfinite().all(1)
     mask = read.numpy()
     return bag[read], nodes[~mask], nodes[mask]
 

@@ -47,7 +47,8 @@ class Patches:
     patch_size : int
         px of its own magnification.
     stride : float
-        Level-0 px from one patch to the next.
+        Level-0 px from one patch to the next; 0 where the file does not say, and no two patches
+        share a row or a column.
     mpp : float or None
         µm per pixel, where the file says.
     """
@@ -79,7 +80,7 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
         When h5py is not installed.
     """
     features, coords, facts = _h5_contents(path)
-    features = features[0] if features.ndim == 3 and len(features) == 1 else features
+    features, coords = _as_rows(features), _as_rows(coords)
     _require_rows(path, features, coords)
     size = round(_positive(path, facts, "patch_size") or patch_size or _CLAM_PATCH)
     if not 1 <= size <= _MAX_PATCH:
@@ -92,7 +93,7 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
             f"overlap by {facts['overlap']} px, where a quadtree needs patches side by side",
             remedy="cut them again without overlap",
         )
-    stride = _positive(path, facts, "patch_size_level0") or _spacing(path, coords)
+    stride = _positive(path, facts, "patch_size_level0") or _spacing(coords)
     shown = _positive(path, facts, "target_magnification")
     return Patches(features, coords[:, ::-1], size, stride, MPP_AT_1X / shown if shown else None)
 
@@ -151,10 +152,19 @@ def read_pt(path: Path) -> NDArray[np.float32]:
             f"is no .pt file that can be read: {' '.join(str(error).split())}",
             remedy="save the features again, as one tensor",
         ) from error
-    if not isinstance(content, torch.Tensor) or content.ndim != 2 or not len(content):
+    if isinstance(content, torch.Tensor):
+        content = _as_rows(content.detach())  # features saved in training carry a gradient
+    if (
+        not isinstance(content, torch.Tensor)
+        or content.layout is not torch.strided
+        or content.is_quantized
+        or content.ndim != 2
+        or not len(content)
+    ):
         raise FeatureStoreError(
             path.name,
-            f"holds {type(content).__name__} where one tensor of (patches, features) is needed",
+            "must hold one dense tensor of (patches, features)",
+            value=_described(content),
             remedy="save the features alone",
         )
     # A view of one number can have any shape.
@@ -163,6 +173,20 @@ def read_pt(path: Path) -> NDArray[np.float32]:
             path.name, f"declares {tuple(content.shape)} and holds far less", remedy="make it again"
         )
     return np.asarray(content.float().numpy())
+
+
+def _described(content: object) -> str:
+    """What a file holds, in a few words."""
+    if isinstance(content, torch.Tensor):
+        return f"one of shape {tuple(content.shape)}, {content.dtype}, {content.layout}"
+    return type(content).__name__
+
+
+def _as_rows(array: Any) -> Any:
+    """(1, n, d) or (n, 1, d) → (n, d): an axis of one says nothing; others as they are."""
+    if array.ndim == 3 and 1 in array.shape[:2]:
+        return array.squeeze(0 if array.shape[0] == 1 else 1)
+    return array
 
 
 def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> None:
@@ -181,21 +205,15 @@ def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> N
         )
 
 
-def _spacing(path: Path, coords: NDArray[np.float64]) -> float:
-    """The commonest distance between patches that share a row or a column."""
+def _spacing(coords: NDArray[np.float64]) -> float:
+    """The commonest distance between patches that share a row or a column; 0 where none do."""
     steps = []
     for axis in (0, 1):
         order = np.lexsort((coords[:, axis], coords[:, 1 - axis]))
         step = np.diff(coords[order], axis=0)
         steps.append(step[(step[:, 1 - axis] == 0) & (step[:, axis] > 0), axis])
     values, counts = np.unique(np.concatenate(steps), return_counts=True)
-    if not len(values):
-        raise FeatureStoreError(
-            path.name,
-            "does not say how far its patches lie apart, and no two share a row",
-            remedy="add the attribute patch_size_level0",
-        )
-    return float(values[np.argmax(counts)])
+    return float(values[np.argmax(counts)]) if len(values) else 0.0
 
 
 def _dataset(file: Any, name: str) -> Any:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -200,6 +200,9 @@ def _virtual_nodes(n: int) -> Nodes:
 def _placed(files: Sequence[Path], config: ImportConfig) -> Imported:
     """Bags with coordinates, one per depth, on one grid."""
     bags = [read_h5(file, patch_size=config.patch_size) for file in files]
+    is_spaced = any(bag.stride for bag in bags)
+    if not all(bag.stride for bag in bags):
+        bags = _spaced(files, bags, config)
     origin = bags[0].coords.min(axis=0) % bags[0].stride
     aligned = all(bag.is_on_grid(origin) for bag in bags)
     if len(bags) > 1:
@@ -220,9 +223,46 @@ def _placed(files: Sequence[Path], config: ImportConfig) -> Imported:
         tree,
         features,
         _mpp(files[0].stem, bags, config),
-        placed=aligned and not origin.any(),
-        note=_left_out(known, nodes, rows),
+        placed=is_spaced and aligned and not origin.any(),
+        note=" ".join(
+            filter(None, (_left_out(known, nodes, rows), "" if is_spaced else _UNSPACED))
+        ),
     )
+
+
+#: A slide of one patch, or of patches none of which share a row or a column.
+_UNSPACED = (
+    "Its patches do not say how far apart they lie, so that they have no places on the slide."
+)
+
+#: Files of other slides to look into for the distance between patches.
+_NEIGHBOURS = 16
+
+
+def _spaced(files: Sequence[Path], bags: Sequence[Patches], config: ImportConfig) -> list[Patches]:
+    """The bags with the distance between patches that their files leave open.
+
+    It is that of another depth of the slide, else that of other slides in the folder, else the
+    size of a patch: patches that do not overlap keep addresses of their own.
+    """
+    known = [bag.stride * 2.0**depth for depth, bag in enumerate(bags) if bag.stride]
+    coarsest = known[0] if known else _stride_beside(files[0], config) or bags[0].patch_size
+    return [
+        replace(bag, stride=bag.stride or coarsest / 2**depth) for depth, bag in enumerate(bags)
+    ]
+
+
+def _stride_beside(file: Path, config: ImportConfig) -> float:
+    """The distance between patches in the first file of the folder that has one; 0 in none."""
+    others = (other for other in sorted(file.parent.glob("*.h5")) if other != file)
+    for other in islice(others, _NEIGHBOURS):
+        try:
+            stride = read_h5(other, patch_size=config.patch_size).stride
+        except FeatureStoreError:
+            continue  # it will be reported as itself
+        if stride:
+            return stride
+    return 0.0
 
 
 def _require_halving(name: str, bags: Sequence[Patches], *, aligned: bool) -> None:

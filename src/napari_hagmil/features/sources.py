@@ -22,8 +22,8 @@ Patch = NDArray[np.uint8]
 class FeatureSource(Protocol):
     """Answers (depth, nodes) with features.
 
-    The answer has one row per node, in the order asked. A row of NaN says that the place
-    could not be read; the cascade leaves it out of the bag and reports it as unread.
+    The answer has one row per node, in the order asked. A row that is not finite says that the
+    place could not be read; the cascade leaves it out of the bag and reports it as unread.
     """
 
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:

@@ -56,7 +56,8 @@ class FeatureStore:
     tissue : tuple of (n,) bool
         Which of them hold tissue themselves.
     n_unread : int
-        Rows of NaN: places that could not be decoded, or that were not among imported features.
+        Rows of NaN: places that could not be decoded, whose features were not finite, or that were
+        not among imported features.
     is_placed : bool
         Whether the nodes' addresses say where they lie on the slide; features imported without
         coordinates have addresses that only say which node is whose child.
@@ -125,7 +126,7 @@ class FeatureStore:
         return Quadtree(self.grids, tuple(tissue))
 
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
-        """(depth, (n, 2) nodes) → (n, n_features) float32; a row of NaN where nothing was read.
+        """(depth, (n, 2) nodes) → (n, n_features) float32; a row of NaN for what is unread.
 
         Raises
         ------
@@ -137,6 +138,8 @@ class FeatureStore:
         for chunk in np.unique(rows // self._chunk_rows):
             here = rows // self._chunk_rows == chunk
             features[here] = self._chunk(depth, int(chunk))[rows[here] % self._chunk_rows]
+        # A value that overflowed would spoil every sum it enters: its patch counts as unread.
+        features[~np.isfinite(features).all(axis=1)] = np.nan
         return torch.from_numpy(features)
 
     def rows(self, depth: int, nodes: Nodes) -> NDArray[np.int64]:

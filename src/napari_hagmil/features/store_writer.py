@@ -140,12 +140,18 @@ class StoreWriter:
         return missing
 
     def write(self, chunk: Chunk, features: torch.Tensor) -> None:
-        """Put the features (n, n_features) of a chunk in place, all or nothing."""
+        """Put the features (n, n_features) of a chunk in place, all or nothing.
+
+        A row that is not finite, as given or in the store's own type, becomes one of NaN.
+        """
         # A chunk of nothing but NaN is kept, too: it has been tried.
         with _reported(self.path), zarr.config.set({"array.write_empty_chunks": True}):
             array = self._features(chunk.depth, mode="r+")
             start = chunk.index * self._chunk_rows
-            array[start : start + len(features)] = features.numpy().astype(array.dtype)
+            with np.errstate(over="ignore"):
+                rows = features.numpy().astype(array.dtype)
+            rows[~np.isfinite(rows).all(axis=1)] = np.nan
+            array[start : start + len(rows)] = rows
 
     def finish(self) -> int:
         """Declare the store complete; returns how many rows are NaN, the unread patches."""

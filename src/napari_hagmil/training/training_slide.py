@@ -10,6 +10,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.features import FeatureSource, FromDepth, in_context
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
@@ -44,11 +45,23 @@ class TrainingSlide:
         return Quadtree(grids, self.tissue)
 
     def bag(self, depth: int, nodes: Nodes) -> tuple[Bag, Nodes]:
-        """The bag of some nodes, and those of them that could be read."""
+        """The bag of some nodes, and those of them that could be read.
+
+        Raises
+        ------
+        FeatureStoreError
+            When there are none.
+        """
         features = self.features(depth, nodes)
-        read = ~features.isnan().any(1)
+        read = features.isfinite().all(1)
         if not bool(read.all()):
             features, nodes = features[read], nodes[read.numpy()]
+        if not len(nodes):
+            raise FeatureStoreError(
+                f"the features of {self.name}",
+                f"have no readable patch for its bag at depth {depth}",
+                remedy="encode the slide again, or leave it out",
+            )
         return Bag(features, self.label), nodes
 
 
