@@ -152,6 +152,11 @@ def read_pt(path: Path) -> NDArray[np.float32]:
             f"is no .pt file that can be read: {' '.join(str(error).split())}",
             remedy="save the features again, as one tensor",
         ) from error
+    return _checked_tensor(path, content)
+
+
+def _checked_tensor(path: Path, content: object) -> NDArray[np.float32]:
+    """The features in a .pt file's content, (n, d); raise when it is anything else."""
     if isinstance(content, torch.Tensor):
         content = _as_rows(content.detach())  # features saved in training carry a gradient
     if (
