@@ -141,15 +141,21 @@ def test_damaged_places_are_unread_in_the_table_the_result_and_the_warning(
                 data[offset : offset + n_bytes] = bytes(n_bytes)
     path.write_bytes(data)
     call = ["analyze", str(path), "--out", str(out), "--model", str(scratch_bundle)]
-    assert main(call) == 0
+    assert main(call) == 3
     result = json.loads((out / "result.json").read_text())
+    assert (result["state"], result["prediction"]) == ("incomplete", None)
+    assert result["unread"]["places"] > 0.1 * result["unread"]["asked"]
+    assert "Incomplete:" in (out / "report.html").read_text()
+    assert "predicts" not in (out / "report.html").read_text()
     rows = pq.read_table(out / "nodes.parquet").to_pylist()
     unread = [row for row in rows if row["status"] == "unread"]
     assert len(unread) == sum(stage["unread"] for stage in result["stages"]) > 0
     height = result["slide"]["height"]
     assert all(height / 3 - 2048 < row["y"] < 2 * height / 3 + 2048 for row in unread)
     assert any(row["status"] != "unread" for row in rows)
-    assert f"{len(unread)} places could not be read" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{len(unread)} places could not be read" in said
+    assert "damaged.tiff: incomplete: " in said
 
 
 def test_a_slide_without_pixel_size_wants_mpp(slides_dir, scratch_bundle, tmp_path, capsys):

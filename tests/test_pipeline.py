@@ -139,6 +139,47 @@ def test_a_place_that_cannot_be_read_is_reported_and_the_rest_goes_on(
     assert any(f"{unread} places could not be read" in note for note in result.notes)
 
 
+@pytest.mark.parametrize(("share", "state"), [(0.05, "done"), (0.3, "incomplete")])
+def test_a_slide_of_which_too_much_is_unread_at_one_depth_has_no_class(
+    phantom, model, monkeypatch, share, state
+):
+    from napari_hagmil.pipeline import slide_result
+
+    with open_slide(phantom) as slide:
+        prepared = prepare(slide, *model)
+        stages = list(read_stages(prepared, Options()))
+        seen = stages[1].nodes
+        n = max(1, int(share * len(seen)))
+        stages[1] = replace(stages[1], nodes=seen[n:], unread=seen[:n])
+        result = slide_result(prepared, Options(), stages, 1.0)
+    assert result.state == state
+    assert (result.prediction is None) == (state == "incomplete")
+    assert result.unread.depth == 1
+    assert (result.unread.places, result.unread.asked) == (n, len(seen))
+    assert any(note.startswith("Incomplete") for note in result.notes) == (state == "incomplete")
+
+
+def test_glass_that_cannot_be_read_is_not_missing():
+    from napari_hagmil.cascade import Stage, most_unread
+
+    nodes, nothing = np.array([[0, 0], [0, 1]]), np.zeros(2, dtype=bool)
+    numbers = np.ones(2, np.float32)
+    stage = Stage(0, nodes, numbers, numbers, nothing, nothing, unread=np.array([[5, 5], [6, 6]]))
+    assert most_unread([stage], [nodes]) is None
+    assert most_unread([stage], [np.concatenate([nodes, stage.unread])]).places == 2
+
+
+def test_a_slide_that_changes_while_it_is_read_is_said(phantom, scratch_bundle, tmp_path):
+    path = shutil.copy(phantom, tmp_path / "slide.tiff")
+
+    def grow(stage):
+        with path.open("ab") as file:
+            file.write(b"more")
+
+    result = analyze_slide(path, scratch_bundle, options=Options(device="cpu"), on_stage=grow)
+    assert "changed while it was open" in result.notes[0]
+
+
 def test_a_bundle_trained_on_other_weights_of_the_encoder_is_refused(scratch_bundle, tmp_path):
     bundle = tmp_path / "other.hagmil"
     shutil.copytree(scratch_bundle, bundle)

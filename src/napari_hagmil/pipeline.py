@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from napari_hagmil.cascade import (
+    MAX_UNREAD,
     CascadeResult,
     Cost,
     ModelFacts,
@@ -14,10 +15,13 @@ from napari_hagmil.cascade import (
     SlideResult,
     SlideSummary,
     Stage,
+    UnreadPlaces,
     iter_cascade,
+    most_unread,
 )
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
+from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import Options, PreparedSlide, load_model, prepare
 from napari_hagmil.slide import Slide, open_slide
@@ -71,7 +75,8 @@ def analyze_slide(
     Returns
     -------
     SlideResult
-        Its state is "no_tissue" when no tissue is found.
+        Its state is "no_tissue" when no tissue is found, and "incomplete" when too much could not
+        be read.
     """
     options = options or Options()
     if not isinstance(slide, Slide):
@@ -103,12 +108,10 @@ def slide_result(
     """The result of an analysis: what the stages found, and what it cost."""
     config = prepared.model.config
     reached = len(stages)
-    unread = sum(len(stage.unread) for stage in stages)
-    notes = prepared.plan.notes + prepared.slide.warnings
-    if unread:
-        notes += (f"{unread} places could not be read: they are shown as unread, not as glass.",)
+    unread = most_unread(stages, prepared.quadtree.nodes)
+    too_many = unread is not None and unread.too_many
     return SlideResult(
-        state="done" if complete else "cancelled",
+        state="cancelled" if not complete else "incomplete" if too_many else "done",
         slide=_slide_summary(prepared.slide),
         model=_model_facts(prepared.model),
         settings=Settings(prepared.config(options).budget, prepared.device, 0, options.exhaustive),
@@ -117,8 +120,27 @@ def slide_result(
         cost=_cost(prepared, stages, seconds, prepared.last_depth(options))
         if reached
         else _no_cost(seconds),
-        notes=notes,
+        notes=_notes(prepared, stages, unread),
+        unread=unread,
     )
+
+
+def _notes(
+    prepared: PreparedSlide, stages: Sequence[Stage], unread: UnreadPlaces | None
+) -> tuple[str, ...]:
+    notes = prepared.plan.notes + prepared.slide.warnings
+    lost = sum(len(stage.unread) for stage in stages)
+    if lost:
+        notes += (f"{lost} places could not be read: they are shown as unread, not as glass.",)
+    if unread is not None and unread.too_many:
+        label = magnification_label(
+            prepared.quadtree.grids[unread.depth].downsample * prepared.slide.require_mpp()
+        )
+        why = f"{unread} at {label}, and no class is given above {MAX_UNREAD:.0%} at any depth"
+        notes = (f"Incomplete: {why}. Copy or export the file again.", *notes)
+    if prepared.slide.has_changed():
+        notes = ("The slide's file changed while it was open: analyze it again.", *notes)
+    return notes
 
 
 def _cost(prepared: PreparedSlide, stages: list[Stage], seconds: float, last_depth: int) -> Cost:

@@ -10,6 +10,7 @@ from napari_hagmil.cascade.cut_branches import SecondLook, SecondLookPlan
 from napari_hagmil.cascade.depth_changes import DepthChange, compare_runs
 from napari_hagmil.cascade.forecast import DepthForecast, forecast_depths
 from napari_hagmil.cascade.result import (
+    MAX_UNREAD,
     CascadeResult,
     Cost,
     ModelFacts,
@@ -17,7 +18,9 @@ from napari_hagmil.cascade.result import (
     SlideResult,
     SlideSummary,
     Stage,
+    UnreadPlaces,
     called_class,
+    most_unread,
     node_statuses,
 )
 from napari_hagmil.cascade.select import (
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from napari_hagmil.cascade.what_if import second_look, without_branch
 
 __all__ = [
+    "MAX_UNREAD",
     "Branch",
     "CascadeConfig",
     "CascadeResult",
@@ -56,6 +60,7 @@ __all__ = [
     "Stage",
     "StageIndex",
     "Steering",
+    "UnreadPlaces",
     "at_random",
     "by_attention",
     "by_value",
@@ -65,6 +70,7 @@ __all__ = [
     "forecast_depths",
     "iter_cascade",
     "load_steering",
+    "most_unread",
     "node_statuses",
     "second_look",
     "select_top",

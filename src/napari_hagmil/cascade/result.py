@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 
 NodeStatus = Literal["followed", "pinned", "cut", "leaf", "unread", "vetoed"]
-ResultState = Literal["done", "no_tissue", "cancelled"]
+ResultState = Literal["done", "incomplete", "no_tissue", "cancelled"]
+
+#: Above this share of unread places at any depth a slide is not called: what was lost may be what
+#: matters, and a cascade does not follow what it cannot read. See docs/explanation/reliability.md.
+MAX_UNREAD = 0.1
 
 _NO_NODES = np.empty((0, 2), dtype=np.int64)
 
@@ -86,6 +90,53 @@ def node_statuses(stage: Stage, *, last: bool) -> list[NodeStatus]:
         "pinned" if pinned else "followed" if followed else "cut"
         for followed, pinned in zip(stage.followed, stage.pinned, strict=True)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadPlaces:
+    """How much of a depth could not be read.
+
+    Attributes
+    ----------
+    depth : int
+    places, asked : int
+        Tissue nodes that could not be read, and that were to be looked at.
+    """
+
+    depth: int
+    places: int
+    asked: int
+
+    @property
+    def too_many(self) -> bool:
+        """Whether too much is missing to call the slide."""
+        return self.places > MAX_UNREAD * self.asked
+
+    def __str__(self) -> str:
+        return f"{self.places:,} of {self.asked:,} places could not be read"
+
+
+def most_unread(stages: Sequence[Stage], tissue: Sequence[Nodes]) -> UnreadPlaces | None:
+    """The depth of which the largest share could not be read; None where all was read.
+
+    Every depth counts: the last one decides, and the others choose what it sees.
+
+    Parameters
+    ----------
+    stages : sequence of Stage
+    tissue : sequence of (n, 2) int64
+        The nodes that hold tissue, by depth: glass may be missing.
+    """
+    counts = [
+        UnreadPlaces(
+            stage.depth,
+            lost := int(is_among(stage.unread, tissue[stage.depth]).sum()),
+            lost + int(is_among(stage.nodes, tissue[stage.depth]).sum()),
+        )
+        for stage in stages
+    ]
+    worst = max(counts, key=lambda one: one.places / max(one.asked, 1), default=None)
+    return worst if worst and worst.places else None
 
 
 def is_same_bag(stage: Stage, asked: Nodes) -> bool:
@@ -230,13 +281,15 @@ class SlideResult:
     Attributes
     ----------
     state : str
-        "done", "no_tissue" or "cancelled".
+        "done", "no_tissue", "cancelled", or "incomplete": too much could not be read to call it.
     cascade : CascadeResult or None
         None when no stage was reached.
     grids : tuple of PatchGrid
         The patch grid of each depth used, coarse to fine.
     notes : tuple of str
         Sentences for the reader: a missing magnification, unread places …
+    unread : UnreadPlaces or None
+        Of the depth that misses most; None where all was read.
     """
 
     state: ResultState
@@ -247,6 +300,12 @@ class SlideResult:
     cascade: CascadeResult | None
     cost: Cost
     notes: tuple[str, ...] = ()
+    unread: UnreadPlaces | None = None
+
+    @property
+    def prediction(self) -> CascadeResult | None:
+        """The cascade that calls the slide; None unless all of it was read, or nearly all."""
+        return self.cascade if self.state == "done" else None
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -20,7 +20,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 1 failed (one line on stderr), 2 wrong usage, 3 a batch with failures.
+        0 done, 1 failed (one line on stderr), 2 wrong usage, 3 a batch with failures or a slide
+        of which too much could not be read.
     """
     arguments = build_parser().parse_args(argv)
     try:

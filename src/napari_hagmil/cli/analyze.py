@@ -88,7 +88,11 @@ def analyze(options: AnalyzeOptions) -> int:
         say(f"{slide.name}: {describe(result)}; files in {options.out}")
         for note in result.notes:
             say(f"  {note}")
-    return 0
+    return INCOMPLETE if result.state == "incomplete" else 0
+
+
+#: Exit status of an analysis that calls no class because too much could not be read.
+INCOMPLETE = 3
 
 
 def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> SlideResult:
@@ -133,6 +137,8 @@ def describe(result: SlideResult) -> str:
     """One line: what was found, where it was decided, what it cost."""
     from napari_hagmil.geometry import magnification_label
 
+    if result.state == "incomplete":
+        return f"incomplete: {result.unread}"
     if result.cascade is None:
         return result.state.replace("_", " ")
     deciding = result.grids[result.stages[-1].depth].downsample * result.slide.mpp

@@ -17,11 +17,18 @@ from napari_hagmil.cascade import (
     at_random,
     by_attention,
     called_class,
+    most_unread,
 )
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
-from napari_hagmil.errors import CancelledError, DeviceError, FeatureStoreError, HagmilError
+from napari_hagmil.errors import (
+    CancelledError,
+    DeviceError,
+    FeatureStoreError,
+    HagmilError,
+    SlideReadError,
+)
 from napari_hagmil.evaluation.localisation import attention_auc, diameter, lesions_met
 from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
@@ -211,6 +218,7 @@ def evaluate_slide(
     with source(record) as readable:
         stages = _stages(model, readable, 1.0)
         seconds = time.perf_counter() - started
+        _require_read(record, stages, readable.quadtree)
         lesions = _lesions(record, readable)
         runs = [_run(1.0, stages, readable, lesions)]
         for factor in sorted(set(factors) - {1.0}):
@@ -232,6 +240,15 @@ def evaluate_slide(
         chance=drawn,
         note="" if readable.is_placed or record.truth is None else _UNPLACED,
     )
+
+
+def _require_read(record: SlideRecord, stages: Sequence[Stage], quadtree: Quadtree) -> None:
+    """Raise when too much of a slide is missing to call it."""
+    unread = most_unread(stages, quadtree.nodes)
+    if unread is not None and unread.too_many:
+        raise SlideReadError(
+            record.name, f"is incomplete: {unread}", remedy="copy or export the file again"
+        )
 
 
 _UNPLACED = "Its features have no places, so that they cannot be compared with its outlines."

@@ -109,6 +109,7 @@ def _state(result: SlideResult) -> str:
         "done": "",
         "no_tissue": "no tissue was found: nothing was looked at",
         "cancelled": "cancelled before the end",
+        "incomplete": f"incomplete: {result.unread}",
     }[result.state]
 
 

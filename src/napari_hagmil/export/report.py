@@ -70,6 +70,7 @@ def _facts(result: SlideResult) -> dict[str, Any]:
     width, height = (side * slide.mpp / 1000 for side in (slide.width, slide.height))
     return {
         "state": result.state,
+        "unread": str(result.unread),
         "slide": slide,
         "mpp": f"{slide.mpp:.4g}",
         "size_mm": f"{width:.1f} × {height:.1f} mm",
@@ -86,10 +87,11 @@ def _facts(result: SlideResult) -> dict[str, Any]:
 
 
 def _prediction(result: SlideResult) -> dict[str, str] | None:
-    if result.cascade is None:
+    called = result.prediction
+    if called is None:
         return None
-    probability = float(result.cascade.probabilities.max())
-    return {"class": result.cascade.predicted_class, "probability": percent(probability)}
+    probability = float(called.probabilities.max())
+    return {"class": called.predicted_class, "probability": percent(probability)}
 
 
 def _budget(result: SlideResult) -> str:

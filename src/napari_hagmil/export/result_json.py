@@ -37,7 +37,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
     """Arrange a result by the schema ``napari-hagmil/result/1``; plain JSON types only.
 
     Probabilities are lists in the order of ``model.classes``. Without a finished cascade
-    (no tissue, cancelled) ``prediction`` is null: the deepest stage alone decides.
+    (no tissue, cancelled, incomplete) ``prediction`` is null: the deepest stage alone decides.
     """
     return {
         "schema": SCHEMA,
@@ -47,6 +47,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
         "settings": asdict(result.settings),
         "stages": [_stage(result, stage) for stage in result.stages],
         "prediction": _prediction(result),
+        "unread": asdict(result.unread) if result.unread else None,
         "cost": asdict(result.cost),
         "versions": versions(),
         "notes": list(result.notes),
@@ -87,9 +88,9 @@ def _stage(result: SlideResult, stage: Stage) -> dict[str, Any]:
 
 
 def _prediction(result: SlideResult) -> dict[str, Any] | None:
-    if result.cascade is None or result.state != "done":
+    if result.prediction is None:
         return None
     return {
-        "class": result.cascade.predicted_class,
-        "probabilities": result.cascade.probabilities.tolist(),
+        "class": result.prediction.predicted_class,
+        "probabilities": result.prediction.probabilities.tolist(),
     }

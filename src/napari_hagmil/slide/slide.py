@@ -108,6 +108,7 @@ class Slide:
         self._pixel_size = chosen
         self.shape: tuple[int, int] = facts.grids[0].shape
         self.fingerprint: str = reader.fingerprint()
+        self._stamp = self._file_stamp()
         self._gather = Gatherer(reader, 255 if self.is_brightfield else 0)
         self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
         self._view: list[Any] | None = None
@@ -132,6 +133,20 @@ class Slide:
         """Close the file and drop the cached tiles."""
         self._gather.cache.clear()
         self._finalizer()
+
+    def has_changed(self) -> bool:
+        """Whether the file was written to, cut or replaced since it was opened.
+
+        Of a folder or an address only its own entry is compared.
+        """
+        return self._file_stamp() != self._stamp
+
+    def _file_stamp(self) -> tuple[int, ...]:
+        try:
+            facts = self.path.stat()
+        except OSError:
+            return ()
+        return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -79,7 +79,7 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
 
     def _show_model(self) -> None:
         result = self.review.session.result
-        cascade = result.cascade if result else None
+        cascade = result.prediction if result else None
         if result is None or cascade is None:
             self.found.hide()
             return

@@ -95,6 +95,8 @@ class FindingsPanel(Section):
 
     def show_result(self, result: SlideResult) -> None:
         """Show what the run cost, and what to know about its result."""
+        if result.state == "incomplete":
+            show_text(self.prediction, f"Incomplete: {result.unread}")
         show_text(self.cost, cost_of_run(result.cost))
         show_text(self.notes, notes_of_run(result))
 
