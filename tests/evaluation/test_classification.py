@@ -12,6 +12,8 @@ from napari_hagmil.evaluation.classification import (
     class_auc,
     class_f1,
     confusion_matrix,
+    f1_name,
+    f1_score,
     macro_auc,
     macro_f1,
     roc_curve,
@@ -140,3 +142,22 @@ def test_slides_of_one_patient_widen_the_interval():
 def test_an_interval_that_is_never_defined_is_nan():
     found = bootstrap_groups(lambda i: float("nan"), ["a", "b"], rounds=10)
     assert np.isnan([found.value, found.low, found.high]).all()
+
+
+#: 3 cancers of 5 slides; called: one cancer right, one slide called cancer wrongly.
+TRUTH, CALLED = [1, 1, 1, 0, 0], [1, 0, 0, 1, 0]
+
+
+def test_f1_of_two_classes_is_the_positive_ones_and_of_more_their_mean():
+    # cancer: 2 * 1 / (3 + 2); normal: 2 * 1 / (2 + 3)
+    assert f1_score(TRUTH, CALLED, 2) == pytest.approx(0.4)
+    # With nothing called cancer: 0 for it, though normal has 2 * 2 / (2 + 5).
+    assert f1_score(TRUTH, [0] * 5, 2) == 0
+    assert macro_f1(TRUTH, [0] * 5, 2) == pytest.approx((4 / 7) / 2)
+    # Three classes: 0: 2*1/(2+1), 1: 2*1/(1+2), 2: 2*1/(1+1) → mean 7/9
+    assert f1_score([0, 0, 1, 2], [0, 1, 1, 2], 3) == pytest.approx(7 / 9)
+
+
+def test_a_table_says_what_its_f1_is_of():
+    assert f1_name(("normal", "cancer")) == "F1 of cancer"
+    assert f1_name(("a", "b", "c")) == "F1, mean over classes"

@@ -43,6 +43,12 @@ class ProtocolOptions:
     config: Path | None = option(
         "--config", type=Path, metavar="FILE.toml", help="the protocol (default: the paper's)"
     )
+    classes: str = option(
+        "--classes",
+        default="",
+        metavar="A,B",
+        help="the classes in order, negative first (default: the protocol's, or a known negative)",
+    )
     threads: int = option(
         "--threads",
         type=at_least_one,
@@ -101,12 +107,12 @@ def _work(options: ProtocolOptions, protocol: Protocol) -> int:
     torch.set_num_threads(options.threads)
     device = resolve_device(options.device)
     require_writable(options.out / "tables.md")
-    cohort, slides, facts = _stored(options)
+    cohort, slides, facts = _stored(options, protocol)
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
     records = list(_records(options, runs, slides, facts, protocol))
-    written = write_tables(options.out, protocol, records)
+    written = write_tables(options.out, protocol, records, cohort.classes)
     if options.json:
         answer([asdict(record) for record in records])
     else:
@@ -116,13 +122,17 @@ def _work(options: ProtocolOptions, protocol: Protocol) -> int:
     return 0
 
 
-def _stored(options: ProtocolOptions) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
+def _stored(
+    options: ProtocolOptions, protocol: Protocol
+) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
     """The cohort's table, its slides' features, and what those are."""
-    from napari_hagmil.cohort import read_cohort
+    from napari_hagmil.cohort import ordered, read_cohort
     from napari_hagmil.features import open_store
     from napari_hagmil.training import CohortSlide
 
     cohort = read_cohort(options.cohort, files=False)
+    given = [name.strip() for name in options.classes.split(",") if name.strip()]
+    cohort = replace(cohort, classes=ordered(cohort, given or protocol.classes))
     stores = [open_store(options.store, record) for record in cohort.records]
     slides = [
         CohortSlide(store.name, int(label), store.quadtree.nodes, store)

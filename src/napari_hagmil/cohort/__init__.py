@@ -8,6 +8,7 @@ from napari_hagmil.cohort.check import (
     check_table,
     same_content,
 )
+from napari_hagmil.cohort.classes import class_order, ordered
 from napari_hagmil.cohort.cohort import PARTS, Cohort, Part, SlideRecord
 from napari_hagmil.cohort.folders import from_folders
 from napari_hagmil.cohort.gdc import from_gdc
@@ -27,11 +28,13 @@ __all__ = [
     "TableCheck",
     "check_slides",
     "check_table",
+    "class_order",
     "from_camelyon16",
     "from_folders",
     "from_gdc",
     "holdout",
     "k_fold",
+    "ordered",
     "read_cohort",
     "same_content",
     "three_way",

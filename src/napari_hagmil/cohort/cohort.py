@@ -56,7 +56,7 @@ class Cohort:
     records : tuple of SlideRecord
         In the order of the table.
     classes : tuple of str
-        In the order of a model's logits; alphabetical unless given.
+        In the order of a model's logits: unless given, alphabetical after a known negative.
     notes : tuple of str
         What the user should know, a sentence each.
     """

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from napari_hagmil.cohort.classes import class_order
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
 from napari_hagmil.errors import CohortError
 from napari_hagmil.slide.location import url_of
@@ -93,7 +94,7 @@ def survey(
         problems += _file_problems(records, lines)
     problems += _duplicates(records, lines)
     problems += _split_problems(records)
-    known = tuple(classes or sorted({record.label for record in records if record.label}))
+    known = tuple(classes or class_order(record.label for record in records if record.label))
     problems += _class_problems(records, lines, known, every_class=every_class)
     return Cohort(tuple(records), known, _notes(header)), problems
 

@@ -70,6 +70,22 @@ def macro_f1(labels: ArrayLike, called: ArrayLike, n_classes: int) -> float:
     return float(np.nanmean(class_f1(confusion_matrix(labels, called, n_classes))))
 
 
+def f1_score(labels: ArrayLike, called: ArrayLike, n_classes: int) -> float:
+    """F1 as papers give it: of the positive class, the last, for two; macro F1 for more.
+
+    0 where nothing positive is, or was called.
+    """
+    of_classes = class_f1(confusion_matrix(labels, called, n_classes))
+    if n_classes == 2:
+        return float(np.nan_to_num(of_classes[1]))
+    return float(np.nanmean(of_classes))
+
+
+def f1_name(classes: Sequence[str]) -> str:
+    """What `f1_score` is the F1 of, for the tables."""
+    return f"F1 of {classes[1]}" if len(classes) == 2 else "F1, mean over classes"
+
+
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
     """ROC of two classes: a point per distinct score.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.errors import OutputError, Remedy
+from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure
 from napari_hagmil.evaluation.figures import froc_png, reliability_png, roc_png
 from napari_hagmil.evaluation.metrics import Interval
@@ -184,7 +185,9 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield _row("AUC" + (", mean over classes" if len(summary.classes) > 2 else ""), summary.auc)
     for called in summary.called:
         yield _row(f"accuracy, {called.rule}", called.accuracy)
-        yield _row(f"F1 (mean over classes), {called.rule}", called.f1)
+        yield _row(f"{f1_name(summary.classes)}, {called.rule}", called.f1)
+        if len(summary.classes) == 2:
+            yield _row(f"F1, mean over classes, {called.rule}", called.macro_f1)
     yield f"| expected calibration error | {summary.calibration.ece:.3f} | |"
     yield f"| Brier score | {summary.calibration.brier:.3f} | |"
     yield f"| patches encoded per slide | {_own(summary):.0f} of {summary.tissue:.0f} | |"

@@ -17,6 +17,7 @@ from napari_hagmil.evaluation.classification import (
     class_auc,
     class_f1,
     confusion_matrix,
+    f1_score,
     macro_auc,
     macro_f1,
 )
@@ -32,8 +33,8 @@ class Called:
     ----------
     rule : str
         How a class is called: "most probable", or what the thresholds are called.
-    accuracy, f1 : Interval
-        F1 is the mean over classes.
+    accuracy, f1, macro_f1 : Interval
+        `f1` is that of the positive class, the last, for two classes, and macro F1 for more.
     class_f1 : (classes,)
     confusion : (classes, classes)
         Slides by class and by what they were called.
@@ -42,6 +43,7 @@ class Called:
     rule: str
     accuracy: Interval
     f1: Interval
+    macro_f1: Interval
     class_f1: NDArray[np.float64]
     confusion: NDArray[np.int64]
 
@@ -204,6 +206,7 @@ def _called(
     return Called(
         rule,
         interval(lambda i: float((y[i] == called[i]).mean())),
+        interval(lambda i: f1_score(y[i], called[i], n_classes)),
         interval(lambda i: macro_f1(y[i], called[i], n_classes)),
         class_f1(confusion),
         confusion,

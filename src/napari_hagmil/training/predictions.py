@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cascade import Choose, by_attention
 from napari_hagmil.cascade.run import run_over
-from napari_hagmil.evaluation.classification import macro_auc, macro_f1
+from napari_hagmil.evaluation.classification import f1_score, macro_auc, macro_f1
 from napari_hagmil.evaluation.metrics import accuracy, f1, youden_threshold
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes
@@ -88,8 +88,8 @@ def figures(test: Predictions, validation: Predictions) -> dict[str, float]:
 
     `auc`, `f1` and `accuracy` (most probable class) of the finest depth, `auc_depth…` of every
     depth, `patches` and `seconds` per slide; for two classes also `accuracy_youden` and
-    `f1_youden`, at the threshold that the validation slides chose. More classes: one against the
-    rest, mean over the classes.
+    `f1_youden`, at the threshold that the validation slides chose. `f1` is that of the positive
+    class, the last, for two classes and `f1_macro`, the mean over the classes, for more.
     """
     found = _scores(test.labels, test.decisive)
     for depth in range(test.probabilities.shape[1]):
@@ -109,6 +109,7 @@ def _scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> di
     called, n_classes = probabilities.argmax(1), probabilities.shape[1]
     return {
         "auc": macro_auc(labels, probabilities),
-        "f1": f1(labels, called) if n_classes == 2 else macro_f1(labels, called, n_classes),
+        "f1": f1_score(labels, called, n_classes),
+        "f1_macro": macro_f1(labels, called, n_classes),
         "accuracy": float((called == labels).mean()),
     }

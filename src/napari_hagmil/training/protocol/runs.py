@@ -42,6 +42,8 @@ class Protocol:
         Seeds; folds of each, with "k-fold".
     seed : int
         The first.
+    classes : tuple of str
+        In order, the negative first; by default a known negative is recognised.
     """
 
     methods: tuple[Method, ...]
@@ -50,6 +52,7 @@ class Protocol:
     repeats: int = 5
     folds: int = 10
     seed: int = 0
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

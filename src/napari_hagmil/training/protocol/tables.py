@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.training.protocol.runs import Protocol, RunRecord
 
@@ -17,10 +18,14 @@ COLUMNS: dict[str, tuple[str, bool | None]] = {
     "auc": ("AUC", True),
     "f1": ("F1", True),
     "accuracy": ("accuracy", True),
+    "f1_youden": ("F1 (Youden)", True),
     "accuracy_youden": ("accuracy (Youden)", True),
     "patches": ("patches per slide", None),
     "seconds": ("model seconds per slide", None),
 }
+
+#: Figures that stand in the CSV only.
+MORE_COLUMNS = ("f1_macro", "threshold")
 
 TITLES = {
     "method": "Table 1: methods",
@@ -46,7 +51,7 @@ def method_rows(protocol: Protocol, records: Sequence[RunRecord]) -> list[Method
     rows = []
     for method in protocol.methods:
         runs = [record.figures for record in records if record.method == method.name]
-        names = [name for name in COLUMNS if runs and name in runs[0]]
+        names = [name for name in (*COLUMNS, *MORE_COLUMNS) if runs and name in runs[0]]
         values = {name: np.array([run[name] for run in runs]) for name in names}
         spread = {n: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for n, v in values.items()}
         mean = {n: float(v.mean()) for n, v in values.items()}
@@ -65,9 +70,12 @@ def _k(records: Sequence[RunRecord]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def as_markdown(rows: Sequence[MethodRow]) -> str:
-    """Tables with mean ± standard deviation, the best of each group in bold."""
-    parts = []
+def as_markdown(rows: Sequence[MethodRow], classes: Sequence[str] = ()) -> str:
+    """Tables with mean ± standard deviation, the best of each group in bold.
+
+    With `classes`, in order, a line above them says what F1 is of.
+    """
+    parts = [f"F1 is the {f1_name(classes)}."] if classes else []
     for group in dict.fromkeys(row.group for row in rows):
         some = [row for row in rows if row.group == group]
         names = [name for name in COLUMNS if any(name in row.mean for row in some)]
@@ -97,12 +105,14 @@ def _cell(row: MethodRow, name: str, best: float | None) -> str:
     )
 
 
-def write_tables(out: Path, protocol: Protocol, records: Sequence[RunRecord]) -> list[Path]:
+def write_tables(
+    out: Path, protocol: Protocol, records: Sequence[RunRecord], classes: Sequence[str] = ()
+) -> list[Path]:
     """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``."""
     rows = method_rows(protocol, records)
     written = [out / "tables.md", out / "tables.csv"]
     with replacing(written[0]) as draft:
-        draft.write_text(as_markdown(rows), encoding="utf-8")
+        draft.write_text(as_markdown(rows, classes), encoding="utf-8")
     lines = [
         {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
         | {f"{name}_sd": value for name, value in row.deviation.items()}

@@ -59,7 +59,8 @@ def load_protocol(path: str | Path) -> Protocol:
     try:
         methods = [_method(path.name, {**shared, **entry}) for entry in content.get("method", [])]
         sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
-        protocol = Protocol(tuple(methods) or paper_methods(), sweep, **about)
+        classes = tuple(map(str, about.pop("classes", [])))
+        protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
     except (TypeError, ValueError) as error:
         raise ProtocolError(path.name, f"has an entry that does not fit: {error}") from error
     _check(path.name, protocol)
