@@ -32,6 +32,12 @@ NAPARI_GUI = ("napari._qt", "napari.qt", "napari.viewer", "napari.window", "napa
 NAPARI_GUI_NAMES = {"Viewer", "run", "gui_qt", "view_path", "imshow", "current_viewer"}
 #: Functions with more parameters, by module, with the reason.
 MANY_PARAMETERS = {"models/nystrom.py": {"__init__": "those of the layer that it stands in for"}}
+#: Errors that have no remedy to give, with the reason.
+WITHOUT_REMEDY = {
+    "CancelledError": "the user asked for it",
+    "CohortError": "lists every problem of a table, each with what to do",
+    "UnstitchedTiffError": "another backend reads the file",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -344,3 +350,47 @@ def test_a_package_exports_its_own(path: Path) -> None:
     assert not foreign, f"{name_of(path)} exports what is another's: {foreign}"
     inside = {entry.stem for entry in path.parent.iterdir() if not entry.name.startswith("_")}
     assert not public & inside, f"{name_of(path)} exports {public & inside}: a module's name, too"
+
+
+def error_names() -> set[str]:
+    """Return the names of `HagmilError` and of all that derive from it."""
+    classes = [
+        node for path in MODULES for node in ast.walk(parse(path)) if isinstance(node, ast.ClassDef)
+    ]
+    names = {"HagmilError"}
+    while more := {
+        one.name
+        for one in classes
+        if one.name not in names and {getattr(base, "id", "") for base in one.bases} & names
+    }:
+        names |= more
+    return names
+
+
+ERRORS = error_names() - set(WITHOUT_REMEDY)
+
+
+def says_what_to_do(call: ast.Call) -> bool:
+    """Whether an error is made with a remedy, or with a rule that is one: "must be 1 or more"."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    if {"remedy", None} & given.keys():
+        return True
+    rule = call.args[1] if len(call.args) > 1 else given.get("rule")
+    if isinstance(rule, ast.JoinedStr):
+        rule = rule.values[0]
+    text = rule.value if isinstance(rule, ast.Constant) else ""
+    return "value" in given and str(text).startswith(("must ", "needs "))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_errors_say_what_to_do(path: Path) -> None:
+    """Subject, rule, value and remedy: whoever meets the error can go on."""
+    mute = [
+        f"{name_of(path)}:{node.lineno} {node.func.id}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ERRORS
+        and not says_what_to_do(node)
+    ]
+    assert not mute, f"raised without remedy=: {', '.join(mute)}"

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from napari_hagmil import errors
-from napari_hagmil.errors import CohortError, HagmilError, Remedy
+from napari_hagmil.errors import BundleError, CohortError, HagmilError, Remedy, statement_of
 
 KINDS = [
     kind
@@ -34,3 +34,9 @@ def test_an_error_survives_the_way_to_another_process(kind):
     assert type(again) is kind
     assert str(again) == str(error)
     assert vars(again) == vars(error)
+
+
+def test_a_problem_within_another_brings_no_second_remedy() -> None:
+    inner = BundleError("a.hagmil", "needs a budget", value=0, remedy="correct it")
+    assert statement_of(inner) == "a.hagmil needs a budget, got 0"
+    assert statement_of(ValueError("plain")) == "plain"

@@ -77,11 +77,15 @@ class Problem:
     value: object = None
     remedy: str | Remedy = ""
 
+    @property
+    def statement(self) -> str:
+        """The problem without its remedy: for a sentence that ends with another."""
+        text = f"{self.subject} {self.rule}".strip()
+        return text if self.value is None else f"{text}, got {self.value}"
+
     def sentence(self, front: Front = "library") -> str:
         """The problem as one sentence, without a full stop."""
-        text = f"{self.subject} {self.rule}".strip()
-        if self.value is not None:
-            text += f", got {self.value}"
+        text = self.statement
         remedy = self.remedy.on(front) if isinstance(self.remedy, Remedy) else self.remedy
         return f"{text}; {remedy}" if remedy else text
 
@@ -110,6 +114,11 @@ class HagmilError(Exception):
     def sentence(self, front: Front) -> str:
         """The problem in the words of one kind of reader."""
         return self.problem.sentence(front)
+
+
+def statement_of(error: Exception) -> str:
+    """What an error says; of this package's, without its remedy."""
+    return error.problem.statement if isinstance(error, HagmilError) else str(error)
 
 
 class SlideFormatError(HagmilError, ValueError):

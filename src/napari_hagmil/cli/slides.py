@@ -72,15 +72,18 @@ def info(options: InfoOptions) -> int:
                 checked = check_slide(slide, on_progress=lambda share: move_to(bar, share))
             for level, counts in zip(facts["levels"], checked, strict=True):
                 level["tiles"] = counts
-        damaged = list(slide.unreadable.values())
+        damaged = list(slide.unreadable)
     if options.json:
         answer(facts, indent=2)
     else:
         _print_facts(facts)
     if damaged:
+        place = dict(zip(("level", "row", "column"), damaged[0], strict=True))
+        first = ", ".join(f"{axis} {index}" for axis, index in place.items())
         raise SlideReadError(
             str(facts["name"]),
-            f"has {len(damaged)} tiles that cannot be decoded, the first: {damaged[0]}",
+            f"has {len(damaged)} tiles that cannot be decoded, the first at {first}",
+            remedy="copy the file again if its original is whole",
         )
     return 0
 

@@ -23,6 +23,8 @@ from napari_hagmil.models.config_json import config_from_json, config_to_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
+_AGAIN = "copy or download it again"
+
 _LIMITS = {CONFIG: 1 << 20, WEIGHTS: 8 << 30}  # bytes; a zip may unfold to any size
 
 
@@ -122,7 +124,9 @@ def _tensors(weights: bytes, model: CascadeModel, source: str) -> dict[str, Tens
                 value=tuple(tensor.shape),
             )
         if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise BundleError(source, f"has weights {name!r} that are not finite numbers")
+            raise BundleError(
+                source, f"has weights {name!r} that are not finite numbers", remedy=_AGAIN
+            )
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
@@ -130,7 +134,9 @@ def _decode(content: bytes, source: str) -> str:
     try:
         return content.decode()
     except UnicodeDecodeError as error:
-        raise BundleError(source, f"has a config.json that is not UTF-8: {error}") from error
+        raise BundleError(
+            source, f"has a config.json that is not UTF-8: {error}", remedy=_AGAIN
+        ) from error
 
 
 def _read(path: Path, source: str) -> dict[str, bytes]:
@@ -143,7 +149,7 @@ def _read(path: Path, source: str) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, source)
     except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise BundleError(source, f"cannot be read: {error}") from error
+        raise BundleError(source, f"cannot be read: {error}", remedy=_AGAIN) from error
 
 
 def _read_member(folder: Path, name: str, source: str) -> bytes:

@@ -89,7 +89,9 @@ class BundleConfig:
         for name in ("mpp", "classes", "stages", "budget", "depth_weights"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for broken in self._broken_rules():
-            raise BundleError(f"the model bundle {self.name!r}", broken)
+            raise BundleError(
+                f"the model bundle {self.name!r}", broken, remedy="correct its configuration"
+            )
 
     @property
     def n_depths(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any
 
-from napari_hagmil.errors import BundleError
+from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.stage import BaselineConfig, StageConfig
@@ -29,7 +29,11 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BundleError(source, f"has a config.json that is not JSON: {error}") from error
+        raise BundleError(
+            source,
+            f"has a config.json that is not JSON: {error}",
+            remedy="copy or download the bundle again",
+        ) from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else type(content).__name__
         raise BundleError(
@@ -38,8 +42,12 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
             value=repr(found),
             remedy="read it with the version of napari-hagmil that wrote it",
         )
-    weights_sha256 = content.pop("weights_sha256", None)
     del content["schema"]
+    return _config(content, source)
+
+
+def _config(content: dict[str, Any], source: str) -> tuple[BundleConfig, str | None]:
+    weights_sha256 = content.pop("weights_sha256", None)
     # Bundles written before the choice existed looked at glass too.
     content.setdefault("children", "all")
     _check_types(content, BundleConfig, source, "")
@@ -49,7 +57,11 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
         encoder = EncoderFacts(**content["encoder"])
         return BundleConfig(**{**content, "encoder": encoder, "stages": stages}), weights_sha256
     except (ValueError, TypeError) as error:
-        raise BundleError(source, f"has a config.json that does not fit: {error}") from error
+        raise BundleError(
+            source,
+            f"has a config.json that does not fit: {statement_of(error)}",
+            remedy="correct that entry, or convert or train the model again",
+        ) from error
 
 
 def _stage(content: object, index: int, source: str) -> StageConfig:
@@ -76,7 +88,11 @@ def _check_types(content: Mapping[str, Any], kind: type, source: str, prefix: st
         words, fits = _KINDS[str(f.type)]
         if name not in content:
             if f.default is MISSING and f.default_factory is MISSING:
-                raise BundleError(source, f"lacks {prefix + name!r} in its config.json")
+                raise BundleError(
+                    source,
+                    f"lacks {prefix + name!r} in its config.json",
+                    remedy="add it, or download the bundle again",
+                )
         elif not fits(content[name]):
             raise BundleError(
                 source,

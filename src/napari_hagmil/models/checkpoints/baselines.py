@@ -48,7 +48,11 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
-        raise BundleError(path.name, f"is not a safetensors file: {one_line(error)}") from error
+        raise BundleError(
+            path.name,
+            f"is not a safetensors file: {one_line(error)}",
+            remedy="give one that save_baseline wrote",
+        ) from error
     if metadata.get("schema") != SCHEMA:
         raise BundleError(
             path.name,
@@ -56,16 +60,25 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
             value=repr(metadata.get("schema")),
             remedy="save the model with save_baseline",
         )
+    return _model(metadata.get("model", "{}"), tensors, path.name).to(device)
+
+
+def _model(text: str, tensors: dict[str, Tensor], source: str) -> BagModel:
+    """The baseline that `text` describes, with its weights, in eval mode."""
     try:
-        facts = json.loads(metadata["model"])
+        facts = json.loads(text)
         with torch.device("meta"):  # no memory for dimensions that the weights do not have
             model = make_baseline(
                 facts["name"], facts["n_features"], facts["n_classes"], **facts["options"]
             )
         model.load_state_dict(tensors, assign=True)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise BundleError(path.name, f"cannot become a baseline: {one_line(error)}") from error
-    return model.to(device).eval()
+        raise BundleError(
+            source,
+            f"cannot become a baseline: {one_line(error)}",
+            remedy="save the model again with save_baseline",
+        ) from error
+    return model.eval()
 
 
 def load_published_clam(path: str | os.PathLike[str]) -> CLAMSB:
@@ -159,6 +172,8 @@ def _filled(model: Model, weights: Mapping[str, Tensor], path: str | os.PathLike
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise BundleError(
-            Path(path).name, f"does not fit this method: {one_line(error)}"
+            Path(path).name,
+            f"does not fit this method: {one_line(error)}",
+            remedy="load it as the method that it was trained as",
         ) from error
     return model.eval()

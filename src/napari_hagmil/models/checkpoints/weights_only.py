@@ -44,7 +44,9 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise BundleError(
-            path.name, f"cannot be read as a torch checkpoint: {one_line(error)}"
+            path.name,
+            f"cannot be read as a torch checkpoint: {one_line(error)}",
+            remedy="give a file that torch.save wrote",
         ) from error
     if not isinstance(content, dict):
         raise BundleError(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from napari_hagmil.errors import BundleError
+from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models import (
     BaselineConfig,
     BundleConfig,
@@ -154,7 +154,11 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
             if method.glorot:
                 start_glorot(model)
         except (TypeError, ValueError) as error:
-            raise BundleError(f"method {method.name!r}", f"cannot be made: {error}") from error
+            raise BundleError(
+                f"method {method.name!r}",
+                f"cannot be made: {statement_of(error)}",
+                remedy="correct its options in the protocol",
+            ) from error
     if method.unmixed:
         for depth in range(len(depths)):
             start_unmixed(model.stage(depth))

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from napari_hagmil.errors import ProtocolError
+from napari_hagmil.errors import ProtocolError, statement_of
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
@@ -52,7 +52,9 @@ def load_protocol(path: str | Path) -> Protocol:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ProtocolError(path.name, f"cannot be read as TOML: {error}") from error
+        raise ProtocolError(
+            path.name, f"cannot be read as TOML: {error}", remedy="correct the file"
+        ) from error
     _refuse_unknown(path.name, content, {"protocol", "defaults", "method"})
     about, shared = content.get("protocol", {}), content.get("defaults", {})
     _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
@@ -62,7 +64,11 @@ def load_protocol(path: str | Path) -> Protocol:
         classes = tuple(map(str, about.pop("classes", [])))
         protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
     except (TypeError, ValueError) as error:
-        raise ProtocolError(path.name, f"has an entry that does not fit: {error}") from error
+        raise ProtocolError(
+            path.name,
+            f"has an entry that does not fit: {statement_of(error)}",
+            remedy="correct the entry",
+        ) from error
     _check(path.name, protocol)
     return protocol
 
