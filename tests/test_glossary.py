@@ -71,13 +71,15 @@ def test_each_word_is_defined_once() -> None:
 
 def test_every_public_class_belongs_to_a_word() -> None:
     named = {name for _, _, names in rows() for name in names}
-    assert not public_classes() - named, "classes without a word in docs/reference/glossary.md"
+    missing = sorted(public_classes() - named)
+    assert not missing, f"classes without a word in docs/reference/glossary.md: {missing}"
 
 
 def test_every_class_of_the_page_exists_and_belongs_to_one_word() -> None:
     named = Counter(name for _, _, names in rows() for name in names)
     assert not repeated(named)
-    assert not set(named) - set(classes()), "docs/reference/glossary.md names what is gone"
+    gone = sorted(set(named) - set(classes()))
+    assert not gone, f"docs/reference/glossary.md names what is gone: {gone}"
 
 
 def test_no_class_name_is_defined_twice() -> None:

@@ -16,7 +16,7 @@
     ├── DeviceError (RuntimeError)         the device asked for is absent
     ├── OutputError (OSError)              a result cannot be written
     ├── JournalError (OSError)             a review cannot be saved
-    ├── ReviewHeldError (RuntimeError)     another window has the review in hand
+    ├── ReviewHeldError (RuntimeError)     another window holds the review
     ├── MissingExtraError (ImportError)    an optional dependency is not installed
     └── CancelledError                     the user stopped the work
 
@@ -192,7 +192,7 @@ class JournalError(HagmilError, OSError):
 
 
 class ReviewHeldError(HagmilError, RuntimeError):
-    """Another window has the review of this slide in hand."""
+    """Another window holds the review of this slide."""
 
 
 class MissingExtraError(HagmilError, ImportError):

@@ -42,7 +42,7 @@ class TableCheck:
 
 @dataclass(frozen=True, slots=True)
 class SlideCheck:
-    """What opening a slide told.
+    """What opening a slide showed.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from napari_hagmil.cascade import DepthChange
 from napari_hagmil.plugin.layers import KEY, LayerTuple
 from napari_hagmil.quadtree import PatchGrid
 
-#: White and orange: told apart by colour-blind people, and neither is a colour of H&E.
+#: White and orange: distinct to colour-blind people, and neither is a colour of H&E.
 GAINED_COLOR, LOST_COLOR = (1.0, 1.0, 1.0, 1.0), (0.9, 0.62, 0.0, 1.0)
 
 

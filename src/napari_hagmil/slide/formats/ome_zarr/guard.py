@@ -106,7 +106,7 @@ def _shard_check(array: Any, check_one: Callable[[bytes], None]) -> Check:
 
 
 def _decoded_size(compressor: str, data: bytes, limit: int) -> int:
-    """Bytes that a chunk decodes to, as far as they can be told without holding them."""
+    """Bytes that a chunk decodes to, found without holding more than `limit` of them."""
     if compressor == "blosc" and len(data) >= 16:
         # Blosc believes this length, and reads what lies behind the chunk in memory.
         if struct.unpack_from("<I", data, 12)[0] > len(data):

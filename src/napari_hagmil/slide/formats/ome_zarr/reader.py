@@ -121,7 +121,7 @@ class ZarrReader:
         return bool((pixels == (0 if fill is None else fill)).all())
 
     def _is_absent(self, array: Any, row: int, column: int) -> bool:
-        """Whether none of the chunks of a tile is stored; in a shard that cannot be told."""
+        """Whether none of the chunks of a tile is stored; unknown for a shard."""
         if array.shards is not None:
             return True
         assert self._store is not None
@@ -209,7 +209,7 @@ class ZarrReader:
         return replace(grid, sparse=sparse, held=held if sparse else None)
 
     def _held(self, array: Any, grid: LevelGrid) -> NDArray[np.bool_] | None:
-        """Which tiles are stored; None where that cannot be told in a moment.
+        """Which tiles are stored; None where listing them would take too long.
 
         What a folder holds bounds the time: a canvas of any size may have one chunk.
         """
