@@ -10,6 +10,7 @@
     ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
     ├── CohortError (ValueError)           a cohort's table does not say what it should
     ├── ProtocolError (ValueError)         a training protocol does not say what it should
+    ├── TrainingError (RuntimeError)       a training cannot go on
     ├── FeatureStoreError (ValueError)     stored features are missing, unfinished or of others
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
@@ -165,6 +166,10 @@ class CohortError(HagmilError, ValueError):
 
 class ProtocolError(HagmilError, ValueError):
     """A training protocol does not say what it should."""
+
+
+class TrainingError(HagmilError, RuntimeError):
+    """A training cannot go on: its loss is not finite, or nothing is left to learn from."""
 
 
 class FeatureStoreError(HagmilError, ValueError):

@@ -113,13 +113,14 @@ def _work(options: ProtocolOptions, protocol: Protocol) -> int:
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
     records = list(_records(options, runs, slides, facts, protocol))
     written = write_tables(options.out, protocol, records, cohort.classes)
+    failed = [record for record in records if record.failure]
     if options.json:
         answer([asdict(record) for record in records])
     else:
         for line in written[0].read_text(encoding="utf-8").splitlines():
             say(line)
         say(f"{len(records)} runs; tables and bundles are in {options.out}")
-    return 0
+    return 3 if failed else 0
 
 
 def _stored(
@@ -174,8 +175,8 @@ def _record(
         for step in steps:
             if isinstance(step, RunRecord):
                 if not options.json:
-                    line = f"{run.name}: AUC {step.figures['auc']:.3f}, {step.epochs} epochs"
-                    say(line, above=bar)
+                    result = step.failure or f"AUC {step.figures['auc']:.3f}, {step.epochs} epochs"
+                    say(f"{run.name}: {result}", above=bar)
                 return step
             bar.set_postfix_str(f"depth {step.depth}, epoch {step.epoch.number}")
             if events is not None:
@@ -184,21 +185,23 @@ def _record(
 
 
 def _facts(stores: Sequence[FeatureStore], cohort: Cohort) -> FeatureFacts:
-    """What all slides' features have in common, which must be everything."""
+    """What all slides' features have in common: everything, but how many depths there are.
+
+    A slide that was scanned at 20× has none of the patches that others have at 40×.
+    """
     from napari_hagmil.training.protocol.methods import FeatureFacts
 
-    facts = [
-        FeatureFacts(store.encoder, store.patch_size, store.key.mpp, cohort.classes)
-        for store in stores
-    ]
-    for store, other in zip(stores, facts, strict=True):
-        if other != facts[0] or len(store.grids) != len(stores[0].grids):
+    deepest = max(stores, key=lambda store: len(store.mpp))
+    for store in stores:
+        alike = (store.encoder, store.patch_size) == (deepest.encoder, deepest.patch_size)
+        if not alike or store.mpp != deepest.mpp[: len(store.mpp)]:
             raise FeatureStoreError(
                 f"the features of {store.name}",
-                f"are of another encoder or of other depths than those of {stores[0].name}",
+                f"are of another encoder or of other depths than those of {deepest.name}",
                 remedy="encode both alike, or leave one out of the table",
             )
-    return replace(facts[0], mpp=facts[0].mpp[: len(stores[0].grids)])
+    n_shared = min(len(store.mpp) for store in stores)
+    return FeatureFacts(deepest.encoder, deepest.patch_size, deepest.mpp, cohort.classes, n_shared)
 
 
 def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:

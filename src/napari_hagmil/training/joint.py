@@ -92,7 +92,7 @@ def _pass(
 ) -> list[float]:
     """Every slide once, in random order; the mean loss of each depth."""
     model.train()
-    totals = np.zeros(model.config.n_depths)
+    losses: list[list[float]] = []
     device, last = device_of(model), config.stages[-1]
     background = [slide for slide in slides if slide.label == last.background]
     cascades = [_in_training(model, config, run, n_slides=n) for n in (1, 2)]
@@ -101,15 +101,24 @@ def _pass(
         order = run.rng.permutation(len(slides))
         for step, index in enumerate(order, start=1):
             slide, is_joined = slides[index], False
-            if last.join and background and run.rng.random() < last.join:
-                other = background[int(run.rng.integers(len(background)))]
+            others = [other for other in background if other.n_depths >= slide.n_depths]
+            if last.join and others and run.rng.random() < last.join:
+                other = others[int(run.rng.integers(len(others)))]
                 slide, is_joined = joined_slides(slide, other, run.rng), True
-            cascade = replace(cascades[is_joined], tissue=model.tissue_of(slide.tissue))
-            totals += _learn(model, slide, config, scales, cascade)
+            losses.append(
+                _learn(model, slide, config, scales, _on(slide, cascades[is_joined], model))
+            )
             for stepper, how in zip(run.steppers, config.stages, strict=True):
                 if step % how.accumulate == 0 or step == len(order):
                     stepper.step()
-    return [float(total) for total in totals / len(slides)]
+    depths = range(model.config.n_depths)
+    return [float(np.mean([row[d] for row in losses if len(row) > d])) for d in depths]
+
+
+def _on(slide: TrainingSlide, cascade: CascadeConfig, model: CascadeModel) -> CascadeConfig:
+    """The cascade on one slide: over its tissue, to the deepest depth that it has."""
+    last = min(slide.n_depths, model.config.n_depths) - 1
+    return replace(cascade, last_depth=last, tissue=model.tissue_of(slide.tissue))
 
 
 def _in_training(
@@ -147,7 +156,7 @@ def _learn(
     """
     nodes, losses, device = slide.nodes, [], device_of(model)
     above: _Look | None = None
-    for depth, how in enumerate(config.stages):
+    for depth, how in enumerate(config.stages[: slide.n_depths]):
         bag, nodes = slide.bag(depth, nodes)
         scale = scales[depth]
         if scale is not None:
@@ -197,16 +206,19 @@ def _validate(
     config: CascadeTraining,
     scales: Sequence[Standardiser | None],
 ) -> list[tuple[float, float]]:
-    """Mean loss and AUC of the last class at each depth, with the budget of use."""
+    """Mean loss and AUC of the last class at each depth, over the slides that have it.
+
+    The cascade is run with the budget of use.
+    """
     model.eval()
     n_depths, device = model.config.n_depths, device_of(model)
     cascade = CascadeConfig(model.config.budget, order=model.config.order)
-    losses, scores = np.zeros((len(slides), n_depths)), np.zeros((len(slides), n_depths))
+    losses, scores = np.full((2, len(slides), n_depths), np.nan)
     with torch.inference_mode():
         for i, slide in enumerate(slides):
             nodes = slide.nodes
-            cascade = replace(cascade, tissue=model.tissue_of(slide.tissue))
-            for depth, how in enumerate(config.stages):
+            cascade = _on(slide, cascade, model)
+            for depth, how in enumerate(config.stages[: slide.n_depths]):
                 bag, nodes = slide.bag(depth, nodes)
                 scale = scales[depth]
                 features = bag.features if scale is None else scale(bag.features)
@@ -215,8 +227,12 @@ def _validate(
                 scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
                 attention = result.output.attention.cpu().numpy()
                 nodes = descend(depth, nodes, attention, cascade).nodes
-    labels = [int(slide.label == len(model.config.classes) - 1) for slide in slides]
-    return [(float(losses[:, d].mean()), auc(labels, scores[:, d])) for d in range(n_depths)]
+    labels = np.array([slide.label == len(model.config.classes) - 1 for slide in slides])
+    read = [~np.isnan(scores[:, d]) for d in range(n_depths)]
+    return [
+        (float(losses[some, d].mean()), auc(labels[some], scores[some, d]))
+        for d, some in enumerate(read)
+    ]
 
 
 def _standardisers(
@@ -227,10 +243,15 @@ def _standardisers(
     if not config.standardise:
         return [None] * n_depths
     rng = np.random.default_rng(config.stages[-1].seed)
-    nodes = [slide.nodes[np.sort(rng.permutation(len(slide.nodes))[:SAMPLED])] for slide in slides]
+    sampled = [
+        (slide, slide.nodes[np.sort(rng.permutation(len(slide.nodes))[:SAMPLED])])
+        for slide in slides
+    ]
     scales: list[Standardiser | None] = []
     for depth in range(n_depths):
-        bags = [slide.bag(depth, some)[0] for slide, some in zip(slides, nodes, strict=True)]
-        scales.append(Standardiser.fit(bag.features for bag in bags))
-        nodes = [children(some) for some in nodes]
+        sampled = [(slide, some) for slide, some in sampled if slide.n_depths > depth]
+        scales.append(
+            Standardiser.fit(slide.bag(depth, some)[0].features for slide, some in sampled)
+        )
+        sampled = [(slide, children(some)) for slide, some in sampled]
     return scales

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ class Predictions:
     ----------
     labels : (n,) int64
     logits : (n, depths, classes) float32
-        Of every depth alone.
+        Of every depth alone; NaN at depths that a slide does not have.
     probabilities : (n, depths, classes) float64
-        Of the decision once that depth has been read.
+        Of the decision once that depth has been read; a slide that ends before keeps its last.
     patches : (n,) int64
         Looked at, over all depths.
     seconds : float
@@ -46,7 +47,7 @@ class Predictions:
 
     @property
     def decisive(self) -> NDArray[np.float64]:
-        """Probabilities at the finest depth, (n, classes)."""
+        """Probabilities at the finest depth of each slide, (n, classes)."""
         return self.probabilities[:, -1]
 
 
@@ -69,37 +70,54 @@ def predict_slides(
     """
     started = time.perf_counter()
     found = [
-        run_over(model, slide.quadtree(), slide.features, budget, choose=choose(slide))
+        run_over(
+            model,
+            slide.quadtree(),
+            slide.features,
+            budget,
+            last_depth=min(slide.n_depths, model.config.n_depths) - 1,
+            choose=choose(slide),
+        )
         for slide in slides
     ]
     seconds = (time.perf_counter() - started) / max(len(slides), 1)
+    n = model.config.n_depths
     return Predictions(
         labels=np.array([slide.label for slide in slides], dtype=np.int64),
-        logits=np.array([[stage.logits for stage in stages] for stages in found]),
-        probabilities=np.array([[stage.probabilities for stage in stages] for stages in found]),
+        logits=np.array([_filled([s.logits for s in stages], n, np.nan) for stages in found]),
+        probabilities=np.array([_filled([s.probabilities for s in stages], n) for stages in found]),
         patches=np.array([sum(len(s.nodes) for s in stages) for stages in found], dtype=np.int64),
         seconds=seconds,
         nodes=tuple(tuple(stage.nodes for stage in stages) for stages in found),
     )
 
 
+def _filled(rows: list[NDArray[Any]], n: int, value: float | None = None) -> list[NDArray[Any]]:
+    """As many rows as the model has depths: the missing ones of a value, or as the last."""
+    last = rows[-1] if value is None else np.full_like(rows[-1], value)
+    return rows + [last] * (n - len(rows))
+
+
 def figures(test: Predictions, validation: Predictions) -> dict[str, float]:
     """The paper's figures of some test slides.
 
-    `auc`, `f1` and `accuracy` (most probable class) of the finest depth, `auc_depth…` of every
-    depth, `patches` and `seconds` per slide; for two classes also `accuracy_youden` and
-    `f1_youden`, at the threshold that the validation slides chose. `f1` is that of the positive
-    class, the last, for two classes and `f1_macro`, the mean over the classes, for more.
+    `auc`, `f1` and `accuracy` (most probable class) of the finest depth that a slide has,
+    `auc_depth…` of every depth over the slides that have it, `patches` and `seconds` per slide;
+    for two classes also `accuracy_youden` and `f1_youden`, at the threshold that the validation
+    slides chose. `f1` is that of the positive class, the last, for two classes and `f1_macro`, the
+    mean over the classes, for more.
     """
     found = _scores(test.labels, test.decisive)
     for depth in range(test.probabilities.shape[1]):
-        found[f"auc_depth{depth}"] = _scores(test.labels, test.probabilities[:, depth])["auc"]
+        some = ~np.isnan(test.logits[:, depth, 0])
+        if some.any():
+            scores = _scores(test.labels[some], test.probabilities[some, depth])
+            found[f"auc_depth{depth}"] = scores["auc"]
     if test.decisive.shape[1] == 2:
         threshold = youden_threshold(validation.labels, validation.decisive[:, 1])
-        scores = test.decisive[:, 1]
         found["threshold"] = threshold
-        found["accuracy_youden"] = accuracy(test.labels, scores, threshold)
-        found["f1_youden"] = f1(test.labels, scores, threshold)
+        found["accuracy_youden"] = accuracy(test.labels, test.decisive[:, 1], threshold)
+        found["f1_youden"] = f1(test.labels, test.decisive[:, 1], threshold)
     found["patches"] = float(test.patches.mean())
     found["seconds"] = test.seconds
     return found

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from napari_hagmil.training.checkpoint import Checkpoint, CheckpointState
-from napari_hagmil.training.step import Stepper
+from napari_hagmil.training.step import Stepper, require_finite
 
 
 class Epoch(NamedTuple):
@@ -93,12 +93,22 @@ class RunState:
         return run
 
     def end_epoch(self, val_loss: float, *, keep: bool = False) -> bool:
-        """Count an epoch; True, and its weights are kept, when it is the best so far, or `keep`."""
+        """Count an epoch; True, and its weights are kept, when it is the best so far, or `keep`.
+
+        Raises
+        ------
+        TrainingError
+            When its validation loss, or a weight to be kept, is not finite.
+        """
+        if not keep:
+            require_finite("the validation loss", val_loss)
         self.number += 1
         is_best = keep or val_loss < self.best
         self.waited = 0 if is_best else self.waited + 1
         if is_best:
             self.best, self.weights = val_loss, [_copy(model) for model in self.models]
+            for tensor in (t for weights in self.weights for t in weights.values() if t.numel()):
+                require_finite("every trained weight", float(tensor.abs().max()))
         return is_best
 
     def record(self, epochs: Sequence[DepthEpoch]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TypeVar
 
 import numpy as np
@@ -140,6 +141,7 @@ def train_cascade(
     sides: list[Sequence[TrainingSlide]] = [training, validation]
     nodes: list[Sequence[Nodes]] = [[slide.nodes for slide in side] for side in sides]
     for depth in range(model.config.n_depths):
+        sides, nodes = _reaching(sides, nodes, depth)
         sides, nodes = _limited(sides, depth, config), _limited(nodes, depth, config)
         requests = [
             pair for some in zip(sides, nodes, strict=True) for pair in zip(*some, strict=True)
@@ -158,6 +160,15 @@ def train_cascade(
         if depth < model.config.n_depths - 1:
             opened = [_Side(*side) for side in zip(sides, bags, nodes, strict=True)]
             nodes = _opened(model, depth, opened, config.selection)
+
+
+def _reaching(
+    sides: Sequence[Sequence[TrainingSlide]], nodes: Sequence[Sequence[Nodes]], depth: int
+) -> tuple[list[Sequence[TrainingSlide]], list[Sequence[Nodes]]]:
+    """Both sides without the slides that end before a depth: each learns to the depth it has."""
+    kept = [[slide.n_depths > depth for slide in side] for side in sides]
+    slides = [list(compress(side, keep)) for side, keep in zip(sides, kept, strict=True)]
+    return [*slides], [list(compress(some, keep)) for some, keep in zip(nodes, kept, strict=True)]
 
 
 def _limited(
@@ -182,6 +193,7 @@ def _opened(
 ) -> list[Sequence[Nodes]]:
     """What both sides look at next; validation without random nodes, as in use."""
     in_use = CascadeConfig(model.config.budget, order=model.config.order)
+    last = in_use.last_depth
     rng = np.random.default_rng((selection.seed, depth))
     in_training = replace(in_use, budget=selection.budget, choose=selection.chooser(rng))
     return [
@@ -190,7 +202,14 @@ def _opened(
             depth,
             side.bags,
             side.nodes,
-            [replace(how, tissue=model.tissue_of(slide.tissue)) for slide in side.slides],
+            [
+                replace(
+                    how,
+                    last_depth=min(slide.n_depths - 1, last),
+                    tissue=model.tissue_of(slide.tissue),
+                )
+                for slide in side.slides
+            ],
         )
         for side, how in zip(sides, (in_training, in_use), strict=True)
     ]

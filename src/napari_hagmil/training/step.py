@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.errors import TrainingError
 from napari_hagmil.models import BagModel, BagOutput, LossConfig
 from napari_hagmil.training.bags import Bag
 
@@ -77,8 +79,11 @@ class Stepper:
         return cls(parameters, optimiser, config.clip, config.rate_decay)
 
     def step(self) -> None:
-        """Update the weights, and clear the gradients."""
-        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        """Update the weights, and clear the gradients; without gradients nothing changes."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        if not gradients:
+            return
+        norm = nn.utils.get_total_norm(gradients)
         # Within the bound, scaling is a pass over all gradients that multiplies by one.
         if norm > self.clip:
             nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
@@ -105,13 +110,31 @@ def bag_loss(
 
     Guidance is the cross-entropy −Σ gᵢ log aᵢ between the guide and the attention, the
     distillation of Hinton et al. (2015) applied to where a model looks.
+
+    Raises
+    ------
+    TrainingError
+        When the loss is not finite.
     """
     if dtype is None:
         result = model.loss(bag.features, bag.label, loss)
     else:
         with torch.autocast(bag.features.device.type, dtype):
             result = model.loss(bag.features, bag.label, loss)
-    if bag.guide is None or not guidance:
-        return result.total, result.output
-    attention = result.output.attention.float().clamp_min(1e-12).log()
-    return result.total - guidance * (bag.guide @ attention), result.output
+    total = result.total
+    if bag.guide is not None and guidance:
+        attention = result.output.attention.float().clamp_min(1e-12).log()
+        total = total - guidance * (bag.guide @ attention)
+    require_finite("the training loss", total.item())
+    return total, result.output
+
+
+def require_finite(subject: str, value: float) -> None:
+    """Raise a `TrainingError` unless a loss is a finite number: nothing can be learned from it."""
+    if not math.isfinite(value):
+        raise TrainingError(
+            subject,
+            "must be finite",
+            value=value,
+            remedy="lower the learning rate, or look for features of extreme size",
+        )

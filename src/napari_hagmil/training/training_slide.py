@@ -39,6 +39,11 @@ class TrainingSlide:
         """The tissue nodes of depth 0."""
         return self.tissue[0]
 
+    @property
+    def n_depths(self) -> int:
+        """How many depths it has: a slide scanned at 20× has none at 40×."""
+        return len(self.tissue)
+
     def quadtree(self) -> Quadtree:
         """What a cascade runs over; where the nodes lie on the slide plays no part."""
         grids = tuple(PatchGrid(1, 2.0**-depth, (1, 1)) for depth in range(len(self.tissue)))
@@ -94,13 +99,14 @@ def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) ->
     """The slide with another beside it, before or after its own nodes, as one slide to descend.
 
     See `bags.join_bags`: `other` is of the class that means that nothing else was found, so that
-    the label stays. The slide's own nodes keep their addresses, and a guide its places.
+    the label stays. The slide's own nodes keep their addresses, and a guide its places. `other`
+    has all depths of the slide, or more.
     """
     offset = int(slide.nodes[:, 1].max()) + 1 if len(slide.nodes) else 0
     step = -1 if rng.random() < 0.5 else 1
     tissue = tuple(
         np.concatenate((own, others + np.array((0, offset << depth)))[::step])
-        for depth, (own, others) in enumerate(zip(slide.tissue, other.tissue, strict=True))
+        for depth, (own, others) in enumerate(zip(slide.tissue, other.tissue, strict=False))
     )
     features = _SideBySide(slide.features, other.features, offset)
     return TrainingSlide(slide.name, slide.label, tissue, features)
@@ -115,7 +121,7 @@ class CohortSlide:
     name : str
     label : int
     nodes : tuple of (n, 2) int64
-        The tissue nodes of every depth, in Z-order.
+        The tissue nodes of every depth that it has, in Z-order.
     features : FeatureSource
         For those nodes, and for all children of those of depth 0.
     """
@@ -126,7 +132,22 @@ class CohortSlide:
     features: FeatureSource
 
     def at(self, depths: Sequence[int], context: str = "none") -> TrainingSlide:
-        """The slide as a method sees it that works on some consecutive depths."""
+        """The slide as a method sees it that works on some consecutive depths.
+
+        A slide without the last ones ends where its own do.
+
+        Raises
+        ------
+        FeatureStoreError
+            When it does not have the first.
+        """
         first = depths[0]
+        if len(self.nodes) <= first:
+            raise FeatureStoreError(
+                f"the features of {self.name}",
+                f"end before depth {first}, where the method starts",
+                value=f"{len(self.nodes)} depths",
+                remedy="leave the slide out, or start at a depth that all slides have",
+            )
         source = in_context(FromDepth(self.features, first), context)
-        return TrainingSlide(self.name, self.label, self.nodes[first:], source)
+        return TrainingSlide(self.name, self.label, self.nodes[first : depths[-1] + 1], source)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 
-from napari_hagmil.errors import BundleError, statement_of
+from napari_hagmil.errors import BundleError, TrainingError, statement_of
 from napari_hagmil.models import (
     BaselineConfig,
     BundleConfig,
@@ -53,12 +54,16 @@ class FeatureFacts:
     mpp : tuple of float
         Of every depth, coarse to fine.
     classes : tuple of str
+    n_shared : int
+        Of the depths, how many from the coarsest on every slide has; 0: all. A slide scanned at
+        20× ends before the others' last.
     """
 
     encoder: EncoderFacts
     patch_size: int
     mpp: tuple[float, ...]
     classes: tuple[str, ...]
+    n_shared: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,8 @@ class Method:
     options : mapping
         Of the model's constructor.
     depths : tuple of int
-        Consecutive ones, coarse to fine; none given: all for "iat", the finest for a baseline.
+        Consecutive ones, coarse to fine; none given: all for "iat", the finest that every slide
+        has for a baseline.
     schedule : str
         "joint": the paper's, all depths at once. "stagewise": one after the other. "guided":
         stagewise, towards the attention of a teacher that reads every finest instance, see
@@ -126,9 +132,13 @@ class Method:
     glorot: bool = False
     group: str = "method"
 
-    def on(self, n_depths: int) -> tuple[int, ...]:
-        """The depths that the method works on, of a cohort that has `n_depths`."""
-        return self.depths or tuple(range(n_depths) if self.model == "iat" else (n_depths - 1,))
+    def on(self, n_depths: int, n_shared: int = 0) -> tuple[int, ...]:
+        """The depths that the method works on, of a cohort that has `n_depths`.
+
+        `n_shared` of them every slide has; by default all.
+        """
+        finest = (n_shared or n_depths) - 1
+        return self.depths or tuple(range(n_depths) if self.model == "iat" else (finest,))
 
 
 def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
@@ -139,7 +149,7 @@ def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
     BundleError
         When depths, budget, options and features do not fit each other.
     """
-    depths = method.on(len(facts.mpp))
+    depths = method.on(len(facts.mpp), facts.n_shared)
     if not set(depths) <= set(range(len(facts.mpp))):
         raise BundleError(
             f"method {method.name!r}",
@@ -201,10 +211,13 @@ class FitSettings:
     seed : int
     checkpoints : CheckpointFolder, optional
         By default a killed run starts again.
+    depths : tuple of int
+        Those of the cohort that the method works on; by default of these slides' depths.
     """
 
     seed: int
     checkpoints: CheckpointFolder | None = None
+    depths: tuple[int, ...] = ()
 
 
 def fit(
@@ -220,9 +233,15 @@ def fit(
     ------
     DepthEpoch
         After every epoch of every depth; a teacher's count as depth −1.
+
+    Raises
+    ------
+    TrainingError
+        When no slide of a side has one of the depths, or a loss is not finite.
     """
     seed = settings.seed
-    depths = _depths_of(method, model, training[0])
+    depths = settings.depths or _depths_of(method, [*training, *validation])
+    _require_depths(method, model, depths, (training, validation))
     sides = [
         [slide.at(depths, method.context) for slide in side] for side in (training, validation)
     ]
@@ -253,7 +272,8 @@ def fit(
 def weigh_depths(model: CascadeModel, slides: Sequence[TrainingSlide]) -> None:
     """Let all depths of a trained cascade decide, in place; `slides` are validation slides."""
     predictions = predict_slides(model, slides)
-    weights = fit_depth_weights(predictions.logits, predictions.labels)
+    # A depth that a slide does not have adds nothing to its decision.
+    weights = fit_depth_weights(np.nan_to_num(predictions.logits), predictions.labels)
     model.config = replace(model.config, depth_weights=weights)
 
 
@@ -269,16 +289,34 @@ def _random(method: Method, n_depths: int) -> tuple[int, ...]:
     return (method.random or (0,) * n_depths)[: n_depths - 1]
 
 
-def _depths_of(method: Method, model: CascadeModel, slide: CohortSlide) -> tuple[int, ...]:
-    depths = method.on(len(slide.nodes))
+def _depths_of(method: Method, slides: Sequence[CohortSlide]) -> tuple[int, ...]:
+    have = [len(slide.nodes) for slide in slides]
+    return method.on(max(have), min(have))
+
+
+def _require_depths(
+    method: Method,
+    model: CascadeModel,
+    depths: tuple[int, ...],
+    sides: tuple[Sequence[CohortSlide], Sequence[CohortSlide]],
+) -> None:
+    """Raise unless the model has these depths, and each of them slides on both sides."""
     if len(depths) != model.config.n_depths:
         raise BundleError(
             f"method {method.name!r}",
-            f"needs features of {model.config.n_depths} depths of {slide.name}",
-            value=len(slide.nodes),
-            remedy="leave the slide out, or encode it again",
+            f"needs features of {model.config.n_depths} depths",
+            value=len(depths),
+            remedy="encode the slides again",
         )
-    return depths
+    for side, slides in zip(("training", "validation"), sides, strict=True):
+        if side == "validation" and method.training.keep_last and not slides:
+            continue
+        if not any(len(slide.nodes) > depths[-1] for slide in slides):
+            raise TrainingError(
+                f"method {method.name!r}",
+                f"needs a {side} slide with depth {depths[-1]}, and this split has none",
+                remedy="leave that depth out with depths = [...], or add slides that have it",
+            )
 
 
 class _Teacher:
@@ -328,5 +366,6 @@ class _Teacher:
         return guide_from(self.model, slides, nodes, self.finest, self.method.training.background)
 
     def _seen(self, slides: Sequence[CohortSlide]) -> tuple[list[TrainingSlide], list[Any]]:
-        seen = [slide.at(self.depths, self.method.teacher_context) for slide in slides]
-        return seen, [slide.nodes[self.depths[-1]] for slide in slides]
+        whole = [slide for slide in slides if len(slide.nodes) > self.depths[-1]]
+        seen = [slide.at(self.depths, self.method.teacher_context) for slide in whole]
+        return seen, [slide.nodes[self.depths[-1]] for slide in whole]

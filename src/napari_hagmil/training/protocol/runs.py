@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.cohort import Split
+from napari_hagmil.errors import TrainingError
 from napari_hagmil.evaluation.classification import macro_auc
-from napari_hagmil.files import replacing
+from napari_hagmil.files import remove, replacing
 from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
@@ -102,6 +103,8 @@ class RunRecord:
         Of the training.
     budget, training_budget : list of int
         k in use and k of training, at each depth but the finest.
+    failure : str
+        Why the training came to no end; the figures are empty then. "" otherwise.
     """
 
     method: str
@@ -112,6 +115,7 @@ class RunRecord:
     seconds: float = 0.0
     budget: list[int] = field(default_factory=list)
     training_budget: list[int] = field(default_factory=list)
+    failure: str = ""
 
 
 def plan_runs(
@@ -138,7 +142,9 @@ def carry_out(
 ) -> Iterator[DepthEpoch | RunRecord]:
     """Train, read the test slides, and write everything to the run's folder.
 
-    Of a finished run only the record is yielded; one that was killed goes on.
+    Of a finished run only the record is yielded; one that was killed goes on. A training that
+    cannot go on, see `TrainingError`, ends in a record that says why, and in no model; it is tried
+    again the next time.
 
     Yields
     ------
@@ -155,20 +161,50 @@ def carry_out(
     train, val, test = (
         [slides[i] for i in part] for part in (run.split.train, run.split.val, run.split.test)
     )
+    depths = run.method.on(len(facts.mpp), facts.n_shared)
+    for slide in (*train, *val, *test):
+        slide.at(depths)  # raises before hours of training where a slide does not fit
     model, epochs = build(run.method, facts, run.seed).to(run.device), []
-    settings = FitSettings(run.seed, CheckpointFolder(run.folder, key))
-    for epoch in fit(run.method, model, train, val, settings):
-        epochs.append(epoch)
-        yield epoch
-    yield _put_on_record(run, model, epochs, (train, val, test), _Recording(key, sweep))
+    settings = FitSettings(run.seed, CheckpointFolder(run.folder, key), depths)
+    recording = _Recording(key, sweep, depths)
+    try:
+        for epoch in fit(run.method, model, train, val, settings):
+            epochs.append(epoch)
+            yield epoch
+    except TrainingError as error:
+        yield _failed(run, epochs, str(error), recording)
+        return
+    yield _put_on_record(run, model, epochs, (train, val, test), recording)
 
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
-    """The key that a run's record is known by, and the budgets it is read with besides its own."""
+    """What a run's record needs besides its model.
+
+    Attributes
+    ----------
+    key : str
+        What the record is recognised by.
+    sweep : sequence of tuple of int
+        Budgets that slides are read with besides the model's own.
+    depths : tuple of int
+        Of the cohort.
+    """
 
     key: str
     sweep: Sequence[tuple[int, ...]]
+    depths: tuple[int, ...]
+
+
+def _failed(
+    run: ProtocolRun, epochs: Sequence[DepthEpoch], why: str, recording: _Recording
+) -> RunRecord:
+    """Put on record that a training failed; a model of an earlier one must not stand beside it."""
+    record = RunRecord(run.method.name, run.folder.name, {}, epochs=len(epochs), failure=why)
+    remove(run.folder / "model.hagmil")
+    write_epochs(run.folder / "epochs.csv", epochs)
+    _write_record(run.folder, recording.key, record)
+    return record
 
 
 def _put_on_record(
@@ -178,8 +214,7 @@ def _put_on_record(
     sides: Sequence[Sequence[CohortSlide]],
     recording: _Recording,
 ) -> RunRecord:
-    sweep = recording.sweep
-    depths = run.method.on(len(sides[0][0].nodes))
+    sweep, depths = recording.sweep, recording.depths
     seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
     if run.method.choose_budget and len(depths) > 1:
         model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
@@ -201,13 +236,16 @@ def _put_on_record(
     sha256 = save_bundle(model, run.folder / "model.hagmil")
     with replacing(run.folder / "model-card.md") as draft:
         draft.write_text(model_card(model.config, sha256), encoding="utf-8")
-    with replacing(run.folder / "run.json") as draft:
-        draft.write_text(
-            json.dumps({"schema": SCHEMA, "key": recording.key, **asdict(record)}, indent=2)
-        )
-    for checkpoint in run.folder.glob("depth-*.pt"):
-        checkpoint.unlink()
+    _write_record(run.folder, recording.key, record)
     return record
+
+
+def _write_record(folder: Path, key: str, record: RunRecord) -> None:
+    """Write ``run.json``, which ends the run, and delete its checkpoints."""
+    with replacing(folder / "run.json") as draft:
+        draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
+    for checkpoint in folder.glob("depth-*.pt"):
+        checkpoint.unlink()
 
 
 def chosen_budget(
@@ -250,6 +288,8 @@ def _on_record(folder: Path, key: str) -> RunRecord | None:
         return None
     if content.pop("schema", None) != SCHEMA or content.pop("key", None) != key:
         return None
+    if content.get("failure"):
+        return None  # tried again
     return RunRecord(**content)
 
 
@@ -269,7 +309,8 @@ def _key(
         ],
         "labels": [slide.label for slide in slides],
         "nodes": [[len(nodes) for nodes in slide.nodes] for slide in slides],
-        "facts": asdict(facts),
+        # The nodes of the slides say how many depths they share.
+        "facts": {name: value for name, value in asdict(facts).items() if name != "n_shared"},
         "sweep": [list(budget) for budget in sweep],
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

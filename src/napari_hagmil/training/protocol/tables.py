@@ -108,11 +108,16 @@ def _cell(row: MethodRow, name: str, best: float | None) -> str:
 def write_tables(
     out: Path, protocol: Protocol, records: Sequence[RunRecord], classes: Sequence[str] = ()
 ) -> list[Path]:
-    """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``."""
+    """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``.
+
+    A run that failed has no figures: it stands below the tables, with the reason.
+    """
+    failed = [record for record in records if record.failure]
+    records = [record for record in records if not record.failure]
     rows = method_rows(protocol, records)
     written = [out / "tables.md", out / "tables.csv"]
     with replacing(written[0]) as draft:
-        draft.write_text(as_markdown(rows, classes), encoding="utf-8")
+        draft.write_text(as_markdown(rows, classes) + _failures(failed), encoding="utf-8")
     lines = [
         {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
         | {f"{name}_sd": value for name, value in row.deviation.items()}
@@ -129,6 +134,13 @@ def write_tables(
         _write_dicts(written[2], swept)
         _draw_sweep(written[3], swept)
     return written
+
+
+def _failures(records: Sequence[RunRecord]) -> str:
+    if not records:
+        return ""
+    lines = [f"- {record.method}, {record.run}: {record.failure}" for record in records]
+    return "\n".join(["\n### Runs that failed\n", *lines, ""])
 
 
 def _draw_sweep(path: Path, swept: Sequence[dict[str, object]]) -> None:
