@@ -150,7 +150,7 @@ def test_k_in_use_stands_beside_k_of_training():
     ]
     lines = as_markdown(method_rows(protocol, records)).splitlines()
     assert "| one | 4, 4 (trained: 8, 8); 8, 8 | **0.850 ± 0.071** | 2 |" in lines
-    assert "| two |  | 0.700 ± 0.000 | 1 |" in lines
+    assert "| two |  | *0.700 ± 0.000* | 1 |" in lines
 
 
 def test_a_chosen_budget_is_the_best_on_validation_and_the_cheapest_of_equals():
@@ -197,7 +197,7 @@ def test_tables_give_mean_and_deviation_and_the_best_in_bold(tmp_path):
     ]
     text = as_markdown(method_rows(protocol, records))
     assert "| one | **0.850 ± 0.071** | 11 | 2 |" in text
-    assert "| two | 0.700 ± 0.000 | 1,000 | 1 |" in text
+    assert "| two | *0.700 ± 0.000* | 1,000 | 1 |" in text
     write_tables(tmp_path, protocol, records)
     rows = list(csv.DictReader((tmp_path / "tables.csv").read_text().splitlines()))
     assert float(rows[0]["auc_sd"]) == pytest.approx(0.0707, abs=1e-4)

@@ -13,7 +13,7 @@ from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.models import CONVERT, MODELS
 from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
 from napari_hagmil.cli.terminal import printable
-from napari_hagmil.cli.training import PROTOCOL, TRAIN
+from napari_hagmil.cli.training import PROTOCOL, TABLES_JOIN, TRAIN
 from napari_hagmil.cli.verb import Verb
 from napari_hagmil.cli.window import DEMO, VIEW
 
@@ -33,12 +33,16 @@ VERBS: tuple[Verb[Any], ...] = (
     ENCODE,
     TRAIN,
     PROTOCOL,
+    TABLES_JOIN,
     EVALUATE,
     MODELS,
     CONVERT,
 )
 #: What the verbs of a group, "GROUP VERB", do together.
-GROUPS = {"cohort": "write a cohort's table from a data set, or check one"}
+GROUPS = {
+    "cohort": "write a cohort's table from a data set, or check one",
+    "tables": "put the tables of protocols together",
+}
 
 
 class _Parser(argparse.ArgumentParser):

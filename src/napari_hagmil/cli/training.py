@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hagmil.cli.terminal import answer, printable, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
+    argument,
     at_least_one,
     cohort_argument,
     device_option,
@@ -111,8 +113,12 @@ def _work(options: ProtocolOptions, protocol: Protocol) -> int:
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
-    records = list(_records(options, runs, slides, facts, protocol))
-    written = write_tables(options.out, protocol, records, cohort.classes)
+    records: list[RunRecord] = []
+    written: list[Path] = []
+    for record in _records(options, runs, slides, facts, protocol):
+        records.append(record)
+        # After every run, so that a protocol of days can be read while it goes on.
+        written = write_tables(options.out, protocol, records, cohort.classes)
     failed = [record for record in records if record.failure]
     if options.json:
         answer([asdict(record) for record in records])
@@ -151,11 +157,21 @@ def _records(
 ) -> Iterator[RunRecord]:
     from napari_hagmil.training.protocol.runs import carry_out
 
+    started = time.monotonic()
     with progress("run", len(runs)) as bar:
-        for run in runs:
+        for done, run in enumerate(runs, start=1):
             bar.set_description(printable(run.name))
-            yield _record(options, run, carry_out(run, slides, facts, protocol.sweep), bar)
+            record = _record(options, run, carry_out(run, slides, facts, protocol.sweep), bar)
             bar.update()
+            left = len(runs) - done
+            if left and not options.json:
+                hours = (time.monotonic() - started) / done * left / 3600
+                say(f"{left} of {len(runs)} runs left, about {_duration(hours)}", above=bar)
+            yield record
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{max(1, round(60 * hours))} min"
 
 
 def _record(
@@ -179,9 +195,21 @@ def _record(
                     say(f"{run.name}: {result}", above=bar)
                 return step
             bar.set_postfix_str(f"depth {step.depth}, epoch {step.epoch.number}")
+            if bar.disable and not options.json:
+                say(_epoch_line(run, step))
             if events is not None:
                 events.write(step)
     raise ProtocolError(run.name, "ended without a record", remedy="run it again")
+
+
+def _epoch_line(run: ProtocolRun, step: DepthEpoch) -> str:
+    """One epoch of one depth, where no bar is shown."""
+    epoch, depth = step.epoch, "teacher" if step.depth < 0 else f"depth {step.depth}"
+    return (
+        f"{run.name}: {depth}, epoch {epoch.number}, loss {epoch.train_loss:.3f}, validation "
+        f"{epoch.val_loss:.3f}{' (best)' if epoch.is_best else ''}, AUC {epoch.val_auc:.3f}, "
+        f"{epoch.seconds:.1f} s"
+    )
 
 
 def _facts(stores: Sequence[FeatureStore], cohort: Cohort) -> FeatureFacts:
@@ -219,6 +247,29 @@ def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:
     return [(f"seed-{seed}", seed, divide(cohort, seed=seed)) for seed in seeds]
 
 
+@dataclass(frozen=True)
+class JoinOptions:
+    """Options of ``tables join``."""
+
+    runs: list[Path] = argument(
+        type=Path, nargs="+", metavar="RUN", help="folders that protocol wrote, one per data set"
+    )
+    out: Path = out_option()
+
+
+def join(options: JoinOptions) -> int:
+    """Lay the tables of several data sets side by side."""
+    from napari_hagmil.training.protocol.join import join_tables, write_joined
+
+    written = write_joined(options.out, join_tables(options.runs))
+    for line in written[0].read_text(encoding="utf-8").splitlines():
+        say(line)
+    return 0
+
+
+TABLES_JOIN = Verb(
+    "tables join", JoinOptions, join, "several data sets side by side: Markdown, LaTeX, CSV"
+)
 TRAIN = Verb(
     "train", TrainOptions, train, "train one method on stored features, every split and seed"
 )

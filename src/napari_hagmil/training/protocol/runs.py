@@ -20,7 +20,14 @@ from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
 from napari_hagmil.training.protocol.card import model_card
-from napari_hagmil.training.protocol.methods import FeatureFacts, FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.methods import (
+    JOINT,
+    FeatureFacts,
+    FitSettings,
+    Method,
+    build,
+    fit,
+)
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
@@ -224,7 +231,7 @@ def _put_on_record(
         run.folder.name,
         figures(test, validation),
         [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
-        len(epochs),
+        n_epochs(run.method, epochs),
         sum(one.epoch.seconds for one in epochs),
         list(model.config.budget),
         list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
@@ -246,6 +253,14 @@ def _write_record(folder: Path, key: str, record: RunRecord) -> None:
         draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
     for checkpoint in folder.glob("depth-*.pt"):
         checkpoint.unlink()
+
+
+def n_epochs(method: Method, epochs: Sequence[DepthEpoch]) -> int:
+    """Passes over the training slides; where all depths learn at once, each is told of once."""
+    if method.schedule not in JOINT:
+        return len(epochs)
+    teacher = sum(one.depth < 0 for one in epochs)
+    return teacher + len({one.epoch.number for one in epochs if one.depth >= 0})
 
 
 def chosen_budget(

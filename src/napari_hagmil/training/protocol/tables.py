@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.training.protocol.printed import Column, Line, Table, latex, markdown
 from napari_hagmil.training.protocol.runs import Protocol, RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
@@ -70,45 +71,43 @@ def _k(records: Sequence[RunRecord]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def as_markdown(rows: Sequence[MethodRow], classes: Sequence[str] = ()) -> str:
-    """Tables with mean ± standard deviation, the best of each group in bold.
-
-    With `classes`, in order, a line above them says what F1 is of.
-    """
-    parts = [f"F1 is the {f1_name(classes)}."] if classes else []
+def printed_tables(rows: Sequence[MethodRow]) -> list[Table]:
+    """One table per group; the first method's improvement over the best other is told."""
+    tables = []
     for group in dict.fromkeys(row.group for row in rows):
         some = [row for row in rows if row.group == group]
-        names = [name for name in COLUMNS if any(name in row.mean for row in some)]
-        k = ["k"] if any(row.k for row in some) else []
-        lines = [
-            f"### {TITLES.get(group, group)}\n",
-            "| " + " | ".join(["method", *k, *(COLUMNS[n][0] for n in names), "runs"]) + " |",
-            "|---" * (len(names) + len(k) + 2) + "|",
-        ]
-        best = {n: max(r.mean.get(n, -1.0) for r in some) for n in names if COLUMNS[n][1]}
-        for row in some:
-            cells = [_cell(row, name, best.get(name)) for name in names]
-            columns = [row.name, *([row.k] if k else []), *cells, str(row.runs)]
-            lines.append("| " + " | ".join(columns) + " |")
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+        columns = tuple(
+            Column(name, title, better)
+            for name, (title, better) in COLUMNS.items()
+            if any(name in row.mean for row in some)
+        )
+        has_k = any(row.k for row in some)
+        lines = tuple(
+            Line(
+                row.name,
+                (row.k,) if has_k else (),
+                {name: (row.mean[name], row.deviation[name]) for name in row.mean}
+                | {"runs": (float(row.runs), 0.0)},
+            )
+            for row in some
+        )
+        columns += (Column("runs", "runs", None),)
+        words = ("k",) if has_k else ()
+        subject = some[0].name if group == "method" and len(some) > 1 else ""
+        tables.append(Table(TITLES.get(group, group), columns, lines, words, subject))
+    return tables
 
 
-def _cell(row: MethodRow, name: str, best: float | None) -> str:
-    if name not in row.mean:
-        return ""
-    if COLUMNS[name][1] is None:
-        return f"{row.mean[name]:.3g}" if row.mean[name] < 100 else f"{row.mean[name]:,.0f}"
-    text = f"{row.mean[name]:.3f} ± {row.deviation[name]:.3f}"
-    return (
-        f"**{text}**" if best is not None and round(row.mean[name], 3) >= round(best, 3) else text
-    )
+def as_markdown(rows: Sequence[MethodRow], classes: Sequence[str] = ()) -> str:
+    """The tables in Markdown; with `classes`, in order, a line says what F1 is of."""
+    parts = [f"{f1_name(classes)}.\n"] if classes else []
+    return "\n".join([*parts, *map(markdown, printed_tables(rows))])
 
 
 def write_tables(
     out: Path, protocol: Protocol, records: Sequence[RunRecord], classes: Sequence[str] = ()
 ) -> list[Path]:
-    """Write ``tables.md``, ``tables.csv`` and, with a sweep, ``sweep.csv`` and ``sweep.png``.
+    """Write ``tables.md``, ``.tex``, ``.csv``; with a sweep ``sweep.csv`` and ``sweep.png`` too.
 
     A run that failed has no figures: it stands below the tables, with the reason.
     """
@@ -118,6 +117,8 @@ def write_tables(
     written = [out / "tables.md", out / "tables.csv"]
     with replacing(written[0]) as draft:
         draft.write_text(as_markdown(rows, classes) + _failures(failed), encoding="utf-8")
+    with replacing(out / "tables.tex") as draft:
+        draft.write_text("\n".join(map(latex, printed_tables(rows))), encoding="utf-8")
     lines = [
         {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
         | {f"{name}_sd": value for name, value in row.deviation.items()}

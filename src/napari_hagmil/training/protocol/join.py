@@ -1,0 +1,98 @@
+"""Tables of several data sets side by side, from the folders that ``protocol`` wrote."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_hagmil.errors import ProtocolError
+from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.training.protocol.printed import Column, Line, Table, latex, markdown
+from napari_hagmil.training.protocol.tables import COLUMNS, TITLES
+
+#: What the paper prints of each data set.
+PRINTED = ("auc", "f1", "accuracy")
+
+
+def join_tables(runs: Sequence[Path]) -> list[Table]:
+    """One table per group of methods: a row per method, AUC, F1 and accuracy per data set.
+
+    Parameters
+    ----------
+    runs : sequence of Path
+        Folders with a ``tables.csv``; a folder's name is the name of its data set.
+
+    Raises
+    ------
+    ProtocolError
+        When a folder has no such file, or two have one name.
+    """
+    names = [run.resolve().name for run in runs]
+    if len(set(names)) < len(names):
+        raise ProtocolError(
+            "the folders to join",
+            "need names of their own, which the data sets are called by",
+            value=", ".join(names),
+            remedy="rename one",
+        )
+    rows = {name: _rows(run) for name, run in zip(names, runs, strict=True)}
+    groups = dict.fromkeys(row["group"] for some in rows.values() for row in some)
+    return [_table(group, rows) for group in groups]
+
+
+def write_joined(out: Path, tables: Sequence[Table]) -> list[Path]:
+    """Write ``joined.md``, ``joined.tex`` and ``joined.csv`` to a folder."""
+    written = [out / "joined.md", out / "joined.tex", out / "joined.csv"]
+    for path, render in zip(written, (markdown, latex), strict=False):
+        with replacing(path) as draft:
+            draft.write_text("\n".join(map(render, tables)), encoding="utf-8")
+    lines = [
+        [table.title, line.name, column.key, *map(repr, line.cells[column.key])]
+        for table in tables
+        for line in table.lines
+        for column in table.columns
+        if column.key in line.cells
+    ]
+    write_csv(written[2], ["table", "method", "figure", "mean", "deviation"], lines)
+    return written
+
+
+def _rows(run: Path) -> list[dict[str, str]]:
+    try:
+        text = (run / "tables.csv").read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProtocolError(
+            f"{run.name}",
+            "needs the tables.csv that protocol writes",
+            value=error.strerror or error,
+            remedy="give folders of finished runs",
+        ) from error
+    rows = list(csv.DictReader(text.splitlines()))
+    if not rows or not {"method", "group", "auc"} <= rows[0].keys():
+        raise ProtocolError(
+            f"{run.name}/tables.csv",
+            "is no table of a protocol: it lacks method, group or auc",
+            remedy="run protocol again",
+        )
+    return rows
+
+
+def _table(group: str, rows: dict[str, list[dict[str, str]]]) -> Table:
+    lines: dict[str, Line] = {}
+    for name, some in rows.items():
+        for row in (row for row in some if row["group"] == group):
+            line = lines.setdefault(row["method"], Line(row["method"]))
+            for key in PRINTED:
+                if row.get(key):
+                    deviation = float(row.get(f"{key}_sd") or 0)
+                    line.cells[f"{name} {key}"] = (float(row[key]), deviation)
+    columns = tuple(
+        Column(f"{name} {key}", f"{name} {COLUMNS[key][0]}")
+        for name, some in rows.items()
+        if any(row["group"] == group for row in some)
+        for key in PRINTED
+    )
+    first = next(iter(lines), "")
+    subject = first if group == "method" else ""
+    return Table(TITLES.get(group, group), columns, tuple(lines.values()), (), subject)
