@@ -176,7 +176,7 @@ def any_guide(slide, depth, nodes):
         {"selection": Selection((2, 4), (0, 0), 0, (4, 8), 2)},
         {"feedback": 1.0},
     ],
-    ids=str,
+    ids=lambda settings: " ".join(settings),
 )
 def test_no_setting_of_training_is_ignored_by_the_joint_schedule(settings, plain_joint_weights):
     assert not torch.equal(jointly_trained(**settings), plain_joint_weights)
