@@ -99,7 +99,7 @@ def _walk(
     seen: set[Path],
     found: tuple[list[_Place], list[LeftOut]],
 ) -> None:
-    """Collect the slides of a folder and those below, and what is none."""
+    """Collect the slides of a folder and of those below, and the files that are no slides."""
     real = folder.resolve()
     if real in seen:  # a link that leads back
         return

@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; `subject` is the row whose improvement over the best other is told, if any."""
+    """A table; with a `subject` it ends in that row's improvement over the best other."""
 
     title: str
     columns: tuple[Column, ...]
@@ -107,9 +107,9 @@ def _body(
         body.append([plain(line.name), *map(plain, words), *cells])
     gains = [table.improvement(column) for column in table.columns]
     if table.subject and any(gain is not None for gain in gains):
-        told = ["" if gain is None else f"{gain:+.3f}" for gain in gains]
+        shown = ["" if gain is None else f"{gain:+.3f}" for gain in gains]
         blank = [""] * len(table.word_titles)
-        body.append([f"{plain(table.subject)}: improvement over the best other", *blank, *told])
+        body.append([f"{plain(table.subject)}: improvement over the best other", *blank, *shown])
     return body
 
 

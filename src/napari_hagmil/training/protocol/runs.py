@@ -206,7 +206,7 @@ class _Recording:
 def _failed(
     run: ProtocolRun, epochs: Sequence[DepthEpoch], why: str, recording: _Recording
 ) -> RunRecord:
-    """Put on record that a training failed; a model of an earlier one must not stand beside it."""
+    """Record that a training failed, and remove the model of an earlier one."""
     record = RunRecord(run.method.name, run.folder.name, {}, epochs=len(epochs), failure=why)
     remove(run.folder / "model.hagmil")
     write_epochs(run.folder / "epochs.csv", epochs)
@@ -256,7 +256,7 @@ def _write_record(folder: Path, key: str, record: RunRecord) -> None:
 
 
 def n_epochs(method: Method, epochs: Sequence[DepthEpoch]) -> int:
-    """Passes over the training slides; where all depths learn at once, each is told of once."""
+    """Passes over the training slides; an epoch in which all depths learn at once counts once."""
     if method.schedule not in JOINT:
         return len(epochs)
     teacher = sum(one.depth < 0 for one in epochs)

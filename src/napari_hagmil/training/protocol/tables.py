@@ -72,7 +72,7 @@ def _k(records: Sequence[RunRecord]) -> str:
 
 
 def printed_tables(rows: Sequence[MethodRow]) -> list[Table]:
-    """One table per group; the first method's improvement over the best other is told."""
+    """One table per group, with the improvement of the first method over the best other."""
     tables = []
     for group in dict.fromkeys(row.group for row in rows):
         some = [row for row in rows if row.group == group]
