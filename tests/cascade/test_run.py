@@ -116,3 +116,12 @@ def test_ties_go_to_the_node_that_comes_first(values, budget):
     top = select_top(np.array(values, float), budget)
     expected = sorted(range(len(values)), key=lambda i: (-values[i], i))[:budget]
     assert top.tolist() == expected
+
+
+def test_an_unread_node_before_a_followed_one_does_not_shift_what_is_opened():
+    source = Source(unreadable=[(0, 0, 0), (0, 0, 1)])
+    first, second, *_ = iter_cascade(Model, tree(), source, CascadeConfig((3, 3), 2))
+    opened = children(first.nodes[first.followed])
+    assert {tuple(n) for n in second.nodes} == {tuple(n) for n in opened}
+    best = np.argsort(-first.attention, kind="stable")[:3]
+    assert {tuple(n) for n in first.nodes[first.followed]} == {tuple(first.nodes[i]) for i in best}

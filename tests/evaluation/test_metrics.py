@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from napari_hagmil.evaluation.classification import bootstrap_groups
 from napari_hagmil.evaluation.metrics import accuracy, auc, bootstrap, youden_threshold
 
 scores_and_labels = st.lists(
@@ -57,3 +58,34 @@ def test_bootstrap_interval_holds_the_value_and_repeats_with_its_seed():
 def test_metrics_refuse_what_they_cannot_pair(labels, scores):
     with pytest.raises(ValueError, match="one of each per slide"):
         auc(labels, scores)
+
+
+def mean_score(labels, scores):
+    return float(scores.mean())
+
+
+class TestBootstrap:
+    """The mean of 400 values of deviation 1: a standard error of 1/20."""
+
+    scores = np.random.default_rng(3).normal(size=400)
+    labels = np.zeros(400, dtype=int)
+
+    def interval(self, by_patient, **options):
+        if not by_patient:
+            return bootstrap(mean_score, self.labels, self.scores, **options)
+        names = [f"p{i}" for i in range(400)]
+        return bootstrap_groups(lambda places: float(self.scores[places].mean()), names, **options)
+
+    @pytest.mark.parametrize("by_patient", [False, True])
+    def test_covers_as_much_as_it_says(self, by_patient):
+        spread = self.scores.std() / 20
+        for confidence, z in ((0.95, 1.96), (0.5, 0.674)):
+            found = self.interval(by_patient, confidence=confidence)
+            assert found.high - found.low == pytest.approx(2 * z * spread, rel=0.08)
+            assert found.low < found.value < found.high
+
+    @pytest.mark.parametrize("by_patient", [False, True])
+    def test_depends_on_its_seed_alone(self, by_patient):
+        again = [self.interval(by_patient, seed=seed, rounds=200) for seed in (1, 1, 2)]
+        assert again[0] == again[1]
+        assert again[0] != again[2]
