@@ -236,3 +236,13 @@ def test_regions_and_places_to_leave_out_end_at_the_slides_edge(session):
     leave_out(session, (4000.0, 4000.0))
     (ring,) = session.steering.leave_out
     np.testing.assert_array_equal(np.max(ring, axis=0), edge)
+
+
+def test_the_seconds_of_a_run_count_every_depth(session):
+    assert session.make_ready() == ""
+    features = session.prepared.features
+    features(0, session.prepared.quadtree.nodes[0][:1])
+    features.seconds.update(read=3.0 * features.patches_encoded, encode=0.0)
+    cost = session.cost()
+    assert all(depth.new > 0 for depth in cost.depths)
+    assert cost.seconds == pytest.approx(3.0 * sum(depth.new for depth in cost.depths))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from napari_hagmil.quadtree import build_quadtree
 from napari_hagmil.slide import open_slide, read_scaled
 from napari_hagmil.tissue import (
     TissueMask,
+    _unread,
     background_colour,
     drawn_tissue,
     segment_tissue,
@@ -206,3 +208,20 @@ def test_drawn_outlines_cover_the_pixels_inside_on_the_raster_of_found_tissue(
     assert mask.values[:40, :80].all()
     assert mask.values.sum() == 40 * 80
     assert mask.downsample == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "rows", "columns"), [(0, 0, (0, 7), (0, 7)), (1, 2, (6, 13), (12, 19))]
+)
+def test_every_raster_pixel_that_a_damaged_tile_touches_is_unread(row, column, rows, columns):
+    """A tile of 100 px covers 6.25 raster pixels of 16 px: the last row counts as well."""
+    grid = SimpleNamespace(tile=(100, 100))
+    slide = SimpleNamespace(
+        unreadable=[(0, row, column)],
+        reader=SimpleNamespace(facts=SimpleNamespace(grids=[grid])),
+        levels=[SimpleNamespace(downsample=(1.0, 1.0))],
+    )
+    found = _unread(slide, (30, 30), 16.0)
+    expected = np.zeros((30, 30), bool)
+    expected[slice(*rows), slice(*columns)] = True
+    assert (found == expected).all()

@@ -26,7 +26,7 @@ from napari_hagmil.features import (
     store_path,
 )
 from napari_hagmil.features.store_writer import StoreWriter
-from napari_hagmil.quadtree import children, z_order
+from napari_hagmil.quadtree import children, z_codes, z_order
 from napari_hagmil.slide import open_slide
 
 CONFIG = EncodeConfig(mpp=(1.0, 0.5), chunk_rows=50)
@@ -100,6 +100,21 @@ def test_a_store_holds_all_that_a_cascade_can_reach_in_z_order(record, full):
     assert store.encoder.name == "colours"
     assert store.n_unread == 0
     assert len(store.quadtree.nodes[1]) == store.tissue[1].sum()
+
+
+def test_a_node_between_stored_ones_is_never_given_the_features_of_its_neighbour(full):
+    features = open_store(full, "phantom")
+    for depth, nodes in enumerate(features.nodes):
+        known = {tuple(node) for node in nodes.tolist()}
+        height, width = features.grids[depth].shape
+        beside = np.array([n for n in np.ndindex(height, width) if n not in known])
+        codes = z_codes(beside)
+        stored = z_codes(nodes)
+        between = beside[(codes > stored[0]) & (codes < stored[-1])]
+        assert len(between)
+        for node in between[:: max(1, len(between) // 20)]:
+            with pytest.raises(FeatureStoreError, match="hold no node"):
+                features(depth, node[None])
 
 
 def test_a_node_beside_the_tissue_is_not_stored(full):

@@ -218,3 +218,32 @@ def test_a_folder_that_is_taken_away_is_made_again_with_all_that_was_in_it(slide
     again = open_sitting(slide, "f" * 32)
     assert again.state == ReviewState(conclusion=Conclusion("tumor"), pins=((1.0, 2.0),))
     again.close()
+
+
+class Reluctant:
+    """A raw file that takes three bytes at a time, as a file on a network may."""
+
+    def __init__(self, file):
+        self.file, self.fileno, self.close = file, file.fileno, file.close
+
+    def write(self, data):
+        return self.file.write(data[:3])
+
+
+def test_a_short_write_goes_on_where_it_ended(slide):
+    sitting = open_sitting(slide, "f" * 32)
+    sitting.change("conclude", conclusion=Conclusion("tumor"))
+    assert sitting.journal.flush()
+    sitting.change("conclude", conclusion=Conclusion("normal"))
+    assert sitting.journal.flush()
+    assert sitting.journal._file is not None
+    sitting.journal._file = Reluctant(sitting.journal._file)
+    sitting.change("conclude", conclusion=Conclusion("tumor", "all of this line arrives"))
+    assert sitting.journal.flush()
+    last = sitting.journal.path.read_bytes().splitlines(keepends=True)[-1]
+    assert last.endswith(b"\n")
+    assert b"all of this line arrives" in last
+    sitting.close()
+    again = open_sitting(slide, "f" * 32)
+    assert again.state.conclusion == Conclusion("tumor", "all of this line arrives")
+    again.close()
