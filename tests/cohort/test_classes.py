@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
-from napari_hagmil.cohort import Cohort, SlideRecord, class_order, ordered
+from napari_hagmil.cli import training
+from napari_hagmil.cohort import Cohort, SlideRecord, class_order, is_order_known, ordered
 from napari_hagmil.errors import CohortError
 
 
@@ -31,9 +33,29 @@ def test_a_well_known_negative_comes_first(labels, order):
 
 
 @pytest.mark.parametrize("labels", [("LUAD", "LUSC"), ("normal", "benign"), ("a", "b")])
-def test_where_no_label_says_which_is_positive_it_is_asked_for(labels):
-    with pytest.raises(CohortError, match=r"--classes .*classes = "):
-        ordered(cohort(*labels))
+def test_where_no_label_says_which_is_positive_that_is_known(labels):
+    assert not is_order_known(labels)
+    assert is_order_known(("cancer", "normal"))
+    assert is_order_known(("KICH", "KIRC", "KIRP"))
+
+
+@pytest.mark.parametrize(
+    ("said", "order"),
+    [("LUSC\n", ("LUSC", "LUAD")), ("\n", ("LUAD", "LUSC")), ("", ("LUAD", "LUSC"))],
+)
+def test_somebody_at_the_terminal_is_asked(monkeypatch, capsys, said, order):
+    monkeypatch.setattr(training, "can_ask", lambda: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(said))
+    assert training._asked_order(("LUAD", "LUSC")) == order
+    assert "Which class is the negative one, LUAD or LUSC? [LUAD]" in capsys.readouterr().err
+
+
+def test_where_nobody_can_be_asked_the_choice_is_said_with_the_way_to_change_it(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(training, "can_ask", lambda: False)
+    assert training._asked_order(("LUAD", "LUSC")) == ("LUAD", "LUSC")
+    assert "taken to be of LUSC; say otherwise with --classes LUSC,LUAD" in capsys.readouterr().err
 
 
 def test_the_order_that_is_given_stands_whatever_is_recognised():

@@ -58,6 +58,17 @@ def complain(line: object) -> None:
     print(f"napari-hagmil: {printable(line)}", file=sys.stderr)
 
 
+def can_ask() -> bool:
+    """Whether somebody sits at the terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str, default: str) -> str:
+    """Ask on stderr, since stdout may go to a file; an empty answer is the default."""
+    print(f"{printable(question)} [{printable(default)}] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip() or default
+
+
 def progress(unit: str, total: int | None = None) -> tqdm[Any]:
     """A progress bar on stderr, shown on a terminal only and gone when it is done."""
     from tqdm import tqdm

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_hagmil.cli.terminal import answer, printable, progress, say
+from napari_hagmil.cli.terminal import answer, ask, can_ask, complain, printable, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
@@ -129,17 +129,34 @@ def _work(options: ProtocolOptions, protocol: Protocol) -> int:
     return 3 if failed else 0
 
 
+def _asked_order(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """Two classes in the order that the user gives; as they are where nobody can be asked."""
+    first, second = classes
+    if can_ask():
+        if ask(f"Which class is the negative one, {first} or {second}?", first) == second:
+            return (second, first)
+        return classes
+    complain(
+        f"which of {first} and {second} is the positive class is not known, and F1 and thresholds "
+        f"are taken to be of {second}; say otherwise with --classes {second},{first}"
+    )
+    return classes
+
+
 def _stored(
     options: ProtocolOptions, protocol: Protocol
 ) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
     """The cohort's table, its slides' features, and what those are."""
-    from napari_hagmil.cohort import ordered, read_cohort
+    from napari_hagmil.cohort import is_order_known, ordered, read_cohort
     from napari_hagmil.features import open_store
     from napari_hagmil.training import CohortSlide
 
     cohort = read_cohort(options.cohort, files=False)
     given = [name.strip() for name in options.classes.split(",") if name.strip()]
-    cohort = replace(cohort, classes=ordered(cohort, given or protocol.classes))
+    classes = ordered(cohort, given or protocol.classes)
+    if not given and not protocol.classes and not is_order_known(classes):
+        classes = _asked_order(classes)
+    cohort = replace(cohort, classes=classes)
     stores = [open_store(options.store, record) for record in cohort.records]
     slides = [
         CohortSlide(store.name, int(label), store.quadtree.nodes, store)

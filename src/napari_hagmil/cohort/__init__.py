@@ -8,7 +8,7 @@ from napari_hagmil.cohort.check import (
     check_table,
     same_content,
 )
-from napari_hagmil.cohort.classes import class_order, ordered
+from napari_hagmil.cohort.classes import class_order, is_order_known, ordered
 from napari_hagmil.cohort.cohort import PARTS, Cohort, Part, SlideRecord
 from napari_hagmil.cohort.folders import from_folders
 from napari_hagmil.cohort.gdc import from_gdc
@@ -33,6 +33,7 @@ __all__ = [
     "from_folders",
     "from_gdc",
     "holdout",
+    "is_order_known",
     "k_fold",
     "ordered",
     "read_cohort",

@@ -24,38 +24,35 @@ def class_order(labels: Iterable[str]) -> tuple[str, ...]:
 def ordered(cohort: Cohort, classes: Sequence[str] = ()) -> tuple[str, ...]:
     """The classes of a cohort in the order of a model's logits.
 
-    F1, Youden's threshold and the sign of every score depend on which of two classes is the
-    positive, the last: where no label says so, it has to be given.
-
     Parameters
     ----------
     cohort : Cohort
     classes : sequence of str
-        The order that the user gave, negative first; by default none.
+        The order that the user gave, negative first; by default `class_order`.
 
     Raises
     ------
     CohortError
-        When the given classes are not those of the cohort, or two classes have no order.
+        When the given classes are not those of the cohort.
     """
     found = tuple(sorted({record.label for record in cohort.records}))
-    if classes:
-        if sorted(classes) != list(found):
-            raise CohortError(
-                f"the classes {', '.join(classes)} are not those of the table",
-                [f"its labels are {', '.join(found)}; give just these, the negative first"],
-            )
-        return tuple(classes)
-    if len(found) == 2 and len(_negatives(found)) != 1:
+    if not classes:
+        return class_order(found)
+    if sorted(classes) != list(found):
         raise CohortError(
-            f"which of {' and '.join(found)} is the positive class is not known",
-            [
-                "F1 and thresholds are of the positive one; give the negative first, as "
-                f"--classes {','.join(found)} or classes = [{', '.join(map(repr, found))}] in "
-                "the protocol"
-            ],
+            f"the classes {', '.join(classes)} are not those of the table",
+            [f"its labels are {', '.join(found)}; give just these, the negative first"],
         )
-    return class_order(found)
+    return tuple(classes)
+
+
+def is_order_known(classes: Sequence[str]) -> bool:
+    """Whether the labels alone say which of two classes is the positive one.
+
+    F1, Youden's threshold and the sign of every score depend on it. Of more classes than two none
+    is the positive one.
+    """
+    return len(classes) != 2 or len(_negatives(classes)) == 1
 
 
 def _negatives(names: Iterable[str]) -> list[str]:
