@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from napari_hagmil.cli.parser import build_parser
 from napari_hagmil.cli.terminal import complain
 from napari_hagmil.errors import HagmilError
+from napari_hagmil.process import prepare_process
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done, 1 failed (one line on stderr), 2 wrong usage, 3 a batch with failures or a slide
         of which too much could not be read.
     """
+    prepare_process()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

@@ -1,1 +1,6 @@
 """The docks: the only place that knows Qt."""
+
+from napari_hagmil.process import prepare_process
+
+# Here, because napari imports this package before any module of it loads torch.
+prepare_process()
