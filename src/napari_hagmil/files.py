@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from napari_hagmil.errors import OutputError
+from napari_hagmil.untrusted import well_formed
 
 #: A draft this old belongs to a program that was killed, s: none writes for a day.
 STALE = 86_400.0
@@ -76,11 +77,39 @@ def drafting(path: Path) -> Iterator[Path]:
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, UTF-8, one line per row; `OutputError` when it cannot be written."""
+    """Write a table, UTF-8, one line per row; `OutputError` when it cannot be written.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        writer.writerow([spreadsheet_cell(name) for name in header])
+        writer.writerows([spreadsheet_cell(value) for value in row] for row in rows)
+
+
+def spreadsheet_cell(value: object) -> object:
+    """A value that no spreadsheet runs as a formula, and any encoding can write."""
+    if not isinstance(value, str):
+        return value
+    # csv leaves a lone carriage return unquoted, and reads it as the end of a line.
+    text = well_formed(value).replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) and not _is_number(text) else text
+
+
+def from_spreadsheet_cell(text: str) -> str:
+    """Undo `spreadsheet_cell`, for tables of ours that are read again."""
+    return text[1:] if text[:1] == "'" and text.lstrip("'").startswith(_FORMULA) else text
+
+
+_FORMULA = ("=", "+", "-", "@", "\t")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def require_writable(path: Path) -> None:

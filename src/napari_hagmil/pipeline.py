@@ -25,6 +25,7 @@ from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import Options, PreparedSlide, load_model, prepare
 from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.untrusted import well_formed
 
 
 def read_stages(
@@ -162,7 +163,12 @@ def _no_cost(seconds: float) -> Cost:
 def _slide_summary(slide: Slide) -> SlideSummary:
     height, width = slide.shape
     return SlideSummary(
-        slide.name, slide.fingerprint, float(slide.mpp or 0), slide.mpp_source, width, height
+        well_formed(slide.name),
+        slide.fingerprint,
+        float(slide.mpp or 0),
+        slide.mpp_source,
+        width,
+        height,
     )
 
 

@@ -132,7 +132,7 @@ def test_all_that_holds_polygons_is_read(tmp_path, content, number):
         ({"type": "Polygon", "coordinates": [[[0, 0], [1], [0, 0]]]}, "numbers"),
         ({"type": "Polygon", "coordinates": [3]}, "numbers"),
         ({"type": "MultiPolygon", "coordinates": [3]}, "list of rings"),
-        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, NaN], [5, 5]]]}', "finite"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, NaN], [5, 5]]]}', "not valid JSON"),
     ],
 )
 def test_anything_else_is_refused_in_one_sentence(tmp_path, content, message):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import Outline, Place, contains, outline
 from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.untrusted import read_json
 
 SCHEMA = "napari-hagmil/steering/1"
 
@@ -57,7 +57,7 @@ def load_steering(path: Path) -> Steering:
         When the file cannot be read or says something else.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if data["schema"] != SCHEMA:
             raise ValueError(f"schema {data['schema']!r}")
         follow = np.asarray(data.get("follow", []), dtype=np.float64).reshape(-1, 2)

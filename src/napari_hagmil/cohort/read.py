@@ -13,7 +13,12 @@ from pathlib import Path
 from napari_hagmil.cohort.classes import class_order
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
 from napari_hagmil.errors import CohortError
+from napari_hagmil.files import from_spreadsheet_cell
 from napari_hagmil.slide.location import url_of
+from napari_hagmil.untrusted import read_regular
+
+#: A table of a million slides has some 100 MB.
+_MAX_BYTES = 256 * 2**20
 
 REQUIRED = ("slide", "label", "patient")
 OPTIONAL = ("split", "name", "truth")
@@ -136,7 +141,9 @@ def table_text(path: Path) -> str:
         When it cannot be read, or is no text.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MAX_BYTES)
+    except ValueError as error:
+        raise CohortError(f"{path.name} cannot be read", [f"{error}; give a CSV file"]) from error
     except OSError as error:
         raise CohortError(
             f"{path.name} cannot be read", [f"{error.strerror or error}; give a CSV file"]
@@ -167,7 +174,7 @@ def _check_header(path: Path, header: list[str]) -> None:
 
 def _row(header: list[str], cells: list[str], line: int) -> Row:
     row = dict.fromkeys((*REQUIRED, *OPTIONAL), "")
-    row.update(zip(header, (cell.strip() for cell in cells), strict=True))
+    row.update(zip(header, (from_spreadsheet_cell(cell.strip()) for cell in cells), strict=True))
     row["split"] = row["split"].lower()
     return row | {"line": str(line)}
 

@@ -17,6 +17,7 @@ from napari_hagmil.files import replacing
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import signed_area
 from napari_hagmil.review.classes import PathClass
+from napari_hagmil.untrusted import well_formed
 
 #: Names of region ids: the same slide and outline give the same id, run after run.
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
@@ -104,7 +105,7 @@ def write_features(path: str | Path, features: Sequence[dict[str, Any]]) -> None
     collection = {"type": "FeatureCollection", "features": list(features)}
     text = json.dumps(collection, allow_nan=False, ensure_ascii=False, indent=1)
     with replacing(Path(path)) as draft:
-        draft.write_text(text + "\n", encoding="utf-8")
+        draft.write_text(well_formed(text) + "\n", encoding="utf-8")
 
 
 def closed_ring(polygon: NDArray[np.float64], *, hole: bool = False) -> list[list[float]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil import untrusted
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, merged, outline, signed_area
@@ -66,8 +66,8 @@ def read_json(path: Path) -> Any:
         When it cannot be read.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        return untrusted.read_json(path)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
         raise AnnotationError(
             path.name,

@@ -18,6 +18,7 @@ from napari_hagmil.export.overview import encode_png
 from napari_hagmil.export.result_json import versions
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification_label
+from napari_hagmil.untrusted import well_formed
 
 #: More regions than anyone reads on paper are counted, not shown.
 _MOST_REGIONS = 12
@@ -61,7 +62,7 @@ def write_report(
         n_regions=len(regions),
     )
     with replacing(Path(path)) as draft:
-        draft.write_text(page, encoding="utf-8")
+        draft.write_text(well_formed(page), encoding="utf-8")
 
 
 def _facts(result: SlideResult) -> dict[str, Any]:

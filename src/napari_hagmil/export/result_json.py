@@ -13,6 +13,7 @@ import napari_hagmil
 from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification
+from napari_hagmil.untrusted import well_formed
 
 SCHEMA = "napari-hagmil/result/1"
 
@@ -58,7 +59,7 @@ def write_result(result: SlideResult, path: str | Path) -> None:
     """Write `result_document`; `OutputError` when the file cannot be written."""
     text = json.dumps(result_document(result), allow_nan=False, ensure_ascii=False, indent=2)
     with replacing(Path(path)) as draft:
-        draft.write_text(text + "\n", encoding="utf-8")
+        draft.write_text(well_formed(text) + "\n", encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

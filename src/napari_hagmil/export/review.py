@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
-from napari_hagmil.files import replacing
+from napari_hagmil.files import replacing, spreadsheet_cell
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import Outline, without_holes
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
@@ -186,7 +187,7 @@ def _write_csv(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> 
     with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
-        table.writerows(rows)
+        table.writerows([spreadsheet_cell(value) for value in row] for row in rows)
 
 
 def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
@@ -214,11 +215,11 @@ def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) ->
         Xml.SubElement(root, "AnnotationGroups"),
     )
     for kind, name, points, path_class in members:
-        facts = {"Name": name, "Type": kind, "PartOfGroup": path_class.name}
+        facts = {"Name": name, "Type": kind, "PartOfGroup": _xml(path_class.name)}
         made = Xml.SubElement(annotations, "Annotation", {**facts, "Color": _hex(path_class)})
         _put_coordinates(made, points)
     for path_class in {one[3].name: one[3] for one in members}.values():
-        facts = {"Name": path_class.name, "PartOfGroup": "None", "Color": _hex(path_class)}
+        facts = {"Name": _xml(path_class.name), "PartOfGroup": "None", "Color": _hex(path_class)}
         Xml.SubElement(Xml.SubElement(groups, "Group", facts), "Attributes")
     Xml.indent(root)
     with replacing(path) as draft:
@@ -229,6 +230,14 @@ def _put_coordinates(annotation: Xml.Element, points: Outline) -> None:
     place = Xml.SubElement(annotation, "Coordinates")
     for order, (x, y) in enumerate(_xy(points)):
         Xml.SubElement(place, "Coordinate", {"Order": str(order), "X": f"{x}", "Y": f"{y}"})
+
+
+def _xml(text: str) -> str:
+    """Put U+FFFD for what XML 1.0 cannot hold: control characters and lone surrogates."""
+    return _NOT_XML.sub("\ufffd", text)
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _class_or_region(state: ReviewState, name: str) -> PathClass:

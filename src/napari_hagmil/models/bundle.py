@@ -28,6 +28,13 @@ _AGAIN = "copy or download it again"
 _LIMITS = {CONFIG: 1 << 20, WEIGHTS: 8 << 30}  # bytes; a zip may unfold to any size
 
 
+#: How much larger than in its archive a file may be: weights shrink by a tenth, text some tenfold.
+_MAX_SWELLING = 50
+
+#: Trained weights stay below some hundreds; larger ones end in numbers that are not finite.
+_MAX_WEIGHT = 1e6
+
+
 def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
     """Write a cascade as a bundle, all or nothing.
 
@@ -123,11 +130,21 @@ def _tensors(weights: bytes, model: CascadeModel, source: str) -> dict[str, Tens
                 f"needs weights {name!r} of shape {shapes[name]}, as its config.json says",
                 value=tuple(tensor.shape),
             )
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
-            raise BundleError(
-                source, f"has weights {name!r} that are not finite numbers", remedy=_AGAIN
-            )
+        _check_numbers(name, tensor, source)
     return {name: tensor.float() for name, tensor in tensors.items()}
+
+
+def _check_numbers(name: str, tensor: Tensor, source: str) -> None:
+    if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+        raise BundleError(
+            source, f"has weights {name!r} that are not finite numbers", remedy=_AGAIN
+        )
+    if tensor.numel() and float(tensor.abs().max()) > _MAX_WEIGHT:
+        raise BundleError(
+            source,
+            f"has weights {name!r} above {_MAX_WEIGHT:g}, which no training gives",
+            remedy=_AGAIN,
+        )
 
 
 def _decode(content: bytes, source: str) -> str:
@@ -146,9 +163,14 @@ def _read(path: Path, source: str) -> dict[str, bytes]:
     try:
         if path.is_dir():
             return {name: _read_member(path, name, source) for name in (CONFIG, WEIGHTS)}
+        if not path.is_file():
+            raise BundleError(source, "is no regular file", remedy="give a folder or .zip file")
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive, source)
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+    except BundleError:
+        raise
+    # Damaged archives: zlib, lzma, struct and zipfile raise their own kinds.
+    except Exception as error:
         raise BundleError(source, f"cannot be read: {error}", remedy=_AGAIN) from error
 
 
@@ -188,6 +210,12 @@ def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
         if name not in found:
             raise _lacking(source, name)
         _check_size(name, found[name].file_size, source)
+        if found[name].file_size > _MAX_SWELLING * found[name].compress_size + 2**20:
+            raise BundleError(
+                source,
+                f"has a {name} that swells {_MAX_SWELLING}-fold and more, as no weights do",
+                remedy="take a bundle from a source you trust",
+            )
     return {name: archive.read(info) for name, info in found.items()}
 
 

@@ -10,6 +10,9 @@ from typing import Any, Literal, get_args
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.stage import StageConfig
 
+#: px a side: a batch of larger patches fills the memory.
+MAX_PATCH = 4096
+
 BagOrder = Literal["quadtree", "attention"]
 Context = Literal["none", "ancestors"]
 Children = Literal["tissue", "all"]
@@ -129,7 +132,10 @@ class BundleConfig:
         halves = all(math.isclose(a, 2 * b, rel_tol=0.01) for a, b in pairwise(self.mpp))
         return [
             (depths > 0, "has no stages; it needs one per depth"),
-            (self.patch_size > 0, f"needs a positive patch_size, not {self.patch_size}"),
+            (
+                0 < self.patch_size <= MAX_PATCH,
+                f"needs a patch_size of 1 to {MAX_PATCH}, not {self.patch_size}",
+            ),
             (
                 len(self.mpp) == depths and halves and min(self.mpp, default=1) > 0,
                 f"needs mpp of its {depths} depths, each half of the one before, "

@@ -11,6 +11,7 @@ from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.stage import BaselineConfig, StageConfig
+from napari_hagmil.untrusted import parse_json
 
 SCHEMA = "napari-hagmil/bundle/1"
 
@@ -27,8 +28,8 @@ def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
     `source` names the bundle in the `BundleError` raised for anything that does not fit.
     """
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text)
+    except ValueError as error:
         raise BundleError(
             source,
             f"has a config.json that is not JSON: {error}",

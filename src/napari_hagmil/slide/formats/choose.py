@@ -40,8 +40,13 @@ def choose_reader(path: Path) -> SlideReader:
     try:
         if path.is_dir():
             return _folder_reader(path)
+        if path.exists() and not path.is_file():
+            # A pipe would be waited for, and a device may never end.
+            raise SlideFormatError(path.name, "is no regular file", remedy="give a slide's file")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
+    except SlideFormatError:
+        raise
     except OSError as error:
         raise SlideFormatError(
             path.name,
