@@ -182,3 +182,11 @@ def test_ten_thousand_nodes_take_a_blink():
     assert regions
     # A tenth of this is usual; the bound only catches a quadratic slip.
     assert time.process_time() - start < 0.3
+
+
+def test_the_peak_of_a_region_is_the_centre_of_its_highest_node():
+    values = np.zeros((6, 8))
+    values[1, 1:4] = (0.5, 0.6, 0.9)  # the highest is neither first nor lowest
+    values[4, 5:8] = (0.7, 0.95, 0.6)
+    found = find_regions(_map(values), quantile=0.88, mpp=1.0, slide_shape=FAR, min_area=0)
+    assert {region.peak for region in found} == {(14.5, 34.5), (44.5, 64.5)}
