@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 
 from napari_hagmil.cohort import SlideRecord, read_cohort
 from napari_hagmil.errors import CohortError
 
+UUID = "d4ff32cd-38cf-40ea-8213-45c2b100ac01"
 TABLE = """slide,label,patient,split
 slides/a.tiff,normal,p1,train
 slides/b.tiff,tumor,p2,train
@@ -51,6 +54,31 @@ def test_a_table_reads_the_same_however_a_spreadsheet_wrote_it(
     plain = read_cohort(written(folder, TABLE))
     text = TABLE.replace(",", delimiter).replace("\n", newline)
     assert read_cohort(written(folder, text, encoding)) == plain
+
+
+@pytest.mark.parametrize("first", ["sep={}", "SEP={}", '"sep={}"', "sep={}{}{}{}", "\nsep={}"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_separator_that_excel_names_in_its_first_line_is_used(folder, first, delimiter):
+    plain = read_cohort(written(folder, TABLE))
+    text = TABLE.replace(",", delimiter)
+    named = first.replace("{}", delimiter)
+    assert read_cohort(written(folder, f"{named}\r\n{text}", "utf-8-sig")) == plain
+
+
+@pytest.mark.parametrize(
+    ("slide", "name"),
+    [
+        (f"TCGA-05-4244-01Z-00-DX1.{UUID}", f"TCGA-05-4244-01Z-00-DX1.{UUID}"),
+        (f"TCGA-05-4244-01Z-00-DX1.{UUID}.svs", f"TCGA-05-4244-01Z-00-DX1.{UUID}"),
+        ("S12.345 HE", "S12.345 HE"),
+        ("S12.345 HE.NDPI", "S12.345 HE"),
+        ("Präparat 1.2.ome.tif", "Präparat 1.2.ome"),
+        ("features/case.7.h5", "case.7"),
+        ("https://host/a.b/case.7.zarr", "case.7"),
+    ],
+)
+def test_only_the_suffix_of_a_slide_is_cut_off_its_name(slide, name):
+    assert SlideRecord(Path(slide), "x", "p").name == name
 
 
 def test_blank_lines_spaces_and_capitals_of_the_header_do_not_matter(folder):

@@ -9,7 +9,13 @@ from napari_hagmil.errors import AnnotationError
 from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.polygons import area_of
-from napari_hagmil.review import QUPATH_CLASSES, Annotation, PathClass, ReviewState
+from napari_hagmil.review import (
+    QUPATH_CLASSES,
+    UNCLASSIFIED,
+    Annotation,
+    PathClass,
+    ReviewState,
+)
 
 SQUARE = ((0.5, 0.5), (0.5, 9.5), (9.5, 9.5), (9.5, 0.5))
 DRAWN = (
@@ -72,3 +78,64 @@ def test_a_colour_that_is_none_does_not_lose_the_class(tmp_path):
     path.write_text(json.dumps([{"type": "Feature", "geometry": point, "properties": said}]))
     ((one,), (path_class,)) = read_annotations(path)
     assert one.path_class == path_class.name == "Tumor"
+
+
+@pytest.mark.parametrize(
+    ("classification", "name", "color"),
+    [
+        ({"name": "Tumor", "color": [200, 0, 0]}, "Tumor", (200, 0, 0)),
+        ({"names": ["Tumor", "Positive"], "color": [200, 0, 0]}, "Tumor: Positive", (200, 0, 0)),
+        ({"names": ["Tumor"], "color": [200, 0, 0, 128]}, "Tumor", (200, 0, 0)),
+        ({"name": "Tumor: Positive", "colorRGB": -3670016}, "Tumor: Positive", (200, 0, 0)),
+        ({"name": "Tumor", "color": 4291297280}, "Tumor", (200, 0, 0)),
+        ({"name": "Tumor", "color": "#c80000"}, "Tumor", (200, 0, 0)),
+        ({"name": "Lymphknoten, groß", "color": [0, 0, 0]}, "Lymphknoten, groß", (0, 0, 0)),
+        ("Tumor", "Tumor", UNCLASSIFIED.color),
+        (["Tumor", "Positive"], "Tumor: Positive", UNCLASSIFIED.color),
+        ({"names": [], "name": "Tumor"}, "Tumor", UNCLASSIFIED.color),
+    ],
+)
+def test_a_class_arrives_however_qupath_or_another_tool_wrote_it(
+    tmp_path, classification, name, color
+):
+    path = tmp_path / "given.geojson"
+    point = {"type": "Point", "coordinates": [1, 2]}
+    feature = {"geometry": point, "properties": {"classification": classification}}
+    path.write_text(json.dumps([{"type": "Feature", **feature}]), encoding="utf-8")
+    ((one,), classes) = read_annotations(path)
+    assert classes == [PathClass(name, color)]
+    assert one.path_class == name
+
+
+@pytest.mark.parametrize("classification", [None, {}, {"name": None}, {"names": []}, "", []])
+def test_an_annotation_without_a_class_stays_without(tmp_path, classification):
+    path = tmp_path / "given.geojson"
+    point = {"type": "Point", "coordinates": [1, 2]}
+    feature = {"geometry": point, "properties": {"classification": classification}}
+    path.write_text(json.dumps([{"type": "Feature", **feature}]))
+    ((one,), classes) = read_annotations(path)
+    assert (one.path_class, classes) == ("", [])
+
+
+def test_a_mixed_file_is_read_and_what_is_left_out_is_counted(tmp_path):
+    square = [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]
+    geometries = [
+        {"type": "Polygon", "coordinates": square},
+        {"type": "MultiPolygon", "coordinates": [square, square]},
+        {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4, 0]]},
+        {"type": "LineString", "coordinates": [[0, 0], [3, 4]]},
+        {"type": "LineString", "coordinates": [[0, 0], [3, 4], [5, 6]]},
+        {"type": "MultiLineString", "coordinates": [[[0, 0], [1, 1]], [[0, 0], [3, 4], [5, 6]]]},
+        {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [5, 5]}]},
+    ]
+    said = {"classification": {"name": "Tumor"}}
+    features = [{"type": "Feature", "geometry": g, "properties": said} for g in geometries]
+    path = tmp_path / "mixed.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    notes = []
+    drawn, _ = read_annotations(path, on_note=notes.append)
+    kinds = ["polygon"] * 3 + ["point"] * 2 + ["ruler"] * 2 + ["point"]
+    assert [one.kind for one in drawn] == kinds
+    assert {one.path_class for one in drawn} == {"Tumor"}
+    assert drawn[4].points == ((3.5, 2.5),)  # (x, y) with pixel edges at integers → (y, x)
+    assert notes == ["2 lines of 3 places in mixed.geojson left out."]

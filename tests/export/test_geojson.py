@@ -97,6 +97,8 @@ def test_a_hole_is_joined_to_its_outline_and_takes_its_area_away(tmp_path):
     assert _area(ring) == 84.0
 
 
+POINTS = {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}
+POLYLINE = {"type": "LineString", "coordinates": [[1, 2], [3, 4], [6, 7]]}
 POLYGON = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]}
 
 
@@ -108,8 +110,20 @@ POLYGON = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]}
         ({"type": "FeatureCollection", "features": []}, 0),
         ([{"type": "Feature", "geometry": POLYGON}] * 2, 2),
         ({"type": "MultiPolygon", "coordinates": [POLYGON["coordinates"]] * 3}, 3),
+        ({"type": "GeometryCollection", "geometries": [POLYGON, POINTS, POLYGON]}, 2),
+        ([POLYGON, {"type": "Feature", "geometry": POINTS}, POLYLINE], 1),
+        ([POLYGON, {"type": "Feature", "geometry": None}], 1),
     ],
-    ids=["polygon", "feature", "empty collection", "bare list", "multipolygon"],
+    ids=[
+        "polygon",
+        "feature",
+        "empty collection",
+        "bare list",
+        "multipolygon",
+        "geometry collection",
+        "points and lines beside it",
+        "no geometry beside it",
+    ],
 )
 def test_all_that_holds_polygons_is_read(tmp_path, content, number):
     polygons = _read(tmp_path, content)
@@ -124,8 +138,14 @@ def test_all_that_holds_polygons_is_read(tmp_path, content, number):
         ("{", "readable GeoJSON"),
         ("[" * 100_000, "readable GeoJSON"),
         ("3", "must have 'type'"),
-        ({"type": "Point", "coordinates": [1, 2]}, "polygons only, got 'Point'"),
-        ({"type": "Feature", "geometry": None}, "must have 'geometry'"),
+        ({"type": "Point", "coordinates": [1, 2]}, "must hold polygons, got only 'Point'"),
+        ({"type": "Feature", "geometry": None}, "must hold polygons, got none"),
+        ({"type": "Feature"}, "must have 'geometry'"),
+        ({"type": "Topology"}, "unknown kind of object, got 'Topology'"),
+        (
+            '{"type": "GeometryCollection", "geometries": [' * 300 + "3" + "]}" * 300,
+            "must have 'type'",
+        ),
         ({"type": "FeatureCollection", "features": 3}, "'features' must be a list"),
         ({"type": "Polygon", "coordinates": []}, "'coordinates' must be a list"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}, "encloses nothing"),

@@ -188,3 +188,17 @@ def test_a_region_that_crosses_itself_is_written_with_the_area_of_its_largest_pa
     (one,) = features_of(written("geojson", AREAS, ReviewState(regions=(bow,))))
     assert one["properties"]["measurements"]["Area µm^2"] == pytest.approx(2500 * MPP**2)
     assert np.isfinite(one["geometry"]["coordinates"][0]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("DX1.d4ff32cd-review", "DX1.d4ff32cd-review.geojson"),
+        ("case 1.2", "case 1.2.geojson"),
+        ("case.csv", "case.geojson"),
+        ("case.GeoJSON", "case.geojson"),
+    ],
+)
+def test_a_dot_in_the_name_of_a_review_is_no_ending(tmp_path, given, name):
+    (path,) = write_review(tmp_path / given, ReviewState(), ReviewWish(), mpp=0.5)
+    assert path.name == name

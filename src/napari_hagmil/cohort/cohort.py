@@ -13,6 +13,30 @@ Part = Literal["train", "val", "test"]
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 
+#: Of files that are slides; what they hold decides how they are read.
+SLIDE_SUFFIXES = frozenset(
+    {
+        ".tif",
+        ".tiff",
+        ".svs",
+        ".ndpi",
+        ".scn",
+        ".qptiff",
+        ".mrxs",
+        ".vms",
+        ".vmu",
+        ".bif",
+        ".czi",
+        ".svslide",
+        ".png",
+        ".jpg",
+        ".jpeg",
+    }
+)
+
+#: What else a table may name a slide by: a folder that is not there, its features.
+_OTHER_SUFFIXES = frozenset({".zarr", ".dcm", ".h5", ".pt"})
+
 
 @dataclass(frozen=True, slots=True)
 class SlideRecord:
@@ -30,7 +54,7 @@ class SlideRecord:
         "train", "val" or "test" where the table says so.
     name : str
         Under which features and predictions are kept, unique in the cohort; by default the
-        file's name without its suffix.
+        file's name without the suffix of a slide.
     truth : Path or None
         GeoJSON or ASAP XML with the outlines of what makes the label: the lesions.
     """
@@ -76,5 +100,10 @@ class Cohort:
 
 
 def default_name(path: Path) -> str:
-    """The file's name without its suffix; a folder's whole name."""
-    return path.name if path.is_dir() else path.stem
+    """The file's name without the suffix of a slide; a folder's whole name.
+
+    What follows a dot and is no such suffix belongs to the name: the UUID of a TCGA slide, the
+    decimal of a case number.
+    """
+    is_suffix = path.suffix.lower() in SLIDE_SUFFIXES | _OTHER_SUFFIXES
+    return path.stem if is_suffix and not path.is_dir() else path.name

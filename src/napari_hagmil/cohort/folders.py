@@ -7,31 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_hagmil.cohort.cohort import Part, SlideRecord, default_name
+from napari_hagmil.cohort.cohort import SLIDE_SUFFIXES, Part, SlideRecord, default_name
 from napari_hagmil.cohort.listing import LeftOut, Listing, number, some
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError, Problem
-
-#: Of files that are slides; what they hold decides how they are read.
-SLIDE_SUFFIXES = frozenset(
-    {
-        ".tif",
-        ".tiff",
-        ".svs",
-        ".ndpi",
-        ".scn",
-        ".qptiff",
-        ".mrxs",
-        ".vms",
-        ".vmu",
-        ".bif",
-        ".czi",
-        ".svslide",
-        ".png",
-        ".jpg",
-        ".jpeg",
-    }
-)
 
 _TRUTH_SUFFIXES = (".geojson", ".xml")
 

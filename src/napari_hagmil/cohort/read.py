@@ -26,6 +26,10 @@ OPTIONAL = ("split", "name", "truth")
 #: Spreadsheets separate by what their country uses.
 _DELIMITERS = (",", ";", "\t")
 
+#: Excel's own first line, which names the separator: ``sep=;``. Other programs may quote it, or
+#: fill it up to the number of columns.
+_SEPARATOR_LINE = re.compile(r"""\s*"?sep=([,;\t|])"?[,;\t|\s]*""", re.IGNORECASE)
+
 #: What no file system, or not every one, takes as a file's name.
 _NO_FILE_NAME = re.compile(r"""[/\\:*?"<>|\x00-\x1f]|^\.""")
 
@@ -108,11 +112,13 @@ def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
     """Columns, rows with all known columns, and what is wrong with single lines."""
     text = table_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=first.count)
+    told = _SEPARATOR_LINE.fullmatch(first)
+    delimiter = told[1] if told else max(_DELIMITERS, key=first.count)
     # Strict: after a quotation mark that is never closed, all other lines would be one cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         lines = [(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
+        lines = lines[1:] if told else lines
     except csv.Error as error:
         raise CohortError(
             f"{path.name} cannot be read", [f"line {reader.line_num}: {error}; save it as CSV"]

@@ -2,84 +2,152 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.export.geojson_reader import polygons_of, read_json
+from napari_hagmil.export.geojson_reader import AREAS, geometries, is_empty, polygons_of, read_json
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 
-_KINDS: dict[str, tuple[AnnotationKind, int]] = {"Point": ("point", 1), "LineString": ("ruler", 2)}
+#: What a geometry is here, and of how many places one of them must be.
+_KINDS: dict[str, tuple[AnnotationKind, int]] = {
+    "Point": ("point", 1),
+    "MultiPoint": ("point", 1),
+    "LineString": ("ruler", 2),
+    "MultiLineString": ("ruler", 2),
+}
+
+#: QuPath's packed colours: alpha, red, green, blue in 32 bits, signed or not.
+_PACKED = range(-(2**31), 2**32)
 
 
-def read_annotations(path: str | Path) -> tuple[list[Annotation], list[PathClass]]:
+def read_annotations(
+    path: str | Path, *, on_note: Callable[[str], None] | None = None
+) -> tuple[list[Annotation], list[PathClass]]:
     """Read areas, points and lines of two ends.
+
+    Parameters
+    ----------
+    path : path
+        GeoJSON: features, collections of features or of geometries, or one geometry.
+    on_note : callable, optional
+        Called with a sentence that counts what is left out: lines of more than two places.
 
     Returns
     -------
     annotations : list of Annotation
-        Level-0 px; a hole is joined to its outline by a cut of no width.
+        Level-0 px; a hole is joined to its outline by a cut of no width. Each point of a
+        MultiPoint and each area of a MultiPolygon is one annotation.
     classes : list of PathClass
         Those that they name, with the colours of the file.
 
     Raises
     ------
     AnnotationError
-        When the file is not GeoJSON, or holds something else.
+        When the file is not GeoJSON, or holds nothing that can be read.
     """
     path = Path(path)
     content = read_json(path)
-    features = content.get("features", [content]) if isinstance(content, dict) else content
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}
-    for feature in features if isinstance(features, list) else [features]:
+    left_out: Counter[int] = Counter()
+    for feature, geometry in geometries(content, path.name):
         path_class, comment = _said(feature)
         if path_class is not None:
             classes.setdefault(path_class.name, path_class)
         name = path_class.name if path_class else ""
-        for kind, points in _shapes(feature, path.name):
+        for kind, points in _shapes(geometry, path.name, left_out):
             drawn.append(Annotation(new_id(), kind, outline_of(points), name, comment))
+    if not drawn and not is_empty(content):
+        raise AnnotationError(
+            path.name,
+            "must hold areas, points, or lines of two ends",
+            value=_counted(left_out) or "none",
+            remedy="export areas instead",
+        )
+    if left_out and on_note is not None:
+        on_note(f"{_counted(left_out)} in {path.name} left out.")
     return drawn, list(classes.values())
 
 
-def _shapes(feature: Any, name: str) -> list[tuple[AnnotationKind, Any]]:
-    geometry = feature.get("geometry", feature) if isinstance(feature, dict) else feature
-    kind = geometry.get("type") if isinstance(geometry, dict) else None
-    if kind not in _KINDS:
+def _counted(left_out: Counter[int]) -> str:
+    return ", ".join(
+        f"{n} line{'' if n == 1 else 's'} of {places} places" for places, n in left_out.items()
+    )
+
+
+def _shapes(
+    geometry: Any, name: str, left_out: Counter[int]
+) -> list[tuple[AnnotationKind, NDArray[np.float64]]]:
+    kind = str(geometry["type"])
+    if kind in AREAS:
         return [("polygon", ring) for ring in polygons_of(geometry, name)]
-    ours, n = _KINDS[str(kind)]
+    ours, n = _KINDS[kind]
+    parts = geometry.get("coordinates")
+    found: list[tuple[AnnotationKind, NDArray[np.float64]]] = []
+    for part in (parts or ()) if kind.startswith("Multi") else (parts,):
+        points = _places(part, kind, name)
+        if len(points) == n:
+            found.append((ours, from_file_xy(points)))
+        else:
+            left_out[len(points)] += 1
+    return found
+
+
+def _places(part: Any, kind: str, name: str) -> NDArray[np.float64]:
+    """Places (x, y) of a point or a line; an altitude is dropped."""
     try:
-        points = np.array(geometry["coordinates"], dtype=np.float64)[..., :2].reshape(-1, 2)
-    except (KeyError, TypeError, ValueError, IndexError):
+        places = [part] if kind.endswith("Point") else part
+        points = np.array([(float(x), float(y)) for x, y, *_ in places])
+    except (TypeError, ValueError):
         points = np.empty((0, 2))
-    if len(points) != n or not np.isfinite(points).all():
+    if not len(points) or not np.isfinite(points).all():
         raise AnnotationError(
             name,
-            "must hold areas, points, and lines of two ends",
-            value=f"a {kind} of {len(points)} places",
-            remedy="export areas instead",
+            f"is not GeoJSON: a {kind} needs finite [x, y] numbers",
+            value=f"{str(part)[:40]!r}",
+            remedy="export it again as GeoJSON",
         )
-    return [(ours, from_file_xy(points))]
+    return points
 
 
 def _said(feature: Any) -> tuple[PathClass | None, str]:
     """Class and comment, where QuPath or this package wrote them."""
-    said = feature.get("properties") if isinstance(feature, dict) else None
+    said = feature.get("properties")
     said = said if isinstance(said, dict) else {}
     metadata, found = said.get("metadata"), said.get("classification")
     comment = str(metadata.get("comment", "")) if isinstance(metadata, dict) else ""
-    if not isinstance(found, dict) or not found.get("name"):
+    stated = found if isinstance(found, dict) else {"name": found}
+    name = _name(stated.get("names")) or _name(stated.get("name"))
+    if not name:
         return None, comment
-    return PathClass(str(found["name"]), _color(found.get("color"))), comment
+    color = _color(stated.get("color", stated.get("colorRGB", said.get("color"))))
+    return PathClass(name, color), comment
+
+
+def _name(found: Any) -> str:
+    """A class, or as QuPath shows a derived one: "Tumor: Positive"."""
+    parts = found if isinstance(found, list) else [found]
+    return ": ".join(str(part).strip() for part in parts if part not in (None, ""))
 
 
 def _color(found: Any) -> tuple[int, int, int]:
-    if isinstance(found, list) and len(found) == 3:
-        red, green, blue = found
-        if all(isinstance(c, int) and 0 <= c <= 255 for c in found):
+    """Red, green and blue of a list (QuPath from 0.4 on), a packed integer (before), or a hex."""
+    if isinstance(found, str):
+        hexadecimal = re.fullmatch(r"#([0-9a-fA-F]{6})(?:[0-9a-fA-F]{2})?", found.strip())
+        found = int(hexadecimal[1], 16) if hexadecimal else None
+    if isinstance(found, int) and not isinstance(found, bool) and found in _PACKED:
+        found = [found >> 16 & 255, found >> 8 & 255, found & 255]
+    if isinstance(found, list) and len(found) in (3, 4):
+        red, green, blue = found[:3]
+        if all(type(c) is int and 0 <= c <= 255 for c in found):
             return red, green, blue
     return UNCLASSIFIED.color

@@ -17,6 +17,9 @@ from napari_hagmil.polygons import Outline, Rings, merged, outline, signed_area
 Ring = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
 
+AREAS = frozenset({"Polygon", "MultiPolygon"})
+GEOMETRIES = AREAS | {"Point", "MultiPoint", "LineString", "MultiLineString"}
+
 
 def read_geojson(path: str | Path) -> list[Ring]:
     """Read the polygons of a GeoJSON file, one ring each.
@@ -32,7 +35,7 @@ def read_geojson(path: str | Path) -> list[Ring]:
     Raises
     ------
     AnnotationError
-        When the file is not GeoJSON, or holds anything but polygons.
+        When the file is not GeoJSON, or holds points and lines only.
     """
     path = Path(path)
     return polygons_of(read_json(path), path.name)
@@ -41,8 +44,9 @@ def read_geojson(path: str | Path) -> list[Ring]:
 def read_polygons(path: str | Path) -> list[Rings]:
     """Read the polygons of a GeoJSON file, outer ring and holes of each.
 
-    Polygon, MultiPolygon, Feature and FeatureCollection are read, and the bare list of
-    features that QuPath writes on request. Corners and errors as of `read_geojson`.
+    Polygons are found in features, collections of features or of geometries, and the bare list
+    of features that QuPath writes on request; points and lines beside them are left out.
+    Corners and errors as of `read_geojson`.
     """
     path = Path(path)
     found = (_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name))
@@ -81,24 +85,64 @@ def polygons_of(geometry: Any, name: str) -> list[Ring]:
     return [_join(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
 
 
-def _polygons(item: Any, name: str) -> Iterator[list[Any]]:
-    """Coordinates of every polygon: lists of rings."""
-    kind = "FeatureCollection" if isinstance(item, list) else _get(item, "type", name)
-    if kind == "FeatureCollection":
-        features = item if isinstance(item, list) else _list(item, "features", name)
-        for feature in features:
-            yield from _polygons(feature, name)
-    elif kind == "Feature":
-        yield from _polygons(_get(item, "geometry", name), name)
-    elif kind == "Polygon":
-        yield _list(item, "coordinates", name)
-    elif kind == "MultiPolygon":
-        yield from _list(item, "coordinates", name)
-    else:
+def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
+    """Every geometry of what `read_json` returned, with the feature that holds it.
+
+    Feature, FeatureCollection, a bare list of features and GeometryCollection are taken apart;
+    a feature without a geometry (GeoJSON's null) is passed over, and a geometry that stands
+    alone is its own feature.
+
+    Raises
+    ------
+    AnnotationError
+        When it is not GeoJSON.
+    """
+    # A stack and no recursion: a hostile file may nest its collections without end.
+    waiting = [(item, None)]
+    while waiting:
+        item, feature = waiting.pop()
+        kind = "FeatureCollection" if isinstance(item, list) else _get(item, "type", name)
+        if kind == "FeatureCollection":
+            parts = item if isinstance(item, list) else _list(item, "features", name)
+            waiting.extend((part, None) for part in reversed(parts))
+        elif kind == "Feature":
+            if "geometry" not in item or item["geometry"] is not None:
+                waiting.append((_get(item, "geometry", name), item))
+        elif kind == "GeometryCollection":
+            parts = _list(item, "geometries", name)
+            waiting.extend((part, feature) for part in reversed(parts))
+        elif kind in GEOMETRIES:
+            yield (item if feature is None else feature), item
+        else:
+            raise AnnotationError(
+                name,
+                "is not GeoJSON: it holds an unknown kind of object",
+                value=f"{str(kind)[:40]!r}",
+                remedy="export it again as GeoJSON",
+            )
+
+
+def is_empty(content: Any) -> bool:
+    """Whether a file lists features, and there are none."""
+    features = content.get("features") if isinstance(content, dict) else content
+    return features == []
+
+
+def _polygons(content: Any, name: str) -> Iterator[list[Any]]:
+    """Coordinates of every polygon: lists of rings. Points and lines beside them are left out."""
+    none, others = True, set()
+    for _, geometry in geometries(content, name):
+        if geometry["type"] not in AREAS:
+            others.add(geometry["type"])
+            continue
+        none = False
+        coordinates = _list(geometry, "coordinates", name)
+        yield from [coordinates] if geometry["type"] == "Polygon" else coordinates
+    if none and not is_empty(content):
         raise AnnotationError(
             name,
-            "must hold polygons only",
-            value=f"{str(kind)[:40]!r}",
+            "must hold polygons",
+            value=f"only {' and '.join(map(repr, sorted(others)))}" if others else "none",
             remedy="export areas, not points or lines",
         )
 

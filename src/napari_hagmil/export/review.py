@@ -76,7 +76,8 @@ def write_review(
     Parameters
     ----------
     path : path
-        Without ending, or with any: each format puts its own. Files are replaced whole.
+        With the ending of a format, or without: each format puts its own. Any other dot belongs
+        to the name. Files are replaced whole.
     state : ReviewState
         Level-0 px.
     wish : ReviewWish
@@ -95,9 +96,11 @@ def write_review(
         When a file cannot be written.
     """
     writers = {"geojson": _write_geojson, "csv": _write_csv, "asap": _write_asap}
+    path = Path(path)
+    bare = path.stem if path.suffix.lower() in ENDINGS.values() else path.name
     written = []
     for name in wish.formats:
-        target = Path(path).with_suffix(ENDINGS[name])
+        target = path.with_name(f"{bare}{ENDINGS[name]}")
         writers[name](target, state, wish, mpp)
         written.append(target)
     return written

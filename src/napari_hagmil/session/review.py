@@ -244,7 +244,8 @@ class Review:
             Why that cannot be done, as a sentence; empty when it was.
         """
         try:
-            drawn, named = read_annotations(path)
+            notes: list[str] = []
+            drawn, named = read_annotations(path, on_note=notes.append)
         except HagmilError as error:
             self.say(error_sentence(error))
             return error_sentence(error)
@@ -255,7 +256,7 @@ class Review:
         if refusal:
             return refusal
         count = f"{len(drawn):,} annotation{'' if len(drawn) == 1 else 's'}"
-        self.say(f"{count} imported from {Path(path).name}.")
+        self.say(" ".join([f"{count} imported from {Path(path).name}.", *notes]))
         return ""
 
     def answer(self, offer: Offer | None) -> None:
