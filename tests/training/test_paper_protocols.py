@@ -118,7 +118,7 @@ def test_section_4_2_all_methods_stop_after_20_epochs_without_a_lower_validation
 @EACH
 def test_section_4_2_rates_dropouts_and_dimensions_of_hagmil(name):
     for method in hagmils(name):
-        assert method.schedule == "joint"
+        assert (method.schedule, method.children) == ("joint", "all")
         training, model = method.training, IATConfig(**method.options)
         assert (training.learning_rate, training.weight_decay) == (1e-5, 1e-5)
         assert (training.optimiser, training.accumulate) == ("adam", 1)

@@ -16,7 +16,7 @@ from napari_hagmil.errors import BundleError, ProtocolError
 from napari_hagmil.models import load_bundle
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
-from napari_hagmil.training.protocol.methods import Method, build
+from napari_hagmil.training.protocol.methods import Method, build, stage_training
 from napari_hagmil.training.protocol.runs import (
     Protocol,
     ProtocolRun,
@@ -96,6 +96,14 @@ def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(writt
 def test_what_does_not_fit_in_a_protocol_is_named(written, text, says):
     with pytest.raises(ProtocolError, match=says):
         load_protocol(written(text))
+
+
+def test_labels_of_the_papers_model_are_smoothed_unless_a_file_says_otherwise(written):
+    text = "[[method]]\nname = 'a'\n[[method]]\nname = 'b'\nlabel_smoothing = 0.0\n"
+    plain, none = load_protocol(written(text)).methods
+    smoothing = [stage_training(plain, depth, 3, 0).loss.label_smoothing for depth in range(3)]
+    assert smoothing == [0.1, 0.1, 0.0]
+    assert none.training.loss.label_smoothing == 0
 
 
 def test_without_methods_a_protocol_is_the_papers(written):
