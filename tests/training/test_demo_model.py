@@ -12,9 +12,12 @@ import pytest
 
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.encoders import load_encoder
+from napari_hagmil.evaluation.localisation import lesions_met
+from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.prepare import Options
 from napari_hagmil.training.protocol.methods import Method
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
@@ -93,3 +96,26 @@ def is_inside(polygon, grid, node):
     y, x = (np.asarray(node) + 0.5) * grid.stride - 0.5
     distance = cv2.pointPolygonTest(polygon.astype(np.float32), (float(y), float(x)), True)
     return distance > -grid.stride
+
+
+@pytest.mark.slow
+def test_the_demo_model_still_does_on_fresh_phantoms_what_its_card_says(tmp_path):
+    """The card is a committed file: a cascade that got worse must fail here."""
+    labels, scores, met, encoded, tissue = [], [], [], 0, 0
+    for i in range(12):
+        config = PhantomConfig(seed=1_400_001 + i, size=2048, lesions=i % 2)
+        truth = write_phantom(tmp_path / "phantom.tiff", config)
+        # Less than the demo's own budget, which would read all of slides this small.
+        result = analyze_slide(tmp_path / "phantom.tiff", "demo", options=Options(budget=(3, 8)))
+        assert result.cascade is not None
+        last = result.cascade.stages[-1]
+        labels.append(i % 2)
+        scores.append(last.probabilities[1])
+        lesions = [(lesion.polygon, ()) for lesion in truth.lesions]
+        met += lesions_met(lesions, result.grids[last.depth], last.nodes)
+        encoded += result.cost.finest_encoded
+        tissue += result.cost.finest_tissue
+    assert auc(labels, scores) >= 0.95
+    assert len(met) == 6
+    assert sum(met) >= 5
+    assert encoded <= 0.45 * tissue  # the lesions were found, not everything read
