@@ -151,7 +151,7 @@ def test_the_window_and_the_command_line_take_the_same_tissue_from_a_file(
         asked.append(options.tissue)
         raise CancelledError("enough", "was seen")
 
-    monkeypatch.setattr("napari_hagmil.cli.analyze.analyze_slide", analyze_slide)
+    monkeypatch.setattr("napari_hagmil.pipeline.analyze_slide", analyze_slide)
     slide, out = str(session.slide.path), str(tmp_path / "out")
     main(["analyze", slide, "--model", session.model_name, "--out", out, "--tissue", str(path)])
     window = session.prepared.tissue
