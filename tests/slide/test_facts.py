@@ -223,3 +223,20 @@ def test_dicom_without_its_extra_says_what_to_install(slides_dir: Path, monkeypa
     monkeypatch.setitem(sys.modules, "wsidicom", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'napari-hagmil\[dicom\]'"):
         open_slide(slides_dir / "CMU-1-Small-Region-dicom")
+
+
+@pytest.mark.parametrize(
+    ("stated", "given", "disagrees"),
+    [(0.25, 0.29, False), (0.25, 0.35, True), (4.0, 4.7, False), (0.25, 0.19, True)],
+)
+def test_pixel_sizes_disagree_by_their_ratio_and_not_by_their_difference(stated, given, disagrees):
+    facts = SlideFacts(
+        grids=(),
+        n_channels=3,
+        dtype=np.dtype(np.uint8),
+        is_rgb=True,
+        pixel_sizes=(PixelSize((stated, stated), "Aperio MPP tag"),),
+    )
+    chosen = choose_pixel_size("a.svs", facts, given)
+    assert chosen.mpp == given
+    assert any("but" in problem.sentence() for problem in chosen.problems) is disagrees
