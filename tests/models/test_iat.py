@@ -276,7 +276,7 @@ def test_an_unknown_ablation_is_refused_with_the_known_ones():
         ({"landmarks": 0}, "positive landmarks"),
         ({"bag_dim": 0}, "positive bag_dim"),
         ({"residual_kernel": 4}, "odd residual_kernel"),
-        ({"pinv_iterations": 0}, "at least 1"),
+        ({"pinv_iterations": 0}, "1 to 100 pinv_iterations"),
         ({"attention": "flash"}, "known attention"),
         ({"pooling": "sum"}, "known pooling"),
         ({"gate_dropout": 1.5}, "dropouts"),
