@@ -11,6 +11,7 @@
     ├── CohortError (ValueError)           a cohort's table does not say what it should
     ├── ProtocolError (ValueError)         a training protocol does not say what it should
     ├── TrainingError (RuntimeError)       a training cannot go on
+    ├── ManifestError (ValueError)         the list of a folder's files and their hashes is broken
     ├── FeatureStoreError (ValueError)     stored features are missing, unfinished or of others
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
@@ -170,6 +171,10 @@ class ProtocolError(HagmilError, ValueError):
 
 class TrainingError(HagmilError, RuntimeError):
     """A training cannot go on: its loss is not finite, or nothing is left to learn from."""
+
+
+class ManifestError(HagmilError, ValueError):
+    """The list of a folder's files and their hashes is broken."""
 
 
 class FeatureStoreError(HagmilError, ValueError):
