@@ -123,6 +123,13 @@ def statement_of(error: Exception) -> str:
     return error.problem.statement if isinstance(error, HagmilError) else str(error)
 
 
+def system_reason(error: OSError) -> str:
+    """Why the system refused, "No space left on device"; also where an error of ours wraps it."""
+    cause = error.__cause__
+    refused = cause if isinstance(error, HagmilError) and isinstance(cause, OSError) else error
+    return refused.strerror or str(refused)
+
+
 class SlideFormatError(HagmilError, ValueError):
     """The file is not a slide that this package can read."""
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
-from napari_hagmil.errors import Problem
-from napari_hagmil.files import move, remove, sibling
+from napari_hagmil.errors import Problem, system_reason
+from napari_hagmil.files import replacing
 from napari_hagmil.review.lock import BEAT, Lock, held_error
 from napari_hagmil.review.record import Record, encode_line
 
@@ -170,16 +170,8 @@ class Journal:
 
     def _rewrite_file(self, data: bytes) -> None:
         self._close_file()
-        draft = sibling(self.path)
-        try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            move(draft, self.path)
-        finally:
-            remove(draft)
-        sync_folder(self.path.parent)
+        with replacing(self.path, durable=True) as draft:
+            draft.write_bytes(data)
 
     def _close_file(self) -> None:
         if self._file is not None:
@@ -196,19 +188,8 @@ class Journal:
             self.on_problem(
                 Problem(
                     "the review",
-                    f"cannot be saved to {self.path.parent} ({error.strerror or error})",
+                    f"cannot be saved to {self.path.parent} ({system_reason(error)})",
                     remedy="leave the window open: it is kept in memory, and saving is tried again "
                     "every second",
                 )
             )
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in a folder survive a power cut, where the system can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

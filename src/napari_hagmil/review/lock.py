@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from napari_hagmil.errors import ReviewHeldError
-from napari_hagmil.files import move, remove, sibling
+from napari_hagmil.files import replacing
 
 #: Seconds between heartbeats.
 BEAT = 3.0
@@ -96,11 +96,19 @@ class Lock:
         return found is not None and found.token == self.token
 
     def beat(self) -> bool:
-        """Write a heartbeat when one is due; False when another window took over."""
+        """Write a heartbeat when one is due; False when another window took over.
+
+        Raises
+        ------
+        OSError
+            When the lock cannot be written, or its folder is gone.
+        """
         found = self._read()
         if found is not None and found.token != self.token:
             return False
         if time.monotonic() - self._last_beat >= BEAT:
+            # A folder that is gone took the journal with it: say so, and do not make it anew.
+            self.path.parent.stat()
             self._write()
         return True
 
@@ -118,12 +126,8 @@ class Lock:
 
     def _write(self) -> None:
         me = Holder(os.getpid(), socket.gethostname(), self.token, time.time())
-        draft = sibling(self.path)
-        try:
+        with replacing(self.path) as draft:
             draft.write_text(json.dumps(asdict(me)), "utf-8")
-            move(draft, self.path)
-        finally:
-            remove(draft)
         self._last_beat = time.monotonic()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_hagmil.errors import JournalError, Problem, ReviewHeldError
+from napari_hagmil.errors import JournalError, Problem, ReviewHeldError, system_reason
 from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
 from napari_hagmil.review.history import History, Replay, Step, read_journal
 from napari_hagmil.review.journal import Journal
@@ -231,7 +231,7 @@ class Sitting:
             raise JournalError(
                 "the review",
                 f"cannot be saved: {self.journal.path.parent} must be writable "
-                f"({error.strerror or error})",
+                f"({system_reason(error)})",
                 remedy="make room there, or copy the slide elsewhere",
             ) from error
         self._report(None)
