@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from math import ceil, hypot
+from typing import NamedTuple
 
 import numpy as np
 import shapely
 from numpy.typing import ArrayLike, NDArray
-from shapely import LineString, Point, Polygon, box, make_valid
+from shapely import LineString, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
-from shapely.ops import nearest_points, split, unary_union
+from shapely.ops import nearest_points, polygonize, split, unary_union
 
 from napari_hagmil.errors import AnnotationError
 
@@ -27,8 +28,21 @@ Place = tuple[float, float]
 Outline = tuple[Place, ...]
 """Corners of a line or ring; a ring is not closed: the last leads to the first."""
 
-Rings = tuple[Outline, tuple[Outline, ...]]
-"""Outer ring, holes."""
+
+class Rings(NamedTuple):
+    """Outlines of one polygon.
+
+    Attributes
+    ----------
+    outer : Outline
+        Around it.
+    holes : tuple of Outline
+        Around what does not belong to it.
+    """
+
+    outer: Outline
+    holes: tuple[Outline, ...] = ()
+
 
 #: Share of its own size by which a gap is overreached when regions that are apart are joined.
 _REACH = 1.02
@@ -68,19 +82,26 @@ def shape_of(rings: Rings) -> BaseGeometry:
     shape = Polygon(outer, holes)
     if shape.is_valid:
         return shape
-    # make_valid of one ring keeps what it goes around an odd number of times. Of all rings at
-    # once it would also add the part of a hole that reaches over the outer ring.
-    shape = make_valid(Polygon(outer))
-    for hole in holes:
-        shape = shape.difference(make_valid(Polygon(hole)))
-    # Sides that lie on each other are left as lines, which enclose nothing.
-    return unary_union(_pieces(shape))
+    return _enclosed(outer).difference(unary_union([_enclosed(hole) for hole in holes]))
+
+
+def _enclosed(ring: Outline) -> BaseGeometry:
+    """What a ring goes around an odd number of times.
+
+    Not shapely's make_valid, which takes a side that a ring runs there and back for a border, and
+    encloses something with it.
+    """
+    faces = polygonize(unary_union(LineString([*ring, ring[0]])))
+    middles = [(face, face.representative_point()) for face in faces]
+    # Shapely's x is our y.
+    odd = [face for face, at in middles if fill([ring], np.array([at.x]), np.array([at.y])).any()]
+    return unary_union(odd)
 
 
 def rings_of(polygon: Polygon) -> Rings:
     """Outer ring and holes, none closed."""
     holes = tuple(outline(np.asarray(ring.coords)[:-1]) for ring in polygon.interiors)
-    return outline(np.asarray(polygon.exterior.coords)[:-1]), holes
+    return Rings(outline(np.asarray(polygon.exterior.coords)[:-1]), holes)
 
 
 def signed_area(ring: NDArray[np.int64] | NDArray[np.float64]) -> float:

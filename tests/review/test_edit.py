@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.polygons import area_of, outline, overlap
+from napari_hagmil.polygons import Rings, area_of, outline, overlap
 from napari_hagmil.review import Annotation, ReviewRegion, ReviewState
 from napari_hagmil.review.edit import found, merge, redraw, split, with_annotation
 from napari_hagmil.review.measure import area_label, length_label, measure_label, region_area_um2
@@ -33,7 +32,7 @@ class Seen:
     """As `attention.AttentionRegion`."""
 
     def __init__(self, polygon, score=80.0):
-        self.polygon, self.holes, self.score = np.array(polygon), (), score
+        self.rings, self.score = Rings(polygon), score
 
 
 def test_touching_regions_merge_to_their_union_with_the_mean_score_by_area():

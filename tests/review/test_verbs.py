@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import napari_hagmil
 from napari_hagmil.errors import AnnotationError
+from napari_hagmil.polygons import Rings
 from napari_hagmil.review import (
     Annotation,
     Conclusion,
@@ -34,7 +35,7 @@ class Seen:
     """As `attention.AttentionRegion`."""
 
     def __init__(self, i):
-        self.polygon, self.holes, self.score = box(i, 60), (box(i, 10),), 50.0 + i
+        self.rings, self.score = Rings(box(i, 60), (box(i, 10),)), 50.0 + i
 
 
 def first(state):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.attention.maps import AttentionMap
 from napari_hagmil.attention.rings import Ring, label_areas, trace_rings
-from napari_hagmil.polygons import signed_area
+from napari_hagmil.polygons import Rings, outline, signed_area
 
 Polygon = NDArray[np.float64]
 """(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
@@ -51,6 +51,11 @@ class AttentionRegion:
     holes: tuple[Polygon, ...] = ()
     peak: tuple[float, float] = (0.0, 0.0)
     n_nodes: int = 0
+
+    @property
+    def rings(self) -> Rings:
+        """Its outlines, for whatever is asked of outlines in general."""
+        return Rings(outline(self.polygon), tuple(map(outline, self.holes)))
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.polygons import Outline, Place, contains, outline
+from napari_hagmil.polygons import Outline, Place, Rings, contains, outline
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.untrusted import read_json
 
@@ -42,7 +42,7 @@ class Steering:
     def vetoed(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
         """Which nodes have their centre in a place to leave out, (n,)."""
         centres = (nodes + 0.5) * grid.stride - 0.5
-        return contains([(ring, ()) for ring in self.leave_out], centres)
+        return contains([Rings(ring) for ring in self.leave_out], centres)
 
 
 def load_steering(path: Path) -> Steering:

@@ -42,13 +42,13 @@ def read_asap(path: str | Path) -> list[Rings]:
     cut_out: list[Outline] = []
     for group, ring in _rings(_root(path), path.name):
         (cut_out if group in _CUT_OUT else areas).append(ring)
-    sizes = [shape_of((area, ())).area for area in areas]
+    sizes = [shape_of(Rings(area)).area for area in areas]
     holes: dict[int, list[Outline]] = {}
     for hole in cut_out:
-        around = [i for i, area in enumerate(areas) if contains([(area, ())], hole[:1])[0]]
+        around = [i for i, area in enumerate(areas) if contains([Rings(area)], hole[:1])[0]]
         if around:
             holes.setdefault(min(around, key=sizes.__getitem__), []).append(hole)
-    return [(area, tuple(holes.get(i, ()))) for i, area in enumerate(areas)]
+    return [Rings(area, tuple(holes.get(i, ()))) for i, area in enumerate(areas)]
 
 
 def _root(path: Path) -> Xml.Element:

@@ -14,14 +14,11 @@ from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, merged, outline, signed_area
 
-Ring = NDArray[np.float64]
-"""(n, 2) corners (y, x) in level-0 px, pixel centres at integers; not closed."""
-
 AREAS = frozenset({"Polygon", "MultiPolygon"})
 GEOMETRIES = AREAS | {"Point", "MultiPoint", "LineString", "MultiLineString"}
 
 
-def read_geojson(path: str | Path) -> list[Ring]:
+def read_geojson(path: str | Path) -> list[NDArray[np.float64]]:
     """Read the polygons of a GeoJSON file, one ring each.
 
     A hole is joined to its outer ring by a cut of no width, so that every polygon is one
@@ -49,8 +46,7 @@ def read_polygons(path: str | Path) -> list[Rings]:
     Corners and errors as of `read_geojson`.
     """
     path = Path(path)
-    found = (_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name))
-    return [(outline(outer), tuple(map(outline, holes))) for outer, *holes in found]
+    return [_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name)]
 
 
 def read_area(path: str | Path) -> tuple[Outline, ...]:
@@ -80,7 +76,7 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def polygons_of(geometry: Any, name: str) -> list[Ring]:
+def polygons_of(geometry: Any, name: str) -> list[NDArray[np.float64]]:
     """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`."""
     return [_join(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
 
@@ -170,7 +166,7 @@ def _list(item: Any, key: str, name: str) -> list[Any]:
     return value
 
 
-def _rings(polygon: Any, name: str) -> list[Ring]:
+def _rings(polygon: Any, name: str) -> Rings:
     if not isinstance(polygon, list) or not polygon:
         raise AnnotationError(
             name,
@@ -178,10 +174,11 @@ def _rings(polygon: Any, name: str) -> list[Ring]:
             value=f"{str(polygon)[:40]!r}",
             remedy="export it again as GeoJSON",
         )
-    return [_ring(ring, name) for ring in polygon]
+    outer, *holes = (_ring(ring, name) for ring in polygon)
+    return Rings(outer, tuple(holes))
 
 
-def _ring(ring: Any, name: str) -> Ring:
+def _ring(ring: Any, name: str) -> Outline:
     """Check one ring and bring it into our frame; the closing point goes."""
     try:
         # A third coordinate is an altitude, of no meaning on glass.
@@ -202,17 +199,17 @@ def _ring(ring: Any, name: str) -> Ring:
             value=f"{str(ring)[:60]}",
             remedy="draw it again",
         )
-    return from_file_xy(points)
+    return outline(from_file_xy(points))
 
 
-def _join(rings: list[Ring]) -> Ring:
+def _join(rings: Rings) -> NDArray[np.float64]:
     """Cut every hole open towards the nearest corner of the outer ring.
 
     There and back along the cut cancel, whatever it crosses on its way.
     """
-    outer = rings[0]
-    for hole in rings[1:]:
-        if signed_area(hole) * signed_area(rings[0]) > 0:
+    outer = whole = np.asarray(rings.outer)
+    for hole in map(np.asarray, rings.holes):
+        if signed_area(hole) * signed_area(whole) > 0:
             hole = hole[::-1]
         nearest = int(np.square(outer - hole[0]).sum(axis=1).argmin())
         outer = np.concatenate([outer[: nearest + 1], hole, hole[:1], outer[nearest:]])

@@ -202,7 +202,7 @@ def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) ->
     regions, drawn = wish.chosen(state)
     members: list[tuple[str, str, Outline, PathClass]] = []
     for i, region in enumerate(regions):
-        parts = without_holes((region.polygon, region.holes)) if region.holes else [region.polygon]
+        parts = without_holes(region.rings) if region.holes else [region.polygon]
         path_class = _class_or_region(state, region.path_class)
         for number, part in enumerate(parts, start=1):
             name = f"Region {i}" + (f", part {number} of {len(parts)}" if len(parts) > 1 else "")

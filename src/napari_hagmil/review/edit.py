@@ -17,11 +17,11 @@ from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import (
     Outline,
     Place,
+    Rings,
     area_of,
     contains,
     cut,
     joined,
-    outline,
     overlap,
     polygon_of,
     rings_of,
@@ -85,9 +85,11 @@ def found(
     kept = [one for one in state.regions if one.touched or one.provenance in _BY_HAND]
     fresh = []
     for region in regions:
-        rings = outline(region.polygon), tuple(map(outline, region.holes))
-        if not any(overlap((one.polygon, one.holes), rings) >= SAME for one in kept):
-            made = ReviewRegion(_name_of(rings[0]), *rings, float(region.score), depth, provenance)
+        rings = region.rings
+        if not any(overlap(one.rings, rings) >= SAME for one in kept):
+            made = ReviewRegion(
+                _name_of(rings.outer), *rings, float(region.score), depth, provenance
+            )
             fresh.append(made)
     ranked = sorted([*kept, *fresh], key=lambda one: -(101.0 if one.score is None else one.score))
     return {"regions": tuple(ranked)}
@@ -96,14 +98,14 @@ def found(
 def region_at(state: ReviewState, place: Place) -> str:
     """Id of the smallest region around a place; empty where there is none."""
     inside = [one for one in state.regions if _holds(one, place)]
-    return min(inside, key=lambda one: area_of((one.polygon, one.holes))).id if inside else ""
+    return min(inside, key=lambda one: area_of(one.rings)).id if inside else ""
 
 
 def _holds(region: ReviewRegion, place: Place) -> bool:
     ys, xs = zip(*region.polygon, strict=True)
     if not (min(ys) <= place[0] <= max(ys) and min(xs) <= place[1] <= max(xs)):
         return False
-    return bool(contains([(region.polygon, region.holes)], [place])[0])
+    return bool(contains([region.rings], [place])[0])
 
 
 def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:
@@ -111,10 +113,10 @@ def with_nearest(state: ReviewState, region_id: str) -> tuple[str, ...]:
     region = region_by_id(state, region_id)
     if region is None:
         return ()
-    here = polygon_of((region.polygon, ()))
+    here = polygon_of(Rings(region.polygon))
     others = [one for one in state.regions if one.id != region_id]
     nearest = min(
-        others, key=lambda one: here.distance(polygon_of((one.polygon, ()))), default=None
+        others, key=lambda one: here.distance(polygon_of(Rings(one.polygon))), default=None
     )
     return (region_id, nearest.id) if nearest else (region_id,)
 
@@ -132,7 +134,7 @@ def merge(state: ReviewState, ids: Sequence[str]) -> Edit:
         raise AnnotationError(
             "a merge", "needs two regions or more", value=len(parts), remedy="select another one"
         )
-    polygon, holes = joined([(one.polygon, one.holes) for one in parts])
+    polygon, holes = joined([one.rings for one in parts])
     decisions = {one.decision for one in parts}
     whole = ReviewRegion(
         new_id(),
@@ -166,7 +168,7 @@ def split(state: ReviewState, region_id: str, line: Outline) -> Edit:
             provenance="split",
             decision="unseen",
         )
-        for polygon, holes in cut((region.polygon, region.holes), line)
+        for polygon, holes in cut(region.rings, line)
     ]
     return Edit(_put(state, [region], parts), parts[0].id)
 
@@ -180,12 +182,12 @@ def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Edit:
         When the outline encloses nothing.
     """
     region = _required(state, region_id)
-    shape = polygon_of((rings_of(polygon_of((polygon, ())))[0], ()))
-    holes = tuple(hole for hole in region.holes if shape.intersects(polygon_of((hole, ()))))
-    if all(shape.contains(polygon_of((hole, ()))) for hole in holes):
+    shape = polygon_of(Rings(rings_of(polygon_of(Rings(polygon))).outer))
+    holes = tuple(hole for hole in region.holes if shape.intersects(polygon_of(Rings(hole))))
+    if all(shape.contains(polygon_of(Rings(hole))) for hole in holes):
         outer = rings_of(shape)[0]
     else:
-        outer, holes = rings_of(polygon_of((rings_of(shape)[0], holes)))
+        outer, holes = rings_of(polygon_of(Rings(rings_of(shape).outer, holes)))
     fields = with_region(state, region_id, polygon=outer, holes=holes, provenance="redrawn")
     return Edit(fields, region_id)
 
@@ -224,7 +226,7 @@ def _put(state: ReviewState, gone: Sequence[ReviewRegion], new: Sequence[ReviewR
 
 def _mean_score(parts: Sequence[ReviewRegion]) -> float | None:
     """Mean weighted by area, because a region's score is the mean of its nodes."""
-    scored = [(one.score, area_of((one.polygon, one.holes))) for one in parts]
+    scored = [(one.score, area_of(one.rings)) for one in parts]
     known = [(score, area) for score, area in scored if score is not None]
     total = sum(area for _, area in known)
     return sum(score * area for score, area in known) / total if total else None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from napari_hagmil.polygons import area_of, length_of
+from napari_hagmil.polygons import Rings, area_of, length_of
 from napari_hagmil.review.state import Annotation, ReviewRegion
 
 
 def region_area_um2(region: ReviewRegion, mpp: float) -> float:
     """Area without the holes, µm²; `mpp` is µm per level-0 px."""
-    return area_of((region.polygon, region.holes)) * mpp**2
+    return area_of(region.rings) * mpp**2
 
 
 def annotation_measure(annotation: Annotation, mpp: float) -> float:
     """µm of a ruler, µm² of an area, 0 for a point."""
     if annotation.kind == "ruler":
         return length_of(annotation.points) * mpp
-    return 0.0 if annotation.kind == "point" else area_of((annotation.points, ())) * mpp**2
+    return 0.0 if annotation.kind == "point" else area_of(Rings(annotation.points)) * mpp**2
 
 
 def measure_label(annotation: Annotation, mpp: float) -> str:

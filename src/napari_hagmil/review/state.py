@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import uuid4
 
-from napari_hagmil.polygons import Outline, Place
+from napari_hagmil.polygons import Outline, Place, Rings
 from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
 
 Decision = Literal["unseen", "accepted", "rejected"]
@@ -60,6 +60,11 @@ class ReviewRegion:
     decision: Decision = "unseen"
     path_class: str = ""
     comment: str = ""
+
+    @property
+    def rings(self) -> Rings:
+        """Its outlines."""
+        return Rings(self.polygon, self.holes)
 
     @property
     def touched(self) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from napari_hagmil.cascade.trace import node_at
 from napari_hagmil.export.geojson_reader import read_area
-from napari_hagmil.polygons import Outline, Place, contains, outline
+from napari_hagmil.polygons import Outline, Place, Rings, contains, outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session.session import Session
 from napari_hagmil.session.tissue import outlines_of
@@ -43,7 +43,7 @@ def leave_out(session: Session, place: Place) -> str:
     if sitting is None or session.slide is None or not session.grids:
         return ""
     vetoes = sitting.state.vetoes
-    kept = tuple(ring for ring in vetoes if not contains([(ring, ())], [place])[0])
+    kept = tuple(ring for ring in vetoes if not contains([Rings(ring)], [place])[0])
     if len(kept) < len(vetoes):
         sitting.change("no longer leave out a place", vetoes=kept)
         return "No longer left out."
