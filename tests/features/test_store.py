@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import pickle
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from napari_hagmil.features import (
     open_store,
     store_path,
 )
+from napari_hagmil.features.resume import store_claims
+from napari_hagmil.features.store_metadata import chunk_path, draft_path
 from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.quadtree import children, z_codes, z_order
 from napari_hagmil.slide import open_slide
@@ -225,6 +229,128 @@ def test_a_cut_chunk_is_told_and_made_again(record, full, tmp_path):
     assert contents(tmp_path) == contents(full)
 
 
+def negate(path):
+    """Change the sign of every feature: what no size and no parser notices."""
+    features = np.fromfile(path, "<f4")
+    (-features).tofile(path)
+
+
+def test_negated_features_are_noticed_where_they_are_read_and_healed_by_a_rerun(
+    record, full, tmp_path
+):
+    encode([record], tmp_path)
+    negate(tmp_path / "phantom.zarr/depth1/features/c/1/0")
+    store = open_store(tmp_path, "phantom")
+    store(0, store.nodes[0])
+    with pytest.raises(FeatureStoreError, match="chunk 1 of depth 1 is not what was written"):
+        store(1, store.nodes[1])
+    encoder = Colours()
+    encode([record], tmp_path, encoder)
+    assert encoder.seen == 50
+    assert contents(tmp_path) == contents(full)
+
+
+DAMAGE = {
+    "the root is gone": lambda store: (store / "zarr.json").unlink(),
+    "the root is no JSON": lambda store: (store / "zarr.json").write_text("{"),
+    "the root says otherwise": lambda store: edit(
+        store / "zarr.json", '"unread": 0', '"unread": 1'
+    ),
+    "nodes are gone": lambda store: shutil.rmtree(store / "depth1/nodes"),
+    "nodes are cut": lambda store: os.truncate(store / "depth0/nodes/c/0/0", 9),
+    "tissue is another's": lambda store: shutil.copy(
+        store / "depth1/tissue/c/0", store / "depth0/tissue/c/0"
+    ),
+    "an array's metadata are gone": lambda store: (store / "depth0/features/zarr.json").unlink(),
+    "a depth is gone": lambda store: shutil.rmtree(store / "depth1"),
+    "the manifest is cut": lambda store: os.truncate(store / "manifest.json", 300),
+    "the manifest says otherwise": lambda store: edit(store / "manifest.json", '"size"', '"sise"'),
+}
+
+
+def edit(path, old, new):
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
+def test_any_damage_is_refused_and_healed_by_a_rerun(record, full, tmp_path, damage, overwrite):
+    shutil.copytree(full, tmp_path / "store")
+    damage(tmp_path / "store" / "phantom.zarr")
+    with pytest.raises(FeatureStoreError):
+        open_store(tmp_path / "store", "phantom")
+    events = encode([record], tmp_path / "store", config=replace(CONFIG, overwrite=overwrite))
+    assert ends(events)["phantom"].kind == "done"
+    assert contents(tmp_path / "store") == contents(full)
+
+
+def test_a_store_made_before_there_were_manifests_is_kept_and_given_one(record, full, tmp_path):
+    shutil.copytree(full, tmp_path / "store")
+    (tmp_path / "store/phantom.zarr/manifest.json").unlink()
+    store = open_store(tmp_path / "store", "phantom")
+    assert torch.equal(store(1, store.nodes[1]), open_store(full, "phantom")(1, store.nodes[1]))
+    encoder = Colours()
+    encode([record], tmp_path / "store", encoder)
+    assert encoder.seen == 0
+    assert contents(tmp_path / "store") == contents(full)
+
+
+def test_a_store_half_made_before_there_were_drafts_goes_on(record, full, tmp_path):
+    shutil.copytree(full, tmp_path / "store")
+    old = tmp_path / "store" / "phantom.zarr"
+    (old / "manifest.json").unlink()
+    edit(old / "zarr.json", '"complete": true', '"complete": false')
+    (old / "depth1/features/c/2/0").unlink()
+    with pytest.raises(FeatureStoreError, match="not complete; run encode again"):
+        open_store(tmp_path / "store", "phantom")
+    encoder = Colours()
+    encode([record], tmp_path / "store", encoder)
+    assert encoder.seen == 50
+    assert contents(tmp_path / "store") == contents(full)
+
+
+def test_what_reached_the_disk_otherwise_than_it_was_written_is_not_published(
+    record, full, tmp_path, monkeypatch
+):
+    """A disk that loses bits between the write and the check, and a rerun that mends it."""
+    write = StoreWriter.write
+
+    def losing(writer, chunk, features):
+        write(writer, chunk, features)
+        if (chunk.depth, chunk.index) == (1, 2):
+            negate(chunk_path(writer.folder, 1, 2))
+
+    monkeypatch.setattr(StoreWriter, "write", losing)
+    events = encode([record], tmp_path)
+    assert "did not reach the disk as they were written" in ends(events)["phantom"].message
+    assert not store_path(tmp_path, record).exists()
+    monkeypatch.undo()
+    encode([record], tmp_path)
+    assert contents(tmp_path) == contents(full)
+
+
+def test_a_slide_that_another_process_encodes_is_left_to_it(record, full, tmp_path):
+    with store_claims(tmp_path).take("phantom"):
+        (event,) = encode([record], tmp_path)
+    assert event.kind == "skipped"
+    assert f"process {os.getpid()} on" in event.message
+    assert not store_path(tmp_path, record).exists()
+    encode([record], tmp_path)
+    assert contents(tmp_path) == contents(full)
+
+
+def test_a_process_that_lost_its_claim_writes_no_more(record, tmp_path):
+    class Suspended(Colours):
+        def __call__(self, patches):
+            store_claims(tmp_path).path("phantom").write_text("{}")
+            return super().__call__(patches)
+
+    events = encode([record], tmp_path, Suspended())
+    assert "are made by another process" in events[-1].message
+    assert not store_path(tmp_path, record).exists()
+    assert not (draft_path(store_path(tmp_path, record)) / "written.txt").exists()
+
+
 def test_places_that_cannot_be_decoded_are_counted_and_not_tried_again(
     record, tmp_path, monkeypatch
 ):
@@ -304,19 +430,92 @@ def test_a_run_killed_twice_ends_with_the_same_bytes(record, full, tmp_path):
             tests=str(Path(__file__).parent), slide=str(record.path), store=str(tmp_path)
         )
     )
+    draft = draft_path(path)
     for _ in range(2):
-        before = len(StoreWriter(path).missing()) if path.exists() else None
+        before = len(StoreWriter(path).missing()) if draft.exists() else None
         run = subprocess.Popen([sys.executable, "-c", script])
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and run.poll() is None:
             time.sleep(0.02)
-            if path.exists() and len(StoreWriter(path).missing()) != before:
+            if draft.exists() and len(StoreWriter(path).missing()) != before:
                 break
         run.send_signal(signal.SIGKILL)
         assert run.wait() == -signal.SIGKILL, "the run was over before it was killed"
+        assert not path.exists()
     assert StoreWriter(path).missing()
-    # A half-written chunk of the killed run lies about.
-    (path / "depth1" / "features" / "c" / "0").mkdir(parents=True, exist_ok=True)
-    (path / "depth1" / "features" / "c" / "0" / "0.abc.partial").write_bytes(b"half")
+    # A half-written chunk of the killed run lies about, and half a line of the list.
+    (draft / "depth1" / "features" / "c" / "0").mkdir(parents=True, exist_ok=True)
+    (draft / "depth1" / "features" / "c" / "0" / "0.abc.partial").write_bytes(b"half")
+    with (draft / "written.txt").open("a") as file:
+        file.write("\n0123456789abcdef dep")
     encode([record], tmp_path)
     assert contents(tmp_path) == contents(full)
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """Five small slides, and their features made in one go."""
+    from napari_hagmil.phantom import PhantomConfig, write_phantom
+
+    folder = tmp_path_factory.mktemp("cohort")
+    records = []
+    for seed in range(5):
+        path = folder / f"s{seed}.tiff"
+        write_phantom(path, PhantomConfig(seed=seed, size=2048, lesions=1))
+        records.append(SlideRecord(path, "tumor", f"p{seed}"))
+    encode(records, folder / "store")
+    return records, folder / "store"
+
+
+MANY = """
+    import sys, time
+    from pathlib import Path
+    sys.path.insert(0, {tests!r})
+    from test_store import CONFIG, Colours, encode
+    from napari_hagmil.cohort import SlideRecord
+
+    class Slow(Colours):
+        def __call__(self, patches):
+            time.sleep(0.15)
+            return super().__call__(patches)
+
+    records = [SlideRecord(Path(slide), "tumor", "p") for slide in {slides!r}]
+    for event in encode(records, Path({store!r}), Slow()):
+        if event.kind not in ("laid out", "encoded"):
+            print(event.kind, event.name, flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(int(os.environ.get("HAGMIL_KILL_SEEDS", "1"))))
+def test_processes_on_one_store_that_are_killed_at_random_leave_what_one_would(
+    cohort, tmp_path, seed
+):
+    records, expected = cohort
+    chance = random.Random(seed)
+    script = textwrap.dedent(
+        MANY.format(
+            tests=str(Path(__file__).parent),
+            slides=[str(record.path) for record in records],
+            store=str(tmp_path / "store"),
+        )
+    )
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.DEVNULL)
+
+    running = [start() for _ in range(3)]
+    for _ in range(5):
+        time.sleep(chance.uniform(0.5, 4))
+        killed = running.pop(chance.randrange(len(running)))
+        killed.kill()
+        killed.wait()
+        visible = {path.name for path in (tmp_path / "store").glob("*.zarr")}
+        for name in visible:
+            here, there = tmp_path / "store" / name, expected / name
+            assert contents(here) == contents(there), f"{name} was put in place unfinished"
+        running.append(start())
+    assert {run.wait(120) for run in running} == {0}
+    last = start()
+    assert last.wait(120) == 0
+    assert contents(tmp_path / "store") == contents(expected)

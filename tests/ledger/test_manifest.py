@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def test_an_untouched_folder_has_no_findings(folder):
-    assert check_manifest(folder) == []
+    assert check_manifest(folder) == {}
     assert set(read_manifest(folder).files) == {"deep/er/0", "result.json"}
 
 
@@ -30,35 +30,35 @@ def negate(path):
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda f: negate(f / "deep/er/0"), "deep/er/0 is not what was written"),
-        (lambda f: os.truncate(f / "deep/er/0", 100), "deep/er/0 has 100 bytes, not 5,120"),
-        (lambda f: (f / "deep/er/0").unlink(), "deep/er/0 is missing"),
-        (lambda f: (f / "new").touch(), "new is not in the manifest"),
-        (lambda f: (f / "new").symlink_to("/etc"), "new is not in the manifest"),
+        (lambda f: negate(f / "deep/er/0"), ("deep/er/0", "is not what was written")),
+        (lambda f: os.truncate(f / "deep/er/0", 100), ("deep/er/0", "has 100 bytes, not 5,120")),
+        (lambda f: (f / "deep/er/0").unlink(), ("deep/er/0", "is missing")),
+        (lambda f: (f / "new").touch(), ("new", "is not in the manifest")),
+        (lambda f: (f / "new").symlink_to("/etc"), ("new", "is not in the manifest")),
     ],
 )
 def test_what_changed_is_named(folder, change, found):
     change(folder)
-    assert check_manifest(folder) == [found]
+    assert check_manifest(folder) == dict([found])
 
 
 def test_a_file_replaced_by_a_link_to_its_copy_is_named(folder, tmp_path_factory):
     copy = tmp_path_factory.mktemp("elsewhere") / "0"
     (folder / "deep/er/0").rename(copy)
     (folder / "deep/er/0").symlink_to(copy)
-    assert check_manifest(folder) == ["deep/er/0 is a link"]
+    assert check_manifest(folder) == {"deep/er/0": "is a link"}
 
 
 def test_seconds_host_and_process_may_differ_and_nothing_else(folder):
     before = (folder / "manifest.json").read_bytes()
     (folder / "result.json").write_text('{"pid": 8, "host": "b", "cost": {"n": 4, "seconds": {}}}')
-    assert check_manifest(folder) == []
+    assert check_manifest(folder) == {}
     write_manifest(folder, passing=["result.json"])
     assert (folder / "manifest.json").read_bytes() == before
     (folder / "result.json").write_text('{"pid": 8, "cost": {"n": 5, "seconds": {}}}')
-    assert check_manifest(folder) == ["result.json is not what was written"]
+    assert check_manifest(folder) == {"result.json": "is not what was written"}
     (folder / "result.json").write_text("{")
-    assert "cannot be read" in check_manifest(folder)[0]
+    assert "cannot be read" in check_manifest(folder)["result.json"]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def encode(options: EncodeOptions) -> int:
     with report.bar:
         for event in _events(options, cohort):
             report.show(event)
-    failed = [event for event in report.ends if event.kind == "failed"]
+    failed = [event for event in report.ends if event.kind != "done"]
     if options.json:
         slides = [asdict(event) for event in report.ends]
         answer({"store": str(options.store), "slides": slides})
@@ -199,6 +199,7 @@ class _Report:
             self._end(event)
 
     def _advance(self, event: EncodeEvent) -> None:
+        # More than was encoded here, where another process did some of it.
         n = self._remaining[event.name] - (event.total - event.done)
         self._remaining[event.name] -= n
         self._made += n
@@ -214,9 +215,9 @@ class _Report:
     def _end(self, event: EncodeEvent) -> None:
         self.ends.append(event)
         place = f"[{len(self.ends)}/{self._n_slides}] {event.name}"
-        if event.kind == "failed":
+        if event.kind != "done":
             self._add_work(-self._remaining.pop(event.name, 0))
-            self.say(f"{place}: failed: {event.message}")
+            self.say(f"{place}: {event.kind}: {event.message}")
             return
         unread = f", {event.unread} unread" if event.unread else ""
         note = f" {event.message}" if event.message else ""

@@ -1,13 +1,15 @@
 """Encoding a cohort: every node that a cascade can reach, of every slide, kept on disk.
 
 All slides are laid out first, so that one that cannot be read is known in the first minutes and
-the work left is known exactly; then they are encoded one by one.
+the work left is known exactly; then they are encoded one by one. Processes that share a store
+divide both among them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,12 +19,14 @@ import torch
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder
 from napari_hagmil.encoders.device import autocast_dtype
-from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
+from napari_hagmil.errors import CancelledError, OutputError
 from napari_hagmil.features.layout import feature_tree, lay_out
+from napari_hagmil.features.resume import require_held, resumed, store_claims
 from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
-from napari_hagmil.features.store import FeatureStore, difference, store_path
+from napari_hagmil.features.store import FeatureStore, store_path
 from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, Chunk, StoreWriter
+from napari_hagmil.ledger import Claim
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.slide import Slide, open_slide
@@ -73,7 +77,8 @@ class EncodeEvent:
     Attributes
     ----------
     kind : str
-        "laid out": its work is known; "encoded": some patches were; "done"; "failed".
+        "laid out": its work is known; "encoded": some patches were; "done"; "failed"; "skipped":
+        another process is at it.
     name : str
         The slide's name in its cohort.
     done, total : int
@@ -81,10 +86,10 @@ class EncodeEvent:
     unread : int
         Patches that could not be decoded; known when done.
     message : str
-        Why it failed, or a note for the user.
+        Why it failed or was skipped, or a note for the user.
     """
 
-    kind: Literal["laid out", "encoded", "done", "failed"]
+    kind: Literal["laid out", "encoded", "done", "failed", "skipped"]
     name: str
     done: int = 0
     total: int = 0
@@ -95,28 +100,131 @@ class EncodeEvent:
 def encode_cohort(
     records: Sequence[SlideRecord], store: Path, encoder: Encoder, config: EncodeConfig
 ) -> Iterator[EncodeEvent]:
-    """Encode slides into a store; what is there already stays.
+    """Encode slides into a store; what is there already, and is as it was written, stays.
 
-    A slide that fails is reported as an event, and the rest goes on.
+    Any number of processes may fill one store: each slide is claimed while it is worked on, and one
+    that another process has is left to it. A slide that fails is reported as an event, and the rest
+    goes on.
 
     Raises
     ------
     OutputError
         When the store cannot be written: it would fail for every slide.
     """
-    begun = []
+    work = _Work(store, encoder, config)
+    waiting: list[SlideRecord] = []
     for record in records:
+        event = work.laid_out(record)
+        if event is None or event.kind == "laid out":
+            waiting.append(record)
+        if event is not None:
+            yield event
+    for is_last in (False, True):
+        left = []
+        for record in waiting:
+            with work.claimed(record.name) as claim:
+                if claim is not None:
+                    yield from work.encoded(record, claim)
+                elif is_last:
+                    yield work.skipped(record)
+                else:
+                    left.append(record)
+        waiting = left
+
+
+class _Work:
+    """Encoding into one store by one process."""
+
+    def __init__(self, store: Path, encoder: Encoder, config: EncodeConfig) -> None:
+        self.store, self.encoder, self.config = store, encoder, config
+        self.claims = store_claims(store)
+        self._announced: set[str] = set()
+        self._sound: dict[str, StoreWriter] = {}
+
+    @contextmanager
+    def claimed(self, name: str) -> Iterator[Claim | None]:
+        """Claim a slide for the length of a block; None where another process has it."""
+        claim = self.claims.take(name)
         try:
-            writer, event = _laid_out(record, store, encoder, config)
+            yield claim
+        finally:
+            if claim is not None:
+                claim.release()
+
+    def laid_out(self, record: SlideRecord) -> EncodeEvent | None:
+        """Find what there is to do for a slide; None where another process is at it."""
+        with self.claimed(record.name) as claim:
+            if claim is None:
+                return None
+            try:
+                writer, note = self._writer(record)
+                return self._announce(record, writer, note)
+            except (OutputError, CancelledError):
+                raise
+            except Exception as error:
+                return _failed(record, error)
+
+    def encoded(self, record: SlideRecord, claim: Claim) -> Iterator[EncodeEvent]:
+        """Encode what a claimed slide lacks."""
+        try:
+            writer, note = self._sound.get(record.name), ""
+            if writer is None:
+                writer, note = self._writer(record)
+            if record.name not in self._announced:
+                yield self._announce(record, writer, note)
+            if not writer.is_complete:
+                yield from self._chunks(record, writer, claim)
+                writer.finish()
+            unread = FeatureStore(writer.path).n_unread
         except (OutputError, CancelledError):
             raise
         except Exception as error:
             yield _failed(record, error)
-            continue
-        begun.append((record, writer))
-        yield event
-    for record, writer in begun:
-        yield from _encoded(record, writer, encoder, config)
+            return
+        yield EncodeEvent("done", record.name, writer.n_patches, writer.n_patches, unread)
+
+    def skipped(self, record: SlideRecord) -> EncodeEvent:
+        """Say who has a slide."""
+        holder = self.claims.holder(record.name) or "another process"
+        return EncodeEvent("skipped", record.name, message=f"{holder} is encoding it")
+
+    def _announce(self, record: SlideRecord, writer: StoreWriter, note: str) -> EncodeEvent:
+        self._announced.add(record.name)
+        if writer.is_complete:
+            self._sound[record.name] = writer
+        done = writer.n_patches - sum(len(chunk.nodes) for chunk in writer.missing())
+        return EncodeEvent("laid out", record.name, done, writer.n_patches, message=note)
+
+    def _writer(self, record: SlideRecord) -> tuple[StoreWriter, str]:
+        """What earlier runs have made of a slide, or an empty store; and a note for the user."""
+        path, config = store_path(self.store, record), self.config
+        with open_slide(record.path, mpp=config.slide_mpp) as slide:
+            key = slide_key(slide, self.encoder, config)
+            writer = resumed(path, key, overwrite=config.overwrite)
+            if writer is not None:
+                return writer, ""
+            layout = lay_out(slide, key.mpp, key.patch_size)
+            tree = feature_tree(layout.quadtree)
+            writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows)
+            return writer, " ".join(layout.plan.notes)
+
+    def _chunks(
+        self, record: SlideRecord, writer: StoreWriter, claim: Claim
+    ) -> Iterator[EncodeEvent]:
+        """Encode the missing chunks."""
+        chunks, total = writer.missing(), writer.n_patches
+        done = total - sum(len(chunk.nodes) for chunk in chunks)
+        if not chunks:
+            return
+        with open_slide(record.path, mpp=self.config.slide_mpp) as slide:
+            for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config.workers):
+                features = []
+                for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
+                    features.append(encode_pixels(self.encoder, part))
+                    done += len(part)
+                    yield EncodeEvent("encoded", record.name, done, total)
+                require_held(claim)
+                writer.write(chunk, torch.cat(features))
 
 
 def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKey:
@@ -137,78 +245,6 @@ def _precision(encoder: Encoder) -> str:
     """What an encoder computes in, where it runs."""
     reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
     return str(reduced or torch.float32).removeprefix("torch.")
-
-
-def _laid_out(
-    record: SlideRecord, store: Path, encoder: Encoder, config: EncodeConfig
-) -> tuple[StoreWriter, EncodeEvent]:
-    path = store_path(store, record)
-    note = ""
-    with open_slide(record.path, mpp=config.slide_mpp) as slide:
-        key = slide_key(slide, encoder, config)
-        writer = begun_before(path, key, overwrite=config.overwrite)
-        if writer is None:
-            layout = lay_out(slide, key.mpp, key.patch_size)
-            tree = feature_tree(layout.quadtree)
-            writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows)
-            note = " ".join(layout.plan.notes)
-    done = writer.n_patches - sum(len(chunk.nodes) for chunk in writer.missing())
-    return writer, EncodeEvent("laid out", record.name, done, writer.n_patches, message=note)
-
-
-def begun_before(path: Path, key: FeatureKey, *, overwrite: bool) -> StoreWriter | None:
-    """The store of this very key that an earlier run has begun; None where a new one is needed.
-
-    Raises
-    ------
-    FeatureStoreError
-        When a store of another key stands there and may not be replaced.
-    """
-    if not (path / "zarr.json").exists():
-        return None
-    try:
-        writer = StoreWriter(path)
-    except FeatureStoreError:
-        if not overwrite:
-            raise
-        return None
-    differs = difference(writer.key, key)
-    if not differs:
-        return writer
-    if not overwrite:
-        raise FeatureStoreError(
-            f"the features of {path.stem}",
-            f"that are kept already have {differs}",
-            remedy="take another --store, or replace them with --overwrite",
-        )
-    return None
-
-
-def _encoded(
-    record: SlideRecord, writer: StoreWriter, encoder: Encoder, config: EncodeConfig
-) -> Iterator[EncodeEvent]:
-    total = writer.n_patches
-    try:
-        chunks = writer.missing()
-        done = total - sum(len(chunk.nodes) for chunk in chunks)
-        if chunks:
-            with open_slide(record.path, mpp=config.slide_mpp) as slide:
-                for chunk, pixels in _pixels(slide, writer.grids, chunks, config.workers):
-                    features = []
-                    for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
-                        features.append(encode_pixels(encoder, part))
-                        done += len(part)
-                        yield EncodeEvent("encoded", record.name, done, total)
-                    writer.write(chunk, torch.cat(features))
-        if chunks or not writer.is_complete:
-            writer.finish()
-        unread = FeatureStore(writer.path).n_unread
-    except (OutputError, CancelledError):
-        raise
-    except Exception as error:
-        yield _failed(record, error)
-        return
-    yield EncodeEvent("done", record.name, total, total, unread)
 
 
 def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
-from napari_hagmil.features.encode import EncodeEvent, begun_before
+from napari_hagmil.features.encode import EncodeEvent
 from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
-from napari_hagmil.features.store import store_path
+from napari_hagmil.features.resume import resumed, store_claims
+from napari_hagmil.features.store import FeatureStore, store_path
 from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
@@ -123,25 +124,40 @@ def _import_slide(
                 str(file), "does not exist", remedy="give the folders with --features"
             )
     found = _official(files, config) if config.kind == "official" else _placed(files, config)
-    n_features = found.features[0].shape[1]
-    key = FeatureKey(
+    key = _key(files, found, config)
+    claims = store_claims(path.parent)
+    claim = claims.take(name)
+    if claim is None:
+        who = claims.holder(name) or "another process"
+        return EncodeEvent("skipped", name, message=f"{who} is importing it")
+    with claim:
+        writer = resumed(path, key, overwrite=config.overwrite)
+        if writer is None:
+            writer = StoreWriter.begin(path, key, found.tree, placed=found.placed)
+        if not writer.is_complete:
+            _write(writer, found)
+    unread = FeatureStore(path).n_unread
+    return EncodeEvent("done", name, writer.n_patches, writer.n_patches, unread, found.note)
+
+
+def _key(files: Sequence[Path], found: Imported, config: ImportConfig) -> FeatureKey:
+    return FeatureKey(
         fingerprint=" ".join(fingerprint(file)[:16] for file in files),
         reader=config.kind,
         slide_mpp=None,
-        encoder=EncoderFacts(config.encoder, None, n_features),
+        encoder=EncoderFacts(config.encoder, None, found.features[0].shape[1]),
         patch_size=found.tree.grids[0].patch_size,
         mpp=found.mpp,
         dtype=config.dtype,
     )
-    writer = begun_before(path, key, overwrite=config.overwrite)
-    if writer is None:
-        writer = StoreWriter.begin(path, key, found.tree, placed=found.placed)
+
+
+def _write(writer: StoreWriter, found: Imported) -> None:
     for chunk in writer.missing():
         start = chunk.index * CHUNK_ROWS
         rows = found.features[chunk.depth][start : start + len(chunk.nodes)]
         writer.write(chunk, torch.from_numpy(rows))
-    unread = writer.finish()
-    return EncodeEvent("done", name, writer.n_patches, writer.n_patches, unread, found.note)
+    writer.finish()
 
 
 def _official_folders(given: Sequence[Path]) -> list[Path]:

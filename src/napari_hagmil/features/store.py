@@ -1,8 +1,8 @@
 """Features on disk: a zarr group per slide, read at random by memory mapping.
 
 Each depth is an array of rows in Z-order, in chunks of some hundred rows, uncompressed: features
-hardly compress, and a row can be mapped straight from its chunk's file. A chunk's file appears
-whole or not at all, so what is there is what has been encoded.
+hardly compress, and a row can be mapped straight from its chunk's file. A store appears whole, with
+a manifest of its files; what differs from that is found where it is read.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from napari_hagmil.features.store_metadata import (
     FeatureKey,
     check_arrays,
     chunk_path,
+    chunk_place,
+    draft_path,
     grids_of,
+    is_chunk,
     key_of,
     read_facts,
     read_nodes,
 )
+from napari_hagmil.ledger import Manifest, file_difference, read_manifest
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, Quadtree, z_codes
 
@@ -65,13 +69,15 @@ class FeatureStore:
     Raises
     ------
     FeatureStoreError
-        When it is missing, unfinished, damaged or of another schema.
+        When it is missing, unfinished, damaged or of another schema. A chunk is compared with the
+        manifest when it is first read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name.removesuffix(SUFFIX)
-        facts = read_facts(path)
+        is_begun = draft_path(path).exists() and not path.exists()
+        facts = {"complete": False} if is_begun else read_facts(path)
         if not facts["complete"]:
             raise FeatureStoreError(
                 f"the features of {self.name}",
@@ -82,6 +88,7 @@ class FeatureStore:
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
         self.grids = grids_of(facts)
         try:
+            self._manifest = _checked_manifest(path)
             check_arrays(path, facts)
             read = [read_nodes(path, d, grid) for d, grid in enumerate(self.grids)]
         # Codecs and stores of zarr raise their own kinds.
@@ -89,12 +96,13 @@ class FeatureStore:
             raise FeatureStoreError(
                 f"the features of {self.name}",
                 f"are damaged ({' '.join(str(error).split())})",
-                remedy=f"delete {path} and encode the slide again",
+                remedy="run encode again, which makes them anew",
             ) from error
         self.nodes: tuple[Nodes, ...] = tuple(nodes for nodes, _ in read)
         self.tissue: tuple[NDArray[np.bool_], ...] = tuple(tissue for _, tissue in read)
         self._codes = tuple(z_codes(nodes) for nodes in self.nodes)
         self._chunk_rows = int(facts["chunk_rows"])
+        self._seen: set[str] = set()
 
     def __reduce__(self) -> tuple[type[FeatureStore], tuple[Path]]:
         return FeatureStore, (self.path,)
@@ -158,19 +166,46 @@ class FeatureStore:
         return rows.astype(np.int64)
 
     def _chunk(self, depth: int, index: int) -> NDArray[Any]:
-        path = chunk_path(self.path, depth, index)
+        path, place = chunk_path(self.path, depth, index), chunk_place(depth, index)
         shape = (self._chunk_rows, self.n_features)
         try:
             # A link may lead to any file of the user's, and a pipe never ends.
             if path.is_symlink() or not path.is_file():
                 raise ValueError("it is no file of its own")
-            return np.memmap(path, dtype=f"<{_LETTERS[self.key.dtype]}", mode="r", shape=shape)
+            rows = np.memmap(path, dtype=f"<{_LETTERS[self.key.dtype]}", mode="r", shape=shape)
         except (OSError, ValueError) as error:
-            raise FeatureStoreError(
-                f"the features of {self.name}",
-                f"are damaged: chunk {index} of depth {depth} is missing or cut",
-                remedy="run encode again, which makes what is missing",
-            ) from error
+            raise self._damaged(f"chunk {index} of depth {depth} is missing or cut") from error
+        if self._manifest is not None and place not in self._seen:
+            if not self._manifest.matches(place, rows.data):
+                raise self._damaged(f"chunk {index} of depth {depth} is not what was written")
+            self._seen.add(place)
+        return rows
+
+    def _damaged(self, how: str) -> FeatureStoreError:
+        return FeatureStoreError(
+            f"the features of {self.name}",
+            f"are damaged: {how}",
+            remedy="run encode again, which makes what is damaged",
+        )
+
+
+def _checked_manifest(path: Path) -> Manifest | None:
+    """The manifest, everything but the chunks compared with it; None of a store without one.
+
+    Raises
+    ------
+    ManifestError, ValueError
+        When it is broken, or another file is not what was written.
+    """
+    try:
+        manifest = read_manifest(path)
+    except FileNotFoundError:
+        return None
+    for place, facts in manifest.files.items():
+        wrong = "" if is_chunk(place) else file_difference(path / place, facts)
+        if wrong:
+            raise ValueError(f"{place} {wrong}")
+    return manifest
 
 
 _LETTERS: dict[DTypeName, str] = {"float32": "f4", "float16": "f2"}

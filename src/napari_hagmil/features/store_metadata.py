@@ -69,9 +69,25 @@ class FeatureKey:
     precision: str = "float32"
 
 
+def draft_path(path: Path) -> Path:
+    """Where the store ``STORE/NAME.zarr`` is made before it is put in its place."""
+    return path.parent / ".begun" / path.name
+
+
+def chunk_place(depth: int, index: int) -> str:
+    """The place of one chunk of rows within its store."""
+    return f"depth{depth}/features/c/{index}/0"
+
+
 def chunk_path(path: Path, depth: int, index: int) -> Path:
     """The file of one chunk of rows."""
-    return path / f"depth{depth}" / "features" / "c" / str(index) / "0"
+    return path / chunk_place(depth, index)
+
+
+def is_chunk(place: str) -> bool:
+    """Whether a file of a store holds features: all others say which they are."""
+    parts = place.split("/")
+    return len(parts) == 5 and parts[1:3] == ["features", "c"]
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -84,7 +100,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     name = path.name.removesuffix(".zarr")
     try:
-        facts = read_json(path / "zarr.json", limit=_MAX_DOCUMENT)["attributes"]
+        facts = _attributes(path)
         schema = facts.get("schema")
     except FileNotFoundError as error:
         raise FeatureStoreError(
@@ -112,6 +128,19 @@ def read_facts(path: Path) -> dict[str, Any]:
             remedy="encode the slide with --overwrite",
         )
     return dict(facts)
+
+
+def is_of_another_schema(path: Path) -> bool:
+    """Whether a store says of itself, legibly, that another version made it."""
+    try:
+        schema = _attributes(path)["schema"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return isinstance(schema, str) and schema != SCHEMA
+
+
+def _attributes(path: Path) -> Any:
+    return read_json(path / "zarr.json", limit=_MAX_DOCUMENT)["attributes"]
 
 
 def key_of(facts: Mapping[str, Any]) -> FeatureKey:
@@ -233,7 +262,7 @@ def _first_wrong(facts: Mapping[str, Any]) -> str:
     tables = [(facts, _FACTS), (key, _KEY), (encoder, _ENCODER), *((g, _GRID) for g in grids)]
     for table, checks in tables:
         for name, fits in checks.items():
-            if not fits(table.get(name)):
+            if name not in table or not fits(table[name]):
                 return f"{name} {table.get(name)!r:.60}"
     if set(key) - set(_KEY) - {"encoder"} or set(encoder) - set(_ENCODER):
         return "entries that are not known"

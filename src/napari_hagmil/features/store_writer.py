@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 import zarr
+from numpy.typing import NDArray
 
 from napari_hagmil.errors import FeatureStoreError, OutputError, Remedy
 from napari_hagmil.features.layout import FeatureTree
@@ -19,16 +21,25 @@ from napari_hagmil.features.store_metadata import (
     FeatureKey,
     check_arrays,
     chunk_path,
+    chunk_place,
+    draft_path,
     grids_of,
     key_of,
     read_facts,
     read_nodes,
 )
-from napari_hagmil.files import replacing
+from napari_hagmil.files import move, remove, replacing
+from napari_hagmil.ledger import FileFacts, Manifest, file_difference, read_manifest, write_manifest
 from napari_hagmil.quadtree import Nodes
+from napari_hagmil.untrusted import read_regular
 
 #: Rows of a chunk, which is also the batch that a killed run loses: seconds on a CPU.
 CHUNK_ROWS = 512
+
+#: The list of a draft's chunks: SHA-256 and place, a line each.
+WRITTEN = "written.txt"
+
+_MAX_WRITTEN = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +60,17 @@ class Chunk:
 
 
 class StoreWriter:
-    """A slide's feature store while it is filled.
+    """A slide's feature store while it is filled: a draft beside the stores, until `finish`.
+
+    The files of the draft are known by their hashes: those of the beginning by its manifest, those
+    of the chunks by a line each in a list that is only added to.
 
     Parameters
     ----------
     path : Path
-        ``STORE/NAME.zarr``, made by `begin` now or in an earlier run.
+        ``STORE/NAME.zarr``, begun by `begin` now or in an earlier run, or finished.
+    folder : Path, optional
+        Where its files are; else those of the draft where there is one.
 
     Attributes
     ----------
@@ -63,8 +79,6 @@ class StoreWriter:
         One per depth.
     n_patches : int
         Of all depths, written or not.
-    is_complete : bool
-        Whether `finish` was called, now or in an earlier run.
 
     Raises
     ------
@@ -72,14 +86,17 @@ class StoreWriter:
         When there is no store, or one of another schema.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        facts = read_facts(path)
+    def __init__(self, path: Path, *, folder: Path | None = None) -> None:
+        if folder is None:
+            folder = draft_path(path) if draft_path(path).exists() else path
+        self.path, self.folder = path, folder
+        facts = read_facts(folder)
         self.key, self.grids = key_of(facts), grids_of(facts)
-        self.n_patches, self.is_complete = int(facts["patches"]), bool(facts["complete"])
+        self.n_patches = int(facts["patches"])
         self._chunk_rows = int(facts["chunk_rows"])
         try:
-            check_arrays(path, facts)
+            check_arrays(folder, facts)
+            self._known = _known_hashes(folder)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise FeatureStoreError(
                 f"the features of {path.stem}",
@@ -97,15 +114,15 @@ class StoreWriter:
         chunk_rows: int = CHUNK_ROWS,
         placed: bool = True,
     ) -> StoreWriter:
-        """Make an empty store for a slide, in the place of another one.
+        """Make an empty draft of a slide's store, in the place of another one.
 
         Raises
         ------
         OutputError
-            When it cannot be written, or something else stands there.
+            When it cannot be written, or something else stands where the store will.
         """
-        with replacing(path) as draft, _reported(path):
-            _require_replaceable(path)
+        with replacing(draft_path(path)) as draft, _reported(path):
+            require_replaceable(path)
             root = zarr.open_group(draft, mode="w", zarr_format=3)
             root.attrs.update(
                 {
@@ -124,20 +141,17 @@ class StoreWriter:
             )
             for depth in range(len(tree.grids)):
                 _begin_depth(root.create_group(f"depth{depth}"), key, tree, depth, chunk_rows)
+            write_manifest(draft)
         return cls(path)
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was finished, now or in an earlier run."""
+        return self.folder == self.path
+
     def missing(self) -> list[Chunk]:
-        """The chunks whose file is not there, or is not whole: what is still to be encoded."""
-        rows = self._chunk_rows
-        size = rows * self.key.encoder.n_features * np.dtype(self.key.dtype).itemsize
-        missing = []
-        for depth, grid in enumerate(self.grids):
-            nodes, _ = read_nodes(self.path, depth, grid)
-            for index, start in enumerate(range(0, len(nodes), rows)):
-                file = chunk_path(self.path, depth, index)
-                if not file.is_file() or file.stat().st_size != size:
-                    missing.append(Chunk(depth, index, nodes[start : start + rows]))
-        return missing
+        """The chunks that are not there, or not as they were written: what is to be encoded."""
+        return [chunk for chunk in self._chunks() if not self._is_whole(chunk)]
 
     def write(self, chunk: Chunk, features: torch.Tensor) -> None:
         """Put the features (n, n_features) of a chunk in place, all or nothing.
@@ -152,22 +166,99 @@ class StoreWriter:
                 rows = features.numpy().astype(array.dtype)
             rows[~np.isfinite(rows).all(axis=1)] = np.nan
             array[start : start + len(rows)] = rows
+            self._note(chunk, _padded(rows, self._chunk_rows))
 
     def finish(self) -> int:
-        """Declare the store complete; returns how many rows are NaN, the unread patches."""
+        """Check what was written, and put it in its place; returns the rows of NaN, unread patches.
+
+        Raises
+        ------
+        FeatureStoreError
+            When the disk holds something else than was written; `missing` knows what.
+        OutputError
+            When the store cannot be written.
+        """
         with _reported(self.path):
-            # zarr's own drafts of chunks, where a run was killed.
-            for draft in self.path.rglob("*.partial"):
+            for draft in _leftovers(self.folder):
                 draft.unlink()
-            depths = range(len(self.grids))
-            unread = sum(_count_unread(self._features(depth, mode="r")) for depth in depths)
-            root = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
+            unread = self.count_unread()
+            root = zarr.open_group(self.folder, mode="r+", zarr_format=3, use_consolidated=False)
             root.attrs.update({"complete": True, "unread": unread})
-        self.is_complete = True
+            self._check(write_manifest(self.folder, leave_out=[WRITTEN]))
+            remove(self.folder / WRITTEN)
+            if not self.is_complete:
+                require_replaceable(self.path)
+                move(self.folder, self.path)
+                self.folder = self.path
         return unread
 
+    def count_unread(self) -> int:
+        """Rows of NaN among what was written."""
+        return sum(_count_unread(self._features(d, mode="r")) for d in range(len(self.grids)))
+
+    def _check(self, found: Manifest) -> None:
+        """Compare what can be read again with what was written."""
+        wrong = [chunk for chunk in self._chunks() if not self._is_known(chunk, found)]
+        if wrong:
+            raise FeatureStoreError(
+                f"the features of {self.path.stem}",
+                f"did not reach the disk as they were written, in {len(wrong)} chunks",
+                remedy="check the disk, and run encode again",
+            )
+
+    def _chunks(self) -> Iterator[Chunk]:
+        rows = self._chunk_rows
+        for depth, grid in enumerate(self.grids):
+            nodes, _ = read_nodes(self.folder, depth, grid)
+            for index, start in enumerate(range(0, len(nodes), rows)):
+                yield Chunk(depth, index, nodes[start : start + rows])
+
+    def _is_whole(self, chunk: Chunk) -> bool:
+        known = self._known.get(chunk_place(chunk.depth, chunk.index))
+        file = chunk_path(self.folder, chunk.depth, chunk.index)
+        size = self._chunk_rows * self.key.encoder.n_features * np.dtype(self.key.dtype).itemsize
+        return known is not None and not file_difference(file, FileFacts(known, size))
+
+    def _is_known(self, chunk: Chunk, found: Manifest) -> bool:
+        place = chunk_place(chunk.depth, chunk.index)
+        facts = found.files.get(place)
+        return facts is not None and facts.sha256 == self._known.get(place)
+
+    def _note(self, chunk: Chunk, rows: NDArray[Any]) -> None:
+        """Add the hash of a chunk that was written to the list, in one piece."""
+        place = chunk_place(chunk.depth, chunk.index)
+        self._known[place] = hashlib.sha256(rows.tobytes()).hexdigest()
+        with (self.folder / WRITTEN).open("ab", buffering=0) as file:
+            # The first line break ends what a killed run may have left of a line.
+            file.write(f"\n{self._known[place]} {place}\n".encode())
+
     def _features(self, depth: int, *, mode: Literal["r", "r+"]) -> zarr.Array:
-        return zarr.open_array(self.path / f"depth{depth}" / "features", mode=mode, zarr_format=3)
+        return zarr.open_array(self.folder / f"depth{depth}" / "features", mode=mode, zarr_format=3)
+
+
+def _padded(rows: NDArray[Any], n_rows: int) -> NDArray[Any]:
+    """A chunk as its file has it: the last one of a depth is filled up with NaN."""
+    rest = np.full((n_rows - len(rows), rows.shape[1]), np.nan, dtype=rows.dtype)
+    return np.concatenate([rows, rest]).astype(rows.dtype.newbyteorder("<"))
+
+
+def _known_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of the chunks that were written, by place: of the manifest, then of the list."""
+    try:
+        known = {place: facts.sha256 for place, facts in read_manifest(folder).files.items()}
+    except FileNotFoundError:
+        known = {}
+    with suppress(FileNotFoundError):
+        text = read_regular(folder / WRITTEN, _MAX_WRITTEN).decode("ascii", "replace")
+        known |= {
+            place: sha256 for sha256, _, place in (e.partition(" ") for e in text.split("\n"))
+        }
+    return known
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """What killed runs were writing: zarr's drafts of chunks, and ours of documents."""
+    return [*folder.rglob("*.partial"), *folder.rglob(".*.tmp")]
 
 
 def _count_unread(features: zarr.Array) -> int:
@@ -192,14 +283,15 @@ def _begin_depth(
     )
 
 
-def _require_replaceable(path: Path) -> None:
-    """Raise when something stands at `path` that is no feature store."""
+def require_replaceable(path: Path) -> None:
+    """Raise `OutputError` when something stands at `path` that is no feature store."""
     if not path.exists():
         return
     try:
         read_facts(path)
     except FeatureStoreError as error:
-        if (path / "zarr.json").exists() and (path / "depth0").exists():
+        files = ("zarr.json", "manifest.json")
+        if (path / "depth0").is_dir() and any((path / name).exists() for name in files):
             return
         raise OutputError(
             str(path), "must be free or a feature store, but is something else", remedy="move it"

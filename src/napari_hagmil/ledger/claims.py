@@ -179,6 +179,11 @@ class Claim:
         self._thread = threading.Thread(target=self._live, name=f"claim-{path.stem}", daemon=True)
         self._thread.start()
 
+    @property
+    def name(self) -> str:
+        """The slide's name."""
+        return self.path.name.removesuffix(".json")
+
     def is_held(self) -> bool:
         """Whether the file still names this claim."""
         found = _claimant(self.path)

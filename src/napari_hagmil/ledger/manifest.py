@@ -120,8 +120,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def check_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> list[str]:
-    """What differs between a folder and its manifest, a clause per file; empty when nothing does.
+def check_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> dict[str, str]:
+    """What differs between a folder and its manifest: a clause by place; empty when nothing does.
 
     Parameters
     ----------
@@ -135,20 +135,14 @@ def check_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> list[str
         As `read_manifest`.
     """
     files = read_manifest(folder).files
-    findings = []
-    for place, known in files.items():
-        wrong = difference(folder / place, known)
-        if wrong:
-            findings.append(f"{place} {wrong}")
-    findings += [
-        f"{place} is not in the manifest"
-        for place in _places(folder)
-        if place not in files and place.split("/", 1)[0] not in leave_out
-    ]
-    return findings
+    findings = {place: file_difference(folder / place, known) for place, known in files.items()}
+    for place in _places(folder):
+        if place not in files and place.split("/", 1)[0] not in leave_out:
+            findings[place] = "is not in the manifest"
+    return {place: wrong for place, wrong in findings.items() if wrong}
 
 
-def difference(path: Path, known: FileFacts) -> str:
+def file_difference(path: Path, known: FileFacts) -> str:
     """How a file differs from what it should hold, in words; "" where it does not."""
     try:
         if path.is_symlink() or not path.is_file():
