@@ -32,7 +32,8 @@ from napari_hagmil.models import EncoderFacts
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training import CohortSlide
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import FeatureFacts, FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
+from napari_hagmil.training.protocol.methods import FeatureFacts, Method
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "mil_bags.toml"

@@ -24,21 +24,16 @@ from napari_hagmil.training import (
     TrainConfig,
     joint,
     loop,
+    train_cascade,
     train_jointly,
     train_stage,
 )
 from napari_hagmil.training.bags import Bag, with_dropped_features
 from napari_hagmil.training.predictions import Predictions, figures
 from napari_hagmil.training.protocol import runs
-from napari_hagmil.training.protocol.methods import (
-    FeatureFacts,
-    FitSettings,
-    Method,
-    build,
-    fit,
-    stage_training,
-)
-from napari_hagmil.training.step import Stepper
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit, stage_training
+from napari_hagmil.training.protocol.methods import FeatureFacts, Method
+from napari_hagmil.training.step import Stepper, bags_per_step
 
 FACTS = FeatureFacts(EncoderFacts("none", None, N_FEATURES), 8, (1.0, 0.5, 0.25), ("no", "yes"))
 OPTIONS = {
@@ -231,6 +226,95 @@ def test_gradients_are_averaged_over_the_slides_of_a_joint_step(monkeypatch):
         (step,) = averaged[depth]
         for got, *each in zip(step, *single[depth], strict=True):
             torch.testing.assert_close(got, torch.stack(each).mean(0), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("way", ["stage", "joint"])
+def test_the_last_step_of_an_epoch_is_the_mean_of_the_bags_that_it_has(way, monkeypatch):
+    # Five times one bag: a step of two, one of two and one of one have the same gradient.
+    found = gradients_at_steps(monkeypatch)
+    stage = replace(ONCE, accumulate=2)
+    if way == "stage":
+        bags = marked_bags(1, seed=1) * 5
+        torch.manual_seed(0)
+        list(train_stage(IntegratedAttentionTransformer(SMALL), bags, bags, stage))
+    else:
+        slides = marked_slides(2, seed=1)[1:] * 5
+        config = CascadeTraining((stage,) * 3, Selection((2, 4), (0, 0)), standardise=False)
+        list(train_jointly(cascade(), slides, slides, config))
+    depths = 3 if way == "joint" else 1
+    assert len(found) == 3 * depths
+    for i, step in enumerate(found):
+        for got, expected in zip(step, found[i % depths], strict=True):
+            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_counts_the_bags_that_its_depth_has():
+    present = [True, False, True, True, False, False, True]
+    assert bags_per_step(present, 3).tolist() == [2, 2, 2, 1, 1, 1, 1]
+    assert bags_per_step([False, False, True], 2).tolist() == [1, 1, 1]  # nothing is divided by 0
+
+
+def test_feedback_is_averaged_over_the_slides_of_a_step_as_the_loss_is(monkeypatch):
+    found = gradients_at_steps(monkeypatch)
+    slides = marked_slides(2, seed=1)[1:] * 2
+    means = []
+    for accumulate in (1, 2):
+        found.clear()
+        stage = replace(ONCE, accumulate=accumulate, feedback=2.0)
+        config = CascadeTraining((stage,) * 3, Selection((2, 4), (0, 0)), standardise=False)
+        list(train_jointly(cascade(), slides, slides, config))
+        means.append(found[0])
+    for one, both in zip(*means, strict=True):
+        torch.testing.assert_close(one, both, rtol=1e-4, atol=1e-6)
+
+
+def test_no_epoch_of_a_budget_that_still_narrows_is_kept_as_the_best(monkeypatch):
+    finest = iter([0.1, 0.2, 3.0, 2.0, 2.5])  # with 2 epochs that narrow, best of the rest is 2.0
+    monkeypatch.setattr(
+        joint, "_validate", lambda *a: [(1.0, 0.5), (1.0, 0.5), (next(finest), 0.5)]
+    )
+    kept = []
+    original = joint.RunState.take_best
+
+    def take_best(run):
+        kept.append(run.best)
+        original(run)
+
+    monkeypatch.setattr(joint.RunState, "take_best", take_best)
+    stage = replace(ONCE, epochs=5, patience=2)
+    selection = Selection((2, 4), (0, 0), 0, (4, 8), 2)
+    config = CascadeTraining((stage,) * 3, selection, standardise=False)
+    slides = marked_slides(2, seed=1)
+    epochs = list(train_jointly(cascade(), slides, slides, config))
+    assert kept == [2.0]
+    best = [one.epoch.number for one in epochs if one.depth == 0 and one.epoch.is_best]
+    assert best[-1] == 4
+
+
+@pytest.mark.parametrize(
+    ("stages", "more", "says"),
+    [
+        ({"epochs": 3}, {}, "one epochs for all depths"),
+        ({"join": 0.5}, {}, "one join for all depths"),
+        ({}, {"limits": ((1, 1),) * 3}, "no limits"),
+        ({}, {"prefetch": print}, "no prefetch"),
+    ],
+)
+def test_what_depths_that_learn_at_once_cannot_have_of_their_own_is_refused(stages, more, says):
+    config = CascadeTraining(
+        (replace(ONCE, **stages), ONCE, ONCE), Selection((2, 4), (0, 0)), **more
+    )
+    with pytest.raises(ValueError, match=says):
+        next(train_jointly(cascade(), [], [], config))
+
+
+@pytest.mark.parametrize("more", [{"first_budget": (8, 8), "narrowing": 2}, {"feedback": 1.0}])
+def test_what_stages_that_learn_in_turn_cannot_have_is_refused(more):
+    feedback = more.pop("feedback", 0.0)
+    selection = Selection((2, 4), (0, 0), **more)
+    config = CascadeTraining((replace(ONCE, feedback=feedback),) * 3, selection)
+    with pytest.raises(ValueError, match="train them jointly"):
+        next(train_cascade(cascade(), [], [], config))
 
 
 def test_what_feature_dropout_leaves_is_scaled_up_to_keep_the_expectation():

@@ -8,7 +8,8 @@ from napari_hagmil.models import LossConfig, load_bundle, save_bundle
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.depth_weights import fit_depth_weights
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
+from napari_hagmil.training.protocol.methods import Method
 
 
 def said(strengths, n=200, seed=0):

@@ -8,7 +8,8 @@ from napari_hagmil.models import LossConfig
 from napari_hagmil.quadtree import children
 from napari_hagmil.training import Guide, TrainConfig, TrainingSlide
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
+from napari_hagmil.training.protocol.methods import Method
 
 COARSE = np.array([(0, 0), (0, 1), (0, 2)])
 FINEST = children(children(COARSE))

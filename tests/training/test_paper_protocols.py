@@ -10,7 +10,7 @@ import torch
 from napari_hagmil.cohort import Cohort, SlideRecord, holdout, three_way
 from napari_hagmil.models import IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.baselines import BASELINES
-from napari_hagmil.training.protocol.methods import stage_training
+from napari_hagmil.training.protocol.fitting import stage_training
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
 FOLDER = Path(__file__).parents[2] / "docs" / "protocols"

@@ -16,7 +16,8 @@ from napari_hagmil.errors import BundleError, ProtocolError
 from napari_hagmil.models import load_bundle
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
-from napari_hagmil.training.protocol.methods import Method, build, stage_training
+from napari_hagmil.training.protocol.fitting import build, stage_training
+from napari_hagmil.training.protocol.methods import Method
 from napari_hagmil.training.protocol.runs import (
     Protocol,
     ProtocolRun,
@@ -86,7 +87,10 @@ def test_a_protocol_file_says_all_that_methods_share_and_what_is_their_own(writt
             "[[method]]\nname = 'a'\nschedule = 'guided'\n",
             "no weight for its guidance",
         ),
-        ("[[method]]\nname = 'a'\nguidance = 1.0\n", "guidance and no teacher to give it"),
+        (
+            "[[method]]\nname = 'a'\nguidance = 1.0\n",
+            "sets guidance, which has no effect",
+        ),
         ("[[method]]\nname = 'a'\nschedule = 'stagewise'\nfeedback = 1.0\n", "learn at once"),
         ("[[method]]\nname = 'a'\nnarrowing = 3\n", "need each other"),
         ("[protocol]\nscheme = 'thirds'\n", "'thirds'"),

@@ -14,7 +14,8 @@ from puzzle_slides import FACTS, World, puzzles
 
 from napari_hagmil.models import LossConfig, load_bundle
 from napari_hagmil.training import Checkpoint, CheckpointFolder, TrainConfig
-from napari_hagmil.training.protocol.methods import FitSettings, Method, build, fit
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
+from napari_hagmil.training.protocol.methods import Method
 from napari_hagmil.training.stagewise import CascadeTraining
 
 QUICK = TrainConfig(
@@ -22,8 +23,6 @@ QUICK = TrainConfig(
     patience=3,
     learning_rate=3e-3,
     feature_dropout=0.2,
-    guidance=1.0,
-    background=0,
     loss=LossConfig(instance_loss="none"),
 )
 
@@ -40,7 +39,12 @@ GATED = Method(
 WAYS = [
     replace(GATED, schedule="joint"),
     replace(GATED, schedule="stagewise", random=(1, 1)),
-    replace(GATED, schedule="guided", context="ancestors"),
+    replace(
+        GATED,
+        schedule="guided",
+        context="ancestors",
+        training=replace(QUICK, guidance=1.0, background=0),
+    ),
 ]
 
 

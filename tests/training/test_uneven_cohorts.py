@@ -13,14 +13,8 @@ from napari_hagmil.errors import FeatureStoreError, TrainingError
 from napari_hagmil.models import EncoderFacts, LossConfig
 from napari_hagmil.training import CohortSlide, TrainConfig
 from napari_hagmil.training.predictions import predict_slides
-from napari_hagmil.training.protocol.methods import (
-    FeatureFacts,
-    FitSettings,
-    Method,
-    build,
-    fit,
-    weigh_depths,
-)
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit, weigh_depths
+from napari_hagmil.training.protocol.methods import FeatureFacts, Method
 from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord, carry_out
 from napari_hagmil.training.protocol.tables import write_tables
 from napari_hagmil.training.run_state import RunState
@@ -36,9 +30,7 @@ HAGMIL = Method(
     "HAG-MIL",
     options=OPTIONS,
     budget=(2, 4),
-    training=TrainConfig(
-        epochs=2, learning_rate=5e-3, loss=LossConfig(instance_loss="none"), background=0
-    ),
+    training=TrainConfig(epochs=2, learning_rate=5e-3, loss=LossConfig(instance_loss="none")),
 )
 
 
@@ -76,7 +68,9 @@ SCHEDULES = [
 @pytest.mark.parametrize("changes", SCHEDULES, ids=lambda c: " ".join(map(str, c.values())))
 def test_every_schedule_trains_each_slide_to_the_depth_that_it_has(changes):
     guided = changes["schedule"].startswith("guided")
-    training = replace(HAGMIL.training, guidance=float(guided), join=0.5, accumulate=2)
+    training = replace(
+        HAGMIL.training, guidance=float(guided), background=0, join=0.5, accumulate=2
+    )
     method = replace(HAGMIL, training=training, **changes)
     slides = cohort()
     model = build(method, FACTS, 0)
@@ -124,7 +118,8 @@ def run_of(method, tmp_path, parts=((0, 6), (6, 9), (9, 12))):
 @pytest.mark.parametrize("model", ["iat", "mean_pooling"])
 def test_a_run_over_an_uneven_cohort_is_put_on_record(tmp_path, model):
     options = OPTIONS if model == "iat" else {}
-    run = run_of(replace(HAGMIL, model=model, options=options), tmp_path)
+    budget = HAGMIL.budget if model == "iat" else ()
+    run = run_of(replace(HAGMIL, model=model, options=options, budget=budget), tmp_path)
     record = list(carry_out(run, cohort(), FACTS, [(1, 1)]))[-1]
     assert record.failure == ""
     assert set(record.figures) >= {"auc", "auc_depth0", "accuracy"}

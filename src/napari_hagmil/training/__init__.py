@@ -2,9 +2,10 @@
 
 from napari_hagmil.training.bags import Bag, Standardiser, join_bags, standardised
 from napari_hagmil.training.checkpoint import Checkpoint, CheckpointFolder
+from napari_hagmil.training.config import TrainConfig
 from napari_hagmil.training.guide import Guide, guide_from
 from napari_hagmil.training.joint import train_jointly
-from napari_hagmil.training.loop import TrainConfig, predict, train_stage
+from napari_hagmil.training.loop import predict, train_stage
 from napari_hagmil.training.run_state import DepthEpoch, Epoch
 from napari_hagmil.training.stagewise import (
     CascadeTraining,

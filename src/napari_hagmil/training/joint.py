@@ -30,7 +30,7 @@ from napari_hagmil.quadtree import Nodes, children, parents, z_codes
 from napari_hagmil.training.bags import Standardiser, with_dropped_features
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
 from napari_hagmil.training.stagewise import CascadeTraining
-from napari_hagmil.training.step import bag_loss, device_of, reduced
+from napari_hagmil.training.step import bag_loss, bags_per_step, device_of, reduced
 from napari_hagmil.training.training_slide import TrainingSlide, joined_slides
 
 #: Coarsest nodes per slide whose branches the standardisation is estimated on.
@@ -53,6 +53,7 @@ def train_jointly(
     DepthEpoch
         One per depth after every epoch; the best epoch is that of the finest depth.
     """
+    _require_joint(config)
     scales = _standardisers(model, training, config)
     last = config.stages[-1]
     stages = [model.stage(depth) for depth in range(model.config.n_depths)]
@@ -64,8 +65,9 @@ def train_jointly(
             started = time.perf_counter()
             train_losses = _pass(model, training, config, scales, run)
             checks = _validate(model, validation, config, scales)
-            if run.number < config.selection.narrowing:
-                run.waited = 0  # what is read still narrows: no epoch is compared with the last
+            if run.number <= config.selection.narrowing:
+                # What was read until now was wider than in use: nothing is compared with it.
+                run.waited, run.best = 0, float("inf")
             is_best = run.end_epoch(checks[-1][0], keep=last.keep_last)
             # Each depth's share, so that the seconds of a run add up to its time.
             seconds = (time.perf_counter() - started) / len(stages)
@@ -81,6 +83,21 @@ def train_jointly(
         for stage, scale in zip(stages, scales, strict=True):
             if scale is not None:
                 stage.absorb(scale.mean, scale.scale)
+
+
+def _require_joint(config: CascadeTraining) -> None:
+    """Raise where a setting has no effect on depths that learn at once."""
+    own = [
+        name
+        for name in ("epochs", "patience", "keep_last", "join")
+        if len({getattr(stage, name) for stage in config.stages}) > 1
+    ]
+    ignored = [name for name in ("limits", "prefetch") if getattr(config, name)]
+    if own or ignored:
+        what = f"one {own[0]} for all depths" if own else f"no {ignored[0]}"
+        raise ValueError(
+            f"depths that learn at once have {what}; give what they share, or train stagewise"
+        )
 
 
 def _pass(
@@ -99,20 +116,30 @@ def _pass(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(run.rng.integers(2**31)))
         order = run.rng.permutation(len(slides))
+        sizes = _bags_per_step([slides[index].n_depths for index in order], config)
         for step, index in enumerate(order, start=1):
             slide, is_joined = slides[index], False
             others = [other for other in background if other.n_depths >= slide.n_depths]
             if last.join and others and run.rng.random() < last.join:
                 other = others[int(run.rng.integers(len(others)))]
                 slide, is_joined = joined_slides(slide, other, run.rng), True
-            losses.append(
-                _learn(model, slide, config, scales, _on(slide, cascades[is_joined], model))
-            )
+            cascade = _on(slide, cascades[is_joined], model)
+            lesson = _Lesson(slide, cascade, scales, sizes[:, step - 1])
+            losses.append(_learn(model, lesson, config))
             for stepper, how in zip(run.steppers, config.stages, strict=True):
                 if step % how.accumulate == 0 or step == len(order):
                     stepper.step()
     depths = range(model.config.n_depths)
     return [float(np.mean([row[d] for row in losses if len(row) > d])) for d in depths]
+
+
+def _bags_per_step(n_depths: Sequence[int], config: CascadeTraining) -> NDArray[np.int64]:
+    """How many bags each depth learns from in the step of each slide, (depths, slides)."""
+    rows = [
+        bags_per_step([n > depth for n in n_depths], how.accumulate)
+        for depth, how in enumerate(config.stages)
+    ]
+    return np.array(rows)
 
 
 def _on(slide: TrainingSlide, cascade: CascadeConfig, model: CascadeModel) -> CascadeConfig:
@@ -133,32 +160,38 @@ def _in_training(
 
 
 @dataclass(frozen=True)
+class _Lesson:
+    """A slide as an epoch meets it: how it is descended, its scales, the bags of its steps."""
+
+    slide: TrainingSlide
+    cascade: CascadeConfig
+    scales: Sequence[Standardiser | None]
+    sizes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class _Look:
-    """One depth's pass over one slide, its loss not yet learned from."""
+    """One depth's pass over one slide, its loss not yet learned from; bags of its step."""
 
     loss: Tensor
     attention: Tensor
     nodes: Nodes
     followed: NDArray[np.bool_]
+    size: int = 1
 
 
-def _learn(
-    model: CascadeModel,
-    slide: TrainingSlide,
-    config: CascadeTraining,
-    scales: Sequence[Standardiser | None],
-    cascade: CascadeConfig,
-) -> list[float]:
+def _learn(model: CascadeModel, lesson: _Lesson, config: CascadeTraining) -> list[float]:
     """Gradients of every depth on one slide, coarse to fine; their losses.
 
     A depth hands on by the attention of this pass: no gradient crosses depths, so that when its
     optimiser takes the step makes no difference to the others.
     """
-    nodes, losses, device = slide.nodes, [], device_of(model)
+    slide, device = lesson.slide, device_of(model)
+    nodes, losses = slide.nodes, []
     above: _Look | None = None
     for depth, how in enumerate(config.stages[: slide.n_depths]):
         bag, nodes = slide.bag(depth, nodes)
-        scale = scales[depth]
+        scale = lesson.scales[depth]
         if scale is not None:
             bag = replace(bag, features=scale(bag.features))
         if config.guide is not None:
@@ -168,8 +201,9 @@ def _learn(
         loss, output = bag_loss(model.stage(depth), bag, how.loss, how.guidance, dtype)
         losses.append(loss.item())
         attention = output.attention.detach().float().cpu().numpy()
-        descent = descend(depth, nodes, attention, cascade)
-        look = _Look(loss / how.accumulate, output.attention, nodes, descent.followed)
+        descent = descend(depth, nodes, attention, lesson.cascade)
+        size = int(lesson.sizes[depth])
+        look = _Look(loss, output.attention, nodes, descent.followed, size)
         if above is not None:
             _backward(above, look, 0 if slide.label == how.background else how.feedback)
         above, nodes = look, descent.nodes
@@ -186,7 +220,7 @@ def _backward(look: _Look, below: _Look | None, feedback: float) -> None:
         followed = torch.from_numpy(look.followed).to(loss.device)
         shares = look.attention.float()[followed].clamp_min(1e-12).log().log_softmax(0)
         loss = loss - feedback * (target @ shares)
-    loss.backward()  # type: ignore[no-untyped-call]
+    (loss / look.size).backward()  # type: ignore[no-untyped-call]
 
 
 def _found_below(look: _Look, below: _Look) -> Tensor:

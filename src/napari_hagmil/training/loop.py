@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -19,83 +18,9 @@ from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import BagModel, LossConfig
 from napari_hagmil.training.bags import Bag, join_bags, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
+from napari_hagmil.training.config import TrainConfig
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
-from napari_hagmil.training.step import (
-    Optimiser,
-    OptimiserConfig,
-    Precision,
-    Stepper,
-    bag_loss,
-    device_of,
-    reduced,
-)
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How one stage is trained.
-
-    Attributes
-    ----------
-    epochs, patience : int
-        Most epochs; epochs without a lower validation loss after which training ends.
-    learning_rate, weight_decay : float
-        Of the optimiser.
-    optimiser : str
-        "adam", the paper's, or "sgd" with Nesterov's momentum of 0.9.
-    rate_decay : float
-        After t steps the learning rate is divided by 1 + rate_decay · t.
-    accumulate : int
-        Bags per step of the optimiser.
-    clip : float
-        Largest norm of the gradient of a step.
-    loss : LossConfig
-    feature_dropout : float
-        Chance of each feature to be zero for a whole bag, so that no single feature decides.
-    background : int or None
-        The class that means that nothing else was found, if there is one.
-    join : float
-        Chance that a bag is joined with a bag of `background`, see `join_bags`.
-    guidance : float
-        Weight of the cross-entropy between a bag's guide, where it has one, and the attention.
-    feedback : float
-        Weight of the cross-entropy between what the next depth attended to below each followed
-        node and the attention that chose these nodes, see `training.joint`; slides of
-        `background` give none.
-    precision : str
-        "float32"; "bfloat16": products of a training step are rounded to it, validation is not;
-        "auto": bfloat16 where the hardware multiplies matrices of it, see `autocast_dtype`.
-    keep_last : bool
-        Take all epochs and keep the last one's weights, as published protocols of a fixed length
-        do; validation bags are not needed then.
-    seed : int
-        Of the order of the bags, their variations and the dropout.
-    """
-
-    epochs: int = 200
-    patience: int = 20
-    learning_rate: float = 1e-5
-    weight_decay: float = 1e-5
-    optimiser: Optimiser = "adam"
-    rate_decay: float = 0.0
-    accumulate: int = 1
-    clip: float = 5.0
-    loss: LossConfig = field(default_factory=LossConfig)
-    feature_dropout: float = 0.0
-    background: int | None = None
-    join: float = 0.0
-    guidance: float = 0.0
-    feedback: float = 0.0
-    precision: Precision = "float32"
-    keep_last: bool = False
-    seed: int = 0
-
-    def stepper(self, model: BagModel) -> Stepper:
-        """The optimiser of a model."""
-        optimiser = OptimiserConfig(
-            self.optimiser, self.learning_rate, self.weight_decay, self.clip, self.rate_decay
-        )
-        return Stepper.make(model, optimiser)
+from napari_hagmil.training.step import Stepper, bag_loss, bags_per_step, device_of, reduced
 
 
 def train_stage(
@@ -179,10 +104,11 @@ def _pass(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
         order = rng.permutation(len(training))
+        sizes = bags_per_step([True] * len(order), config.accumulate)
         for step, index in enumerate(order, start=1):
             bag = _varied(training[index], background, config, rng).on(device)
             loss, _ = bag_loss(model, bag, config.loss, config.guidance, dtype)
-            (loss / config.accumulate).backward()  # type: ignore[no-untyped-call]
+            (loss / int(sizes[step - 1])).backward()  # type: ignore[no-untyped-call]
             total += loss.item()
             if step % config.accumulate == 0 or step == len(order):
                 stepper.step()

@@ -21,8 +21,9 @@ from napari_hagmil.models import BagModel, CascadeModel
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.training.bags import Bag, Standardiser, standardised
 from napari_hagmil.training.checkpoint import Checkpoint, CheckpointFolder
+from napari_hagmil.training.config import TrainConfig
 from napari_hagmil.training.guide import Guide
-from napari_hagmil.training.loop import TrainConfig, train_stage
+from napari_hagmil.training.loop import train_stage
 from napari_hagmil.training.run_state import DepthEpoch, Epoch
 from napari_hagmil.training.step import device_of
 from napari_hagmil.training.training_slide import TrainingSlide
@@ -96,10 +97,10 @@ class CascadeTraining:
         One per depth.
     selection : Selection
     limits : tuple of (int, int)
-        Most training and validation slides, the first ones, that each depth uses; none given:
-        all. A finer depth uses no slide that a coarser one did not: instances are few at the
-        coarsest depth, and many at the finest.
-    prefetch : callable
+        Stagewise only: most training and validation slides, the first ones, that each depth
+        uses; none given: all. A finer depth uses no slide that a coarser one did not: instances
+        are few at the coarsest depth, and many at the finest.
+    prefetch : callable, optional
         Called once per depth with all (slide, nodes) that will be asked for there, before the
         first is: the place to encode many slides at once.
     guide : Guide, optional
@@ -112,7 +113,7 @@ class CascadeTraining:
     stages: tuple[TrainConfig, ...]
     selection: Selection
     limits: tuple[tuple[int, int], ...] = ()
-    prefetch: Callable[[int, Requests], None] = lambda depth, requests: None
+    prefetch: Callable[[int, Requests], None] | None = None
     guide: Guide | None = None
     standardise: bool = True
     checkpoints: CheckpointFolder | None = None
@@ -138,6 +139,11 @@ def train_cascade(
     DepthEpoch
         After every epoch of every depth.
     """
+    if config.selection.first_budget or any(stage.feedback for stage in config.stages):
+        raise ValueError(
+            "stages that learn one after the other have no feedback and no budget that narrows; "
+            "leave first_budget and feedback out, or train them jointly"
+        )
     sides: list[Sequence[TrainingSlide]] = [training, validation]
     nodes: list[Sequence[Nodes]] = [[slide.nodes for slide in side] for side in sides]
     for depth in range(model.config.n_depths):
@@ -146,7 +152,8 @@ def train_cascade(
         requests = [
             pair for some in zip(sides, nodes, strict=True) for pair in zip(*some, strict=True)
         ]
-        config.prefetch(depth, requests)
+        if config.prefetch is not None:
+            config.prefetch(depth, requests)
         bags, nodes = _bags(sides, depth, nodes, config.guide)
         epochs = fit_stage(
             model.stage(depth),

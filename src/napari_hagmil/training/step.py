@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from napari_hagmil.encoders.device import autocast_dtype
@@ -73,6 +76,10 @@ class Stepper:
             optimiser = torch.optim.SGD(
                 parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
             )
+            # The fused step of torch fails where a parameter has its first gradient later than
+            # others, as the head of a class has that the first slides are not of.
+            for parameter in parameters:
+                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         # In the groups, because a checkpoint of the optimiser saves those.
         for group in optimiser.param_groups:
             group["first_rate"], group["steps"] = rate, 0
@@ -94,6 +101,25 @@ class Stepper:
         self.optimiser.step()
         for parameter in self.parameters:
             parameter.grad = None
+
+
+def bags_per_step(present: Sequence[bool], accumulate: int) -> NDArray[np.int64]:
+    """How many bags the step has that each slide of an epoch takes part in, 1 at least.
+
+    What a step's gradient is the mean over: the last one of an epoch may have fewer slides than
+    `accumulate`, and a slide may lack the depth that learns.
+
+    Parameters
+    ----------
+    present : sequence of bool
+        Whether the slides, in the order of the epoch, have a bag.
+    accumulate : int
+        Slides per step.
+    """
+    there = np.asarray(present, dtype=np.int64)
+    sums = np.add.reduceat(there, np.arange(0, len(there), accumulate))
+    sizes: NDArray[np.int64] = np.maximum(np.repeat(sums, accumulate)[: len(there)], 1)
+    return sizes
 
 
 def bag_loss(

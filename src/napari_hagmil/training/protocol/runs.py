@@ -20,14 +20,8 @@ from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
 from napari_hagmil.training.protocol.card import model_card
-from napari_hagmil.training.protocol.methods import (
-    JOINT,
-    FeatureFacts,
-    FitSettings,
-    Method,
-    build,
-    fit,
-)
+from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
+from napari_hagmil.training.protocol.methods import JOINT, FeatureFacts, Method
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -13,8 +13,13 @@ from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
 from napari_hagmil.models.iat import ABLATIONS
-from napari_hagmil.training.loop import TrainConfig
-from napari_hagmil.training.protocol.methods import GUIDED, JOINT, DecidingDepths, Method, Schedule
+from napari_hagmil.training.config import TrainConfig
+from napari_hagmil.training.protocol.idle import (
+    idle_settings,
+    require_settings_that_work,
+    without,
+)
+from napari_hagmil.training.protocol.methods import DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.runs import Protocol, slug
 from napari_hagmil.training.step import Optimiser, Precision
 
@@ -59,7 +64,7 @@ def load_protocol(path: str | Path) -> Protocol:
     about, shared = content.get("protocol", {}), content.get("defaults", {})
     _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
     try:
-        methods = [_method(path.name, {**shared, **entry}) for entry in content.get("method", [])]
+        methods = _methods(path.name, shared, content.get("method", []))
         sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
         classes = tuple(map(str, about.pop("classes", [])))
         protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
@@ -98,6 +103,36 @@ def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
 def _baseline(name: str) -> Method:
     loss = BASELINES[name](8, 2).default_loss
     return Method(name, model=name, training=TrainConfig(learning_rate=2e-4, loss=loss))
+
+
+def _methods(
+    source: str, shared: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> list[Method]:
+    """Every method: of `[defaults]` it takes what can do something in it.
+
+    Raises
+    ------
+    ProtocolError
+        When an entry of `[defaults]` can do nothing in any of them.
+    """
+    methods, used = [], set()
+    for entry in entries:
+        method = _method(source, {**shared, **entry})
+        inherited = set(shared) - set(entry)
+        while idle := [one.name for one in idle_settings(method) if one.name in inherited]:
+            inherited -= set(idle)
+            for name in idle:
+                method = without(method, name)
+        methods.append(method)
+        used |= inherited | set(entry)
+    useless = sorted(set(shared) - used)
+    if useless and methods:
+        raise ProtocolError(
+            source,
+            f"sets {useless[0]} in [defaults], which has no effect on any of its methods",
+            remedy="leave it out",
+        )
+    return methods
 
 
 def _method(source: str, entry: Mapping[str, Any]) -> Method:
@@ -141,45 +176,39 @@ def _check(source: str, protocol: Protocol) -> None:
             source, f"has two methods named {twice[0]!r}", remedy="give each its own name"
         )
     for method in protocol.methods:
-        is_guided = method.schedule in GUIDED
-        if is_guided != (method.training.guidance > 0):
-            raise ProtocolError(
-                source,
-                f"has the method {method.name!r} with "
-                + (
-                    "a teacher and no weight for its guidance"
-                    if is_guided
-                    else "guidance and no teacher to give it"
-                ),
-                value=f"schedule = {method.schedule!r}, guidance = {method.training.guidance}",
-                remedy="give guidance = 1.0 with a guided schedule, or neither",
-            )
-        _check_narrowing(source, method)
+        require_settings_that_work(method, source)
     if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             source,
             f"needs a scheme ({', '.join(SCHEMES)}), positive repeats and positive folds",
             value=f"{protocol.scheme!r}, {protocol.repeats} repeats, {protocol.folds} folds",
         )
+    _check_what_it_reads(source, protocol)
 
 
-def _check_narrowing(source: str, method: Method) -> None:
-    is_cascade = len(method.depths) > 1 if method.depths else method.model == "iat"
-    asked = method.training.feedback > 0 or bool(method.first_budget) or method.narrowing > 0
-    if is_cascade and asked and method.schedule not in JOINT:
-        raise ProtocolError(
-            f"{source} has the method {method.name!r}",
-            "with feedback or narrowing, which need all depths to learn at once",
-            value=f"schedule = {method.schedule!r}",
-            remedy="give schedule = 'joint' or 'guided jointly', or leave them out",
-        )
-    if bool(method.first_budget) != (method.narrowing > 0):
-        raise ProtocolError(
-            f"{source} has the method {method.name!r}",
-            "with one of first_budget and narrowing, which need each other",
-            value=f"first_budget = {list(method.first_budget)}, narrowing = {method.narrowing}",
-            remedy="give both, for instance first_budget = [64, 128] and narrowing = 20",
-        )
+def _check_what_it_reads(source: str, protocol: Protocol) -> None:
+    """Raise where folds, sweep or choose_budget would do nothing."""
+    cascades = [method for method in protocol.methods if method.is_cascade]
+    checks = [
+        (
+            protocol.folds == Protocol(()).folds or protocol.scheme == "k-fold",
+            "has folds, which have no effect unless the scheme is 'k-fold'",
+            "leave folds out, or give scheme = 'k-fold'",
+        ),
+        (
+            bool(cascades) or not protocol.sweep,
+            "has a sweep, which has no effect without a method of several depths",
+            "leave the sweep out",
+        ),
+        (
+            bool(protocol.sweep) or not any(method.choose_budget for method in cascades),
+            "has a method with choose_budget and no sweep to choose from",
+            "give a sweep of budgets, or leave choose_budget out",
+        ),
+    ]
+    for holds, rule, remedy in checks:
+        if not holds:
+            raise ProtocolError(source, rule, remedy=remedy)
 
 
 def _refuse_unknown(source: str, entry: Mapping[str, Any], known: set[str]) -> None:
