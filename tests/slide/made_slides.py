@@ -116,9 +116,16 @@ def write_ome_tiff(path: Path, levels: Sequence[Picture]) -> Path:
     return path
 
 
-def write_scn(path: Path, levels: Sequence[Picture], *, more: Sequence[Picture] = ()) -> Path:
+def write_scn(
+    path: Path,
+    levels: Sequence[Picture],
+    *,
+    more: Sequence[Picture] = (),
+    macro: Picture | None = None,
+) -> Path:
     """Leica's: a macro image and the scan (and one `more`), told apart by XML in the first page."""
-    macro = cv2.resize(levels[-1], (60, 120), interpolation=cv2.INTER_AREA)
+    if macro is None:
+        macro = cv2.resize(levels[-1], (60, 120), interpolation=cv2.INTER_AREA)
     height, width = levels[0].shape[:2]
     nm = round(MPP * 1000)
 
@@ -129,12 +136,13 @@ def write_scn(path: Path, levels: Sequence[Picture], *, more: Sequence[Picture] 
         )
 
     def image(name: str, pictures: Sequence[Picture], first: int, view: str) -> str:
+        lens = 20 if first else 0.60833
         size = f'sizeX="{pictures[0].shape[1]}" sizeY="{pictures[0].shape[0]}"'
         return (
             f'<image name="{name}" uuid="urn:uuid:{first}"><creationDate>2020-01-01T00:00:00Z'
             '</creationDate><device model="Leica SCN400" version="1"/>'
             f"<pixels {size}>{dimensions(pictures, first)}</pixels>{view}"
-            "<scanSettings><objectiveSettings><objective>20</objective></objectiveSettings>"
+            f"<scanSettings><objectiveSettings><objective>{lens}</objective></objectiveSettings>"
             "<illuminationSettings><numericalAperture>0.4</numericalAperture><illuminationSource>"
             "brightfield</illuminationSource></illuminationSettings></scanSettings></image>"
         )
@@ -145,7 +153,7 @@ def write_scn(path: Path, levels: Sequence[Picture], *, more: Sequence[Picture] 
     xml = (
         f'<?xml version="1.0"?><scn xmlns="{SCN}"><collection name="c" uuid="urn:uuid:9" '
         f'sizeX="{width * nm}" sizeY="{2 * height * nm}"><barcode>secret</barcode>'
-        f"{image('macro', [macro], 0, whole)}{image('scan', levels, 1, part)}"
+        f"{image('c', [macro], 0, whole)}{image('scan', levels, 1, part)}"
         + (image("scan 2", more, 1 + len(levels), part) if more else "")
         + "</collection></scn>"
     )

@@ -16,7 +16,9 @@ import numpy as np
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.formats.limits import check_level_size
 from napari_hagmil.slide.formats.tiff.guard import check_tile_table, held_tiles
+from napari_hagmil.slide.formats.tiff.pictures import TiffPicture, scan_of, tiff_pictures
 from napari_hagmil.slide.formats.tiff.rows import PART, row_starts
+from napari_hagmil.slide.formats.tiff.stated import StatedPicture
 from napari_hagmil.slide.interface import LevelGrid
 
 _JPEG = frozenset({6, 7, 34892, 33007})
@@ -90,6 +92,8 @@ class TiffLayout:
         Names of the other pictures.
     unseen : tuple of str
         What else of the slide is not shown: "2 more focal planes".
+    stated : StatedPicture or None
+        What XML says of the slide.
     """
 
     levels: tuple[TiffLevel, ...]
@@ -98,6 +102,7 @@ class TiffLayout:
     dtype: np.dtype[Any]
     associated: tuple[str, ...]
     unseen: tuple[str, ...]
+    stated: StatedPicture | None
 
 
 def tiff_layout(name: str, tiff: Any) -> TiffLayout:
@@ -120,7 +125,9 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
         raise SlideFormatError(
             name, "holds no picture and may be cut short", remedy="copy or export it again"
         )
-    main = _main_series(all_series)
+    pictures = tiff_pictures(tiff, all_series)
+    scan = scan_of(pictures)
+    main = scan.series
     found = _level_series(main, all_series)
     levels = sorted(
         (_level(name, series) for series in found), key=lambda lv: lv.grid.shape, reverse=True
@@ -130,43 +137,31 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
     is_rgb = (
         int(page.photometric) in (_RGB, _YCBCR) and samples >= 3 and _pages_per_level(main) == 1
     )
-    others = [s for s in all_series if all(s is not f for f in found) and s is not main]
+    others = [p for p in pictures if all(p.series is not f for f in (*found, main))]
     return TiffLayout(
         tuple(_shrinking(levels)),
         is_rgb,
         3 if is_rgb else samples,
         np.dtype(main.dtype).newbyteorder("="),
-        tuple((s.name or "other").lower() for s in others),
+        tuple(p.label for p in others),
         tuple(_unseen(main, others)),
+        scan.stated,
     )
 
 
-def _unseen(main: Any, others: Sequence[Any]) -> Iterator[str]:
+def _unseen(main: Any, others: Sequence[TiffPicture]) -> Iterator[str]:
     """Name planes beside the first, and other scans on the glass."""
     for axis, size in zip(main.axes, main.shape, strict=True):
         if axis not in "CYXS" and size > 1:
             yield f"{size - 1} more {_PLANES.get(axis, 'pictures of the same size')}"
-    for series in others:
-        if len(series.levels) > 1:
-            yield "another scan of {}×{} pixels".format(*_yx(series))
+    for other in others:
+        if not other.kind and (other.stated or len(other.series.levels) > 1):
+            yield "another scan of {}×{} pixels".format(*other.shape)
 
 
 def _series(tiff: Any) -> list[Any]:
     series = tiff.series
     return list(series() if callable(series) else series)
-
-
-def _main_series(all_series: Sequence[Any]) -> Any:
-    """Vendor files name it; otherwise the largest picture."""
-    for series in all_series:
-        if series.name in ("Baseline", "Image0") or series.kind in (
-            "svs",
-            "ndpi",
-            "qpi",
-            "philips",
-        ):
-            return series
-    return max(all_series, key=lambda s: _yx(s)[0] * _yx(s)[1])
 
 
 def _level_series(main: Any, all_series: Sequence[Any]) -> list[Any]:

@@ -65,8 +65,8 @@ class TiffReader:
                 raise UnstitchedTiffError("a Ventana BIF", "whose tiles overlap")
             layout = tiff_layout(path.name, self._tiff)
             pages = [plane.page for plane in layout.levels[0].planes]
-            vendor = vendor_facts(self._tiff, pages[0].keyframe)
-            channels = () if layout.is_rgb else tiff_channels(self._tiff, pages)
+            vendor = vendor_facts(self._tiff, pages[0].keyframe, layout.stated)
+            channels = () if layout.is_rgb else tiff_channels(self._tiff, pages, layout.stated)
         except HagmilError:
             self._close_tiff()
             raise
