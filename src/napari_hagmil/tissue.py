@@ -76,6 +76,22 @@ class TissueMask:
         return float(self.values.sum()) * (self.downsample * mpp) ** 2
 
 
+@dataclass(frozen=True)
+class TissueOutline:
+    """Tissue that somebody drew, as a file has it.
+
+    Attributes
+    ----------
+    rings : tuple of Outline
+        Filled together by the even-odd rule.
+    sha256 : str
+        Of the file.
+    """
+
+    rings: tuple[Outline, ...]
+    sha256: str
+
+
 def segment_tissue(slide: Slide, *, mpp: float = MASK_MPP, remove_pen: bool = True) -> TissueMask:
     """Find the tissue of a brightfield slide.
 

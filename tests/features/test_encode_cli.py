@@ -45,7 +45,7 @@ def test_a_line_per_slide_and_status_3_where_one_failed(cohort, tmp_path, capsys
     assert encode(cohort, store, "--depths", "1,0.5") == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Columns that are not used: scanner."
-    assert lines[1].startswith("[1/2] broken: failed: broken.svs")
+    assert lines[1].startswith("[1/2] broken: unreadable: broken.svs")
     assert lines[2].startswith("[2/2] phantom: 245 patches")
     assert lines[3] == f"1 of 2 slides are in {store}"
     assert open_store(store, "phantom").mpp == (1.0, 0.5)
@@ -55,9 +55,9 @@ def test_the_answer_in_json_names_every_slide(cohort, tmp_path, capsys):
     assert encode(cohort, tmp_path / "store", "--depths", "1", "--json") == 3
     captured = capsys.readouterr()
     answer = json.loads(captured.out)
-    assert [(s["name"], s["kind"]) for s in answer["slides"]] == [
-        ("broken", "failed"),
-        ("phantom", "done"),
+    assert [(s["name"], s["kind"], s["state"]) for s in answer["slides"]] == [
+        ("broken", "failed", "unreadable"),
+        ("phantom", "done", "done"),
     ]
     assert captured.err == ""
 
@@ -95,3 +95,70 @@ def test_official_features_need_no_slides(tmp_path, capsys):
     assert main(["encode", str(table), "--store", str(store), *words]) == 3
     assert "[1/2] a: 42 patches" in capsys.readouterr().out
     assert open_store(store, "a").encoder.name == "resnet50-layer3"
+
+
+@pytest.mark.parametrize("source", ["slides", "slides/*.tiff", "slides.csv"])
+def test_slides_without_labels_are_encoded_from_a_table_a_folder_or_a_glob(
+    phantom, tmp_path, capsys, monkeypatch, source
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "slides").mkdir()
+    (tmp_path / "slides" / "one.tiff").symlink_to(phantom)
+    (tmp_path / "slides.csv").write_text("slide\nslides/one.tiff\n")
+    assert encode(source, tmp_path / "store", "--depths", "1") == 0
+    assert "[1/1] one: 49 patches" in capsys.readouterr().out
+
+
+STATES = {
+    "missing_mpp": ("histoprep-slide.jpeg", "give --mpp"),
+    "unreadable": ("broken/broken.svs", ""),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_each_slide_has_a_state(slides_dir, tmp_path, capsys, state):
+    slide, _ = STATES[state]
+    assert encode(slides_dir / slide, tmp_path / "store", "--json") == 3
+    (told,) = json.loads(capsys.readouterr().out)["slides"]
+    assert told["state"] == state
+
+
+def test_a_slide_without_tissue_says_so(tmp_path, capsys):
+    import tifffile
+
+    slide = tmp_path / "glass.tiff"
+    white = np.full((1024, 1024, 3), 245, np.uint8)
+    tifffile.imwrite(slide, white, photometric="rgb", tile=(256, 256), resolution=(4e4, 4e4))
+    assert encode(slide, tmp_path / "store", "--mpp", "0.25") == 3
+    assert "[1/1] glass: no_tissue: glass.tiff shows no tissue" in capsys.readouterr().out
+
+
+def outline(folder, name, side):
+    folder.mkdir(exist_ok=True)
+    ring = [[0, 0], [side, 0], [side, side], [0, side], [0, 0]]
+    (folder / f"{name}.geojson").write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+
+
+def test_tissue_comes_from_outlines_where_there_are_any(phantom, slides_dir, tmp_path, capsys):
+    other = slides_dir / "CMU-1-Small-Region.svs"
+    (tmp_path / "table.csv").write_text(f"slide\n{phantom}\n{other}\n")
+    words = [tmp_path / "table.csv", tmp_path / "store", "--depths", "1"]
+    drawn = ["--tissue-dir", str(tmp_path / "outlines")]
+    outline(tmp_path / "outlines", "phantom", 1023)
+    assert encode(*words, *drawn) == 0
+    said = capsys.readouterr().out
+    assert "phantom: 4 patches" in said
+    assert "CMU-1-Small-Region: Its tissue was detected: it has no outlines." in said
+    # The same outlines again are nothing new; others, or none, are other features.
+    assert encode(*words, *drawn) == 0
+    outline(tmp_path / "outlines", "phantom", 511)
+    assert encode(*words, *drawn) == 3
+    assert "already have the tissue of the outlines" in capsys.readouterr().out
+    assert encode(*words) == 3
+    assert ", not as it was detected" in capsys.readouterr().out
+
+
+def test_a_folder_without_any_outline_is_refused(phantom, tmp_path, capsys):
+    outline(tmp_path / "outlines", "another", 100)
+    assert encode(phantom, tmp_path / "store", "--tissue-dir", str(tmp_path / "outlines")) == 1
+    assert "name the files after the slides: phantom.geojson" in capsys.readouterr().err

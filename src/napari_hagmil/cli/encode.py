@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,19 +14,20 @@ from napari_hagmil.cli.terminal import answer, printable, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     at_least_one,
-    cohort_argument,
     device_option,
     json_option,
     mpp_option,
     numbers,
     option,
+    slides_argument,
     switch,
 )
-from napari_hagmil.errors import EncoderError, FeatureStoreError, Remedy
+from napari_hagmil.errors import AnnotationError, EncoderError, FeatureStoreError, Remedy
 
 if TYPE_CHECKING:
     from napari_hagmil.cohort import Cohort
     from napari_hagmil.features import EncodeConfig, EncodeEvent, ImportConfig
+    from napari_hagmil.tissue import TissueOutline
 
 #: The encoder where none is named.
 DEFAULT_ENCODER = "efficientnet-lite0"
@@ -47,7 +48,7 @@ def halving(text: str) -> tuple[float, ...]:
 class EncodeOptions:
     """Options of ``encode``."""
 
-    cohort: Path = cohort_argument()
+    cohort: str = slides_argument()
     store: Path = option(
         "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
     )
@@ -75,6 +76,12 @@ class EncodeOptions:
     )
     overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
     mpp: float | None = mpp_option()
+    tissue_dir: Path | None = option(
+        "--tissue-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
+    )
     imported: Kind | None = option(
         "--import",
         choices=("clam", "trident", "official"),
@@ -92,13 +99,13 @@ class EncodeOptions:
 
 def encode(options: EncodeOptions) -> int:
     """Encode every slide of a cohort, or import what others encoded."""
-    from napari_hagmil.cohort import read_cohort
+    from napari_hagmil.cohort import gather_slides
 
     if bool(options.features) != bool(options.imported):
         raise FeatureStoreError(
             "--import and --features", "belong together", remedy="give both, or neither"
         )
-    cohort = read_cohort(options.cohort, files=options.imported is None, every_class=False)
+    cohort = gather_slides(options.cohort, files=options.imported is None)
     report = _Report(len(cohort), quiet=options.json)
     for note in cohort.notes:
         report.say(note)
@@ -125,10 +132,10 @@ def _events(options: EncodeOptions, cohort: Cohort) -> Iterator[EncodeEvent]:
     encoder = load_encoder(
         options.encoder or DEFAULT_ENCODER, device=resolve_device(options.device)
     )
-    return encode_cohort(cohort.records, options.store, encoder, _encoding(options))
+    return encode_cohort(cohort.records, options.store, encoder, _encoding(options, cohort))
 
 
-def _encoding(options: EncodeOptions) -> EncodeConfig:
+def _encoding(options: EncodeOptions, cohort: Cohort) -> EncodeConfig:
     from napari_hagmil.features import EncodeConfig
     from napari_hagmil.features.encode import DEFAULT_MPP
 
@@ -139,7 +146,30 @@ def _encoding(options: EncodeOptions) -> EncodeConfig:
         slide_mpp=options.mpp,
         overwrite=options.overwrite,
         workers=options.workers,
+        outlines=_outlines(options.tissue_dir, cohort) if options.tissue_dir else None,
     )
+
+
+def _outlines(folder: Path, cohort: Cohort) -> Callable[[str], TissueOutline | None]:
+    """What gives a slide's outlines, read when its turn comes."""
+    from napari_hagmil.export.geojson_reader import read_area
+    from napari_hagmil.ledger import file_facts
+    from napari_hagmil.tissue import TissueOutline
+
+    def outline(name: str) -> TissueOutline | None:
+        path = folder / f"{name}.geojson"
+        if not path.is_file():
+            return None
+        return TissueOutline(read_area(path), file_facts(path).sha256)
+
+    if not any((folder / f"{record.name}.geojson").is_file() for record in cohort.records):
+        example = cohort.records[0].name
+        raise AnnotationError(
+            str(folder),
+            "holds no outlines of these slides",
+            remedy=f"name the files after the slides: {example}.geojson",
+        )
+    return outline
 
 
 def _importing(
@@ -217,7 +247,7 @@ class _Report:
         place = f"[{len(self.ends)}/{self._n_slides}] {event.name}"
         if event.kind != "done":
             self._add_work(-self._remaining.pop(event.name, 0))
-            self.say(f"{place}: {event.kind}: {event.message}")
+            self.say(f"{place}: {event.state}: {event.message}")
             return
         unread = f", {event.unread} unread" if event.unread else ""
         note = f" {event.message}" if event.message else ""

@@ -90,6 +90,13 @@ def cohort_argument() -> Any:
     return argument(type=Path, metavar="COHORT.csv")
 
 
+def slides_argument() -> Any:
+    """Slides that need no labels: a table, a folder, a glob."""
+    return argument(
+        metavar="COHORT.csv|FOLDER|GLOB", help="a table, a folder of slides, or a glob in quotes"
+    )
+
+
 def at_least_one(text: str) -> int:
     """A whole number, 1 or more."""
     if not text.isdecimal() or int(text) < 1:

@@ -15,6 +15,7 @@ from napari_hagmil.cohort.gdc import from_gdc
 from napari_hagmil.cohort.listing import LeftOut, Listing, write_cohort
 from napari_hagmil.cohort.read import read_cohort
 from napari_hagmil.cohort.splits import Split, holdout, k_fold, three_way
+from napari_hagmil.cohort.unlabelled import gather_slides
 
 __all__ = [
     "PARTS",
@@ -32,6 +33,7 @@ __all__ = [
     "from_camelyon16",
     "from_folders",
     "from_gdc",
+    "gather_slides",
     "holdout",
     "is_order_known",
     "k_fold",

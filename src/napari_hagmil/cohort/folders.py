@@ -26,8 +26,8 @@ _PARTS: dict[str, Part] = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A slide, and the folders that it lies in, outermost first."""
+class PlacedSlide:
+    """A slide's path, and the folders that it lies in, outermost first."""
 
     path: Path
     folders: tuple[str, ...]
@@ -48,9 +48,7 @@ def from_folders(folder: str | Path) -> Listing:
     folder = Path(folder)
     if not folder.is_dir():
         raise CohortError(f"{folder.name or folder} cannot be used", ["it is not a folder"])
-    places: list[_Place] = []
-    left_out: list[LeftOut] = []
-    _walk(folder, (), set(), (places, left_out))
+    places, left_out = slides_below(folder)
     has_parts = any(place.folders and place.folders[0].lower() in _PARTS for place in places)
     records = []
     for place in places:
@@ -65,18 +63,26 @@ def from_folders(folder: str | Path) -> Listing:
             ["slides lie in a folder per class, as tumor/a.svs or train/tumor/a.svs"],
         )
     return Listing(
-        tuple(_told_apart(records, folder)),
+        tuple(told_apart(records, folder)),
         tuple(left_out),
         tuple(_problems(records)),
         tuple(_notes(places, has_parts=has_parts)),
     )
 
 
+def slides_below(folder: Path) -> tuple[list[PlacedSlide], list[LeftOut]]:
+    """The slides in a folder and in those below it, and the files that are no slides."""
+    places: list[PlacedSlide] = []
+    left_out: list[LeftOut] = []
+    _walk(folder, (), set(), (places, left_out))
+    return places, left_out
+
+
 def _walk(
     folder: Path,
     above: tuple[str, ...],
     seen: set[Path],
-    found: tuple[list[_Place], list[LeftOut]],
+    found: tuple[list[PlacedSlide], list[LeftOut]],
 ) -> None:
     """Collect the slides of a folder and of those below, and the files that are no slides."""
     real = folder.resolve()
@@ -84,9 +90,9 @@ def _walk(
         return
     seen.add(real)
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    slides = [path for path in entries if _is_slide(path)]
+    slides = [path for path in entries if is_slide(path)]
     stems = {default_name(path) for path in slides}
-    found[0].extend(_Place(path, above) for path in slides)
+    found[0].extend(PlacedSlide(path, above) for path in slides)
     for path in entries:
         if path in slides or (path.suffix.lower() in _TRUTH_SUFFIXES and path.stem in stems):
             continue
@@ -99,13 +105,14 @@ def _walk(
             _walk(path, (*above, path.name), seen, found)
 
 
-def _is_slide(path: Path) -> bool:
+def is_slide(path: Path) -> bool:
+    """Whether a file or folder is one by its name, or a series of DICOM files."""
     if not path.is_dir():
         return path.suffix.lower() in SLIDE_SUFFIXES
     return path.suffix.lower() == ".zarr" or any(path.glob("*.dcm"))
 
 
-def _reason_against(place: _Place, *, has_parts: bool) -> str:
+def _reason_against(place: PlacedSlide, *, has_parts: bool) -> str:
     if not place.folders:
         return "it lies in no class's folder"
     if has_parts and place.folders[0].lower() not in _PARTS:
@@ -115,7 +122,7 @@ def _reason_against(place: _Place, *, has_parts: bool) -> str:
     return ""
 
 
-def _record(place: _Place, *, has_parts: bool) -> SlideRecord:
+def _record(place: PlacedSlide, *, has_parts: bool) -> SlideRecord:
     part = _PARTS[place.folders[0].lower()] if has_parts else None
     label, *below = place.folders[1:] if has_parts else place.folders
     name = default_name(place.path)
@@ -125,7 +132,7 @@ def _record(place: _Place, *, has_parts: bool) -> SlideRecord:
     return SlideRecord(place.path, label, patient, part, name, truth)
 
 
-def _told_apart(records: Sequence[SlideRecord], folder: Path) -> Iterator[SlideRecord]:
+def told_apart(records: Sequence[SlideRecord], folder: Path) -> Iterator[SlideRecord]:
     """Records with names of their own: of equal ones, the path within the folder."""
     counts = Counter(record.name.casefold() for record in records)
     for one in records:
@@ -158,7 +165,7 @@ def _problems(records: Sequence[SlideRecord]) -> Iterator[Problem]:
         yield Problem("Some slides", "have no part", remedy="move them into train, val or test")
 
 
-def _notes(places: Sequence[_Place], *, has_parts: bool) -> Iterator[str]:
+def _notes(places: Sequence[PlacedSlide], *, has_parts: bool) -> Iterator[str]:
     depth = 2 if has_parts else 1
     alone = [
         default_name(place.path)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_hagmil.cohort.classes import class_order
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
+from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError
 from napari_hagmil.files import from_spreadsheet_cell
 from napari_hagmil.slide.location import url_of
@@ -21,6 +22,7 @@ from napari_hagmil.untrusted import read_regular
 _MAX_BYTES = 256 * 2**20
 
 REQUIRED = ("slide", "label", "patient")
+UNLABELLED = ("slide",)
 OPTIONAL = ("split", "name", "truth")
 
 #: Spreadsheets separate by what their country uses.
@@ -49,6 +51,7 @@ def read_cohort(
     classes: Sequence[str] | None = None,
     files: bool = True,
     every_class: bool = True,
+    labelled: bool = True,
 ) -> Cohort:
     """Read a table of slides.
 
@@ -68,13 +71,18 @@ def read_cohort(
         Whether the slides must be there; not needed where features were imported.
     every_class : bool
         Whether each class, and at least two, must have slides.
+    labelled : bool
+        Whether every slide needs a label and a patient. Otherwise the column `slide` is enough;
+        the label is then empty, and the patient that of a TCGA barcode or the slide itself.
 
     Raises
     ------
     CohortError
         With every problem in `problems`.
     """
-    cohort, problems = survey(csv_path, classes=classes, files=files, every_class=every_class)
+    cohort, problems = survey(
+        csv_path, classes=classes, files=files, every_class=every_class, labelled=labelled
+    )
     if problems:
         raise CohortError(f"{Path(csv_path).name} cannot be used", problems)
     return cohort
@@ -86,6 +94,7 @@ def survey(
     classes: Sequence[str] | None = None,
     files: bool = True,
     every_class: bool = True,
+    labelled: bool = True,
 ) -> tuple[Cohort, list[str]]:
     """Read a table as `read_cohort` does, and return what is wrong with it beside its slides.
 
@@ -95,8 +104,9 @@ def survey(
         When it cannot be read as a table of slides at all.
     """
     csv_path = Path(csv_path)
-    header, rows, problems = _table(csv_path)
-    problems += _cell_problems(rows)
+    needed = REQUIRED if labelled else UNLABELLED
+    header, rows, problems = _table(csv_path, needed)
+    problems += _cell_problems(rows, needed)
     records = [_record(row, csv_path.parent) for row in rows]
     lines = [int(row["line"]) for row in rows]
     if files:
@@ -104,11 +114,11 @@ def survey(
     problems += _duplicates(records, lines)
     problems += _split_problems(records)
     known = tuple(classes or class_order(record.label for record in records if record.label))
-    problems += _class_problems(records, lines, known, every_class=every_class)
+    problems += _class_problems(records, lines, known, every_class=every_class and labelled)
     return Cohort(tuple(records), known, _notes(header)), problems
 
 
-def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
+def _table(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row], list[str]]:
     """Columns, rows with all known columns, and what is wrong with single lines."""
     text = table_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -126,7 +136,7 @@ def _table(path: Path) -> tuple[list[str], list[Row], list[str]]:
     if not lines:
         raise CohortError(f"{path.name} cannot be used", ["it is empty"])
     header = [name.strip().lower() for name in lines[0][1]]
-    _check_header(path, header)
+    _check_header(path, header, needed)
     good = [(line, cells) for line, cells in lines[1:] if len(cells) == len(header)]
     problems = [
         f"line {line} has {len(cells)} cells where the header has {len(header)}"
@@ -169,8 +179,8 @@ def table_text(path: Path) -> str:
     return text
 
 
-def _check_header(path: Path, header: list[str]) -> None:
-    problems = [f"the column {name!r} is missing" for name in REQUIRED if name not in header]
+def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
+    problems = [f"the column {name!r} is missing" for name in needed if name not in header]
     twice = sorted({name for name in header if name and header.count(name) > 1})
     problems += [f"the column {name!r} stands there twice" for name in twice]
     if problems:
@@ -185,9 +195,9 @@ def _row(header: list[str], cells: list[str], line: int) -> Row:
     return row | {"line": str(line)}
 
 
-def _cell_problems(rows: list[Row]) -> Iterator[str]:
+def _cell_problems(rows: list[Row], needed: Sequence[str]) -> Iterator[str]:
     for row in rows:
-        empty = [name for name in REQUIRED if not row[name]]
+        empty = [name for name in needed if not row[name]]
         if empty:
             yield f"line {row['line']} has no {' and no '.join(empty)}"
         if row["split"] not in ("", *PARTS):
@@ -198,12 +208,14 @@ def _cell_problems(rows: list[Row]) -> Iterator[str]:
 
 def _record(row: Row, folder: Path) -> SlideRecord:
     path = _located(folder, row["slide"]) if row["slide"] else Path()
+    name = row["name"] or default_name(path)
     return SlideRecord(
         path=path,
         label=row["label"],
-        patient=row["patient"],
+        # Where a patient is needed, a missing one was reported.
+        patient=row["patient"] or patient_of(name) or name,
         split=row["split"] if row["split"] in PARTS else None,
-        name=row["name"] or default_name(path),
+        name=name,
         truth=_located(folder, row["truth"]) if row["truth"] else None,
     )
 

@@ -7,7 +7,7 @@ divide both among them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,10 +26,11 @@ from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
 from napari_hagmil.features.store import FeatureStore, store_path
 from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, Chunk, StoreWriter
-from napari_hagmil.ledger import Claim
+from napari_hagmil.ledger import Claim, SlideState, state_after
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.tissue import TissueOutline, drawn_tissue
 
 #: µm per pixel of the depths: 10×, 20×, 40×.
 DEFAULT_MPP = (1.0, 0.5, 0.25)
@@ -59,6 +60,8 @@ class EncodeConfig:
         Threads that decode.
     chunk_rows : int
         Patches encoded, and kept, at a time.
+    outlines : callable, optional
+        A slide's name → the tissue that somebody drew; None for slides whose tissue is detected.
     """
 
     mpp: tuple[float, ...] = DEFAULT_MPP
@@ -68,6 +71,7 @@ class EncodeConfig:
     overwrite: bool = False
     workers: int = 2
     chunk_rows: int = CHUNK_ROWS
+    outlines: Callable[[str], TissueOutline | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,8 @@ class EncodeEvent:
         Patches that could not be decoded; known when done.
     message : str
         Why it failed or was skipped, or a note for the user.
+    state : str
+        The slide's, when it is settled.
     """
 
     kind: Literal["laid out", "encoded", "done", "failed", "skipped"]
@@ -95,6 +101,7 @@ class EncodeEvent:
     total: int = 0
     unread: int = 0
     message: str = ""
+    state: SlideState | Literal[""] = ""
 
 
 def encode_cohort(
@@ -162,7 +169,7 @@ class _Work:
             except (OutputError, CancelledError):
                 raise
             except Exception as error:
-                return _failed(record, error)
+                return failed_event(record.name, error)
 
     def encoded(self, record: SlideRecord, claim: Claim) -> Iterator[EncodeEvent]:
         """Encode what a claimed slide lacks."""
@@ -179,14 +186,17 @@ class _Work:
         except (OutputError, CancelledError):
             raise
         except Exception as error:
-            yield _failed(record, error)
+            yield failed_event(record.name, error)
             return
-        yield EncodeEvent("done", record.name, writer.n_patches, writer.n_patches, unread)
+        n = writer.n_patches
+        yield EncodeEvent("done", record.name, n, n, unread, state="done")
 
     def skipped(self, record: SlideRecord) -> EncodeEvent:
         """Say who has a slide."""
         holder = self.claims.holder(record.name) or "another process"
-        return EncodeEvent("skipped", record.name, message=f"{holder} is encoding it")
+        return EncodeEvent(
+            "skipped", record.name, message=f"{holder} is encoding it", state="skipped"
+        )
 
     def _announce(self, record: SlideRecord, writer: StoreWriter, note: str) -> EncodeEvent:
         self._announced.add(record.name)
@@ -198,15 +208,18 @@ class _Work:
     def _writer(self, record: SlideRecord) -> tuple[StoreWriter, str]:
         """What earlier runs have made of a slide, or an empty store; and a note for the user."""
         path, config = store_path(self.store, record), self.config
+        outline = config.outlines(record.name) if config.outlines else None
+        notes = ["Its tissue was detected: it has no outlines."] if config.outlines else []
         with open_slide(record.path, mpp=config.slide_mpp) as slide:
-            key = slide_key(slide, self.encoder, config)
+            key = slide_key(slide, self.encoder, config, tissue=outline)
             writer = resumed(path, key, overwrite=config.overwrite)
             if writer is not None:
                 return writer, ""
-            layout = lay_out(slide, key.mpp, key.patch_size)
+            tissue = drawn_tissue(slide, outline.rings) if outline else None
+            layout = lay_out(slide, key.mpp, key.patch_size, tissue=tissue)
             tree = feature_tree(layout.quadtree)
             writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows)
-            return writer, " ".join(layout.plan.notes)
+            return writer, " ".join([*layout.plan.notes, *(notes if outline is None else [])])
 
     def _chunks(
         self, record: SlideRecord, writer: StoreWriter, claim: Claim
@@ -227,8 +240,10 @@ class _Work:
                 writer.write(chunk, torch.cat(features))
 
 
-def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKey:
-    """The key of the features that a slide will have."""
+def slide_key(
+    slide: Slide, encoder: Encoder, config: EncodeConfig, *, tissue: TissueOutline | None = None
+) -> FeatureKey:
+    """The key of the features that a slide will have, with its tissue drawn or detected."""
     return FeatureKey(
         fingerprint=slide.fingerprint,
         reader=slide.reader.backend,
@@ -238,6 +253,7 @@ def slide_key(slide: Slide, encoder: Encoder, config: EncodeConfig) -> FeatureKe
         mpp=config.mpp,
         dtype=config.dtype,
         precision=_precision(encoder),
+        tissue=tissue.sha256 if tissue else "",
     )
 
 
@@ -247,10 +263,10 @@ def _precision(encoder: Encoder) -> str:
     return str(reduced or torch.float32).removeprefix("torch.")
 
 
-def _failed(record: SlideRecord, error: Exception) -> EncodeEvent:
+def failed_event(name: str, error: Exception) -> EncodeEvent:
     """Report a slide that failed, for whatever reason: the others of a night's run go on."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return EncodeEvent("failed", record.name, message=text)
+    return EncodeEvent("failed", name, message=text, state=state_after(error))
 
 
 def _pixels(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
-from napari_hagmil.features.encode import EncodeEvent
+from napari_hagmil.features.encode import EncodeEvent, failed_event
 from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
 from napari_hagmil.features.resume import resumed, store_claims
@@ -107,9 +107,7 @@ def import_cohort(
             raise
         # Foreign files break their libraries in ways of their own; the other slides go on.
         except Exception as error:
-            event = EncodeEvent(
-                "failed", record.name, message=" ".join(str(error).split()) or repr(error)
-            )
+            event = failed_event(record.name, error)
         yield event
 
 
@@ -129,7 +127,7 @@ def _import_slide(
     claim = claims.take(name)
     if claim is None:
         who = claims.holder(name) or "another process"
-        return EncodeEvent("skipped", name, message=f"{who} is importing it")
+        return EncodeEvent("skipped", name, message=f"{who} is importing it", state="skipped")
     with claim:
         writer = resumed(path, key, overwrite=config.overwrite)
         if writer is None:
@@ -137,7 +135,8 @@ def _import_slide(
         if not writer.is_complete:
             _write(writer, found)
     unread = FeatureStore(path).n_unread
-    return EncodeEvent("done", name, writer.n_patches, writer.n_patches, unread, found.note)
+    n = writer.n_patches
+    return EncodeEvent("done", name, n, n, unread, found.note, "done")
 
 
 def _key(files: Sequence[Path], found: Imported, config: ImportConfig) -> FeatureKey:

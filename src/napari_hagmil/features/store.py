@@ -241,11 +241,16 @@ def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
         ("the µm per pixel", list(kept.mpp), list(wanted.mpp)),
         ("the type", kept.dtype, wanted.dtype),
         ("the precision", kept.precision, wanted.precision),
+        ("the tissue", _tissue(kept), _tissue(wanted)),
     )
     for what, old, new in said:
         if old != new:
             return what if what == "another slide" else f"{what} {_short(old)}, not {_short(new)}"
     return ""
+
+
+def _tissue(key: FeatureKey) -> str:
+    return f"of the outlines {key.tissue[:8]}" if key.tissue else "as it was detected"
 
 
 def _short(value: object) -> str:

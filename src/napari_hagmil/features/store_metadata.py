@@ -57,6 +57,8 @@ class FeatureKey:
         "float32", or "float16" for half the space and three digits.
     precision : str
         What the encoder computed in, "float32" or "bfloat16": it follows from the device.
+    tissue : str
+        SHA-256 of the file with the tissue's outlines; "" where the tissue was detected.
     """
 
     fingerprint: str
@@ -67,6 +69,7 @@ class FeatureKey:
     mpp: tuple[float, ...]
     dtype: DTypeName = "float32"
     precision: str = "float32"
+    tissue: str = ""
 
 
 def draft_path(path: Path) -> Path:
@@ -262,6 +265,8 @@ def _first_wrong(facts: Mapping[str, Any]) -> str:
     tables = [(facts, _FACTS), (key, _KEY), (encoder, _ENCODER), *((g, _GRID) for g in grids)]
     for table, checks in tables:
         for name, fits in checks.items():
+            if name not in table and name in _LATER:
+                continue
             if name not in table or not fits(table[name]):
                 return f"{name} {table.get(name)!r:.60}"
     if set(key) - set(_KEY) - {"encoder"} or set(encoder) - set(_ENCODER):
@@ -311,7 +316,10 @@ _KEY: dict[str, _Check] = {
     "mpp": lambda value: isinstance(value, list) and all(map(_is_length, value)),
     "dtype": lambda value: value in get_args(DTypeName),
     "precision": _is_text,
+    "tissue": _is_text,
 }
+#: Entries that stores of earlier versions lack.
+_LATER = {"tissue"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),

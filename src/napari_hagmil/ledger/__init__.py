@@ -6,9 +6,11 @@ from napari_hagmil.ledger.manifest import (
     Manifest,
     check_manifest,
     file_difference,
+    file_facts,
     read_manifest,
     write_manifest,
 )
+from napari_hagmil.ledger.states import SlideState, state_after
 
 __all__ = [
     "Claim",
@@ -16,8 +18,11 @@ __all__ = [
     "Claims",
     "FileFacts",
     "Manifest",
+    "SlideState",
     "check_manifest",
     "file_difference",
+    "file_facts",
     "read_manifest",
+    "state_after",
     "write_manifest",
 ]
