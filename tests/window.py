@@ -5,7 +5,9 @@ import shutil
 import time
 
 import pytest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 
 @pytest.fixture
@@ -38,6 +40,49 @@ def wait_until(qapp):
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def answers(qapp, monkeypatch):
+    """Answer what comes up, in its order: a file dialog by a path, a question by a button's text.
+
+    What was proposed or asked is in the list, an entry each. A question is answered by a real
+    click or key; the file dialog, which is the system's, is not shown.
+    """
+    asked, waiting = [], []
+
+    def choose(parent, title, proposed, *args, **kwargs):
+        asked.append(str(proposed))
+        return str(waiting.pop(0)) if waiting else "", ""
+
+    def answer():
+        box = QApplication.activeModalWidget()
+        if box is None:
+            return
+        asked.append(box.text())
+        if not waiting:
+            box.reject()
+            return
+        wanted = waiting.pop(0)
+        if isinstance(wanted, Qt.Key):
+            QTest.keyClick(box, wanted)
+            return
+        (button,) = (one for one in box.buttons() if one.text().replace("&", "") == wanted)
+        QTest.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", choose)
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", choose)
+    timer = QTimer(interval=50)
+    timer.timeout.connect(answer)
+    timer.start()
+
+    def give(*wanted):
+        asked.clear()
+        waiting[:] = wanted
+        return asked
+
+    yield give
+    timer.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import UTC, datetime
 from uuid import UUID
 from xml.etree import ElementTree as Xml
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 from shapely import Polygon
 
+from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.export.signature import Signature
 from napari_hagmil.review import (
     QUPATH_CLASSES,
     Annotation,
@@ -148,24 +151,76 @@ def test_asap_gets_a_region_with_a_hole_in_parts_that_cover_the_same(written):
     assert shapes[0].intersection(shapes[1]).area == pytest.approx(0)
 
 
-def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
-    data = written("csv").read_bytes()
+SIGNATURE = Signature(
+    "S12.3.svs", "f" * 8, "Dr. Åse Müller", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC), "demo",
+    "teaching",
+)  # fmt: skip
+
+
+def table_of(path):
+    data = path.read_bytes()
     assert data.startswith(b"\xef\xbb\xbf")
     rows = list(csv.DictReader(data.decode("utf-8-sig").splitlines()))
+    assert not any(None in one or None in one.values() for one in rows)
+    return rows
+
+
+def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
+    rows = table_of(written("csv"))
     assert list(rows[0]) == [
-        "id", "kind", "decision", "class", "score", "area_um2", "length_um", "centre_x",
-        "centre_y", "provenance", "comment",
+        "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
+        "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
     ]  # fmt: skip
     assert [one["kind"] for one in rows] == [
         "region", "region", "region", "polygon", "ruler", "point", "conclusion",
     ]  # fmt: skip
-    assert (rows[0]["area_um2"], rows[0]["length_um"], rows[0]["score"]) == ("2400.0", "", "97.5")
-    assert (rows[0]["centre_x"], rows[0]["centre_y"]) == ("50.5", "50.5")
-    assert rows[0]["comment"] == RING.comment
-    assert (rows[4]["area_um2"], rows[4]["length_um"]) == ("", "25.0")
-    assert (rows[5]["area_um2"], rows[5]["length_um"]) == ("", "")
+    sizes = [[one[k] for k in ("area_um2", "length_um", "area_px2", "length_px")] for one in rows]
+    assert sizes[0] == ["2400.0", "", "9600.0", ""]
+    assert sizes[4] == ["", "25.0", "", "50.0"]
+    assert sizes[5] == sizes[6] == [""] * 4
+    assert (rows[0]["centre_x_px"], rows[0]["centre_y_px"]) == ("50.5", "50.5")
+    assert (rows[0]["score"], rows[0]["comment"]) == ("97.5", RING.comment)
     assert (rows[6]["class"], rows[6]["comment"]) == ("tumor", "sure")
-    assert not any(None in one or None in one.values() for one in rows)
+
+
+def test_every_row_says_whose_review_of_which_slide_it_is_so_that_tables_stack(tmp_path):
+    wish = ReviewWish(accepted_only=False, formats=("csv", "geojson"))
+    table, shapes = write_review(tmp_path / "a", STATE, wish, mpp=MPP, signature=SIGNATURE)
+    whose = {(one["slide"], one["reviewer"], one["date"], one["mpp"]) for one in table_of(table)}
+    assert whose == {("S12.3.svs", "Dr. Åse Müller", "2026-03-04T05:06:07+00:00", "0.5")}
+    said = json.loads(shapes.read_text("utf-8"))
+    assert read_annotations(shapes)[0]
+    assert said["review"] == {
+        "slide": "S12.3.svs",
+        "fingerprint": "ffffffff",
+        "reviewer": "Dr. Åse Müller",
+        "date": "2026-03-04T05:06:07+00:00",
+        "model": "demo",
+        "intended_use": "teaching",
+        "conclusion": {"class": "tumor", "text": "sure"},
+        "mpp": 0.5,
+    }
+
+
+def test_without_a_pixel_size_nothing_is_in_um(tmp_path):
+    wish = ReviewWish(accepted_only=False, formats=("csv", "geojson"))
+    table, shapes = write_review(tmp_path / "a", STATE, wish, mpp=None, signature=SIGNATURE)
+    rows = table_of(table)
+    assert {one[k] for one in rows for k in ("mpp", "area_um2", "length_um")} == {""}
+    assert rows[0]["area_px2"] == "9600.0"
+    assert "µm" not in shapes.read_text("utf-8")
+    assert '"Area px^2": 9600.0' in shapes.read_text("utf-8")
+
+
+def test_a_slide_where_nothing_was_found_has_its_conclusion_in_both_files(tmp_path):
+    state = ReviewState(conclusion=Conclusion("normal", "no tumour"))
+    table, shapes = write_review(
+        tmp_path / "a", state, ReviewWish(formats=("csv", "geojson")), mpp=MPP, signature=SIGNATURE
+    )
+    (row,) = table_of(table)
+    assert (row["kind"], row["class"], row["comment"]) == ("conclusion", "normal", "no tumour")
+    assert json.loads(shapes.read_text())["features"] == []
+    assert json.loads(shapes.read_text())["review"]["conclusion"]["class"] == "normal"
 
 
 @pytest.mark.parametrize(

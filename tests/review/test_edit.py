@@ -191,6 +191,12 @@ def test_annotations_are_measured_in_um_and_mm2(kind, points, label):
     assert measure_label(Annotation("a", kind, outline(points)), 0.25) == label
 
 
+def test_where_the_pixel_size_is_unknown_measures_are_in_pixels():
+    ruler = Annotation("a", "ruler", outline(((0, 0), (0, 1234))))
+    assert measure_label(ruler, None) == "1,234 px"
+    assert measure_label(Annotation("a", "polygon", outline(box(0, 0, 10, 10))), None) == "100 px²"
+
+
 def test_long_lengths_and_large_areas_are_in_mm():
     assert length_label(2314) == "2.31 mm"
     assert area_label(12_400_000) == "12.40 mm²"

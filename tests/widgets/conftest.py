@@ -1,3 +1,3 @@
-from window import own_data_folder, phantom, viewer, wait_until
+from window import answers, own_data_folder, phantom, viewer, wait_until
 
-__all__ = ["own_data_folder", "phantom", "viewer", "wait_until"]
+__all__ = ["answers", "own_data_folder", "phantom", "viewer", "wait_until"]

@@ -379,7 +379,7 @@ def test_the_accepted_regions_are_exported_in_all_formats(dock, tmp_path):
     for check_box in dock.export.formats:
         check_box.value = True
     dock.export.open_folder.value = False
-    assert dock.export.summary.text().startswith("1 region and 1 annotation ")
+    assert dock.export.summary.text() == "Will be written: 1 region and 1 annotation."
     written = dock.export.write(tmp_path / "case")
     assert [one.name for one in written] == ["case.geojson", "case.csv", "case.xml"]
     features = json.loads(written[0].read_text())["features"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +100,20 @@ def region_feature(
     }
 
 
-def write_features(path: str | Path, features: Sequence[dict[str, Any]]) -> None:
-    """Write features, made by `region_feature` or alike, as a FeatureCollection."""
-    collection = {"type": "FeatureCollection", "features": list(features)}
+def write_features(
+    path: str | Path,
+    features: Sequence[dict[str, Any]],
+    *,
+    review: Mapping[str, Any] | None = None,
+) -> None:
+    """Write features, made by `region_feature` or alike, as a FeatureCollection.
+
+    `review` is what is to be known of all of them: a foreign member of the collection (RFC 7946,
+    section 6.1), which QuPath passes over.
+    """
+    collection: dict[str, Any] = {"type": "FeatureCollection", "features": list(features)}
+    if review:
+        collection["review"] = dict(review)
     text = json.dumps(collection, allow_nan=False, ensure_ascii=False, indent=1)
     with replacing(Path(path)) as draft:
         draft.write_text(well_formed(text) + "\n", encoding="utf-8")

@@ -13,10 +13,11 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 
 from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
+from napari_hagmil.export.signature import Signature
 from napari_hagmil.files import replacing, spreadsheet_cell
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import Outline, without_holes
-from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
+from napari_hagmil.review import Annotation, Conclusion, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.review.classes import class_named
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
 
@@ -25,9 +26,12 @@ Format = Literal["geojson", "csv", "asap"]
 #: Ends of the files' names.
 ENDINGS: dict[Format, str] = {"geojson": ".geojson", "csv": ".csv", "asap": ".xml"}
 
+#: Those that can hold a conclusion.
+CONCLUDING: tuple[Format, ...] = ("geojson", "csv")
+
 _COLUMNS = (
-    "id", "kind", "decision", "class", "score", "area_um2", "length_um", "centre_x", "centre_y",
-    "provenance", "comment",
+    "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
+    "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
 )  # fmt: skip
 
 
@@ -67,9 +71,36 @@ class ReviewWish:
         drawn = [one for one in state.annotations if passes(one.path_class)]
         return (regions if self.regions else []), (drawn if self.annotations else [])
 
+    def conclusion(self, state: ReviewState) -> Conclusion | None:
+        """The conclusion, where there is one and a format that holds it."""
+        held = any(name in CONCLUDING for name in self.formats)
+        return state.conclusion if held and state.conclusion != Conclusion() else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Export:
+    """What the writers of all formats are given."""
+
+    state: ReviewState
+    wish: ReviewWish
+    mpp: float | None
+    signature: Signature
+
+
+def review_files(path: str | Path, formats: Sequence[Format]) -> list[Path]:
+    """The files that `write_review` will write, in the order of the formats."""
+    path = Path(path)
+    bare = path.stem if path.suffix.lower() in ENDINGS.values() else path.name
+    return [path.with_name(f"{bare}{ENDINGS[name]}") for name in formats]
+
 
 def write_review(
-    path: str | Path, state: ReviewState, wish: ReviewWish, *, mpp: float
+    path: str | Path,
+    state: ReviewState,
+    wish: ReviewWish,
+    *,
+    mpp: float | None,
+    signature: Signature | None = None,
 ) -> list[Path]:
     """Write the review in every requested format.
 
@@ -82,8 +113,10 @@ def write_review(
         Level-0 px.
     wish : ReviewWish
         What is written, and in which formats.
-    mpp : float
-        µm per level-0 px.
+    mpp : float or None
+        µm per level-0 px; None: unknown, and measures are in pixels.
+    signature : Signature, optional
+        Slide, reviewer, date and model, for tables and GeoJSON.
 
     Returns
     -------
@@ -96,18 +129,17 @@ def write_review(
         When a file cannot be written.
     """
     writers = {"geojson": _write_geojson, "csv": _write_csv, "asap": _write_asap}
-    path = Path(path)
-    bare = path.stem if path.suffix.lower() in ENDINGS.values() else path.name
-    written = []
-    for name in wish.formats:
-        target = path.with_name(f"{bare}{ENDINGS[name]}")
-        writers[name](target, state, wish, mpp)
-        written.append(target)
+    export = _Export(state, wish, mpp, signature or Signature())
+    written = review_files(path, wish.formats)
+    for name, target in zip(wish.formats, written, strict=True):
+        writers[name](target, export)
     return written
 
 
-def _write_geojson(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
-    regions, drawn = wish.chosen(state)
+def _write_geojson(path: Path, export: _Export) -> None:
+    state, mpp = export.state, export.mpp or 1.0
+    regions, drawn = export.wish.chosen(state)
+    unit = "px" if export.mpp is None else "µm"
     features = [
         _feature(
             one.id,
@@ -121,7 +153,7 @@ def _write_geojson(path: Path, state: ReviewState, wish: ReviewWish, mpp: float)
             class_named(state.classes, one.path_class) if one.path_class else REGION,
             {
                 "Attention score (percentile)": np.nan if one.score is None else one.score,
-                "Area µm^2": region_area_um2(one, mpp),
+                f"Area {unit}^2": region_area_um2(one, mpp),
             },
             {"decision": one.decision, "provenance": one.provenance, "comment": one.comment},
         )
@@ -129,11 +161,12 @@ def _write_geojson(path: Path, state: ReviewState, wish: ReviewWish, mpp: float)
     ]
     for one in drawn:
         path_class = class_named(state.classes, one.path_class) if one.path_class else None
-        unit = "Length µm" if one.kind == "ruler" else "Area µm^2"
-        size = {} if one.kind == "point" else {unit: annotation_measure(one, mpp)}
+        measure = f"Length {unit}" if one.kind == "ruler" else f"Area {unit}^2"
+        size = {} if one.kind == "point" else {measure: annotation_measure(one, mpp)}
         said = {"kind": one.kind, "comment": one.comment}
         features.append(_feature(one.id, _geometry(one), path_class, size, said))
-    write_features(path, features)
+    review = export.signature.as_json(state.conclusion, export.mpp)
+    write_features(path, features, review=review)
 
 
 def _feature(
@@ -169,37 +202,50 @@ def _geometry(annotation: Annotation) -> dict[str, Any]:
     return {"type": "Polygon", "coordinates": [closed_ring(np.asarray(annotation.points))]}
 
 
-def _write_csv(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
-    regions, drawn = wish.chosen(state)
+def _write_csv(path: Path, export: _Export) -> None:
+    regions, drawn = export.wish.chosen(export.state)
+    sign, mpp = export.signature, export.mpp
     rows: list[list[Any]] = [
         [
             one.id, "region", one.decision, one.path_class,
-            "" if one.score is None else one.score, region_area_um2(one, mpp), "",
+            "" if one.score is None else one.score,
+            *_sizes(region_area_um2(one, 1.0), None, mpp),
             *_centre(one.polygon), one.provenance, one.comment,
         ]
         for one in regions
     ]  # fmt: skip
     for one in drawn:
-        size = annotation_measure(one, mpp)
-        sizes = ["", size] if one.kind == "ruler" else ["" if one.kind == "point" else size, ""]
+        size = None if one.kind == "point" else annotation_measure(one, 1.0)
+        sizes = _sizes(None, size, mpp) if one.kind == "ruler" else _sizes(size, None, mpp)
         place = _centre(one.points)
         rows.append([one.id, one.kind, "", one.path_class, "", *sizes, *place, "", one.comment])
-    if state.conclusion.path_class or state.conclusion.text:
-        said = state.conclusion
-        rows.append(["", "conclusion", "", said.path_class, *[""] * 6, said.text])
+    said = export.wish.conclusion(export.state)
+    if said is not None:
+        rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text])
+    whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
     with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.writer(file)
         table.writerow(_COLUMNS)
-        table.writerows([spreadsheet_cell(value) for value in row] for row in rows)
+        table.writerows([spreadsheet_cell(value) for value in (*whose, *row)] for row in rows)
 
 
-def _write_asap(path: Path, state: ReviewState, wish: ReviewWish, mpp: float) -> None:
+def _sizes(area_px2: float | None, length_px: float | None, mpp: float | None) -> list[float | str]:
+    """Area and length in µm, where the pixel size is known, and both in pixels."""
+    um = [
+        "" if value is None or mpp is None else value * mpp**power
+        for value, power in ((area_px2, 2), (length_px, 1))
+    ]
+    return [*um, *("" if value is None else value for value in (area_px2, length_px))]
+
+
+def _write_asap(path: Path, export: _Export) -> None:
     """ASAP knows no rulers; a group that is not declared makes it drop the file.
 
     It knows no holes either: a region with holes is cut through them into parts without any,
     which cover the same.
     """
-    regions, drawn = wish.chosen(state)
+    state = export.state
+    regions, drawn = export.wish.chosen(state)
     members: list[tuple[str, str, Outline, PathClass]] = []
     for i, region in enumerate(regions):
         parts = without_holes(region.rings) if region.holes else [region.polygon]

@@ -104,15 +104,18 @@ def region_look(
 def annotations_layer(
     annotations: Sequence[Annotation],
     classes: tuple[PathClass, ...],
-    mpp: float,
+    mpp: float | None,
     *,
     um_per_px: float = 1.0,
     label: str = LABEL_ON_BRIGHT,
 ) -> LayerTuple:
-    """All annotations but points, in the colours of their classes, with their measures."""
+    """All annotations but points, in the colours of their classes, with their measures.
+
+    Without `mpp` they are placed and measured in pixels.
+    """
     drawn = shapes_of(annotations)
     return (
-        [np.asarray(one.points) * mpp for one in drawn],
+        [np.asarray(one.points) * (mpp or 1.0) for one in drawn],
         {
             **_common(ANNOTATIONS),
             "shape_type": [_SHAPE_OF[one.kind] for one in drawn] or "polygon",
@@ -127,12 +130,12 @@ def annotations_layer(
 
 
 def points_layer(
-    annotations: Sequence[Annotation], classes: tuple[PathClass, ...], mpp: float
+    annotations: Sequence[Annotation], classes: tuple[PathClass, ...], mpp: float | None
 ) -> LayerTuple:
     """Points that the user set, all of one size on the screen."""
     points = points_of(annotations)
     return (
-        np.array([one.points[0] for one in points]).reshape(-1, 2) * mpp,
+        np.array([one.points[0] for one in points]).reshape(-1, 2) * (mpp or 1.0),
         {
             **_common(POINTS),
             "face_color": annotation_colors(points, classes),
@@ -145,7 +148,9 @@ def points_layer(
     )
 
 
-def annotation_features(annotations: Sequence[Annotation], mpp: float) -> dict[str, list[Any]]:
+def annotation_features(
+    annotations: Sequence[Annotation], mpp: float | None
+) -> dict[str, list[Any]]:
     """Id and label of each annotation: its class and its measure."""
     labels = [f"{one.path_class} {measure_label(one, mpp)}".strip() for one in annotations]
     return {"id": [one.id for one in annotations], "label": labels}

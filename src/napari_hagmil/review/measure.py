@@ -18,11 +18,16 @@ def annotation_measure(annotation: Annotation, mpp: float) -> float:
     return 0.0 if annotation.kind == "point" else area_of(Rings(annotation.points)) * mpp**2
 
 
-def measure_label(annotation: Annotation, mpp: float) -> str:
-    """The label of an annotation: ``"412 µm"``, ``"0.083 mm²"``; empty for a point."""
-    value = annotation_measure(annotation, mpp)
+def measure_label(annotation: Annotation, mpp: float | None) -> str:
+    """The label of an annotation: ``"412 µm"``, ``"0.083 mm²"``; empty for a point.
+
+    In pixels, ``"412 px"``, where the pixel size is unknown.
+    """
+    value = annotation_measure(annotation, mpp or 1.0)
     if annotation.kind == "point":
         return ""
+    if mpp is None:
+        return f"{value:,.0f} px" if annotation.kind == "ruler" else f"{value:,.0f} px²"
     return length_label(value) if annotation.kind == "ruler" else area_label(value)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +62,16 @@ def preferred_budget(n: int) -> tuple[int, ...] | None:
     except ValueError:
         return None
     return budget if len(budget) == n and min(budget) > 0 else None
+
+
+def reviewer_name() -> str:
+    """The name that exports carry: as the user wrote it, else that of the account."""
+    name = preference("review", "reviewer", "")
+    if not name:
+        # Where the account has no name, the system says so in one of several ways.
+        with suppress(OSError, KeyError, ImportError):
+            name = getpass.getuser()
+    return name
 
 
 def keep_class(new: PathClass) -> None:

@@ -57,7 +57,7 @@ class ReviewCanvas:
         review = self.review
         self.layers.path_class = review.path_class
         if review.session.slide is not None:
-            self.layers.show(review.state, review.mpp, review.current)
+            self.layers.show(review.state, review.session.slide.mpp, review.current)
 
     def _centre(self, region: ReviewRegion) -> None:
         """Show a whole region, no closer than one screen pixel per slide pixel."""

@@ -94,11 +94,12 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.drawing_tools.changed.disconnect(self.show_state)
 
     def _show_rows(self, chosen: set[str]) -> None:
-        state = self.review.state
+        state, slide = self.review.state, self.review.session.slide
+        mpp = slide.mpp if slide else None
         self.list.clear()
         self._ids = [one.id for one in state.annotations]
         for one in state.annotations:
-            parts = (one.path_class, measure_label(one, self.review.mpp), one.comment)
+            parts = (one.path_class, measure_label(one, mpp), one.comment)
             self.list.addItem(" · ".join([one.kind, *(part for part in parts if part)]))
             item = self.list.item(self.list.count() - 1)
             item.setIcon(swatch(class_named(state.classes, one.path_class).color))

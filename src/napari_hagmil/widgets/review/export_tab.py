@@ -10,7 +10,9 @@ from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QFileDialog,
+    QFormLayout,
     QLabel,
+    QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPushButton,
@@ -19,11 +21,15 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_hagmil.cohort.cohort import default_name
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.export.review import ReviewWish, review_files, write_review
+from napari_hagmil.review import Conclusion
 from napari_hagmil.session import Review, error_sentence
 from napari_hagmil.session.numbers import counted
-from napari_hagmil.widgets.preferences import preference
+from napari_hagmil.session.signing import sign
+from napari_hagmil.widgets.preferences import preference, reviewer_name, set_preference
+from napari_hagmil.widgets.replacing import may_replace
 from napari_hagmil.widgets.review.class_box import swatch
 from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
 
@@ -36,8 +42,10 @@ _PARTS = {
 _FORMATS = {
     "geojson": "GeoJSON, for QuPath",
     "csv": "Table (CSV), with measures and the conclusion",
-    "asap": "XML, for ASAP (holes cut open, no rulers)",
+    "asap": "XML, for ASAP (holes cut open, no rulers, no conclusion)",
 }
+_NOTHING = "Nothing to write yet: accept a region, draw, or write a conclusion."
+_NO_PLACE = "XML for ASAP cannot hold a conclusion: choose GeoJSON or the table as well."
 
 
 class ExportTab(QWidget):  # type: ignore[misc]
@@ -56,6 +64,9 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.parts.changed.connect(self._count)
         self.formats.changed.connect(self._count)
         self.classes.itemChanged.connect(self._count)
+        self.reviewer.editingFinished.connect(
+            lambda: set_preference("review", "reviewer", self.reviewer.text().strip())
+        )
         self.button.clicked.connect(self._ask)
         review.changed.connect(self.show_state)
         self.show_state()
@@ -71,6 +82,10 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.open_folder = CheckBox(
             text="Open the folder afterwards", value=preference("review", "open_folder", True)
         )
+        self.reviewer = QLineEdit(reviewer_name())
+        self.reviewer.setToolTip("Written into tables and GeoJSON, with slide and date")
+        whose = QFormLayout()
+        whose.addRow("Reviewer", self.reviewer)
         self.button = QPushButton("Export…")
         self.summary = text_label()
         self.message = text_label(selectable=True)
@@ -81,6 +96,7 @@ class ExportTab(QWidget):  # type: ignore[misc]
             self.message, self.error,
         ):  # fmt: skip
             column.addWidget(widget)
+        column.insertLayout(column.indexOf(self.open_folder.native), whose)
         column.addStretch(1)
 
     def show_state(self) -> None:
@@ -116,11 +132,18 @@ class ExportTab(QWidget):  # type: ignore[misc]
         )
 
     def write(self, path: str | Path) -> list[Path]:
-        """Write the files; when that fails, show why and return nothing."""
+        """Write the files over those of the same names; when that fails, show why."""
         show_text(self.message, "")
         show_text(self.error, "")
+        session = self.review.session
         try:
-            written = write_review(path, self.review.state, self.wish(), mpp=self.review.mpp)
+            written = write_review(
+                path,
+                self.review.state,
+                self.wish(),
+                mpp=session.slide.mpp if session.slide else None,
+                signature=sign(session, self.reviewer.text()),
+            )
         except HagmilError as error:
             show_text(self.error, error_sentence(error))
             return []
@@ -137,22 +160,39 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.parts.accepted_only.enabled = self.parts.regions.value
         wish = self.wish()
         regions, drawn = wish.chosen(self.review.state)
-        words = f"{counted(len(regions), 'region')} and {counted(len(drawn), 'annotation')}"
-        words += " will be written."
+        concluded = wish.conclusion(self.review.state) is not None
         slide = self.review.session.slide
-        if slide is not None and slide.mpp is None:
-            words += " The slide has no pixel size: measures are in pixels."
-        show_text(self.summary, words)
-        self.button.setEnabled(bool((regions or drawn) and wish.formats))
+        if not (regions or drawn or concluded):
+            said = self.review.state.conclusion != Conclusion() and wish.formats
+            words = _NO_PLACE if said else _NOTHING
+        else:
+            parts = [
+                *([counted(len(regions), "region")] if regions else []),
+                *([counted(len(drawn), "annotation")] if drawn else []),
+                *(["the conclusion"] if concluded else []),
+            ]
+            words = f"Will be written: {' and '.join(parts)}."
+            if slide is not None and slide.mpp is None:
+                words += " The slide has no pixel size: measures are in pixels."
+        show_text(self.summary, words if slide is not None else "")
+        self.button.setEnabled(bool((regions or drawn or concluded) and wish.formats))
 
     def _ask(self) -> None:
+        """Ask for a name until one is free, or its files may be replaced."""
         slide = self.review.session.slide
         if slide is None:
             return
-        proposed = slide.path.with_name(f"{slide.path.stem}-review")
-        path, _ = QFileDialog.getSaveFileName(self, "Export the review", str(proposed))
-        if path:
-            self.write(path)
+        path = str(slide.path.with_name(f"{default_name(slide.path)}-review"))
+        formats = self.wish().formats
+        # The dialog knows the name without the endings: what it would ask is beside the point.
+        option = QFileDialog.Option.DontConfirmOverwrite
+        while True:
+            path, _ = QFileDialog.getSaveFileName(self, "Export the review", path, options=option)
+            if not path:
+                return
+            if may_replace(self, review_files(path, formats)):
+                self.write(path)
+                return
 
 
 def _check_boxes(labels: Mapping[str, str], *, checked: Collection[str]) -> Container[CheckBox]:

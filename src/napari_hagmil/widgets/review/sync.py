@@ -70,13 +70,17 @@ class LayerSync:
         self._layers = {}
         self._state = ReviewState()
 
-    def show(self, state: ReviewState, mpp: float, current: str) -> None:
-        """Draw a state; outlines that stay where they are only change their look."""
+    def show(self, state: ReviewState, mpp: float | None, current: str) -> None:
+        """Draw a state; outlines that stay where they are only change their look.
+
+        `mpp` is µm per level-0 px; None: unknown, and the layers are in pixels.
+        """
+        scale = mpp or 1.0
         self._um_per_px = 1 / max(self.viewer.scene.camera.zoom, 1e-9)
         with self._ours():
-            self._show_regions(state.regions, mpp, current)
+            self._show_regions(state.regions, scale, current)
             self._show_annotations(state.annotations, state.classes, mpp)
-        self._state, self._mpp, self._current = state, mpp, current
+        self._state, self._mpp, self._current = state, scale, current
 
     def layer(self, name: str) -> Layer | None:
         """One of the layers; None when it is not in the viewer."""
@@ -113,7 +117,10 @@ class LayerSync:
         layer.refresh(extent=False)
 
     def _show_annotations(
-        self, annotations: tuple[Annotation, ...], classes: tuple[PathClass, ...], mpp: float
+        self,
+        annotations: tuple[Annotation, ...],
+        classes: tuple[PathClass, ...],
+        mpp: float | None,
     ) -> None:
         if (annotations, classes) == (self._state.annotations, self._state.classes) and (
             self._layers.keys() >= {look.ANNOTATIONS} or not annotations
