@@ -1,4 +1,4 @@
-"""Where real data is found."""
+"""Where real data is found, and what runs beside what."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 _PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)  # Before pytest-xdist reads the groups.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests with a window in one process: two windows share the display's pointer."""
+    for item in items:
+        if item.get_closest_marker("window"):
+            item.add_marker(pytest.mark.xdist_group("window"))
 
 
 @pytest.fixture(scope="session")
