@@ -18,6 +18,7 @@ from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.training import TrainConfig
 from napari_hagmil.training.protocol.fitting import build, stage_training
 from napari_hagmil.training.protocol.methods import Method
+from napari_hagmil.training.protocol.paper import PaperSettings, paper_methods
 from napari_hagmil.training.protocol.runs import (
     Protocol,
     ProtocolRun,
@@ -26,7 +27,7 @@ from napari_hagmil.training.protocol.runs import (
     chosen_budget,
 )
 from napari_hagmil.training.protocol.tables import as_markdown, method_rows, write_tables
-from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = """
 [protocol]
@@ -110,22 +111,40 @@ def test_labels_of_the_papers_model_are_smoothed_unless_a_file_says_otherwise(wr
     assert none.training.loss.label_smoothing == 0
 
 
-def test_without_methods_a_protocol_is_the_papers(written):
-    names = [method.name for method in load_protocol(written("[protocol]\n")).methods]
-    assert names == [method.name for method in paper_methods()]
+def test_without_methods_a_protocol_leaves_them_to_the_paper(written):
+    assert load_protocol(written("[protocol]\nsweep = [[1, 1]]\n")).methods == ()
+    names = [method.name for method in paper_methods()]
     assert names[0] == "HAG-MIL"
     assert set(BASELINES) - set(names) == {"evidence_pooling"}  # ours, not the paper's
     assert sum(name.startswith("HAG-MIL, ") for name in names) == 5
     assert "HAG-MIL, aggregation gated" not in names  # HAG-MIL itself
+    with pytest.raises(ProtocolError, match=r"sets epochs in \[defaults\], which has"):
+        load_protocol(written("[defaults]\nepochs = 3\n"))
 
 
 @pytest.mark.parametrize("method", paper_methods(), ids=lambda method: method.name)
 def test_every_method_of_the_paper_can_be_made_for_three_depths(method):
     with torch.device("meta"):
         model = build(method, FACTS, 0)
-    depths = 3 if method.model == "iat" else 1
-    assert model.config.n_depths == depths
-    assert model.config.mpp == FACTS.mpp[-depths:]
+    papers = FACTS.mpp if method.model == "iat" else FACTS.mpp[1:2]  # baselines at level 1
+    assert model.config.mpp == papers
+
+
+def test_the_papers_methods_fit_the_features_that_there_are():
+    for n_depths, n_shared, depth in [(3, 2, 1), (3, 1, 0), (2, 2, 0), (1, 1, 0)]:
+        methods = paper_methods(PaperSettings(n_depths, n_shared))
+        assert methods[0].budget == (7000,) * (n_depths - 1)
+        assert {method.depths for method in methods if method.model != "iat"} == {(depth,)}
+        facts = replace(FACTS, mpp=FACTS.mpp[:n_depths], n_shared=n_shared)
+        with torch.device("meta"):
+            assert all(build(method, facts, 0) for method in methods)
+
+
+def test_clam_tells_subtypes_apart_where_there_are_some():
+    for subtyping in (False, True):
+        methods = paper_methods(PaperSettings(subtyping=subtyping))
+        found = [m.training.loss.subtyping for m in methods if m.model.startswith("clam")]
+        assert found == [subtyping] * 2
 
 
 def test_depths_that_the_features_lack_are_refused():

@@ -12,8 +12,8 @@ from napari_hagmil.errors import ProtocolError, statement_of
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
-from napari_hagmil.models.iat import ABLATIONS
 from napari_hagmil.training.config import TrainConfig
+from napari_hagmil.training.optimisers import Optimiser
 from napari_hagmil.training.protocol.idle import (
     idle_settings,
     require_settings_that_work,
@@ -21,7 +21,7 @@ from napari_hagmil.training.protocol.idle import (
 )
 from napari_hagmil.training.protocol.methods import DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.runs import Protocol, slug
-from napari_hagmil.training.step import Optimiser, Precision
+from napari_hagmil.training.step import Precision
 
 SCHEMES = ("holdout", "three-way", "k-fold")
 
@@ -46,7 +46,7 @@ def load_protocol(path: str | Path) -> Protocol:
 
     ``[protocol]`` has scheme, repeats, folds, seed and sweep; ``[defaults]`` what all methods
     share; every ``[[method]]`` its name and what is its own: the fields of `Method`, `TrainConfig`
-    and `LossConfig`.
+    and `LossConfig`. Without any `[[method]]` the protocol has none, for `paper_methods` to fill.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def load_protocol(path: str | Path) -> Protocol:
         methods = _methods(path.name, shared, content.get("method", []))
         sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
         classes = tuple(map(str, about.pop("classes", [])))
-        protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
+        protocol = Protocol(tuple(methods), sweep, classes=classes, **about)
     except (TypeError, ValueError) as error:
         raise ProtocolError(
             path.name,
@@ -76,33 +76,6 @@ def load_protocol(path: str | Path) -> Protocol:
         ) from error
     _check(path.name, protocol)
     return protocol
-
-
-def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
-    """HAG-MIL, all baselines of the paper, and its ablations, each as its paper trains it."""
-    hagmil = Method(
-        "HAG-MIL",
-        budget=budget,
-        children="all",
-        training=TrainConfig(loss=LossConfig(label_smoothing=0.1)),
-    )
-    baselines = [_baseline(name) for name in BASELINES if name != "evidence_pooling"]
-    ablations = [
-        replace(
-            hagmil,
-            name=f"HAG-MIL, {name.replace('_', ' ')}",
-            options=dict(changes),
-            group="ablation",
-        )
-        for name, changes in ABLATIONS.items()
-        if name != "aggregation_gated"  # the method itself, which the table shows beside them
-    ]
-    return (hagmil, *baselines, *ablations)
-
-
-def _baseline(name: str) -> Method:
-    loss = BASELINES[name](8, 2).default_loss
-    return Method(name, model=name, training=TrainConfig(learning_rate=2e-4, loss=loss))
 
 
 def _methods(
@@ -126,7 +99,7 @@ def _methods(
         methods.append(method)
         used |= inherited | set(entry)
     useless = sorted(set(shared) - used)
-    if useless and methods:
+    if useless:
         raise ProtocolError(
             source,
             f"sets {useless[0]} in [defaults], which has no effect on any of its methods",
@@ -196,7 +169,7 @@ def _check_what_it_reads(source: str, protocol: Protocol) -> None:
             "leave folds out, or give scheme = 'k-fold'",
         ),
         (
-            bool(cascades) or not protocol.sweep,
+            bool(cascades) or not protocol.sweep or not protocol.methods,
             "has a sweep, which has no effect without a method of several depths",
             "leave the sweep out",
         ),
