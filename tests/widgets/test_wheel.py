@@ -91,12 +91,12 @@ def test_a_turn_of_the_wheel_over_any_control_changes_nothing(
     assert asked == begun == []
 
 
-def test_the_page_scrolls_under_the_wheel_whatever_lies_there(docks, viewer):
+def test_the_page_scrolls_under_the_wheel_whatever_lies_there(docks, wait_until):
     dock, _ = docks
     dock.parentWidget().raise_()
     dock.tabs.setCurrentWidget(dock.cascade)
-    viewer.window._qt_window.resize(1000, 500)
-    QApplication.processEvents()
+    dock.cascade.content.setMinimumHeight(2000)
+    wait_until(lambda: dock.cascade.verticalScrollBar().maximum() > 500)
     bar = dock.cascade.verticalScrollBar()
     for control in (dock.run_panel.model, dock.run_panel.rows[0].slider, dock.run_panel.budgets[0]):
         bar.setValue(0)
