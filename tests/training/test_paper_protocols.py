@@ -123,6 +123,23 @@ def test_section_4_2_five_runs_of_eight_methods(name):
 
 
 @EACH
+def test_section_4_2_slides_are_called_by_youdens_threshold_on_imgc_alone(name):
+    assert protocol(name).threshold == ("youden" if name == "imgc" else "most probable")
+
+
+@EACH
+def test_section_4_2_the_classes_and_features_are_those_of_the_data_set(name):
+    counts, _ = SPLITS[name]
+    labels = {label for classes in counts.values() for label in classes}
+    classes, features = protocol(name).classes, protocol(name).features
+    assert set(classes) == labels
+    assert classes[0] == "normal" or "normal" not in labels, "the negative first"
+    own = ("swin-large", 1536) if name == "imgc" else ("resnet50-layer3", 1024)
+    assert (features.encoder, features.n_features) == own
+    assert features.mpp == (1.0, 0.5, 0.25), "10×, 20×, 40×"
+
+
+@EACH
 def test_section_4_2_all_methods_stop_after_20_epochs_without_a_lower_validation_loss(name):
     for method in protocol(name).methods:
         assert method.training.patience == 20
@@ -230,7 +247,10 @@ def test_baselines_have_no_options_of_the_transformer(name):
 
 @pytest.mark.parametrize("name", ["camelyon16", "tcga-rcc"])
 def test_figure_3_has_eight_k_in_training_and_at_inference(name):
-    assert [list(budget) for budget in protocol(name).sweep] == [[k, k] for k in FIGURE_3]
+    hagmil, *others = protocol(name).methods
+    assert [list(budget) for budget in hagmil.sweep] == [[k, k] for k in FIGURE_3]
+    assert not protocol(name).sweep
+    assert not any(method.sweep for method in others), "the curve of inference is of one model"
     trained = [*of_group(name, "k in training"), of_group(name, "method")[0]]
     assert [list(method.budget) for method in trained] == [[k, k] for k in FIGURE_3]
     assert not any(method.training_budget for method in trained), "trained and read with it"
@@ -240,6 +260,7 @@ def test_figure_3_has_eight_k_in_training_and_at_inference(name):
 @pytest.mark.parametrize("name", ["tcga-nsclc", "imgc"])
 def test_figure_3_and_table_3_are_of_no_other_data_set(name):
     assert protocol(name).sweep == ()
+    assert not any(method.sweep for method in protocol(name).methods)
     assert {method.group for method in protocol(name).methods} == {"method"}
 
 

@@ -103,6 +103,7 @@ ROWS = {
         {"first_budget": (9, 30), "narrowing": 1, "epochs": 3},
         {"first_budget": (9, 30), "narrowing": 2, "epochs": 3},
     ),
+    "sweep": None,  # read with, too
     "choose_budget": None,  # read with, not trained with: test_protocol.py
     "standardise": ({}, {"standardise": True}),
     "unmixed": ({}, {"unmixed": True}),
@@ -310,7 +311,7 @@ def test_a_default_that_does_nothing_in_any_method_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in ("depths", "epochs")])
 def test_a_setting_is_put_back_to_its_default_by_its_name(name):
-    row = ROWS[name] or ({}, {"choose_budget": True})
+    row = ROWS[name] or ({}, {"choose_budget": True, "sweep": ((1, 1),)})
     changed = without(having(Method("m"), {name: row[1][name]}), name)
     assert changed == Method("m")
 

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from napari_hagmil.features import FeatureStore
     from napari_hagmil.training import CohortSlide, DepthEpoch
     from napari_hagmil.training.protocol.methods import FeatureFacts
-    from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord
+    from napari_hagmil.training.protocol.plan import Protocol
+    from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,8 @@ def _work(options: ProtocolOptions, chosen: Callable[[Protocol], Protocol]) -> i
 
     from napari_hagmil.encoders.device import resolve_device
     from napari_hagmil.files import require_writable
-    from napari_hagmil.training.protocol.runs import Protocol, plan_runs
+    from napari_hagmil.training.protocol.plan import Protocol
+    from napari_hagmil.training.protocol.runs import plan_runs
     from napari_hagmil.training.protocol.toml_file import load_protocol
 
     protocol = load_protocol(options.config) if options.config else Protocol(())
@@ -122,12 +124,24 @@ def _work(options: ProtocolOptions, chosen: Callable[[Protocol], Protocol]) -> i
     device = resolve_device(options.device)
     require_writable(options.out / "tables.md")
     cohort, slides, facts = _stored(options, protocol)
+    protocol.features.require(facts)
+    _require_two_classes(protocol, facts)
     if not protocol.methods:
         protocol = chosen(_with_the_papers_methods(options, protocol, facts))
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
     return _tabled(options, protocol, cohort, _records(options, runs, slides, facts, protocol))
+
+
+def _require_two_classes(protocol: Protocol, facts: FeatureFacts) -> None:
+    if protocol.threshold == "youden" and len(facts.classes) != 2:
+        raise ProtocolError(
+            "the protocol",
+            "calls slides by Youden's threshold, which is one of two classes",
+            value=", ".join(facts.classes),
+            remedy="give threshold = 'most probable'",
+        )
 
 
 def _tabled(
@@ -280,10 +294,14 @@ def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:
         return [
             (f"seed-{seed}-fold-{i}", seed, split)
             for seed in seeds
-            for i, split in enumerate(k_fold(cohort, protocol.folds, seed=seed))
+            for i, split in enumerate(
+                k_fold(cohort, protocol.folds, seed=protocol.divided_by(seed))
+            )
         ]
     divide = holdout if protocol.scheme == "holdout" else three_way
-    return [(f"seed-{seed}", seed, divide(cohort, seed=seed)) for seed in seeds]
+    return [
+        (f"seed-{seed}", seed, divide(cohort, seed=protocol.divided_by(seed))) for seed in seeds
+    ]
 
 
 @dataclass(frozen=True)

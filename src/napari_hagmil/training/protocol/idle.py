@@ -68,7 +68,7 @@ _NARROWING = ("feedback", "first_budget", "narrowing")
 
 _IDLE = (
     _Rule(
-        ("schedule", *_DESCENT, "choose_budget", *_NARROWING, "label_smoothing"),
+        ("schedule", *_DESCENT, "sweep", "choose_budget", *_NARROWING, "label_smoothing"),
         lambda m: not m.is_cascade,
         "has no effect on a method of one depth, which is its finest",
     ),
