@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import zipfile
+from pathlib import Path
 
 import pytest
 import safetensors.torch
@@ -14,12 +15,22 @@ from hypothesis import strategies as st
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import load_steering
 from napari_hagmil.cohort import read_cohort
-from napari_hagmil.errors import AnnotationError, BundleError, CohortError, SlideFormatError
+from napari_hagmil.errors import (
+    AnnotationError,
+    BundleError,
+    CohortError,
+    HagmilError,
+    SlideFormatError,
+)
+from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.files import from_spreadsheet_cell, spreadsheet_cell, write_csv
 from napari_hagmil.models import load_bundle
 from napari_hagmil.models.bundle import CONFIG, WEIGHTS
+from napari_hagmil.models.checkpoints.baselines import load_baseline
+from napari_hagmil.models.checkpoints.weights_only import load_weights_only
 from napari_hagmil.slide import open_slide
+from napari_hagmil.training.protocol.toml_file import load_protocol
 from napari_hagmil.untrusted import parse_json
 from odd_json import BROKEN_TEXTS
 
@@ -132,3 +143,53 @@ def test_weights_that_no_training_gives_are_refused(tmp_path):
     files[CONFIG] = json.dumps(config).encode()
     with pytest.raises(BundleError, match="no training gives"):
         load_bundle(write_zip(tmp_path / "a.zip", files))
+
+
+@pytest.mark.parametrize("read", [load_protocol, read_asap, load_weights_only, load_baseline])
+def test_no_other_reader_waits_for_a_pipe(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(HagmilError, match="regular file"):
+        read(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "a/" * 3000], ids=["long", "zero", "deep"])
+@pytest.mark.parametrize("read", [open_slide, load_bundle, find_bundle, read_cohort, read_polygons])
+def test_paths_that_no_system_takes_lead_nowhere(read, name):
+    with pytest.raises(HagmilError):
+        read(Path(name))
+
+
+def test_a_cohort_may_name_any_path(tmp_path):
+    rows = "".join(f"{'a' * n}.tif,{label},{n},{'b' * n}\n" for n, label in [(9, "x"), (5000, "y")])
+    (tmp_path / "c.csv").write_text(f"slide,label,patient,truth\n{rows}")
+    with pytest.raises(CohortError, match=r"(?s)line 2.*does not exist.*line 3.*does not exist"):
+        read_cohort(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_of_xml_do_not_swell(tmp_path, encoding):
+    entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 9}">' for i in range(1, 9))
+    bomb = f'<!DOCTYPE x [<!ENTITY a0 "x">{entities}]><ASAP_Annotations>&a8;</ASAP_Annotations>'
+    (tmp_path / "a.xml").write_text(bomb, encoding)
+    with pytest.raises(AnnotationError, match="not ASAP's XML"):
+        read_asap(tmp_path / "a.xml")
+
+
+def test_annotations_in_utf_16_are_read(tmp_path):
+    corners = "".join(f'<Coordinate X="{x}" Y="{y}"/>' for x, y in [(0, 0), (9, 0), (9, 9)])
+    area = f'<Annotation Type="Polygon"><Coordinates>{corners}</Coordinates></Annotation>'
+    text = f'<?xml version="1.0" encoding="UTF-16"?><ASAP_Annotations>{area}</ASAP_Annotations>'
+    (tmp_path / "a.xml").write_text(text, "utf-16")
+    assert len(read_asap(tmp_path / "a.xml")) == 1
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e300", "4e9"])
+def test_places_on_no_slide_are_refused(tmp_path, number):
+    ring = f"[[0, 0], [{number}, 5], [9, 9], [0, 0]]"
+    (tmp_path / "a.geojson").write_text(f'{{"type": "Polygon", "coordinates": [{ring}]}}')
+    (tmp_path / "a.json").write_text(
+        f'{{"schema": "napari-hagmil/steering/1", "follow": [[{number}, 0]]}}'
+    )
+    for read, name in [(read_polygons, "a.geojson"), (load_steering, "a.json")]:
+        with pytest.raises(AnnotationError, match="slide"):
+            read(tmp_path / name)

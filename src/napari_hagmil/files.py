@@ -112,6 +112,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def is_there(path: Path) -> bool:
+    """Whether a path from outside leads to something; one that no system takes leads nowhere."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def require_writable(path: Path) -> None:
     """Raise `OutputError` now when `path` could not be written later, after long work."""
     with drafting(path) as draft:

@@ -44,6 +44,9 @@ class Rings(NamedTuple):
     holes: tuple[Outline, ...] = ()
 
 
+#: Level-0 px that no slide reaches. Farther out, areas overflow and GEOS fails in its own words.
+FARTHEST = 2.0**31
+
 #: Share of its own size by which a gap is overreached when regions that are apart are joined.
 _REACH = 1.02
 
@@ -52,6 +55,11 @@ def outline(points: ArrayLike) -> Outline:
     """Corners (n, 2) as an outline."""
     rows = np.asarray(points, dtype=np.float64).reshape(-1, 2).tolist()
     return tuple((y, x) for y, x in rows)
+
+
+def are_on_a_slide(points: ArrayLike) -> bool:
+    """Whether all numbers of places from outside are finite, and none too far for any slide."""
+    return bool((np.abs(np.asarray(points, dtype=np.float64)) <= FARTHEST).all())  # NaN is not
 
 
 def polygon_of(rings: Rings) -> Polygon:

@@ -77,7 +77,11 @@ states = st.builds(
     ReviewState,
     regions=st.lists(regions, max_size=4, unique_by=lambda r: r.id).map(tuple),
     annotations=st.lists(annotations, max_size=4, unique_by=lambda a: a.id).map(tuple),
-    classes=st.lists(st.builds(PathClass, names, colors), max_size=3).map(tuple),
+    classes=st.lists(
+        st.builds(PathClass, names.filter(str.strip), colors),
+        max_size=3,
+        unique_by=lambda c: c.name,
+    ).map(tuple),
     pins=st.lists(places, max_size=3).map(tuple),
     vetoes=st.lists(outlines, max_size=2).map(tuple),
     tissue=st.none() | st.lists(outlines, max_size=2).map(tuple),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fuzz
 import pytest
+
+import fuzz
 
 N_SEEDS = len(fuzz.SEEDS) + len(fuzz.BY_OPENSLIDE) + len(fuzz.REAL)
 

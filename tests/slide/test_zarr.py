@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import sys
 import threading
 import zlib
@@ -322,3 +323,13 @@ def test_an_empty_address_is_one_sentence_without_the_names_of_stores(tmp_path: 
         with pytest.raises(SlideFormatError, match="no array or group is there") as why:
             open_slide(address)
         assert "Store" not in str(why.value)
+
+
+@pytest.mark.timeout(60)
+def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiohttp", reason="the extra remote is not installed")
+    monkeypatch.setattr("napari_hagmil.slide.formats.ome_zarr.store._SILENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/slide.zarr"
+        with pytest.raises(SlideFormatError, match=r"slide\.zarr is no Zarr"):
+            open_slide(address)

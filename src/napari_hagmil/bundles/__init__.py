@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari_hagmil.errors import BundleError, Remedy
+from napari_hagmil.files import is_there
 
 SUFFIX = ".hagmil"
 _SHIPPED = Path(__file__).parent
@@ -29,7 +30,7 @@ def find_bundle(name: str | Path) -> Path:
     if str(name) in shipped:
         return shipped[str(name)]
     path = Path(name)
-    if path.exists():
+    if is_there(path):
         return path
     names = " or ".join(["the path of a .hagmil folder", *map(repr, shipped)])
     raise BundleError(

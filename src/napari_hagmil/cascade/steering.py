@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.polygons import Outline, Place, Rings, contains, outline
+from napari_hagmil.polygons import Outline, Place, Rings, are_on_a_slide, contains, outline
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.untrusted import read_json
 
@@ -64,8 +64,8 @@ def load_steering(path: Path) -> Steering:
         polygons = [np.asarray(p, dtype=np.float64) for p in data.get("leave_out", [])]
         if any(p.ndim != 2 or p.shape[0] < 3 or p.shape[1] != 2 for p in polygons):
             raise ValueError("a leave_out polygon without three (y, x) points")
-        if not all(np.isfinite(places).all() for places in (follow, *polygons)):
-            raise ValueError("a place that is not finite")
+        if not all(map(are_on_a_slide, (follow, *polygons))):
+            raise ValueError("a place that is on no slide")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(
             path.name,

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil.files import is_there
+
 Part = Literal["train", "val", "test"]
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
@@ -106,4 +108,4 @@ def default_name(path: Path) -> str:
     decimal of a case number.
     """
     is_suffix = path.suffix.lower() in SLIDE_SUFFIXES | _OTHER_SUFFIXES
-    return path.stem if is_suffix and not path.is_dir() else path.name
+    return path.stem if is_suffix and not (is_there(path) and path.is_dir()) else path.name

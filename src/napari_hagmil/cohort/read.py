@@ -14,7 +14,7 @@ from napari_hagmil.cohort.classes import class_order
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError
-from napari_hagmil.files import from_spreadsheet_cell
+from napari_hagmil.files import from_spreadsheet_cell, is_there
 from napari_hagmil.slide.location import url_of
 from napari_hagmil.untrusted import read_regular
 
@@ -225,7 +225,7 @@ def _located(folder: Path, cell: str) -> Path:
     if url_of(cell) is not None:
         return Path(cell)
     path = folder / cell
-    if "\\" in cell and not path.exists():
+    if "\\" in cell and not is_there(path):
         path = folder / cell.replace("\\", "/")
     return path
 
@@ -233,9 +233,10 @@ def _located(folder: Path, cell: str) -> Path:
 def _file_problems(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:
     for record, line in zip(records, lines, strict=True):
         is_local = record.path.name and url_of(record.path) is None
-        if is_local and not record.path.exists():
+        if is_local and not is_there(record.path):
             yield f"line {line}: the slide {record.path} does not exist"
-        if record.truth is not None and not record.truth.is_file():
+        truth = record.truth
+        if truth is not None and not (is_there(truth) and truth.is_file()):
             yield f"line {line}: the truth {record.truth} does not exist"
 
 

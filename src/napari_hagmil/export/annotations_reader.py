@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.export.geojson_reader import AREAS, geometries, is_empty, polygons_of, read_json
 from napari_hagmil.geometry import from_file_xy
+from napari_hagmil.polygons import are_on_a_slide
 from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 
@@ -109,10 +110,10 @@ def _places(part: Any, kind: str, name: str) -> NDArray[np.float64]:
         points = np.array([(float(x), float(y)) for x, y, *_ in places])
     except (TypeError, ValueError):
         points = np.empty((0, 2))
-    if not len(points) or not np.isfinite(points).all():
+    if not len(points) or not are_on_a_slide(points):
         raise AnnotationError(
             name,
-            f"is not GeoJSON: a {kind} needs finite [x, y] numbers",
+            f"is not GeoJSON: a {kind} needs finite [x, y] numbers of a slide",
             value=f"{str(part)[:40]!r}",
             remedy="export it again as GeoJSON",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as Xml
@@ -10,7 +11,11 @@ import numpy as np
 
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
-from napari_hagmil.polygons import Outline, Rings, contains, outline, shape_of
+from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, contains, outline, shape_of
+from napari_hagmil.untrusted import read_regular
+
+#: Annotations of a whole slide have some 10 MB.
+_MAX_BYTES = 256 * 2**20
 
 #: Groups whose areas are cut out of the others: normal tissue within a metastasis.
 _CUT_OUT = frozenset({"_2", "normal", "exclusion"})
@@ -53,15 +58,24 @@ def read_asap(path: str | Path) -> list[Rings]:
 
 def _root(path: Path) -> Xml.Element:
     try:
-        text = path.read_bytes()
+        text = _decoded(read_regular(path, _MAX_BYTES))
         # Annotations need no document type, and its entities can swell without bound.
-        root = Xml.fromstring(text) if b"<!DOCTYPE" not in text else None
-    except (OSError, Xml.ParseError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not valid XML"
+        root = Xml.fromstring(text) if "<!DOCTYPE" not in text else None
+    except (OSError, ValueError, Xml.ParseError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not valid XML: {error}"
         raise _refused(path.name, reason or "not valid XML") from error
     if root is None or root.tag != "ASAP_Annotations":
         raise _refused(path.name, "not ASAP's XML")
     return root
+
+
+def _decoded(data: bytes) -> str:
+    """The text, whatever its declaration says: in another encoding, no word of it could be found.
+
+    Names of groups are all that can be damaged by this.
+    """
+    is_wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return data.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")
 
 
 def _refused(name: str, reason: str) -> AnnotationError:
@@ -88,8 +102,8 @@ def _ring(corners: list[Xml.Element], name: str) -> Outline:
     except (KeyError, ValueError) as error:
         raise _refused(name, "a corner without X and Y") from error
     points = points.reshape(-1, 2)
-    if not np.isfinite(points).all():
-        raise _refused(name, "a corner that is not finite")
+    if not are_on_a_slide(points):
+        raise _refused(name, "a corner that is on no slide")
     if len(points) > 1 and (points[0] == points[-1]).all():
         points = points[:-1]
     return outline(from_file_xy(points))

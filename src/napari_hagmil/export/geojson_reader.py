@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_hagmil import untrusted
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
-from napari_hagmil.polygons import Outline, Rings, merged, outline, signed_area
+from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, merged, outline, signed_area
 
 AREAS = frozenset({"Polygon", "MultiPolygon"})
 GEOMETRIES = AREAS | {"Point", "MultiPoint", "LineString", "MultiLineString"}
@@ -107,7 +107,7 @@ def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
         elif kind == "GeometryCollection":
             parts = _list(item, "geometries", name)
             waiting.extend((part, feature) for part in reversed(parts))
-        elif kind in GEOMETRIES:
+        elif isinstance(kind, str) and kind in GEOMETRIES:
             yield (item if feature is None else feature), item
         else:
             raise AnnotationError(
@@ -192,10 +192,11 @@ def _ring(ring: Any, name: str) -> Outline:
         ) from error
     if len(points) > 1 and (points[0] == points[-1]).all():
         points = points[:-1]
-    if len(np.unique(points, axis=0)) < 3 or not np.isfinite(points).all():
+    if len(np.unique(points, axis=0)) < 3 or not are_on_a_slide(points):
         raise AnnotationError(
             name,
-            "has an outline that encloses nothing: a ring needs 3 different finite points",
+            "has an outline that encloses nothing: a ring needs 3 different finite points "
+            "of a slide",
             value=f"{str(ring)[:60]}",
             remedy="draw it again",
         )

@@ -149,7 +149,7 @@ class Claims:
 
     def _is_stale(self, path: Path, found: Claimant | None) -> bool:
         """Whether nobody holds the claim in a file any more. A file that is no claim is as old."""
-        if found and found.machine == machine() and not _runs(found.pid):
+        if found and found.machine == machine() and not runs(found.pid):
             return True
         try:
             age = _now_by_files(self.folder) - path.stat().st_mtime
@@ -287,7 +287,8 @@ def _now_by_files(folder: Path) -> float:
         remove(probe)
 
 
-def _runs(pid: int) -> bool:
+def runs(pid: int) -> bool:
+    """Whether a process of this machine runs, as far as can be seen."""
     if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
         return True
     try:

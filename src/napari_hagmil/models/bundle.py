@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from napari_hagmil.errors import BundleError
-from napari_hagmil.files import replacing
+from napari_hagmil.files import is_there, replacing
 from napari_hagmil.models.cascade import CascadeModel
 from napari_hagmil.models.config_json import config_from_json, config_to_json
 
@@ -158,7 +158,7 @@ def _decode(content: bytes, source: str) -> str:
 
 def _read(path: Path, source: str) -> dict[str, bytes]:
     """Both files of a bundle."""
-    if not path.exists():
+    if not is_there(path):
         raise BundleError(source, f"does not exist at {path}", remedy="give a folder or .zip file")
     try:
         if path.is_dir():

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_hagmil.review.record import (
-    Record,
-    annotation_from,
-    applied,
-    decode_lines,
-    difference,
-)
+from napari_hagmil.review.members import annotation_from
+from napari_hagmil.review.record import Record, applied, decode_lines, difference
 from napari_hagmil.review.state import Annotation, ReviewState
+from napari_hagmil.untrusted import read_regular
+
+#: Bytes of a journal that are read: ours are made short from 16 MB on.
+MAX_JOURNAL = 2**30
 
 #: Steps that can be undone; the oldest beyond that become part of the first state.
 MAX_UNDO = 200
@@ -138,18 +137,18 @@ def read_journal(path: Path) -> Replay:
     """Replay the journal of a review."""
     history, sketch = History(ReviewState()), None
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = read_regular(path, MAX_JOURNAL)
+    except (OSError, ValueError):
         return Replay(history, damaged=True)
     records, rest = decode_lines(data)
     for record in records:
         try:
             history.replay(record)
-        except (ValueError, KeyError, TypeError):
-            return Replay(history, damaged=True)
-        if record["kind"] == "sketch":
-            drawn = record["annotation"]
-            sketch = annotation_from(drawn) if drawn else None
-        elif record["kind"] == "change":
-            sketch = None
+            if record["kind"] == "sketch":
+                drawn = record["annotation"]
+                sketch = annotation_from(drawn) if drawn else None
+            elif record["kind"] == "change":
+                sketch = None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return Replay(history, sketch, damaged=True)
     return Replay(history, sketch, damaged=b"\n" in rest)

@@ -11,18 +11,23 @@ import os
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from napari_hagmil.errors import ReviewHeldError
 from napari_hagmil.files import replacing
+from napari_hagmil.ledger.claims import runs
+from napari_hagmil.untrusted import read_json
 
 #: Seconds between heartbeats.
 BEAT = 3.0
 
 #: A lock without a heartbeat for this long belongs to nobody, s.
 STALE = 30.0
+
+_MAX_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +53,10 @@ class Holder:
 
     def alive(self) -> bool:
         """Whether the window still runs, as far as this machine can see."""
-        if abs(time.time() - self.beat) > STALE:
+        if self.host == socket.gethostname() and not runs(self.pid):
             return False
-        return self.host != socket.gethostname() or _runs(self.pid)
+        # A beat to come is none that is overdue: clocks are set back.
+        return time.time() - self.beat <= STALE
 
 
 class Lock:
@@ -120,8 +126,10 @@ class Lock:
 
     def _read(self) -> Holder | None:
         try:
-            return Holder(**json.loads(self.path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
+            said: Any = read_json(self.path, limit=_MAX_BYTES)
+            found = Holder(*(said[field.name] for field in fields(Holder)))
+            return found if _is_whole(found) else None
+        except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def _write(self) -> None:
@@ -141,13 +149,7 @@ def held_error(holder: Holder | None) -> ReviewHeldError:
     )
 
 
-def _runs(pid: int) -> bool:
-    if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # It runs, but under another user.
-    return True
+def _is_whole(found: Holder) -> bool:
+    texts, is_process = (found.host, found.token), isinstance(found.pid, int) and found.pid > 0
+    is_time = isinstance(found.beat, int | float)
+    return is_process and is_time and all(isinstance(text, str) for text in texts)

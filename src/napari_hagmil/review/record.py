@@ -14,16 +14,25 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from napari_hagmil.polygons import Outline
 from napari_hagmil.review.classes import PathClass
+from napari_hagmil.review.members import (
+    classes_from,
+    conclusion_from,
+    drawn_from,
+    mpp_from,
+    outline_from,
+    region_from,
+    rings_from,
+)
 from napari_hagmil.review.state import Annotation, Conclusion, ReviewRegion, ReviewState
+from napari_hagmil.untrusted import parse_json
 
 Record = dict[str, Any]
 
 _Item = TypeVar("_Item", ReviewRegion, Annotation)
 
 #: Long lists of members with ids: only the changed members are written.
-_LISTS: dict[str, type] = {"regions": ReviewRegion, "annotations": Annotation}
+_LISTS: dict[str, Callable[[Record], Any]] = {"regions": region_from, "annotations": drawn_from}
 
 #: Bytes of ``{"crc":"01234567",``.
 _PREFIX = 18
@@ -48,6 +57,8 @@ def applied(before: ReviewState, record: Record) -> ReviewState:
     ValueError, KeyError, TypeError
         When the record does not have the form that `difference` gives.
     """
+    if not isinstance(record, dict):
+        raise TypeError("a step that is no object")
     new: dict[str, Any] = {}
     for name, value in record.items():
         if name in _LISTS:
@@ -62,11 +73,6 @@ def annotation_record(annotation: Annotation) -> Record:
     return _members(annotation)
 
 
-def annotation_from(record: Record) -> Annotation:
-    """One annotation from JSON."""
-    return _decoded(Annotation, record)
-
-
 def _items(old: tuple[_Item, ...], new: tuple[_Item, ...]) -> Record:
     known = {item.id: item for item in old}
     record: Record = {"items": [_members(i) for i in new if known.get(i.id) != i]}
@@ -76,26 +82,20 @@ def _items(old: tuple[_Item, ...], new: tuple[_Item, ...]) -> Record:
     return record
 
 
-def _merged(old: tuple[_Item, ...], record: Record, kind: type[_Item]) -> tuple[_Item, ...]:
+def _merged(
+    old: tuple[_Item, ...], record: Record, decode: Callable[[Record], _Item]
+) -> tuple[_Item, ...]:
     known = {item.id: item for item in old}
-    known.update({one["id"]: _decoded(kind, one) for one in record["items"]})
+    made = map(decode, record["items"])
+    known.update({one.id: one for one in made})
     ids = record.get("ids", [item.id for item in old])
+    if len(set(ids)) < len(ids):
+        raise ValueError("an id that stands there twice")
     return tuple(known[one] for one in ids)
 
 
 def _members(item: Any) -> Record:
     return {field.name: getattr(item, field.name) for field in fields(item)}
-
-
-def _decoded(kind: type[_Item], record: Record) -> _Item:
-    names = {field.name for field in fields(kind)}
-    members = {key: value for key, value in record.items() if key in names}
-    for name in ("polygon", "points"):
-        if name in members:
-            members[name] = _outline(members[name])
-    if "holes" in members:
-        members["holes"] = tuple(map(_outline, members["holes"]))
-    return kind(**members)
 
 
 def _plain(value: Any) -> Any:
@@ -106,25 +106,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _outline(points: Any) -> Outline:
-    return tuple((float(y), float(x)) for y, x in points)
-
-
-def _classes(value: Any) -> tuple[PathClass, ...]:
-    return tuple(
-        PathClass(str(one["name"]), (int(r), int(g), int(b)))
-        for one in value
-        for r, g, b in [one["color"]]
-    )
-
-
 _DECODE: dict[str, Callable[[Any], Any]] = {
-    "classes": _classes,
-    "pins": _outline,
-    "vetoes": lambda value: tuple(map(_outline, value)),
-    "tissue": lambda value: None if value is None else tuple(map(_outline, value)),
-    "mpp_override": lambda value: None if value is None else float(value),
-    "conclusion": lambda value: Conclusion(str(value["path_class"]), str(value["text"])),
+    "classes": classes_from,
+    "pins": outline_from,
+    "vetoes": rings_from,
+    "tissue": lambda value: None if value is None else rings_from(value),
+    "mpp_override": mpp_from,
+    "conclusion": conclusion_from,
 }
 
 
@@ -159,5 +147,8 @@ def _decode(line: bytes) -> Record | None:
     rest = line[_PREFIX:]
     if line[:_PREFIX] != b'{"crc":"%08x",' % zlib.crc32(rest):
         return None
-    record: Record = json.loads(b"{" + rest)
-    return record
+    try:
+        record = parse_json(b"{" + rest)
+    except ValueError:
+        return None
+    return record if isinstance(record.get("n"), int) else None

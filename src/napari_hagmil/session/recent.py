@@ -8,10 +8,13 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from napari_hagmil.errors import OutputError
-from napari_hagmil.files import replacing
+from napari_hagmil.files import is_there, replacing
+from napari_hagmil.untrusted import read_json
 
 #: How many are kept.
 KEPT = 10
+
+_MAX_BYTES = 2**20
 
 
 class RecentSlides:
@@ -29,8 +32,8 @@ class RecentSlides:
     def paths(self) -> list[Path]:
         """Those that still exist; empty when the list cannot be read."""
         try:
-            listed = json.loads(self._file.read_text(encoding="utf-8"))
-            return [Path(path) for path in listed if Path(path).exists()]
+            listed = read_json(self._file, limit=_MAX_BYTES)
+            return [Path(path) for path in listed if is_there(Path(path))][:KEPT]
         except (OSError, ValueError, TypeError):
             return []
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -39,9 +38,11 @@ class Checkpoint:
         """The state to resume from; None where there is none, or one of another run."""
         try:
             state: CheckpointState = torch.load(self.path, weights_only=True, map_location="cpu")
-        except (OSError, RuntimeError, EOFError, UnpicklingError, KeyError):
+        # A cut or foreign file makes torch raise whatever it stumbles on; the run starts again.
+        except Exception:
             return None
-        return state["state"] if state.get("key") == self.key else None
+        is_ours = isinstance(state, dict) and state.get("key") == self.key
+        return state.get("state") if is_ours else None
 
     def save(self, state: Callable[[], CheckpointState], *, now: bool = False) -> None:
         """Write the state, all or nothing; unless `now`, at most once in `every` seconds."""

@@ -24,6 +24,7 @@ from napari_hagmil.models.baselines import CLAMSB, DTFD, make_baseline
 from napari_hagmil.models.baselines.dtfd import Distillation
 from napari_hagmil.models.checkpoints.weights_only import load_weights_only, one_line
 from napari_hagmil.models.interface import BagModel
+from napari_hagmil.untrusted import parse_json
 
 SCHEMA = "napari-hagmil/baseline/1"
 
@@ -44,10 +45,13 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
     """Read what `save_baseline` wrote, in eval mode; a `BundleError` when it does not fit."""
     path = Path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("it is no regular file")  # a pipe would be waited for
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
+    # Types that this torch does not have come as errors of their own.
+    except (OSError, ValueError, KeyError, AttributeError, safetensors.SafetensorError) as error:
         raise BundleError(
             path.name,
             f"is not a safetensors file: {one_line(error)}",
@@ -66,13 +70,13 @@ def load_baseline(path: str | os.PathLike[str], *, device: str | torch.device = 
 def _model(text: str, tensors: dict[str, Tensor], source: str) -> BagModel:
     """The baseline that `text` describes, with its weights, in eval mode."""
     try:
-        facts = json.loads(text)
+        facts = parse_json(text)
         with torch.device("meta"):  # no memory for dimensions that the weights do not have
             model = make_baseline(
                 facts["name"], facts["n_features"], facts["n_classes"], **facts["options"]
             )
         model.load_state_dict(tensors, assign=True)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise BundleError(
             source,
             f"cannot become a baseline: {one_line(error)}",

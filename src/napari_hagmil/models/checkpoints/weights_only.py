@@ -31,6 +31,7 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch, about pickles of older versions
+            _require_file(path)
             content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise BundleError(
@@ -42,7 +43,7 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
             "cannot be read without running code that it contains",
             remedy="save its state_dict alone and take that",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # torch's reader of damaged files raises whatever it stumbles on
         raise BundleError(
             path.name,
             f"cannot be read as a torch checkpoint: {one_line(error)}",
@@ -56,3 +57,9 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
             remedy="save a state_dict",
         )
     return content
+
+
+def _require_file(path: Path) -> None:
+    """Raise unless it is a file: torch would wait for a pipe."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is no regular file")

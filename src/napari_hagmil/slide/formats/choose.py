@@ -6,7 +6,6 @@ from pathlib import Path
 
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.formats.image import ImageReader
-from napari_hagmil.slide.formats.orientation import upright
 from napari_hagmil.slide.formats.tiff.reader import TiffReader, UnstitchedTiffError
 from napari_hagmil.slide.interface import SlideReader
 from napari_hagmil.slide.location import url_of
@@ -48,10 +47,10 @@ def choose_reader(path: Path) -> SlideReader:
             head = file.read(_HEAD_BYTES)
     except SlideFormatError:
         raise
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a ValueError of a path with a zero byte
         raise SlideFormatError(
             path.name,
-            f"cannot be opened ({error.strerror})",
+            f"cannot be opened ({getattr(error, 'strerror', None) or error})",
             remedy="check the path and your access to it",
         ) from error
     # The .mrxs itself is a JPEG thumbnail: only its name and its folder say that it is a slide.
@@ -63,13 +62,11 @@ def choose_reader(path: Path) -> SlideReader:
 def _file_reader(path: Path, head: bytes) -> SlideReader:
     if head[:4] in _TIFF_MAGIC:
         try:
-            tiff = TiffReader(path)
-            return upright(tiff, path.name, tiff.orientation)
+            return TiffReader(path)
         except UnstitchedTiffError as error:
             return _openslide_reader(path, error.problem.sentence())
     if head.startswith(_IMAGE_MAGIC):
-        image = ImageReader(path)
-        return upright(image, path.name, image.orientation)
+        return ImageReader(path)
     if head[128:] == b"DICM":
         return _dicom_reader(path)
     for magic, why in _OPENSLIDE_MAGIC.items():

@@ -12,22 +12,19 @@ from napari_hagmil.errors import ProtocolError, statement_of
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
-from napari_hagmil.training.config import TrainConfig, Validated
-from napari_hagmil.training.optimisers import Optimiser
+from napari_hagmil.models.iat import ABLATIONS
+from napari_hagmil.training.config import TrainConfig
 from napari_hagmil.training.protocol.idle import (
     idle_settings,
     require_settings_that_work,
     without,
 )
 from napari_hagmil.training.protocol.methods import DecidingDepths, Method, Schedule
-from napari_hagmil.training.protocol.plan import (
-    Protocol,
-    Resample,
-    Threshold,
-    WantedFeatures,
-)
-from napari_hagmil.training.protocol.runs import slug
-from napari_hagmil.training.step import Precision
+from napari_hagmil.training.protocol.runs import Protocol, slug
+from napari_hagmil.training.step import Optimiser, Precision
+from napari_hagmil.untrusted import read_regular
+
+_MAX_BYTES = 2**20
 
 SCHEMES = ("holdout", "three-way", "k-fold")
 
@@ -40,9 +37,6 @@ _CHOICES = {
     "teacher_context": get_args(Context),
     "decision": get_args(DecidingDepths),
     "scheme": SCHEMES,
-    "resample": get_args(Resample),
-    "threshold": get_args(Threshold),
-    "validated": get_args(Validated),
 }
 
 _TRAINING = {f.name for f in fields(TrainConfig)} - {"loss"}
@@ -53,10 +47,9 @@ _METHOD = {f.name for f in fields(Method)} - {"training"}
 def load_protocol(path: str | Path) -> Protocol:
     """Read a protocol.
 
-    ``[protocol]`` has the fields of `Protocol`, ``[features]`` those of `WantedFeatures`,
-    ``[defaults]`` what all methods share; every ``[[method]]`` its name and what is its own: the
-    fields of `Method`, `TrainConfig` and `LossConfig`. Without any ``[[method]]`` the protocol has
-    none, for `paper_methods` to fill.
+    ``[protocol]`` has scheme, repeats, folds, seed and sweep; ``[defaults]`` what all methods
+    share; every ``[[method]]`` its name and what is its own: the fields of `Method`, `TrainConfig`
+    and `LossConfig`.
 
     Raises
     ------
@@ -65,21 +58,19 @@ def load_protocol(path: str | Path) -> Protocol:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = tomllib.loads(read_regular(path, _MAX_BYTES).decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ProtocolError(
             path.name, f"cannot be read as TOML: {error}", remedy="correct the file"
         ) from error
-    _refuse_unknown(path.name, content, {"protocol", "features", "defaults", "method"})
+    _refuse_unknown(path.name, content, {"protocol", "defaults", "method"})
     about, shared = content.get("protocol", {}), content.get("defaults", {})
-    wanted = content.get("features", {})
-    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods", "features"})
-    _refuse_unknown(path.name, wanted, {f.name for f in fields(WantedFeatures)})
-    _refuse_choices(path.name, about)
+    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
     try:
         methods = _methods(path.name, shared, content.get("method", []))
-        features = WantedFeatures(**_tuples(wanted))
-        protocol = Protocol(tuple(methods), features=features, **_tuples(about))
+        sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
+        classes = tuple(map(str, about.pop("classes", [])))
+        protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
     except (TypeError, ValueError) as error:
         raise ProtocolError(
             path.name,
@@ -88,6 +79,33 @@ def load_protocol(path: str | Path) -> Protocol:
         ) from error
     _check(path.name, protocol)
     return protocol
+
+
+def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
+    """HAG-MIL, all baselines of the paper, and its ablations, each as its paper trains it."""
+    hagmil = Method(
+        "HAG-MIL",
+        budget=budget,
+        children="all",
+        training=TrainConfig(loss=LossConfig(label_smoothing=0.1)),
+    )
+    baselines = [_baseline(name) for name in BASELINES if name != "evidence_pooling"]
+    ablations = [
+        replace(
+            hagmil,
+            name=f"HAG-MIL, {name.replace('_', ' ')}",
+            options=dict(changes),
+            group="ablation",
+        )
+        for name, changes in ABLATIONS.items()
+        if name != "aggregation_gated"  # the method itself, which the table shows beside them
+    ]
+    return (hagmil, *baselines, *ablations)
+
+
+def _baseline(name: str) -> Method:
+    loss = BASELINES[name](8, 2).default_loss
+    return Method(name, model=name, training=TrainConfig(learning_rate=2e-4, loss=loss))
 
 
 def _methods(
@@ -111,7 +129,7 @@ def _methods(
         methods.append(method)
         used |= inherited | set(entry)
     useless = sorted(set(shared) - used)
-    if useless:
+    if useless and methods:
         raise ProtocolError(
             source,
             f"sets {useless[0]} in [defaults], which has no effect on any of its methods",
@@ -122,7 +140,14 @@ def _methods(
 
 def _method(source: str, entry: Mapping[str, Any]) -> Method:
     _refuse_unknown(source, entry, _METHOD | _TRAINING | _LOSS)
-    _refuse_choices(source, entry)
+    for name in entry.keys() & _CHOICES.keys():
+        if entry[name] not in _CHOICES[name]:
+            raise ProtocolError(
+                source,
+                f"has an unknown {name}",
+                value=repr(entry[name]),
+                remedy=f"choose one of {', '.join(_CHOICES[name])}",
+            )
     model = entry.get("model", "iat")
     if model != "iat" and model not in BASELINES:
         raise ProtocolError(
@@ -140,7 +165,9 @@ def _method(source: str, entry: Mapping[str, Any]) -> Method:
     loss = papers if model == "iat" else BASELINES[model](8, 2).default_loss
     loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
     training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
-    own = _tuples({k: v for k, v in entry.items() if k in _METHOD})
+    own: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k in _METHOD
+    }
     return Method(**own, training=training)
 
 
@@ -153,12 +180,11 @@ def _check(source: str, protocol: Protocol) -> None:
         )
     for method in protocol.methods:
         require_settings_that_work(method, source)
-    if min(protocol.repeats, protocol.folds) < 1:
+    if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             source,
-            "needs positive repeats and positive folds",
-            value=f"{protocol.repeats} repeats, {protocol.folds} folds",
-            remedy="give 1 or more",
+            f"needs a scheme ({', '.join(SCHEMES)}), positive repeats and positive folds",
+            value=f"{protocol.scheme!r}, {protocol.repeats} repeats, {protocol.folds} folds",
         )
     _check_what_it_reads(source, protocol)
 
@@ -173,13 +199,12 @@ def _check_what_it_reads(source: str, protocol: Protocol) -> None:
             "leave folds out, or give scheme = 'k-fold'",
         ),
         (
-            not protocol.sweep or not protocol.methods or not all(m.sweep for m in cascades),
-            "has a sweep, which has no effect without a method of several depths and no sweep of "
-            "its own",
+            bool(cascades) or not protocol.sweep,
+            "has a sweep, which has no effect without a method of several depths",
             "leave the sweep out",
         ),
         (
-            bool(protocol.sweep) or all(m.sweep or not m.choose_budget for m in cascades),
+            bool(protocol.sweep) or not any(method.choose_budget for method in cascades),
             "has a method with choose_budget and no sweep to choose from",
             "give a sweep of budgets, or leave choose_budget out",
         ),
@@ -187,26 +212,6 @@ def _check_what_it_reads(source: str, protocol: Protocol) -> None:
     for holds, rule, remedy in checks:
         if not holds:
             raise ProtocolError(source, rule, remedy=remedy)
-
-
-def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries with tuples for lists, and for lists of lists."""
-
-    def as_tuple(value: Any) -> Any:
-        return tuple(map(as_tuple, value)) if isinstance(value, list) else value
-
-    return {name: as_tuple(value) for name, value in entry.items()}
-
-
-def _refuse_choices(source: str, entry: Mapping[str, Any]) -> None:
-    for name in entry.keys() & _CHOICES.keys():
-        if entry[name] not in _CHOICES[name]:
-            raise ProtocolError(
-                source,
-                f"has an unknown {name}",
-                value=repr(entry[name]),
-                remedy=f"choose one of {', '.join(_CHOICES[name])}",
-            )
 
 
 def _refuse_unknown(source: str, entry: Mapping[str, Any], known: set[str]) -> None:

@@ -21,6 +21,9 @@ from napari_hagmil.slide.location import url_of
 #: Names of metadata documents: never chunks.
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 
+#: Seconds without a byte after which a server is given up, and those that one object may take.
+_SILENCE, _MOST = 30.0, 300.0
+
 #: A gap that no two parts of a shard have, overlapping or not: none are fetched as one.
 _NEVER = -(2**62)
 
@@ -144,7 +147,8 @@ def open_guarded(path: Path) -> GuardedStore:
         return GuardedStore(LocalStore(path, read_only=True))
     scheme = url.partition("://")[0]
     try:
-        return GuardedStore(FsspecStore.from_url(url, read_only=True))
+        options = _patience(scheme)
+        return GuardedStore(FsspecStore.from_url(url, read_only=True, storage_options=options))
     except ImportError as error:
         raise MissingExtraError(
             scheme,
@@ -157,6 +161,16 @@ def open_guarded(path: Path) -> GuardedStore:
             f"cannot be reached ({error})",
             remedy="give an https or s3 address, or a folder",
         ) from error
+
+
+def _patience(scheme: str) -> dict[str, Any]:
+    """Options of a web address: a server that says nothing for long is given up."""
+    if scheme not in ("http", "https"):
+        return {}
+    from aiohttp import ClientTimeout
+
+    timeout = ClientTimeout(total=_MOST, sock_connect=_SILENCE, sock_read=_SILENCE)
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 def _package(scheme: str) -> str:
