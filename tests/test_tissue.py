@@ -98,6 +98,71 @@ def test_stained_tissue_is_not_taken_for_ink(he: np.ndarray) -> None:
     assert tissue_of_image(he, 8.0)[1]["pen"] == 0
 
 
+def direction(*density: float) -> np.ndarray:
+    return np.array(density) / np.linalg.norm(density)
+
+
+HAEMATOXYLIN, EOSIN = direction(0.65, 0.70, 0.29), direction(0.07, 0.99, 0.11)
+#: Optical density of red, green and blue of the two stains of each, after published values.
+STAINS = {
+    "Masson trichrome": (HAEMATOXYLIN, direction(0.800, 0.591, 0.105)),
+    "Alcian blue": (direction(0.553, 0.754, 0.354), direction(0.875, 0.458, 0.158)),
+    "light green": (direction(0.464, 0.830, 0.308), direction(0.947, 0.254, 0.197)),
+    "Giemsa": (direction(0.835, 0.514, 0.196), direction(0.093, 0.954, 0.283)),
+    "methyl green": (direction(0.98, 0.14, 0.13), direction(0.214, 0.851, 0.478)),
+    "Prussian blue": (direction(0.853, 0.509, 0.113), direction(0.091, 0.83, 0.549)),
+    "Luxol fast blue": (direction(0.9, 0.45, 0.1), direction(0.3, 0.9, 0.3)),
+    "toluidine blue": (direction(0.8, 0.6, 0.1), direction(0.8, 0.6, 0.1)),
+    "silver": (direction(0.55, 0.6, 0.58), direction(0.55, 0.6, 0.58)),
+}
+
+
+def restained(image: np.ndarray, stain: str, strength: float = 1.0) -> np.ndarray:
+    """Real H&E whose two stains are replaced by others, structure and amounts kept."""
+    density = np.maximum(np.log10(np.array(GLASS) / np.maximum(image.astype(float), 1)), 0)
+    amounts = density.reshape(-1, 3) @ np.linalg.pinv(np.stack([HAEMATOXYLIN, EOSIN]))
+    other = np.maximum(amounts, 0) @ np.stack(STAINS[stain]) * strength
+    return np.clip(np.rint(np.array(GLASS) * 10 ** -other.reshape(image.shape)), 0, 255).astype(
+        "u1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stain", "strength"), [*((stain, 1.0) for stain in STAINS), ("Masson trichrome", 1.7)]
+)
+def test_stains_of_the_hue_of_ink_are_tissue(he: np.ndarray, stain: str, strength: float) -> None:
+    plain, _ = tissue_of_image(he, 8.0)
+    found, thresholds = tissue_of_image(restained(he, stain, strength), 8.0)
+    assert (found & plain).sum() / plain.sum() > 0.95
+    assert thresholds["pen"] == 0
+    (note,) = TissueMask(found, 16.0, thresholds).notes or ("",)
+    assert ("special stains" in note) == (thresholds["inklike"] > 0)
+
+
+@pytest.mark.parametrize("ink", ["green", "red", "black"])
+def test_ink_beside_and_across_a_special_stain_is_left_out(he: np.ndarray, ink: str) -> None:
+    stained = restained(he, "Masson trichrome")
+    plain, _ = tissue_of_image(stained, 8.0)
+    found, thresholds = tissue_of_image(inked(stained, INKS[ink]), 8.0)
+    assert 0.05 < thresholds["pen"] < 0.11
+    assert iou(found, plain) > 0.95
+    assert "Marker ink covers" in TissueMask(found, 16.0, thresholds).notes[0]
+
+
+@pytest.mark.parametrize(("ink", "width"), [("blue", 8), ("green", 22), ("black", 8)])
+def test_a_streaky_stroke_is_ink_though_it_is_narrow(he: np.ndarray, ink: str, width: int) -> None:
+    plain, _ = tissue_of_image(he, 8.0)
+    stroke = np.zeros(he.shape[:2], np.uint8)
+    points = np.array([(20, 20), (150, 50), (260, 40), (400, 50), (480, 30)])
+    cv2.polylines(stroke, [points], False, 255, width)
+    streaks = cv2.GaussianBlur(np.random.default_rng(1).normal(0, 1, stroke.shape), (0, 0), 6)
+    cover = cv2.GaussianBlur(stroke, (0, 0), 1.2) / 255 * 0.9 * (1 + 0.12 * streaks / streaks.std())
+    density = np.clip(cover, 0, 0.98)[..., None] * np.log10(255 / np.array(INKS[ink]))
+    found, thresholds = tissue_of_image((he * 10**-density).astype(np.uint8), 8.0)
+    assert thresholds["pen"] > 0.015
+    assert iou(found, plain) > 0.95
+
+
 def test_empty_glass_is_empty() -> None:
     found, _ = tissue_of_image(empty_glass(), 8.0)
     assert not found.any()

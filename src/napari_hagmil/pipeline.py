@@ -129,7 +129,7 @@ def slide_result(
 def _notes(
     prepared: PreparedSlide, stages: Sequence[Stage], unread: UnreadPlaces | None
 ) -> tuple[str, ...]:
-    notes = prepared.plan.notes + prepared.slide.warnings
+    notes = prepared.plan.notes + prepared.tissue.notes + prepared.slide.warnings
     lost = sum(len(stage.unread) for stage in stages)
     if lost:
         notes += (f"{lost} places could not be read: they are shown as unread, not as glass.",)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from napari_hagmil.errors import Remedy, SlideFormatError
 from napari_hagmil.geometry import Region
@@ -39,6 +40,10 @@ OBJECT_UM, HOLE_UM = 200.0, 190.0
 #: of the largest one's area on, but none smaller than the square of this side, µm (dust).
 CRUMB_SHARE, CRUMB_UM = 0.05, 75.0
 
+#: `grain` of a marker's stroke, streaky or only 64 µm wide (0.001 to 0.05), and of stained cells
+#: and fibres (0.08 to 0.24). What lies between is ink only where the slide has ink for certain.
+FLAT_INK, GRAINY_TISSUE = 0.05, 0.08
+
 #: Glass is at least this bright, and its channels differ by no more than the tint.
 _GLASS_MIN, _GLASS_TINT = 150, 40
 
@@ -58,13 +63,27 @@ class TissueMask:
     downsample : float
         Level-0 pixels per raster pixel, exact; raster pixels are square.
     thresholds : mapping
-        How it was made: "saturation", "density", "pen" (share of the raster that is ink),
-        "unread" (share that could not be read); empty for a mask that was drawn.
+        How it was made: "saturation", "density", and shares of the raster: "pen" is ink,
+        "inklike" has the hue of ink and the grain of tissue, "unread" could not be read. Empty
+        for a mask that was drawn.
     """
 
     values: Bools
     downsample: float
     thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the mask should know: where ink was seen, or a stain of its hue."""
+        told = []
+        if (pen := self.thresholds.get("pen", 0.0)) > 0:
+            told.append(f"Marker ink covers {pen:.1%} of the slide and is left out of the tissue.")
+        if (inklike := self.thresholds.get("inklike", 0.0)) > 0:
+            told.append(
+                f"{inklike:.1%} of the slide has the hue of marker ink but the grain of tissue, as "
+                "trichrome and other special stains have: it is not left out as ink."
+            )
+        return tuple(told)
 
     @property
     def is_empty(self) -> bool:
@@ -107,7 +126,7 @@ def segment_tissue(slide: Slide, *, mpp: float = MASK_MPP, remove_pen: bool = Tr
     mpp : float
         µm per pixel of the mask; no finer than the slide, coarser on a canvas larger than a glass.
     remove_pen : bool
-        Switch off for special stains that are as blue or green as ink (trichrome).
+        Switch off where tissue that is as blue or green as ink, and as even, goes missing.
 
     Raises
     ------
@@ -139,7 +158,7 @@ def segment_tissue(slide: Slide, *, mpp: float = MASK_MPP, remove_pen: bool = Tr
 def tissue_of_image(
     image: Image, mpp: float, *, ignore: Bools | None = None, remove_pen: bool = True
 ) -> tuple[Bools, dict[str, float]]:
-    """Find the tissue of a picture: its (h, w) mask, the thresholds, and the share of pen.
+    """Find the tissue of a picture: its (h, w) mask, and `TissueMask.thresholds`.
 
     Parameters
     ----------
@@ -154,15 +173,17 @@ def tissue_of_image(
     """
     ignore = np.zeros(image.shape[:2], bool) if ignore is None else ignore
     density = optical_density(cv2.medianBlur(image, 3), ignore)
-    pen = pen_marks(density, mpp) if remove_pen else np.zeros_like(ignore)
+    pen, inklike = np.zeros_like(ignore), np.zeros_like(ignore)
+    if remove_pen:
+        pen, inklike = pen_marks(density, optical_density(image, ignore), mpp)
     usable = ~(pen | ignore)
     saturation, dark = _saturation(density), density.mean(axis=2)
     over_saturation = float(np.clip(OTSU_SHARE * _otsu(saturation[usable]), *SATURATION_LIMITS))
     over_density = float(np.clip(OTSU_SHARE * _otsu(dark[usable]), *DENSITY_LIMITS))
     found = ((saturation > over_saturation) | (dark > over_density)) & usable
     found = _clean(found, mpp) & usable
-    pen_share = float(pen.mean())
-    return found, {"saturation": over_saturation, "density": over_density, "pen": pen_share}
+    shares = {"pen": float(pen.mean()), "inklike": float((inklike & usable).mean())}
+    return found, {"saturation": over_saturation, "density": over_density, **shares}
 
 
 def optical_density(image: Image, ignore: Bools) -> Floats:
@@ -194,23 +215,52 @@ def background_colour(image: Image, ignore: Bools) -> Floats:
     return np.asarray(np.median(glass, axis=0), dtype=np.float32)
 
 
-def pen_marks(density: Floats, mpp: float) -> Bools:
-    """Marker ink, told from stain by the ratios of its channels' densities.
+def pen_marks(density: Floats, unfiltered: Floats, mpp: float) -> tuple[Bools, Bools]:
+    """Marker ink, and whatever has its hue, which stains can have too.
 
+    Ink is told from stain by the ratios of its channels' densities, and by being flat.
     Haematoxylin, eosin and DAB all absorb green; blue, green and red ink each spare a
-    channel that the stains do not, and black ink is dense and neutral.
+    channel that these stains do not, and black ink is dense and neutral. Aniline blue, Alcian
+    blue, light and methyl green spare it as well, but what they stain has the grain of tissue.
 
-    `density` is (h, w, 3), the absorbance of red, green and blue; `mpp` is µm per pixel.
+    `density` is (h, w, 3), the absorbance of red, green and blue, and `unfiltered` the same of
+    single pixels; `mpp` is µm per pixel.
     """
     strong = _drop_small(_ink(density, 1.0), (100 / mpp) ** 2)
     if not strong.any():
-        return strong
+        return strong, strong
+    width = 2 * max(1, round(24 / mpp)) + 1
+    grains = grain(unfiltered.mean(axis=2))
     # A stroke thins out at its rim and between the bristles: pale ink counts beside ink.
     labels, _ = _areas(_ink(density, 0.3) | strong)
-    inked = np.zeros(labels.max() + 1, bool)
-    inked[labels[strong]] = True
-    width = 2 * max(1, round(24 / mpp)) + 1
-    return _morph(inked[labels], cv2.MORPH_DILATE, width)
+    grain_of = np.full(int(labels.max()) + 1, np.inf, np.float32)
+    inked = np.unique(labels[strong])
+    grain_of[inked] = ndimage.median(grains[strong], labels[strong], inked)
+    # A stroke that crosses tissue of its own hue is one area with it.
+    around = cv2.blur(grains, (5, 5))
+    crossing = _drop_small(strong & (around < FLAT_INK), (200 / mpp) ** 2)
+    ink = (grain_of < FLAT_INK)[labels]
+    ink |= _morph(crossing, cv2.MORPH_DILATE, width) & (labels > 0)
+    if ink.any():
+        ink |= (grain_of < GRAINY_TISSUE)[labels] & (around < GRAINY_TISSUE)
+    return _morph(ink, cv2.MORPH_DILATE, width), strong
+
+
+def grain(density: Floats) -> Floats:
+    """How much a density varies along the direction in which it varies least, (h, w).
+
+    The coefficient of variation over five pixels along a line through each pixel. A stroke varies
+    across, and at its rim, but not along.
+    """
+    least = np.full(density.shape, np.inf, np.float32)
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1)):
+        line = np.zeros((4 * abs(dy) + 1, 4 * abs(dx) + 1), np.float32)
+        at = np.arange(-2, 3)
+        line[2 * abs(dy) + at * dy, 2 * abs(dx) + at * dx] = 1 / 5
+        mean, square = (cv2.filter2D(values, -1, line) for values in (density, density**2))
+        spread = np.sqrt(np.maximum(square - mean**2, 0)) / np.maximum(mean, 1e-3)
+        np.minimum(least, spread, out=least)
+    return least
 
 
 def _ink(density: Floats, share: float) -> Bools:

@@ -239,7 +239,8 @@ class SlideTab(CascadePage):
             return
         self.tissue_panel.set_available(available=True)
         area = prepared.tissue.area_um2(self.session.mpp) / 1e6
-        self.tissue_panel.show_facts(area, drawn=sitting.state.tissue is not None)
+        drawn, notes = sitting.state.tissue is not None, prepared.tissue.notes
+        self.tissue_panel.show_facts(area, drawn=drawn, notes=notes)
         if self.tissue_panel.box.isChecked():
             self._show_tissue()
 

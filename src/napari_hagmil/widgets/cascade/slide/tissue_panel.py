@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
@@ -65,10 +66,10 @@ class TissuePanel(Section):
         for widget in (self.box, *self.buttons.values()):
             widget.setEnabled(available)
 
-    def show_facts(self, area_mm2: float, *, drawn: bool) -> None:
-        """Show the area of the tissue, and whether it was edited."""
+    def show_facts(self, area_mm2: float, *, drawn: bool, notes: Sequence[str] = ()) -> None:
+        """Show the area of the tissue, whether it was edited, and what is to be known of it."""
         source = "edited by you" if drawn else "detected by its stain"
-        show_text(self.facts, f"{area_mm2:.1f} mm² of tissue, {source}.")
+        show_text(self.facts, "\n".join([f"{area_mm2:.1f} mm² of tissue, {source}.", *notes]))
         self.buttons["again"].setEnabled(drawn)
 
     def show_none(self, why: str) -> None:
