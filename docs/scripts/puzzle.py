@@ -25,7 +25,8 @@ from napari_hagmil.models import load_bundle
 from napari_hagmil.training import TrainingSlide
 from napari_hagmil.training.predictions import figures, predict_slides
 from napari_hagmil.training.protocol.methods import Method
-from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord, carry_out, slug
+from napari_hagmil.training.protocol.plan import Protocol
+from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord, carry_out, slug
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
 PROTOCOL = Path(__file__).parents[1] / "protocols" / "puzzle.toml"

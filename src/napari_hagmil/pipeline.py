@@ -10,10 +10,8 @@ from napari_hagmil.cascade import (
     MAX_UNREAD,
     CascadeResult,
     Cost,
-    ModelFacts,
     Settings,
     SlideResult,
-    SlideSummary,
     Stage,
     UnreadPlaces,
     iter_cascade,
@@ -23,9 +21,15 @@ from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.prepare import Options, PreparedSlide, load_model, prepare
+from napari_hagmil.prepare import (
+    Options,
+    PreparedSlide,
+    load_model,
+    model_facts,
+    prepare,
+    slide_summary,
+)
 from napari_hagmil.slide import Slide, open_slide
-from napari_hagmil.untrusted import well_formed
 
 
 def read_stages(
@@ -113,8 +117,8 @@ def slide_result(
     too_many = unread is not None and unread.too_many
     return SlideResult(
         state="cancelled" if not complete else "incomplete" if too_many else "done",
-        slide=_slide_summary(prepared.slide),
-        model=_model_facts(prepared.model),
+        slide=slide_summary(prepared.slide),
+        model=model_facts(prepared.model),
         settings=Settings(prepared.config(options).budget, prepared.device, 0, options.exhaustive),
         grids=prepared.quadtree.grids[: prepared.last_depth(options) + 1],
         cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
@@ -160,31 +164,14 @@ def _no_cost(seconds: float) -> Cost:
     return Cost(0, 0, 0, 0, 0, {"read": 0.0, "encode": 0.0, "model": 0.0, "total": seconds})
 
 
-def _slide_summary(slide: Slide) -> SlideSummary:
-    height, width = slide.shape
-    return SlideSummary(
-        well_formed(slide.name),
-        slide.fingerprint,
-        float(slide.mpp or 0),
-        slide.mpp_source,
-        width,
-        height,
-    )
-
-
-def _model_facts(model: CascadeModel) -> ModelFacts:
-    config = model.config
-    return ModelFacts(config.name, model.sha256, config.encoder.name, tuple(config.classes))
-
-
 def _no_tissue(
     slide: Slide, model: CascadeModel, options: Options, why: str, seconds: float
 ) -> SlideResult:
     budget = tuple(options.budget or model.config.budget)
     return SlideResult(
         state="no_tissue",
-        slide=_slide_summary(slide),
-        model=_model_facts(model),
+        slide=slide_summary(slide),
+        model=model_facts(model),
         settings=Settings(budget, options.device, 0, options.exhaustive),
         grids=(),
         cascade=None,

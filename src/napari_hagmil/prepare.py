@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from napari_hagmil.bundles import find_bundle
-from napari_hagmil.cascade import CascadeConfig, Steering
+from napari_hagmil.cascade import CascadeConfig, ModelFacts, SlideSummary, Steering
 from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
 from napari_hagmil.errors import BundleError
@@ -24,6 +24,7 @@ from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import TissueMask
+from napari_hagmil.untrusted import well_formed
 
 
 @dataclass(frozen=True)
@@ -160,3 +161,22 @@ def prepare(
 def encoder_device(encoder: Encoder) -> str:
     """Where an encoder runs, as a name for the record."""
     return str(getattr(encoder, "device", "cpu"))
+
+
+def slide_summary(slide: Slide) -> SlideSummary:
+    """What a result says of a slide."""
+    height, width = slide.shape
+    return SlideSummary(
+        well_formed(slide.name),
+        slide.fingerprint,
+        float(slide.mpp or 0),
+        slide.mpp_source,
+        width,
+        height,
+    )
+
+
+def model_facts(model: CascadeModel) -> ModelFacts:
+    """What a result says of a model."""
+    config = model.config
+    return ModelFacts(config.name, model.sha256, config.encoder.name, tuple(config.classes))

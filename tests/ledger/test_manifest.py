@@ -14,7 +14,7 @@ def folder(tmp_path):
     (tmp_path / "deep" / "er").mkdir(parents=True)
     (tmp_path / "deep" / "er" / "0").write_bytes(bytes(range(256)) * 20)
     (tmp_path / "result.json").write_text('{"cost": {"seconds": {"total": 3.1}, "n": 4}, "pid": 7}')
-    write_manifest(tmp_path, passing=["result.json"])
+    write_manifest(tmp_path)
     return tmp_path
 
 
@@ -33,8 +33,8 @@ def negate(path):
         (lambda f: negate(f / "deep/er/0"), ("deep/er/0", "is not what was written")),
         (lambda f: os.truncate(f / "deep/er/0", 100), ("deep/er/0", "has 100 bytes, not 5,120")),
         (lambda f: (f / "deep/er/0").unlink(), ("deep/er/0", "is missing")),
-        (lambda f: (f / "new").touch(), ("new", "is not in the manifest")),
-        (lambda f: (f / "new").symlink_to("/etc"), ("new", "is not in the manifest")),
+        (lambda f: (f / "deep/new").touch(), ("deep/new", "is not in the manifest")),
+        (lambda f: (f / "deep/new").symlink_to("/etc"), ("deep/new", "is not in the manifest")),
     ],
 )
 def test_what_changed_is_named(folder, change, found):
@@ -53,12 +53,28 @@ def test_seconds_host_and_process_may_differ_and_nothing_else(folder):
     before = (folder / "manifest.json").read_bytes()
     (folder / "result.json").write_text('{"pid": 8, "host": "b", "cost": {"n": 4, "seconds": {}}}')
     assert check_manifest(folder) == {}
-    write_manifest(folder, passing=["result.json"])
+    write_manifest(folder)
     assert (folder / "manifest.json").read_bytes() == before
     (folder / "result.json").write_text('{"pid": 8, "cost": {"n": 5, "seconds": {}}}')
     assert check_manifest(folder) == {"result.json": "is not what was written"}
     (folder / "result.json").write_text("{")
     assert "cannot be read" in check_manifest(folder)["result.json"]
+
+
+def test_notes_laid_beside_the_files_are_nobodys_business(folder):
+    (folder / "notes.txt").touch()
+    assert check_manifest(folder) == {}
+
+
+def test_a_page_may_differ_in_the_numbers_that_are_marked_and_in_nothing_else(folder):
+    page = folder / "report.html"
+    page.write_text('normal, in <span class="passing">3.1</span> s')
+    write_manifest(folder)
+    page.write_text('normal, in <span class="passing">12,345.6</span> s')
+    assert check_manifest(folder) == {}
+    for text in ("tumor, in 3.1 s", 'normal, in <span class="passing">tumor</span> s'):
+        page.write_text(text)
+        assert check_manifest(folder) == {"report.html": "is not what was written"}
 
 
 @pytest.mark.parametrize(

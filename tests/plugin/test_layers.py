@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tifffile
 from napari.components import ViewerModel
 from napari.layers import Layer
 
@@ -184,3 +185,12 @@ def test_the_coarsest_level_of_a_slide_is_in_memory_and_small(phantom):
         assert meta["multiscale"]
         assert isinstance(data[-1], np.ndarray)
         assert max(data[-1].shape) <= 2048
+
+
+@pytest.mark.parametrize(("factor", "limits"), [(257, (0, 65535)), (16, (0, 4095))])
+def test_colours_of_16_bits_are_shown_between_black_and_white(tmp_path, factor, limits):
+    pixels = np.random.default_rng(0).integers(40, 256, (300, 400, 3)) * factor
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels.astype(np.uint16), photometric="rgb", tile=(128, 128))
+    with open_slide(path) as slide:
+        assert slide_layer(slide)[1]["contrast_limits"] == limits

@@ -32,3 +32,14 @@ def test_attention_tints_its_own_place_and_nothing_else():
     expected[:2, 2:4] = int(0.55 * 100 + 0.45 * 255)
     assert out == pytest.approx(expected, abs=1)
     assert (picture == 100).all()
+
+
+def test_colours_of_more_than_8_bits_keep_their_hue():
+    for bits in (10, 12, 16):
+        overview = np.full((50, 100, 3), (200, 120, 160)) * (2**bits - 1) // 255
+        overview[0, 0] = 2**bits - 1
+        picture = overview_picture(overview.astype(np.uint16), 100)
+        assert picture[1, 1] == pytest.approx((200, 120, 160), abs=1)
+    # A part that holds no white is shown by the white of the whole.
+    dark = np.full((50, 100, 3), (20, 12, 16), np.uint16) * np.uint16(257)
+    assert overview_picture(dark, 100, white=65535.0)[1, 1].tolist() == [20, 12, 16]

@@ -19,7 +19,7 @@ import pytest
 import tifffile
 import vendor_slides as vendor
 
-from napari_hagmil.errors import SlideReadError
+from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.slide import Slide, SlideSpec, open_slide, open_spec, slide_info
 from napari_hagmil.slide.formats.openslide import OpenSlideReader
 from napari_hagmil.slide.interface import Meter
@@ -278,6 +278,46 @@ def test_an_instance_of_a_dicom_slide_is_the_whole_slide(pictures, tmp_path, sli
                     np.testing.assert_array_equal(slide.read(0, (50, 60), (70, 80)), expected)
     with open_slide(made_folder) as slide:
         assert slide.objective == 20
+
+
+def test_a_folder_of_two_dicom_slides_is_refused_and_an_instance_opens_its_own(
+    pictures, tmp_path
+) -> None:
+    pytest.importorskip("wsidicom")
+    import pydicom
+
+    dicom_slides.write_dicom(tmp_path / "both", pictures)
+    other = dicom_slides.write_dicom(tmp_path / "other", [pictures[1]]) / "level-0.dcm"
+    second = pydicom.dcmread(other)
+    for uid in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(second, uid, pydicom.uid.generate_uid())
+    second.file_meta.MediaStorageSOPInstanceUID = second.SOPInstanceUID
+    second.save_as(tmp_path / "both" / "second.dcm")
+    with pytest.raises(SlideFormatError, match="the instances of 2 DICOM slides; give one"):
+        open_slide(tmp_path / "both")
+    for name, picture in (("level-1.dcm", pictures[0]), ("second.dcm", pictures[1])):
+        with open_slide(tmp_path / "both" / name) as slide:
+            assert slide.shape == picture.shape[:2]
+    second.ImageType = ["DERIVED", "PRIMARY", "OVERVIEW", "NONE"]
+    second.save_as(tmp_path / "both" / "second.dcm")
+    with open_slide(tmp_path / "both") as slide:
+        assert len(slide.levels) == len(pictures)
+
+
+def test_focal_planes_of_dicom_that_are_not_shown_are_named(pictures, tmp_path) -> None:
+    pytest.importorskip("wsidicom")
+    import pydicom
+    from pydicom.encaps import encapsulate, generate_frames
+
+    path = dicom_slides.write_dicom(tmp_path / "z", pictures[:1]) / "level-0.dcm"
+    stack = pydicom.dcmread(path)
+    frames = list(generate_frames(stack.PixelData, number_of_frames=stack.NumberOfFrames)) * 3
+    stack.TotalPixelMatrixFocalPlanes, stack.NumberOfFrames = 3, len(frames)
+    stack.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices = 0.002
+    stack.PixelData = encapsulate(frames)
+    stack.save_as(path)
+    with open_slide(tmp_path / "z") as slide:
+        assert slide.warnings == ("z holds more than is shown: 2 more focal planes",)
 
 
 def test_openslide_is_opened_again_after_an_error(pictures, tmp_path) -> None:

@@ -190,15 +190,6 @@ def test_samples_stored_apart_are_put_together(tmp_path: Path) -> None:
         np.testing.assert_array_equal(slide.read(0, (0, 0), (300, 200)), pixels)
 
 
-def test_an_alpha_channel_is_dropped(tmp_path: Path) -> None:
-    path = tmp_path / "alpha.tif"
-    pixels = np.random.default_rng(0).integers(0, 255, (300, 200, 4), np.uint8)
-    tifffile.imwrite(path, pixels, photometric="rgb", tile=(128, 128), extrasamples=["unassalpha"])
-    with open_slide(path) as slide:
-        assert slide.is_brightfield
-        np.testing.assert_array_equal(slide.read(0, (0, 0), (300, 200)), pixels[..., :3])
-
-
 def test_a_resolution_without_a_unit_is_no_pixel_size(tmp_path: Path) -> None:
     path = write(tmp_path / "nounit.tif", resolution=(20000, 20000), resolutionunit=1)
     with open_slide(path) as slide:

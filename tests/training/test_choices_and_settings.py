@@ -29,11 +29,12 @@ from napari_hagmil.training import (
     train_stage,
 )
 from napari_hagmil.training.bags import Bag, with_dropped_features
+from napari_hagmil.training.optimisers import Stepper
 from napari_hagmil.training.predictions import Predictions, figures
 from napari_hagmil.training.protocol import runs
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit, stage_training
 from napari_hagmil.training.protocol.methods import FeatureFacts, Method
-from napari_hagmil.training.step import Stepper, bags_per_step
+from napari_hagmil.training.step import bags_per_step
 
 FACTS = FeatureFacts(EncoderFacts("none", None, N_FEATURES), 8, (1.0, 0.5, 0.25), ("no", "yes"))
 OPTIONS = {

@@ -74,7 +74,6 @@ def one_depth(model, options, loss="none"):
 BASES = {
     "joint": CASCADE,
     "stagewise": replace(CASCADE, schedule="stagewise"),
-    "guided": replace(GUIDED, schedule="guided"),
     "guided jointly": replace(GUIDED, schedule="guided jointly"),
     "the transformer at one depth": replace(CASCADE, depths=(2,), budget=()),
     "gated_ab_mil": one_depth("gated_ab_mil", {"widths": (8,), "hidden": 4}),
@@ -104,6 +103,7 @@ ROWS = {
         {"first_budget": (9, 30), "narrowing": 1, "epochs": 3},
         {"first_budget": (9, 30), "narrowing": 2, "epochs": 3},
     ),
+    "sweep": None,  # read with, too
     "choose_budget": None,  # read with, not trained with: test_protocol.py
     "standardise": ({}, {"standardise": True}),
     "unmixed": ({}, {"unmixed": True}),
@@ -113,6 +113,23 @@ ROWS = {
         {"epochs": 4, "learning_rate": 0.1},
         {"epochs": 4, "learning_rate": 0.1, "patience": 1},
     ),
+    "min_epochs": (
+        {"epochs": 4, "learning_rate": 0.1, "patience": 1},
+        {"epochs": 4, "learning_rate": 0.1, "patience": 1, "min_epochs": 4},
+    ),
+    "validated": (
+        {"epochs": 4, "learning_rate": 0.1, "instance_weight": -3.0},
+        {"epochs": 4, "learning_rate": 0.1, "instance_weight": -3.0, "validated": "bag"},
+    ),
+    "rate_epochs": (
+        {"epochs": 2, "keep_last": True},
+        {"epochs": 2, "rate_epochs": (1,), "keep_last": True},
+    ),
+    "rate_factor": (
+        {"epochs": 2, "rate_epochs": (1,), "keep_last": True},
+        {"epochs": 2, "rate_epochs": (1,), "keep_last": True, "rate_factor": 0.5},
+    ),
+    "balanced": ({"seed": 4}, {"balanced": True, "seed": 4}),
     "learning_rate": ({}, {"learning_rate": 1e-3}),
     "weight_decay": ({}, {"weight_decay": 1.0}),
     "optimiser": ({}, {"optimiser": "sgd"}),
@@ -168,23 +185,19 @@ ROWS = {
     "options.sharpness": ({}, {"options.sharpness": 3.0}),
 }
 
-#: Where a row is what the base has already.
-SPECIAL = {("guided", "schedule"): ({}, {"schedule": "guided jointly"})}
-
 DESCENT = {
     "schedule", "context", "children", "decision", "budget", "training_budget", "random",
     "label_smoothing",
 }  # fmt: skip
 TEACHER = {"teacher_context", "guidance"}
 NARROWING = {"first_budget", "narrowing", "feedback"}
-LOSS = {"instance_loss", "instance_weight", "k", "subtyping"}
+LOSS = {"instance_loss", "instance_weight", "k", "subtyping", "validated"}
 ANY_IAT = {"options.token_attention", "options.patch_head"}
 
 #: What is refused: the setting does nothing there, or does not go with the rest.
 REFUSED = {
     "joint": {*TEACHER, *ANY_IAT},
     "stagewise": {*TEACHER, *NARROWING, *ANY_IAT},
-    "guided": {*NARROWING, *ANY_IAT},
     "guided jointly": ANY_IAT,
     "the transformer at one depth": {*DESCENT, *TEACHER, *NARROWING, *ANY_IAT},
     "gated_ab_mil": {*DESCENT, *TEACHER, *NARROWING, *LOSS, "unmixed"},
@@ -253,7 +266,7 @@ CASES = [
 
 @pytest.mark.parametrize(("base", "name"), CASES)
 def test_a_setting_changes_what_is_trained_or_is_refused(base, name):
-    plain, changed = SPECIAL.get((base, name), ROWS[name])
+    plain, changed = ROWS[name]
     assert not refusal(BASES[base])
     method = having(BASES[base], changed)
     assert bool(refusal(method)) == (name in REFUSED[base]), refusal(method)
@@ -298,7 +311,7 @@ def test_a_default_that_does_nothing_in_any_method_is_refused(tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in ROWS if name not in ("depths", "epochs")])
 def test_a_setting_is_put_back_to_its_default_by_its_name(name):
-    row = ROWS[name] or ({}, {"choose_budget": True})
+    row = ROWS[name] or ({}, {"choose_budget": True, "sweep": ((1, 1),)})
     changed = without(having(Method("m"), {name: row[1][name]}), name)
     assert changed == Method("m")
 
@@ -332,6 +345,7 @@ def test_a_standardised_dtfd_needs_a_bias_before_it_is_trained_and_not_after():
         ("epochs", 0), ("patience", 0), ("accumulate", 0), ("learning_rate", -1e-3),
         ("learning_rate", float("nan")), ("clip", 0.0), ("join", 1.5), ("feature_dropout", 1.0),
         ("guidance", -1.0), ("weight_decay", -1.0), ("optimiser", "adma"), ("precision", "half"),
+        ("rate_epochs", (200,)), ("rate_factor", 0.0), ("min_epochs", 999), ("validated", "all"),
     ],
 )  # fmt: skip
 def test_a_value_that_no_training_can_have_is_named(name, value):

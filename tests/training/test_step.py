@@ -6,7 +6,8 @@ from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES, make_baseline
 from napari_hagmil.training import Bag
-from napari_hagmil.training.step import OptimiserConfig, Stepper, bag_loss, reduced
+from napari_hagmil.training.optimisers import OptimiserConfig, Stepper
+from napari_hagmil.training.step import bag_loss, reduced
 
 REFERENCES = {
     "adam": lambda parameters: torch.optim.Adam(parameters, lr=1e-2, weight_decay=1e-3, fused=True),

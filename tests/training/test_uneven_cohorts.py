@@ -15,7 +15,8 @@ from napari_hagmil.training import CohortSlide, TrainConfig
 from napari_hagmil.training.predictions import predict_slides
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit, weigh_depths
 from napari_hagmil.training.protocol.methods import FeatureFacts, Method
-from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord, carry_out
+from napari_hagmil.training.protocol.plan import Protocol
+from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord, carry_out
 from napari_hagmil.training.protocol.tables import write_tables
 from napari_hagmil.training.run_state import RunState
 

@@ -11,6 +11,7 @@ from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.models import CONVERT, MODELS
+from napari_hagmil.cli.predict import PREDICT
 from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
 from napari_hagmil.cli.terminal import printable
 from napari_hagmil.cli.training import PROTOCOL, TABLES_JOIN, TRAIN
@@ -35,6 +36,7 @@ VERBS: tuple[Verb[Any], ...] = (
     PROTOCOL,
     TABLES_JOIN,
     EVALUATE,
+    PREDICT,
     MODELS,
     CONVERT,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from napari_hagmil.features import FeatureStore
     from napari_hagmil.training import CohortSlide, DepthEpoch
     from napari_hagmil.training.protocol.methods import FeatureFacts
-    from napari_hagmil.training.protocol.runs import Protocol, ProtocolRun, RunRecord
+    from napari_hagmil.training.protocol.plan import Protocol
+    from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord
 
 
 @dataclass(frozen=True)
@@ -73,60 +74,95 @@ class TrainOptions(ProtocolOptions):
 
 def train(options: TrainOptions) -> int:
     """Train one method of a protocol: the first, unless another is named."""
-    protocol = _protocol_of(options)
+    return _work(options, lambda protocol: _with_one_method(protocol, options.method))
+
+
+def protocol(options: ProtocolOptions) -> int:
+    """Train and test every method of a protocol."""
+    return _work(options, lambda protocol: protocol)
+
+
+def _with_one_method(protocol: Protocol, wanted: str | None) -> Protocol:
     names = [method.name for method in protocol.methods]
-    wanted = options.method or names[0]
-    if wanted not in names:
+    if wanted is not None and wanted not in names:
         raise ProtocolError(
             "the protocol",
             "needs the method that --method names",
             value=repr(wanted),
             remedy=f"choose one of {', '.join(names)}",
         )
-    return _work(options, replace(protocol, methods=(protocol.methods[names.index(wanted)],)))
+    return replace(protocol, methods=(protocol.methods[names.index(wanted or names[0])],))
 
 
-def protocol(options: ProtocolOptions) -> int:
-    """Train and test every method of a protocol."""
-    return _work(options, _protocol_of(options))
+def _with_the_papers_methods(
+    options: ProtocolOptions, protocol: Protocol, facts: FeatureFacts
+) -> Protocol:
+    """The protocol with the methods of the paper's tables, as they fit these features."""
+    from napari_hagmil.cohort import is_order_known
+    from napari_hagmil.training.protocol.paper import PaperSettings, paper_methods
+
+    has_negative = options.classes or protocol.classes or is_order_known(facts.classes)
+    subtyping = len(facts.classes) > 2 or not has_negative
+    settings = PaperSettings(len(facts.mpp), facts.n_shared, subtyping)
+    return replace(protocol, methods=paper_methods(settings))
 
 
-def _protocol_of(options: ProtocolOptions) -> Protocol:
-    from napari_hagmil.training.protocol.runs import Protocol
-    from napari_hagmil.training.protocol.toml_file import load_protocol, paper_methods
-
-    return load_protocol(options.config) if options.config else Protocol(paper_methods())
-
-
-def _work(options: ProtocolOptions, protocol: Protocol) -> int:
+def _work(options: ProtocolOptions, chosen: Callable[[Protocol], Protocol]) -> int:
+    """Carry out the methods that `chosen` leaves in the protocol."""
     import torch
 
     from napari_hagmil.encoders.device import resolve_device
     from napari_hagmil.files import require_writable
+    from napari_hagmil.training.protocol.plan import Protocol
     from napari_hagmil.training.protocol.runs import plan_runs
-    from napari_hagmil.training.protocol.tables import write_tables
+    from napari_hagmil.training.protocol.toml_file import load_protocol
 
+    protocol = load_protocol(options.config) if options.config else Protocol(())
+    if protocol.methods:
+        protocol = chosen(protocol)
     torch.set_num_threads(options.threads)
     device = resolve_device(options.device)
     require_writable(options.out / "tables.md")
     cohort, slides, facts = _stored(options, protocol)
+    protocol.features.require(facts)
+    _require_two_classes(protocol, facts)
+    if not protocol.methods:
+        protocol = chosen(_with_the_papers_methods(options, protocol, facts))
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
-    records: list[RunRecord] = []
+    return _tabled(options, protocol, cohort, _records(options, runs, slides, facts, protocol))
+
+
+def _require_two_classes(protocol: Protocol, facts: FeatureFacts) -> None:
+    if protocol.threshold == "youden" and len(facts.classes) != 2:
+        raise ProtocolError(
+            "the protocol",
+            "calls slides by Youden's threshold, which is one of two classes",
+            value=", ".join(facts.classes),
+            remedy="give threshold = 'most probable'",
+        )
+
+
+def _tabled(
+    options: ProtocolOptions, protocol: Protocol, cohort: Cohort, records: Iterator[RunRecord]
+) -> int:
+    """Write the tables after every run, show them at the end, and return the exit status."""
+    from napari_hagmil.training.protocol.tables import write_tables
+
+    done: list[RunRecord] = []
     written: list[Path] = []
-    for record in _records(options, runs, slides, facts, protocol):
-        records.append(record)
+    for record in records:
+        done.append(record)
         # After every run, so that a protocol of days can be read while it goes on.
-        written = write_tables(options.out, protocol, records, cohort.classes)
-    failed = [record for record in records if record.failure]
+        written = write_tables(options.out, protocol, done, cohort.classes)
     if options.json:
-        answer([asdict(record) for record in records])
+        answer([asdict(record) for record in done])
     else:
         for line in written[0].read_text(encoding="utf-8").splitlines():
             say(line)
-        say(f"{len(records)} runs; tables and bundles are in {options.out}")
-    return 3 if failed else 0
+        say(f"{len(done)} runs; tables and bundles are in {options.out}")
+    return 3 if any(record.failure for record in done) else 0
 
 
 def _asked_order(classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -258,10 +294,14 @@ def _splits(cohort: Cohort, protocol: Protocol) -> list[tuple[str, int, Split]]:
         return [
             (f"seed-{seed}-fold-{i}", seed, split)
             for seed in seeds
-            for i, split in enumerate(k_fold(cohort, protocol.folds, seed=seed))
+            for i, split in enumerate(
+                k_fold(cohort, protocol.folds, seed=protocol.divided_by(seed))
+            )
         ]
     divide = holdout if protocol.scheme == "holdout" else three_way
-    return [(f"seed-{seed}", seed, divide(cohort, seed=seed)) for seed in seeds]
+    return [
+        (f"seed-{seed}", seed, divide(cohort, seed=protocol.divided_by(seed))) for seed in seeds
+    ]
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cascade import (
     Choose,
+    SlideSummary,
     Stage,
     at_random,
     by_attention,
@@ -40,11 +41,13 @@ from napari_hagmil.features import (
     in_context,
     open_store,
 )
+from napari_hagmil.ledger import SlideState, state_after
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.polygons import Rings
-from napari_hagmil.prepare import prepare
+from napari_hagmil.prepare import prepare, slide_summary
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import open_slide
+from napari_hagmil.untrusted import well_formed
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class EvaluableSlide:
     features : FeatureSource
     last_depth : int
         The finest that slide and model have in common.
+    about : SlideSummary
+        Of imported features the fingerprint is that of their files.
     is_placed : bool
         Whether nodes have places on the slide, to be compared with outlines.
     """
@@ -64,6 +69,7 @@ class EvaluableSlide:
     quadtree: Quadtree
     features: FeatureSource
     last_depth: int
+    about: SlideSummary
     is_placed: bool = True
 
 
@@ -116,6 +122,8 @@ class SlideEvaluation:
         With the model's own budget spent at random, where that was asked for.
     note : str
         A remark for the user.
+    fingerprint : str
+        Of the slide's content.
     """
 
     record: SlideRecord
@@ -127,6 +135,7 @@ class SlideEvaluation:
     diameters_um: tuple[float, ...] = ()
     chance: BudgetRun | None = None
     note: str = ""
+    fingerprint: str = ""
 
     @property
     def own(self) -> BudgetRun:
@@ -145,6 +154,7 @@ class SlideFailure:
 
     record: SlideRecord
     why: str
+    state: SlideState = "failed"
 
 
 def stored(store: Path, model: CascadeModel) -> Source:
@@ -157,7 +167,8 @@ def stored(store: Path, model: CascadeModel) -> Source:
         tree = Quadtree(features.quadtree.grids[first:], features.quadtree.nodes[first:])
         source = in_context(FromDepth(features, first), model.config.context)
         last = min(tree.n_depths, model.config.n_depths) - 1
-        yield EvaluableSlide(tree, source, last, features.is_placed)
+        about = _about(record, features, model, first)
+        yield EvaluableSlide(tree, source, last, about, features.is_placed)
 
     return read
 
@@ -169,7 +180,8 @@ def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> 
     def read(record: SlideRecord) -> Iterator[EvaluableSlide]:
         with open_slide(record.path, mpp=mpp) as slide:
             prepared = prepare(slide, model, encoder)
-            yield EvaluableSlide(prepared.quadtree, prepared.source, prepared.plan.last_depth)
+            last, about = prepared.plan.last_depth, slide_summary(slide)
+            yield EvaluableSlide(prepared.quadtree, prepared.source, last, about)
 
     return read
 
@@ -202,7 +214,7 @@ def evaluate_cohort(
         except (CancelledError, DeviceError):
             raise
         except (HagmilError, OSError, ValueError) as error:
-            yield SlideFailure(record, " ".join(str(error).split()))
+            yield SlideFailure(record, " ".join(str(error).split()), state_after(error))
 
 
 def evaluate_slide(
@@ -239,6 +251,7 @@ def evaluate_slide(
         diameters_um=tuple(diameter(lesion) * mpp for lesion in lesions),
         chance=drawn,
         note="" if readable.is_placed or record.truth is None else _UNPLACED,
+        fingerprint=readable.about.fingerprint,
     )
 
 
@@ -297,6 +310,19 @@ def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Rings]:
         return []
     read = read_asap if record.truth.suffix.lower() == ".xml" else read_polygons
     return read(record.truth)
+
+
+def _about(
+    record: SlideRecord, features: FeatureStore, model: CascadeModel, first: int
+) -> SlideSummary:
+    """What stored features say of their slide."""
+    key, grid = features.key, features.quadtree.grids[first]
+    height, width = features.slide_shape
+    if key.slide_mpp is not None:
+        mpp, source = key.slide_mpp, "stored features"
+    else:
+        mpp, source = model.config.mpp[0] / grid.downsample, "model"
+    return SlideSummary(well_formed(record.name), key.fingerprint, mpp, source, width, height)
 
 
 def _first_depth(features: FeatureStore, model: CascadeModel) -> int:

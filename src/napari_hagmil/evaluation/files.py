@@ -102,6 +102,7 @@ def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
         "source": evaluation.source,
         "thresholds": {rule: dict(limits) for rule, limits in evaluation.thresholds.items()},
         **_plain(evaluation.summary),
+        "fingerprints": {slide.record.name: slide.fingerprint for slide in evaluation.slides},
         "failed": [{"slide": f.record.name, "why": f.why} for f in evaluation.failures],
         "versions": versions(),
     }

@@ -82,6 +82,7 @@ def _facts(result: SlideResult) -> dict[str, Any]:
         "depths": [_depth(result, stage) for stage in result.stages],
         "costs": _cost_bars(result),
         "cost_sentence": _cost_sentence(result),
+        "seconds": {name: f"{s:.1f}" for name, s in result.cost.seconds.items()},
         "notes": result.notes,
         "versions": versions(),
     }
@@ -132,11 +133,9 @@ def _cost_sentence(result: SlideResult) -> str:
     # A followed patch is read with all of its children, and glass may be among them.
     beyond = cost.patches_encoded > cost.patches_exhaustive
     glass = " (patches at the edge of the tissue are read too)" if beyond else ""
-    parts = ", ".join(f"{name} {s:.1f} s" for name, s in cost.seconds.items() if name != "total")
     return (
         f"{share} of the tissue patches of all magnifications{glass}; "
-        f"{cost.bytes_read / 1e6:,.0f} MB of pixels read; "
-        f"{cost.seconds.get('total', 0.0):.1f} s in all ({parts})."
+        f"{cost.bytes_read / 1e6:,.0f} MB of pixels read"
     )
 
 

@@ -32,11 +32,18 @@ _SCHEMA = pa.schema(
 )
 
 
-def nodes_table(result: SlideResult) -> pa.Table:
+def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
     """Tabulate the nodes of all stages, coarse to fine.
 
     Within a stage first its bag in the bag's order, then the unread and the vetoed nodes,
     which have neither attention, score nor rank.
+
+    Parameters
+    ----------
+    result : SlideResult
+    placed : bool
+        Whether the nodes' addresses are places on the slide; if not, y, x, height and width are
+        null.
 
     Returns
     -------
@@ -55,6 +62,8 @@ def nodes_table(result: SlideResult) -> pa.Table:
         nodes = np.concatenate([stage.nodes, stage.unread, stage.vetoed])
         last = stage.depth == len(result.grids) - 1
         columns = _place_columns(result.grids[stage.depth], nodes, slide_shape)
+        if not placed:
+            columns |= {name: [None] * len(nodes) for name in ("y", "x", "height", "width")}
         columns |= _stage_columns(stage, last)
         columns["parent"] = [rows.get(address) for address in _addresses(parents(nodes))]
         tables.append(pa.table(columns, schema=_SCHEMA))
@@ -70,9 +79,9 @@ def nodes_table(result: SlideResult) -> pa.Table:
     )
 
 
-def write_nodes(result: SlideResult, path: str | Path) -> None:
+def write_nodes(result: SlideResult, path: str | Path, *, placed: bool = True) -> None:
     """Write `nodes_table` as Parquet; `OutputError` when the file cannot be written."""
-    table = nodes_table(result)
+    table = nodes_table(result, placed=placed)
     with replacing(Path(path)) as draft:
         pq.write_table(table, draft, compression="zstd")
 

@@ -218,7 +218,9 @@ class _Work:
             tissue = drawn_tissue(slide, outline.rings) if outline else None
             layout = lay_out(slide, key.mpp, key.patch_size, tissue=tissue)
             tree = feature_tree(layout.quadtree)
-            writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows)
+            writer = StoreWriter.begin(
+                path, key, tree, chunk_rows=config.chunk_rows, slide_shape=slide.shape
+            )
             return writer, " ".join([*layout.plan.notes, *(notes if outline is None else [])])
 
     def _chunks(

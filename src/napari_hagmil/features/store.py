@@ -30,6 +30,7 @@ from napari_hagmil.features.store_metadata import (
     key_of,
     read_facts,
     read_nodes,
+    slide_shape_of,
 )
 from napari_hagmil.ledger import Manifest, file_difference, read_manifest
 from napari_hagmil.models.config import EncoderFacts
@@ -62,6 +63,8 @@ class FeatureStore:
     n_unread : int
         Rows of NaN: places that could not be decoded, whose features were not finite, or that were
         not among imported features.
+    slide_shape : tuple of int
+        Height and width of the slide, level-0 px; of the grids where the store does not say.
     is_placed : bool
         Whether the nodes' addresses say where they lie on the slide; features imported without
         coordinates have addresses that only say which node is whose child.
@@ -87,6 +90,7 @@ class FeatureStore:
         self.key = key_of(facts)
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
         self.grids = grids_of(facts)
+        self.slide_shape = slide_shape_of(facts)
         try:
             self._manifest = _checked_manifest(path)
             check_arrays(path, facts)

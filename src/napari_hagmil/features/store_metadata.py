@@ -160,6 +160,16 @@ def grids_of(facts: Mapping[str, Any]) -> tuple[PatchGrid, ...]:
     return tuple(PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"])
 
 
+def slide_shape_of(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Height and width of the slide, level-0 px; what the finest grid covers if not said."""
+    if "slide_shape" in facts:
+        height, width = facts["slide_shape"]
+        return height, width
+    grid = grids_of(facts)[-1]
+    height, width = (math.ceil(n * grid.stride) for n in grid.shape)
+    return height, width
+
+
 def check_arrays(path: Path, facts: Mapping[str, Any]) -> None:
     """Compare the metadata of all arrays of a store with what is written for these facts.
 
@@ -307,6 +317,7 @@ _FACTS: dict[str, _Check] = {
     "patches": _is_count,
     "unread": _is_count,
     "chunk_rows": _is_size(2**20),
+    "slide_shape": _is_shape,
 }
 _KEY: dict[str, _Check] = {
     "fingerprint": _is_text,
@@ -319,7 +330,7 @@ _KEY: dict[str, _Check] = {
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"tissue"}
+_LATER = {"tissue", "slide_shape"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),

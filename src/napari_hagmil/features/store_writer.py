@@ -113,8 +113,11 @@ class StoreWriter:
         *,
         chunk_rows: int = CHUNK_ROWS,
         placed: bool = True,
+        slide_shape: tuple[int, int] | None = None,
     ) -> StoreWriter:
         """Make an empty draft of a slide's store, in the place of another one.
+
+        `slide_shape` is height and width, level-0 px, where the slide is known.
 
         Raises
         ------
@@ -124,21 +127,7 @@ class StoreWriter:
         with replacing(draft_path(path)) as draft, _reported(path):
             require_replaceable(path)
             root = zarr.open_group(draft, mode="w", zarr_format=3)
-            root.attrs.update(
-                {
-                    "schema": SCHEMA,
-                    "complete": False,
-                    "patches": sum(map(len, tree.nodes)),
-                    "unread": 0,
-                    "key": asdict(key),
-                    "placed": placed,
-                    "chunk_rows": chunk_rows,
-                    "grids": [
-                        {"downsample": grid.downsample, "shape": list(grid.shape)}
-                        for grid in tree.grids
-                    ],
-                }
-            )
+            root.attrs.update(_root_facts(key, tree, chunk_rows, placed, slide_shape))
             for depth in range(len(tree.grids)):
                 _begin_depth(root.create_group(f"depth{depth}"), key, tree, depth, chunk_rows)
             write_manifest(draft)
@@ -234,6 +223,28 @@ class StoreWriter:
 
     def _features(self, depth: int, *, mode: Literal["r", "r+"]) -> zarr.Array:
         return zarr.open_array(self.folder / f"depth{depth}" / "features", mode=mode, zarr_format=3)
+
+
+def _root_facts(
+    key: FeatureKey,
+    tree: FeatureTree,
+    chunk_rows: int,
+    placed: bool,
+    slide_shape: tuple[int, int] | None,
+) -> dict[str, Any]:
+    """What a store says of itself when it is begun."""
+    grids = [{"downsample": grid.downsample, "shape": list(grid.shape)} for grid in tree.grids]
+    facts = {
+        "schema": SCHEMA,
+        "complete": False,
+        "patches": sum(map(len, tree.nodes)),
+        "unread": 0,
+        "key": asdict(key),
+        "placed": placed,
+        "chunk_rows": chunk_rows,
+        "grids": grids,
+    }
+    return facts if slide_shape is None else facts | {"slide_shape": list(slide_shape)}
 
 
 def _padded(rows: NDArray[Any], n_rows: int) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,21 @@ from typing import Any
 
 from napari_hagmil.errors import ManifestError
 from napari_hagmil.files import replacing
-from napari_hagmil.untrusted import parse_json, read_json
+from napari_hagmil.untrusted import MAX_JSON_BYTES, parse_json, read_json, read_regular
 
 SCHEMA = "napari-hagmil/manifest/1"
 
 #: A folder's manifest.
 NAME = "manifest.json"
 
-#: What a JSON file may say differently each time it is made from the same things, at any depth.
+#: What a result may say differently each time it is made from the same things, at any depth.
 PASSING = frozenset({"seconds", "start", "host", "pid"})
+
+#: Files that are hashed without what passes, wherever they stand: JSON, and pages on which it is
+#: marked.
+RESULTS = frozenset({"result.json", "report.html"})
+
+_MARKED = re.compile(rb'<span class="passing">[0-9.,]*</span>')
 
 #: Bytes of a manifest: a slide's features have a line for some hundred patches.
 _LIMIT = 64 * 2**20
@@ -38,7 +45,7 @@ class FileFacts:
     Attributes
     ----------
     sha256 : str
-        Of its bytes; where `size` is None, of its JSON without what passes.
+        Of its bytes; where `size` is None, without what passes.
     size : int or None
         Bytes.
     """
@@ -65,16 +72,12 @@ class Manifest:
         return known is not None and known.sha256 == hashlib.sha256(data).hexdigest()
 
 
-def write_manifest(
-    folder: Path, *, passing: Collection[str] = (), leave_out: Collection[str] = ()
-) -> Manifest:
+def write_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> Manifest:
     """Write the manifest of everything in a folder.
 
     Parameters
     ----------
     folder : Path
-    passing : collection of str
-        JSON files that are hashed without seconds, start, host and pid.
     leave_out : collection of str
         Names at the top of the folder that others write.
 
@@ -84,7 +87,7 @@ def write_manifest(
         When it cannot be written.
     """
     files = {
-        place: file_facts(folder / place, is_passing=place in passing)
+        place: file_facts(folder / place)
         for place in _places(folder)
         if place.split("/", 1)[0] not in leave_out
     }
@@ -120,14 +123,10 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def check_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> dict[str, str]:
+def check_manifest(folder: Path) -> dict[str, str]:
     """What differs between a folder and its manifest: a clause by place; empty when nothing does.
 
-    Parameters
-    ----------
-    folder : Path
-    leave_out : collection of str
-        Names at the top of the folder that others write.
+    What somebody laid beside the files is none of it; within a folder among them it is.
 
     Raises
     ------
@@ -136,8 +135,9 @@ def check_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> dict[str
     """
     files = read_manifest(folder).files
     findings = {place: file_difference(folder / place, known) for place, known in files.items()}
+    own = {place.split("/", 1)[0] for place in files if "/" in place}
     for place in _places(folder):
-        if place not in files and place.split("/", 1)[0] not in leave_out:
+        if place not in files and "/" in place and place.split("/", 1)[0] in own:
             findings[place] = "is not in the manifest"
     return {place: wrong for place, wrong in findings.items() if wrong}
 
@@ -150,24 +150,39 @@ def file_difference(path: Path, known: FileFacts) -> str:
         size = path.stat().st_size
         if known.size is not None and size != known.size:
             return f"has {size:,} bytes, not {known.size:,}"
-        found = file_facts(path, is_passing=known.size is None)
+        found = file_facts(path)
+        if (found.size is None) != (known.size is None):
+            return "is not hashed as a file of its name is"
     except (OSError, ValueError) as error:
         return f"cannot be read ({error})"
     return "" if found.sha256 == known.sha256 else "is not what was written"
 
 
-def file_facts(path: Path, *, is_passing: bool = False) -> FileFacts:
-    """Hash a file; `is_passing`: as JSON without seconds, start, host and pid."""
-    if is_passing:
-        lasting = _lasting(parse_json(path.read_bytes()))
-        text = json.dumps(lasting, sort_keys=True, separators=(",", ":"))
-        return FileFacts(hashlib.sha256(text.encode()).hexdigest(), None)
+def file_facts(path: Path) -> FileFacts:
+    """Hash a file; a result without seconds, start, host and pid.
+
+    Raises
+    ------
+    OSError
+        When it cannot be read.
+    ValueError
+        When it is a result that is no JSON.
+    """
+    if path.name in RESULTS:
+        return FileFacts(hashlib.sha256(_without_passing(path)).hexdigest(), None)
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
             size += len(block)
     return FileFacts(digest.hexdigest(), size)
+
+
+def _without_passing(path: Path) -> bytes:
+    data = read_regular(path, MAX_JSON_BYTES)
+    if path.suffix != ".json":
+        return _MARKED.sub(b"", data)
+    return json.dumps(_lasting(parse_json(data)), sort_keys=True, separators=(",", ":")).encode()
 
 
 def _lasting(value: Any) -> Any:

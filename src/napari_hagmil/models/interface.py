@@ -86,6 +86,10 @@ class BagModel(nn.Module, ABC):
         bag = bag_cross_entropy(output.logits, label, config.label_smoothing)
         return BagLoss(config.bag_weight * bag, bag, bag.new_zeros(()), output)
 
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return the parameters in parts, each with a bound of its own on its gradient's norm."""
+        return [list(self.parameters())]
+
     def input_layer(self) -> nn.Linear:
         """Return the layer that sees the features: the first Linear of the model."""
         return next(module for module in self.modules() if isinstance(module, nn.Linear))

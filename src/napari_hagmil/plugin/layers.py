@@ -20,6 +20,7 @@ from napari_hagmil.geometry import magnification_label, overlay_placement
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.interface import Channel
+from napari_hagmil.slide.shown import white_of
 
 LayerTuple = tuple[Any, dict[str, Any], str]
 
@@ -50,7 +51,8 @@ def slide_layer(slide: Slide) -> LayerTuple:
     unit = "um" if slide.mpp else "pixel"
     metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}
     levels = slide.view_levels()
-    look = {"rgb": True} if slide.is_rgb else _channels_look(slide, np.asarray(levels[-1]))
+    coarsest = np.asarray(levels[-1])
+    look = _colours_look(coarsest) if slide.is_rgb else _channels_look(slide, coarsest)
     if not slide.is_rgb and slide.n_channels == 1:
         levels = [level[..., 0] for level in levels]
     return (
@@ -65,6 +67,13 @@ def slide_layer(slide: Slide) -> LayerTuple:
         },
         "image",
     )
+
+
+def _colours_look(coarsest: NDArray[Any]) -> dict[str, Any]:
+    """Between black and white: napari would stretch more than 8 bits between percentiles."""
+    if coarsest.dtype == np.uint8:
+        return {"rgb": True}
+    return {"rgb": True, "contrast_limits": (0.0, white_of(coarsest))}
 
 
 def _channels_look(slide: Slide, coarsest: NDArray[Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from napari.utils.colormaps import ensure_colormap
 from numpy.typing import NDArray
 
 from napari_hagmil.attention import AttentionMap
+from napari_hagmil.slide.shown import in_8_bits, white_of
 
 #: Share of the attention's colour in the tint.
 _TINT = 0.45
@@ -17,17 +18,22 @@ _TINT = 0.45
 Picture = NDArray[np.uint8]
 
 
-def overview_picture(overview: NDArray[Any], side: int, *, rgb: bool = True) -> Picture:
+def overview_picture(
+    overview: NDArray[Any], side: int, *, rgb: bool = True, white: float | None = None
+) -> Picture:
     """The slide as an RGB picture.
 
     Parameters
     ----------
     overview : (h, w, c) array
-        The whole slide; 8-bit RGB is kept as it is, other channels become grey.
+        The whole slide; RGB is kept (more than 8 bits between black and white), other channels
+        become grey.
     side : int
         Longest side of the picture, px; smaller overviews are not enlarged.
     rgb : bool
         Whether the channels are red, green and blue.
+    white : float or None
+        Value of white in more than 8 bits; None: found in the picture (`slide.shown.white_of`).
 
     Returns
     -------
@@ -35,7 +41,7 @@ def overview_picture(overview: NDArray[Any], side: int, *, rgb: bool = True) -> 
     """
     scale = min(1.0, side / max(overview.shape[:2]))
     size = [max(1, round(one * scale)) for one in overview.shape[1::-1]]
-    picture = cv2.resize(_as_rgb(overview, rgb=rgb), size, interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(_as_rgb(overview, rgb, white), size, interpolation=cv2.INTER_AREA)
     return np.asarray(picture, dtype=np.uint8)
 
 
@@ -75,9 +81,9 @@ def _cells(
     return np.where((cells >= 0) & (cells < amap.values.shape[axis]), cells, -1)
 
 
-def _as_rgb(overview: NDArray[Any], *, rgb: bool) -> Picture:
-    if rgb and overview.dtype == np.uint8:
-        return np.ascontiguousarray(overview[..., :3])
+def _as_rgb(overview: NDArray[Any], rgb: bool, white: float | None) -> Picture:
+    if rgb:
+        return np.ascontiguousarray(in_8_bits(overview[..., :3], white or white_of(overview)))
     channels = np.atleast_3d(overview).astype(np.float32)
     # A channel may use a corner of its range; a single hot pixel is not its top.
     low, high = np.percentile(channels, (1, 99.8), axis=(0, 1))

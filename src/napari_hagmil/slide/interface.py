@@ -145,6 +145,13 @@ class SlideFacts:
     problems: tuple[Problem, ...] = ()
     why: str = ""
 
+    @property
+    def background(self) -> int:
+        """Value of empty glass: white in transmitted light of any depth, black in fluorescence."""
+        if self.fluorescence or not self.is_rgb:
+            return 0
+        return int(np.iinfo(self.dtype).max) if self.dtype.kind == "u" else 1
+
 
 class SlideReader(Protocol):
     """A file format.

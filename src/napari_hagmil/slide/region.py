@@ -239,6 +239,13 @@ def require_brightfield(slide: Slide) -> None:
     if slide.is_brightfield:
         return
     facts = slide.reader.facts
+    if slide.is_rgb and not facts.fluorescence:
+        raise SlideFormatError(
+            slide.name,
+            f"has colours of {8 * slide.dtype.itemsize} bits ({slide.dtype}), "
+            "and the cascade needs RGB brightfield of 8",
+            remedy="convert it to 8 bits a sample, its white to 255",
+        )
     what = facts.fluorescence or f"{slide.n_channels} channels of {slide.dtype}"
     raise SlideFormatError(
         slide.name,

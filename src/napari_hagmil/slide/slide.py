@@ -109,7 +109,7 @@ class Slide:
         self.shape: tuple[int, int] = facts.grids[0].shape
         self.fingerprint: str = reader.fingerprint()
         self._stamp = self._file_stamp()
-        self._gather = Gatherer(reader, 255 if self.is_brightfield else 0)
+        self._gather = Gatherer(reader, reader.facts.background)
         self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
         self._view: list[Any] | None = None
         self._pyramid_cache = pyramid_cache

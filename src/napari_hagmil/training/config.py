@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import get_args
+from typing import Literal, get_args
 
 from napari_hagmil.models import BagModel, LossConfig
-from napari_hagmil.training.step import Optimiser, OptimiserConfig, Precision, Stepper
+from napari_hagmil.training.optimisers import Optimiser, OptimiserConfig, Stepper
+from napari_hagmil.training.step import Precision
+
+Validated = Literal["total", "bag"]
 
 
 @dataclass(frozen=True)
@@ -17,16 +20,25 @@ class TrainConfig:
     ----------
     epochs, patience : int
         Most epochs; epochs without a lower validation loss after which training ends.
+    min_epochs : int
+        Epochs before which it does not end.
+    validated : str
+        What of the validation loss counts: "total", or the "bag"'s cross-entropy alone.
     learning_rate, weight_decay : float
         Of the optimiser.
     optimiser : str
-        "adam", the paper's, or "sgd" with Nesterov's momentum of 0.9.
+        "adam", the paper's; "sgd" with Nesterov's momentum of 0.9; "lookahead radam", TransMIL's.
     rate_decay : float
         After t steps the learning rate is divided by 1 + rate_decay · t.
+    rate_epochs : tuple of int
+        Epochs after which the learning rate is multiplied by `rate_factor`.
+    rate_factor : float
+    balanced : bool
+        An epoch draws its slides with replacement, every class as likely.
     accumulate : int
         Bags per step of the optimiser.
     clip : float
-        Largest norm of the gradient of a step.
+        Largest norm of the gradient of a step; of each part of a model that has several.
     loss : LossConfig
     feature_dropout : float
         Chance of each feature to be zero for a whole bag, so that no single feature decides.
@@ -52,10 +64,15 @@ class TrainConfig:
 
     epochs: int = 200
     patience: int = 20
+    min_epochs: int = 0
+    validated: Validated = "total"
     learning_rate: float = 1e-5
     weight_decay: float = 1e-5
     optimiser: Optimiser = "adam"
     rate_decay: float = 0.0
+    rate_epochs: tuple[int, ...] = ()
+    rate_factor: float = 0.1
+    balanced: bool = False
     accumulate: int = 1
     clip: float = 5.0
     loss: LossConfig = field(default_factory=LossConfig)
@@ -69,6 +86,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rate_epochs", tuple(self.rate_epochs))
         for rule, value in self._broken_rules():
             raise ValueError(f"TrainConfig needs {rule}, not {value!r}")
 
@@ -77,6 +95,14 @@ class TrainConfig:
         checks: list[tuple[bool, str, object]] = [
             (self.epochs >= 1, "at least one of epochs", self.epochs),
             (self.patience >= 1, "a patience of 1 or more", self.patience),
+            (0 <= self.min_epochs <= self.epochs, "min_epochs up to epochs", self.min_epochs),
+            (
+                all(0 < epoch < self.epochs for epoch in self.rate_epochs),
+                f"rate_epochs before the last of {self.epochs} epochs",
+                self.rate_epochs,
+            ),
+            (self.rate_factor > 0, "a positive rate_factor", self.rate_factor),
+            (self.validated in get_args(Validated), "a known validated", self.validated),
             (self.learning_rate >= 0, "no negative learning_rate", self.learning_rate),
             (self.weight_decay >= 0, "no negative weight_decay", self.weight_decay),
             (self.rate_decay >= 0, "no negative rate_decay", self.rate_decay),
@@ -91,9 +117,19 @@ class TrainConfig:
         ]
         return [(rule, value) for holds, rule, value in checks if not holds]
 
+    def goes_on(self, number: int, waited: int) -> bool:
+        """Whether another epoch follows, after so many and so many since the best."""
+        return number < self.epochs and (waited < self.patience or number < self.min_epochs)
+
     def stepper(self, model: BagModel) -> Stepper:
         """The optimiser of a model."""
         optimiser = OptimiserConfig(
-            self.optimiser, self.learning_rate, self.weight_decay, self.clip, self.rate_decay
+            self.optimiser,
+            self.learning_rate,
+            self.weight_decay,
+            self.clip,
+            self.rate_decay,
+            self.rate_epochs,
+            self.rate_factor,
         )
         return Stepper.make(model, optimiser)

@@ -30,8 +30,17 @@ from napari_hagmil.quadtree import Nodes, children, parents, z_codes
 from napari_hagmil.training.bags import Standardiser, with_dropped_features
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
 from napari_hagmil.training.stagewise import CascadeTraining
-from napari_hagmil.training.step import bag_loss, bags_per_step, device_of, reduced
+from napari_hagmil.training.step import (
+    bag_loss,
+    bags_per_step,
+    device_of,
+    order_of_epoch,
+    reduced,
+)
 from napari_hagmil.training.training_slide import TrainingSlide, joined_slides
+
+#: Settings of an epoch: depths that learn at once have them in common.
+_SHARED = ("epochs", "patience", "min_epochs", "validated", "keep_last", "balanced", "join")
 
 #: Coarsest nodes per slide whose branches the standardisation is estimated on.
 SAMPLED = 16
@@ -61,7 +70,7 @@ def train_jointly(
     run = RunState.start(stages, steppers, last.seed, config.checkpoint(len(stages) - 1))
     try:
         yield from run.history
-        while run.number < last.epochs and run.waited < last.patience:
+        while last.goes_on(run.number, run.waited):
             started = time.perf_counter()
             train_losses = _pass(model, training, config, scales, run)
             checks = _validate(model, validation, config, scales)
@@ -87,11 +96,7 @@ def train_jointly(
 
 def _require_joint(config: CascadeTraining) -> None:
     """Raise where a setting has no effect on depths that learn at once."""
-    own = [
-        name
-        for name in ("epochs", "patience", "keep_last", "join")
-        if len({getattr(stage, name) for stage in config.stages}) > 1
-    ]
+    own = [name for name in _SHARED if len({getattr(stage, name) for stage in config.stages}) > 1]
     ignored = [name for name in ("limits", "prefetch") if getattr(config, name)]
     if own or ignored:
         what = f"one {own[0]} for all depths" if own else f"no {ignored[0]}"
@@ -115,7 +120,8 @@ def _pass(
     cascades = [_in_training(model, config, run, n_slides=n) for n in (1, 2)]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(run.rng.integers(2**31)))
-        order = run.rng.permutation(len(slides))
+        labels = [slide.label for slide in slides]
+        order = order_of_epoch(labels, run.rng, balanced=last.balanced)
         sizes = _bags_per_step([slides[index].n_depths for index in order], config)
         for step, index in enumerate(order, start=1):
             slide, is_joined = slides[index], False
@@ -257,7 +263,7 @@ def _validate(
                 scale = scales[depth]
                 features = bag.features if scale is None else scale(bag.features)
                 result = model.stage(depth).loss(features.to(device), bag.label, how.loss)
-                losses[i, depth] = float(result.total)
+                losses[i, depth] = float(getattr(result, how.validated))
                 scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
                 attention = result.output.attention.cpu().numpy()
                 nodes = descend(depth, nodes, attention, cascade).nodes

@@ -15,12 +15,19 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.evaluation.metrics import auc
-from napari_hagmil.models import BagModel, LossConfig
+from napari_hagmil.models import BagModel
 from napari_hagmil.training.bags import Bag, join_bags, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.config import TrainConfig
+from napari_hagmil.training.optimisers import Stepper
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
-from napari_hagmil.training.step import Stepper, bag_loss, bags_per_step, device_of, reduced
+from napari_hagmil.training.step import (
+    bag_loss,
+    bags_per_step,
+    device_of,
+    order_of_epoch,
+    reduced,
+)
 
 
 def train_stage(
@@ -49,10 +56,10 @@ def train_stage(
     run = RunState.start([model], [config.stepper(model)], config.seed, checkpoint)
     try:
         yield from (one.epoch for one in run.history)
-        while run.number < config.epochs and run.waited < config.patience:
+        while config.goes_on(run.number, run.waited):
             started = time.perf_counter()
             train_loss = _pass(model, training, run.steppers[0], config, run.rng)
-            val_loss, val_auc = validate(model, validation, config.loss)
+            val_loss, val_auc = validate(model, validation, config)
             is_best = run.end_epoch(val_loss, keep=config.keep_last)
             seconds = time.perf_counter() - started
             epoch = Epoch(run.number, train_loss, val_loss, val_auc, is_best, seconds)
@@ -72,7 +79,9 @@ def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
     return np.asarray(torch.stack(rows).numpy())
 
 
-def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tuple[float, float]:
+def validate(
+    model: BagModel, validation: Sequence[Bag], config: TrainConfig
+) -> tuple[float, float]:
     """Mean loss, and AUC of the last class against all others; NaN of no bags."""
     model.eval()
     if not validation:
@@ -81,8 +90,8 @@ def validate(model: BagModel, validation: Sequence[Bag], loss: LossConfig) -> tu
     device = device_of(model)
     with torch.inference_mode():
         for bag in validation:
-            result = model.loss(bag.on(device).features, bag.label, loss)
-            losses.append(float(result.total))
+            result = model.loss(bag.on(device).features, bag.label, config.loss)
+            losses.append(float(getattr(result, config.validated)))
             scores.append(float(result.output.logits.softmax(-1)[-1]))
             labels.append(int(bag.label == model.n_classes - 1))
     return float(np.mean(losses)), auc(labels, scores)
@@ -103,7 +112,7 @@ def _pass(
     dtype = reduced(config.precision, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
-        order = rng.permutation(len(training))
+        order = order_of_epoch([bag.label for bag in training], rng, balanced=config.balanced)
         sizes = bags_per_step([True] * len(order), config.accumulate)
         for step, index in enumerate(order, start=1):
             bag = _varied(training[index], background, config, rng).on(device)

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from napari_hagmil.training.checkpoint import Checkpoint, CheckpointState
-from napari_hagmil.training.step import Stepper, require_finite
+from napari_hagmil.training.optimisers import Stepper
+from napari_hagmil.training.step import require_finite
 
 
 class Epoch(NamedTuple):
@@ -103,6 +104,8 @@ class RunState:
         if not keep:
             require_finite("the validation loss", val_loss)
         self.number += 1
+        for stepper in self.steppers:
+            stepper.end_epoch()
         is_best = keep or val_loss < self.best
         self.waited = 0 if is_best else self.waited + 1
         if is_best:

@@ -1,10 +1,9 @@
-"""The loss of one bag, and one step of the optimiser."""
+"""The loss of one bag, and which bags a step is made of."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from napari_hagmil.errors import TrainingError
 from napari_hagmil.models import BagModel, BagOutput, LossConfig
 from napari_hagmil.training.bags import Bag
 
-Optimiser = Literal["adam", "sgd"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
 
@@ -31,76 +29,6 @@ def reduced(precision: Precision, device: torch.device) -> torch.dtype | None:
     if precision == "auto":
         return autocast_dtype(device)
     return torch.bfloat16 if precision == "bfloat16" else None
-
-
-@dataclass(frozen=True, slots=True)
-class OptimiserConfig:
-    """An optimiser and its settings.
-
-    Attributes
-    ----------
-    name : str
-        "adam" with its usual moments, or "sgd" with Nesterov's momentum of 0.9.
-    learning_rate, weight_decay : float
-    clip : float
-        Largest norm of the gradient of a step.
-    rate_decay : float
-        After t steps the learning rate is divided by 1 + rate_decay · t.
-    """
-
-    name: Optimiser
-    learning_rate: float
-    weight_decay: float = 0.0
-    clip: float = float("inf")
-    rate_decay: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stepper:
-    """An optimiser over one model, with a bound on the norm of its gradient."""
-
-    parameters: list[nn.Parameter]
-    optimiser: torch.optim.Optimizer
-    clip: float
-    rate_decay: float = 0.0
-
-    @classmethod
-    def make(cls, model: nn.Module, config: OptimiserConfig) -> Stepper:
-        """Set up the optimiser; fused, since small models spend most of a step on overhead."""
-        rate, decay = config.learning_rate, config.weight_decay
-        parameters = list(model.parameters())
-        optimiser: torch.optim.Optimizer
-        if config.name == "adam":
-            optimiser = torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
-        else:
-            optimiser = torch.optim.SGD(
-                parameters, rate, momentum=0.9, nesterov=True, weight_decay=decay, fused=True
-            )
-            # The fused step of torch fails where a parameter has its first gradient later than
-            # others, as the head of a class has that the first slides are not of.
-            for parameter in parameters:
-                optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        # In the groups, because a checkpoint of the optimiser saves those.
-        for group in optimiser.param_groups:
-            group["first_rate"], group["steps"] = rate, 0
-        return cls(parameters, optimiser, config.clip, config.rate_decay)
-
-    def step(self) -> None:
-        """Update the weights, and clear the gradients; without gradients nothing changes."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        if not gradients:
-            return
-        norm = nn.utils.get_total_norm(gradients)
-        # Within the bound, scaling is a pass over all gradients that multiplies by one.
-        if norm > self.clip:
-            nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
-        if self.rate_decay:
-            for group in self.optimiser.param_groups:
-                group["lr"] = group["first_rate"] / (1 + self.rate_decay * group["steps"])
-                group["steps"] += 1
-        self.optimiser.step()
-        for parameter in self.parameters:
-            parameter.grad = None
 
 
 def bags_per_step(present: Sequence[bool], accumulate: int) -> NDArray[np.int64]:
@@ -164,3 +92,18 @@ def require_finite(subject: str, value: float) -> None:
             value=value,
             remedy="lower the learning rate, or look for features of extreme size",
         )
+
+
+def order_of_epoch(
+    labels: Sequence[int], rng: np.random.Generator, *, balanced: bool
+) -> NDArray[np.int64]:
+    """The places of an epoch's bags: each once, or as many drawn with all classes as likely.
+
+    `balanced` draws with replacement, a bag as likely as its class is rare, as CLAM's code does
+    with weighted sampling.
+    """
+    if not balanced:
+        return rng.permutation(len(labels))
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    weights = 1 / counts[inverse]
+    return rng.choice(len(labels), len(labels), p=weights / weights.sum())

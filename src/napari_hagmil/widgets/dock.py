@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QTabWidget, QWidget
 
 from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import KeyAction, bind
+from napari_hagmil.widgets.wheel import WheelGuard
 
 #: No dock grows wider than this, px: the slide needs the room.
 MAX_WIDTH = 420
@@ -37,6 +38,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self.setMinimumWidth(min_width)
         self.setMaximumWidth(MAX_WIDTH)
         leave_with_escape(self)
+        self._wheel = WheelGuard(self)
 
     def take_dropped(self, path: Path) -> None:
         """Do what a file dropped on this dock asks for."""
@@ -49,6 +51,11 @@ class Dock(QWidget):  # type: ignore[misc]
     def tab_actions(self, *names: str) -> dict[str, Callable[[], object]]:
         """For each attribute that holds a tab: ``"tab_<name>"`` brings it to the front."""
         return {f"tab_{name}": partial(go_to_tab, self.tabs, getattr(self, name)) for name in names}
+
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Guard the tab bar beside which the dock now stands."""
+        self._wheel.guard_dock_tabs(self.window())
+        super().showEvent(event)
 
     def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
         """Accept files that are dragged over the dock."""

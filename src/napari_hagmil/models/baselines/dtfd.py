@@ -91,6 +91,12 @@ class DTFD(BagModel):
         total = config.bag_weight * bag + config.instance_weight * instance
         return BagLoss(total, bag, instance, tiers.output)
 
+    def parts(self) -> list[list[nn.Parameter]]:
+        """Return embedding, attention, tier 1's head, and tier 2, which its authors bound apart."""
+        parts = (self.embed, self.scores, self.head)
+        second = [*self.tier2_scores.parameters(), *self.tier2_head.parameters()]
+        return [*(list(part.parameters()) for part in parts), second]
+
     def _groupings(self, hidden: Tensor) -> list[tuple[Tensor, ...]]:
         """Random partitions of the instances: one in training, `n_groupings` otherwise."""
         n, generator = len(hidden), None

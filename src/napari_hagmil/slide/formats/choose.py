@@ -6,6 +6,7 @@ from pathlib import Path
 
 from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.formats.image import ImageReader
+from napari_hagmil.slide.formats.orientation import upright
 from napari_hagmil.slide.formats.tiff.reader import TiffReader, UnstitchedTiffError
 from napari_hagmil.slide.interface import SlideReader
 from napari_hagmil.slide.location import url_of
@@ -62,11 +63,13 @@ def choose_reader(path: Path) -> SlideReader:
 def _file_reader(path: Path, head: bytes) -> SlideReader:
     if head[:4] in _TIFF_MAGIC:
         try:
-            return TiffReader(path)
+            tiff = TiffReader(path)
+            return upright(tiff, path.name, tiff.orientation)
         except UnstitchedTiffError as error:
             return _openslide_reader(path, error.problem.sentence())
     if head.startswith(_IMAGE_MAGIC):
-        return ImageReader(path)
+        image = ImageReader(path)
+        return upright(image, path.name, image.orientation)
     if head[128:] == b"DICM":
         return _dicom_reader(path)
     for magic, why in _OPENSLIDE_MAGIC.items():

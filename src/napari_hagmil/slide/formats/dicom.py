@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
 
-from napari_hagmil.errors import MissingExtraError, SlideFormatError
+from napari_hagmil.errors import MissingExtraError, Problem, SlideFormatError
 from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 from napari_hagmil.slide.formats.segments import check_scan, check_segment
@@ -123,8 +124,17 @@ class DicomReader:
             objective=_objective(self._files),
             vendor="DICOM",
             associated=tuple(name for name, found in counts.items() if found is not None),
+            problems=tuple(_beside(self.path.name, data)),
             why="DICOM instances of one series",
         )
+
+
+def _beside(name: str, data: Any) -> Iterator[Problem]:
+    """Name what the finest level has beside the picture that is shown."""
+    counts = {"focal planes": len(data.focal_planes), "optical paths": len(data.optical_paths)}
+    for what, count in counts.items():
+        if count > 1:
+            yield Problem(name, f"holds more than is shown: {count - 1} more {what}")
 
 
 def _wsidicom() -> Any:
@@ -144,20 +154,28 @@ def _instances(path: Path) -> list[Path]:
     import pydicom
 
     folder = path if path.is_dir() else path.parent
-    wanted = None if path.is_dir() else _series_uid(pydicom, path)
-    files = []
+    series: dict[str, list[Path]] = {}
+    scans = set()
     for file in sorted(folder.iterdir())[:_MAX_FILES]:
         if file.is_file() and _is_dicom(file):
-            uid = _series_uid(pydicom, file)
-            if uid is not None and (path.is_dir() or uid == wanted):
-                files.append(file)
-    if path.is_file() and path not in files:
-        files = [path]
-    if not files:
+            uid, is_scan = _series_of(pydicom, file)
+            series.setdefault(uid, []).append(file)
+            scans |= {uid} if uid and is_scan else set()
+    if path.is_file():
+        return next((files for uid, files in series.items() if uid and path in files), [path])
+    series.pop("", None)
+    if not series:
         raise SlideFormatError(
             path.name, "is a folder without DICOM instances", remedy="give the folder of one slide"
         )
-    return files
+    if len(scans) > 1:
+        raise SlideFormatError(
+            path.name,
+            f"holds the instances of {len(scans)} DICOM slides",
+            remedy="give one instance of the slide that you mean; its series is found beside it",
+        )
+    # Labels and overviews may be series of their own, beside that of the scan.
+    return series[scans.pop()] if scans else [file for files in series.values() for file in files]
 
 
 def _is_dicom(path: Path) -> bool:
@@ -165,12 +183,14 @@ def _is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
-def _series_uid(pydicom: Any, path: Path) -> str | None:
+def _series_of(pydicom: Any, path: Path) -> tuple[str, bool]:
+    """Series of an instance, and whether it is a scan; no series for what cannot be read."""
+    tags = ["SeriesInstanceUID", "ImageType"]
     try:
-        header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"], stop_before_pixels=True)
-        return str(header.SeriesInstanceUID)
+        header = pydicom.dcmread(path, specific_tags=tags, stop_before_pixels=True)
+        return str(header.SeriesInstanceUID), "VOLUME" in (header.get("ImageType") or ())
     except Exception:  # a damaged sibling must not cost the slide
-        return None
+        return "", False
 
 
 def _labels(path: Path) -> str:

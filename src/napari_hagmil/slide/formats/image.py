@@ -13,6 +13,7 @@ import numpy as np
 from napari_hagmil.errors import SlideFormatError, SlideReadError
 from napari_hagmil.slide.formats.damage import reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
+from napari_hagmil.slide.formats.orientation import exif_orientation
 from napari_hagmil.slide.formats.segments import (
     check_scan_count,
     ends_in_grey,
@@ -20,6 +21,7 @@ from napari_hagmil.slide.formats.segments import (
     png_size,
     with_junk,
 )
+from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideFacts
 
 #: What decoding may hold at once, bytes: the pixels as decoded, the encoded file, and what a
@@ -37,8 +39,6 @@ _PNG_SAMPLES = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 #: Samples of a JPEG that can be made RGB: grey, and YCbCr or RGB.
 _JPEG_SAMPLES = (1, 3)
 
-_WHITE = 255
-
 
 class ImageReader:
     """A picture without a pyramid, and without a pixel size that could be believed.
@@ -47,6 +47,11 @@ class ImageReader:
     ----------
     path : Path
         A PNG or JPEG file.
+
+    Attributes
+    ----------
+    orientation : int
+        How a JPEG is stored, as EXIF says; 1: upright.
     """
 
     backend = "image"
@@ -57,6 +62,7 @@ class ImageReader:
             head = file.read(_HEAD_BYTES)
         self._kind = "PNG" if head[:4] == b"\x89PNG" else "JPEG"
         shape, pixel_bytes = _png_facts(head) if self._kind == "PNG" else self._jpeg_facts(head)
+        self.orientation = exif_orientation(head) if self._kind == "JPEG" else 1
         if min(shape) < 1:
             raise SlideFormatError(
                 path.name, f"is a damaged {self._kind}: it states no size", remedy="export it again"
@@ -172,7 +178,6 @@ def _as_rgb(pixels: Pixels) -> Pixels:
         pixels = (pixels >> 8).astype(np.uint8)
     colours = pixels.shape[2] - 1 + pixels.shape[2] % 2
     rgb = np.repeat(pixels[..., :1], 3, axis=2) if colours == 1 else pixels[..., :3]
-    if pixels.shape[2] > colours and (pixels[..., -1:] < _WHITE).any():
-        share = pixels[..., -1:].astype(np.float32) / _WHITE
-        rgb = np.rint(rgb * share + _WHITE * (1 - share)).astype(np.uint8)
+    if pixels.shape[2] > colours:
+        return on_white(np.concatenate([rgb, pixels[..., -1:]], axis=2))
     return np.ascontiguousarray(rgb)

@@ -16,6 +16,7 @@ import numpy as np
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
 from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
+from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import (
     Address,
     LevelGrid,
@@ -27,8 +28,6 @@ from napari_hagmil.slide.interface import (
 
 #: Tile where the file names none, and the limits of what is taken from the file, px.
 _TILE, _TILE_RANGE = 512, (64, 2048)
-
-_BACKGROUND = 255
 
 
 class OpenSlideReader:
@@ -88,10 +87,7 @@ class OpenSlideReader:
             return None
         # OpenSlide returns decoded pixels and does not say how many bytes it read.
         meter.add(0)
-        if (alpha == 255).all():
-            return np.ascontiguousarray(rgba[..., :3])
-        share = alpha.astype(np.float32) / 255
-        return np.rint(rgba[..., :3] * share + _BACKGROUND * (1 - share)).astype(np.uint8)
+        return on_white(rgba)
 
     def _read(self, level: int, corner: tuple[int, int], shape: tuple[int, int]) -> Pixels:
         """Read (h, w, 4) RGBA, twice when the first error may have been another thread's.

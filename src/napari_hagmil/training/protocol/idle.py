@@ -68,7 +68,7 @@ _NARROWING = ("feedback", "first_budget", "narrowing")
 
 _IDLE = (
     _Rule(
-        ("schedule", *_DESCENT, "choose_budget", *_NARROWING, "label_smoothing"),
+        ("schedule", *_DESCENT, "sweep", "choose_budget", *_NARROWING, "label_smoothing"),
         lambda m: not m.is_cascade,
         "has no effect on a method of one depth, which is its finest",
     ),
@@ -92,19 +92,33 @@ _IDLE = (
         lambda m: m.training.background is None,
         "has no effect without background, the class that is joined",
     ),
-    _Rule(("patience",), lambda m: m.training.keep_last, "has no effect with keep_last"),
+    _Rule(
+        ("patience", "min_epochs", "validated"),
+        lambda m: m.training.keep_last,
+        "has no effect with keep_last",
+    ),
+    _Rule(
+        ("min_epochs",),
+        lambda m: m.training.min_epochs <= m.training.patience,
+        "has no effect within the patience",
+    ),
+    _Rule(
+        ("rate_factor",),
+        lambda m: not m.training.rate_epochs,
+        "has no effect without rate_epochs",
+    ),
     _Rule(
         ("instance_loss", "k", "subtyping"),
         lambda m: m.model not in _INSTANCE_LOSS,
         "has no effect on a model without an instance loss",
     ),
     _Rule(
-        ("instance_weight",),
+        ("instance_weight", "validated"),
         lambda m: m.model not in (*_INSTANCE_LOSS, *_DTFD),
         "has no effect on a model without an instance loss",
     ),
     _Rule(
-        ("k", "instance_weight", "subtyping", *_options("patch_head")),
+        ("k", "instance_weight", "subtyping", "validated", *_options("patch_head")),
         lambda m: m.model in _INSTANCE_LOSS and _loss(m) == "none",
         "has no effect with instance_loss = 'none'",
     ),

@@ -78,20 +78,26 @@ def _rows(run: Path) -> list[dict[str, str]]:
     return rows
 
 
+def _printed(rows: list[dict[str, str]]) -> dict[str, str]:
+    """What is printed, and the figure that it is in a data set: as its slides were called."""
+    by_youden = rows[0].get("called_by") == "youden"
+    return {k: f"{k}_youden" if by_youden and k != "auc" else k for k in PRINTED}
+
+
 def _table(group: str, rows: dict[str, list[dict[str, str]]]) -> Table:
     lines: dict[str, Line] = {}
     for name, some in rows.items():
         for row in (row for row in some if row["group"] == group):
             line = lines.setdefault(row["method"], Line(row["method"]))
-            for key in PRINTED:
-                if row.get(key):
-                    deviation = float(row.get(f"{key}_sd") or 0)
-                    line.cells[f"{name} {key}"] = (float(row[key]), deviation)
+            for key, figure in _printed(some).items():
+                if row.get(figure):
+                    deviation = float(row.get(f"{figure}_sd") or 0)
+                    line.cells[f"{name} {key}"] = (float(row[figure]), deviation)
     columns = tuple(
-        Column(f"{name} {key}", f"{name} {COLUMNS[key][0]}")
+        Column(f"{name} {key}", f"{name} {COLUMNS[figure][0]}")
         for name, some in rows.items()
         if any(row["group"] == group for row in some)
-        for key in PRINTED
+        for key, figure in _printed(some).items()
     )
     first = next(iter(lines), "")
     subject = first if group == "method" else ""

@@ -72,9 +72,12 @@ class Method:
         k of the first epoch, from which that of training is reached in `narrowing` epochs (joint
         schedules only): see `training.joint`.
     narrowing : int
+    sweep : tuple of tuple of int
+        Budgets that it is read with besides its own: the paper's Figure 3; by default the
+        protocol's.
     choose_budget : bool
-        Read with the one of its own budget and those of the protocol's sweep that has the highest
-        AUC on the validation slides; of equal ones, the cheapest.
+        Read with the one of its own budget and those of the sweep that has the highest AUC on the
+        validation slides; of equal ones, the cheapest.
     training : TrainConfig
         Of every depth; label smoothing is left out at the finest.
     standardise, unmixed, glorot : bool
@@ -98,6 +101,7 @@ class Method:
     random: tuple[int, ...] = ()
     first_budget: tuple[int, ...] = ()
     narrowing: int = 0
+    sweep: tuple[tuple[int, ...], ...] = ()
     choose_budget: bool = False
     training: TrainConfig = field(default_factory=TrainConfig)
     standardise: bool = False

@@ -22,39 +22,12 @@ from napari_hagmil.training.predictions import Predictions, figures, predict_sli
 from napari_hagmil.training.protocol.card import model_card
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
 from napari_hagmil.training.protocol.methods import JOINT, FeatureFacts, Method
+from napari_hagmil.training.protocol.plan import Protocol, Threshold
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 
 SCHEMA = "napari-hagmil/run/1"
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """What is compared, and how often.
-
-    Attributes
-    ----------
-    methods : tuple of Method
-    sweep : tuple of tuple of int
-        Budgets at which every cascade is read besides its own: the paper's Figure 3.
-    scheme : str
-        "holdout", "three-way" or "k-fold": see `cohort`.
-    repeats, folds : int
-        Seeds; folds of each, with "k-fold".
-    seed : int
-        The first.
-    classes : tuple of str
-        In order, the negative first; by default a known negative is recognised.
-    """
-
-    methods: tuple[Method, ...]
-    sweep: tuple[tuple[int, ...], ...] = ()
-    scheme: str = "holdout"
-    repeats: int = 5
-    folds: int = 10
-    seed: int = 0
-    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,6 +46,8 @@ class ProtocolRun:
         Name of the cohort, for the model's card.
     device : str
         Where it is trained and read.
+    threshold : str
+        See `Protocol`: "youden" goes into the bundle, for everything that reads it.
     """
 
     method: Method
@@ -81,6 +56,7 @@ class ProtocolRun:
     folder: Path
     cohort: str = "a cohort"
     device: str = "cpu"
+    threshold: Threshold = "most probable"
 
     @property
     def name(self) -> str:
@@ -129,7 +105,15 @@ def plan_runs(
 ) -> list[ProtocolRun]:
     """Every method on every (name, seed, split)."""
     return [
-        ProtocolRun(method, split, seed, out / "runs" / slug(method.name) / name, cohort, device)
+        ProtocolRun(
+            method,
+            split,
+            seed,
+            out / "runs" / slug(method.name) / name,
+            cohort,
+            device,
+            protocol.threshold,
+        )
         for method in protocol.methods
         for name, seed, split in splits
     ]
@@ -143,7 +127,8 @@ def carry_out(
 ) -> Iterator[DepthEpoch | RunRecord]:
     """Train, read the test slides, and write everything to the run's folder.
 
-    Of a finished run only the record is yielded; one that was killed goes on. A training that
+    `sweep` is that of methods which have none of their own. Of a finished run only the record is
+    yielded; one that was killed goes on. A training that
     cannot go on, see `TrainingError`, ends in a record that says why, and in no model; it is tried
     again the next time.
 
@@ -154,6 +139,7 @@ def carry_out(
     RunRecord
         Last.
     """
+    sweep = run.method.sweep or sweep
     key = _key(run, slides, facts, sweep)
     done = _on_record(run.folder, key)
     if done is not None:
@@ -230,6 +216,10 @@ def _put_on_record(
         list(model.config.budget),
         list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
     )
+    if run.threshold == "youden":
+        positive = model.config.classes[-1]
+        limits = {positive: record.figures["threshold"]}
+        model.config = replace(model.config, thresholds=limits)
     model.config.training.update(_summary(run, sides, record))
     write_epochs(run.folder / "epochs.csv", epochs)
     write_curves(run.folder / "curves.png", run.name, epochs)
@@ -309,7 +299,7 @@ def _key(
     sweep: Sequence[tuple[int, ...]],
 ) -> str:
     """SHA-256 of everything that a run depends on."""
-    inputs = {
+    inputs: dict[str, Any] = {
         "method": _plain(run.method),
         "seed": run.seed,
         "split": [
@@ -322,6 +312,8 @@ def _key(
         "facts": {name: value for name, value in asdict(facts).items() if name != "n_shared"},
         "sweep": [list(budget) for budget in sweep],
     }
+    if run.threshold != "most probable":
+        inputs["threshold"] = run.threshold
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,8 +11,10 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.training.protocol.figure3 import GROUP, figure3_rows, write_figure3
+from napari_hagmil.training.protocol.plan import Protocol, Threshold
 from napari_hagmil.training.protocol.printed import Column, Line, Table, latex, markdown
-from napari_hagmil.training.protocol.runs import Protocol, RunRecord
+from napari_hagmil.training.protocol.runs import RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
 COLUMNS: dict[str, tuple[str, bool | None]] = {
@@ -25,6 +27,9 @@ COLUMNS: dict[str, tuple[str, bool | None]] = {
     "seconds": ("model seconds per slide", None),
 }
 
+#: What is printed of slides called by Youden's threshold; the others stand in the CSV.
+BY_YOUDEN = ("auc", "f1_youden", "accuracy_youden", "patches", "seconds")
+
 #: Figures that stand in the CSV only.
 MORE_COLUMNS = ("f1_macro", "threshold")
 
@@ -32,6 +37,7 @@ TITLES = {
     "method": "Table 1: methods",
     "ablation": "Table 3: ablations",
     "control": "Controls",
+    GROUP: "Figure 3: k in training",
 }
 
 
@@ -71,15 +77,18 @@ def _k(records: Sequence[RunRecord]) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def printed_tables(rows: Sequence[MethodRow]) -> list[Table]:
+def printed_tables(
+    rows: Sequence[MethodRow], threshold: Threshold = "most probable"
+) -> list[Table]:
     """One table per group, with the improvement of the first method over the best other."""
     tables = []
+    shown = BY_YOUDEN if threshold == "youden" else tuple(COLUMNS)
     for group in dict.fromkeys(row.group for row in rows):
         some = [row for row in rows if row.group == group]
         columns = tuple(
             Column(name, title, better)
             for name, (title, better) in COLUMNS.items()
-            if any(name in row.mean for row in some)
+            if name in shown and any(name in row.mean for row in some)
         )
         has_k = any(row.k for row in some)
         lines = tuple(
@@ -98,16 +107,29 @@ def printed_tables(rows: Sequence[MethodRow]) -> list[Table]:
     return tables
 
 
-def as_markdown(rows: Sequence[MethodRow], classes: Sequence[str] = ()) -> str:
-    """The tables in Markdown; with `classes`, in order, a line says what F1 is of."""
-    parts = [f"{f1_name(classes)}.\n"] if classes else []
-    return "\n".join([*parts, *map(markdown, printed_tables(rows))])
+def as_markdown(rows: Sequence[MethodRow], protocol: Protocol, classes: Sequence[str] = ()) -> str:
+    """The tables in Markdown, and in words what F1 and the deviation are of."""
+    said = [f"{f1_name(classes)}."] if classes else []
+    if protocol.threshold == "youden":
+        said.append("Slides are called by Youden's threshold, chosen on the validation slides.")
+    if any(row.runs > 1 for row in rows):
+        said.append(f"± is the standard deviation over runs {_resampled(protocol)}.")
+    tables = printed_tables(rows, protocol.threshold)
+    return "\n".join([" ".join(said) + "\n" if said else "", *map(markdown, tables)])
+
+
+def _resampled(protocol: Protocol) -> str:
+    if protocol.resample == "seed":
+        return "on one split, each with a seed of its own"
+    if protocol.scheme == "k-fold":
+        return "over the folds, drawn anew with each seed"
+    return "that each draw a split, but for the parts that the cohort names, and a seed"
 
 
 def write_tables(
     out: Path, protocol: Protocol, records: Sequence[RunRecord], classes: Sequence[str] = ()
 ) -> list[Path]:
-    """Write ``tables.md``, ``.tex``, ``.csv``; with a sweep ``sweep.csv`` and ``sweep.png`` too.
+    """Write ``tables.md``, ``.tex``, ``.csv``, and, where there are any, sweep and Figure 3.
 
     A run that failed has no figures: it stands below the tables, with the reason.
     """
@@ -116,11 +138,14 @@ def write_tables(
     rows = method_rows(protocol, records)
     written = [out / "tables.md", out / "tables.csv"]
     with replacing(written[0]) as draft:
-        draft.write_text(as_markdown(rows, classes) + _failures(failed), encoding="utf-8")
+        draft.write_text(as_markdown(rows, protocol, classes) + _failures(failed), encoding="utf-8")
     with replacing(out / "tables.tex") as draft:
-        draft.write_text("\n".join(map(latex, printed_tables(rows))), encoding="utf-8")
+        draft.write_text(
+            "\n".join(map(latex, printed_tables(rows, protocol.threshold))), encoding="utf-8"
+        )
     lines = [
-        {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs, **row.mean}
+        {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs}
+        | {"called_by": protocol.threshold, "resample": protocol.resample, **row.mean}
         | {f"{name}_sd": value for name, value in row.deviation.items()}
         for row in rows
     ]
@@ -134,6 +159,8 @@ def write_tables(
         written += [out / "sweep.csv", out / "sweep.png"]
         _write_dicts(written[2], swept)
         _draw_sweep(written[3], swept)
+    if points := figure3_rows(protocol, records):
+        written += write_figure3(out, points)
     return written
 
 

@@ -12,16 +12,22 @@ from napari_hagmil.errors import ProtocolError, statement_of
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
-from napari_hagmil.models.iat import ABLATIONS
-from napari_hagmil.training.config import TrainConfig
+from napari_hagmil.training.config import TrainConfig, Validated
+from napari_hagmil.training.optimisers import Optimiser
 from napari_hagmil.training.protocol.idle import (
     idle_settings,
     require_settings_that_work,
     without,
 )
 from napari_hagmil.training.protocol.methods import DecidingDepths, Method, Schedule
-from napari_hagmil.training.protocol.runs import Protocol, slug
-from napari_hagmil.training.step import Optimiser, Precision
+from napari_hagmil.training.protocol.plan import (
+    Protocol,
+    Resample,
+    Threshold,
+    WantedFeatures,
+)
+from napari_hagmil.training.protocol.runs import slug
+from napari_hagmil.training.step import Precision
 from napari_hagmil.untrusted import read_regular
 
 _MAX_BYTES = 2**20
@@ -37,6 +43,9 @@ _CHOICES = {
     "teacher_context": get_args(Context),
     "decision": get_args(DecidingDepths),
     "scheme": SCHEMES,
+    "resample": get_args(Resample),
+    "threshold": get_args(Threshold),
+    "validated": get_args(Validated),
 }
 
 _TRAINING = {f.name for f in fields(TrainConfig)} - {"loss"}
@@ -47,9 +56,10 @@ _METHOD = {f.name for f in fields(Method)} - {"training"}
 def load_protocol(path: str | Path) -> Protocol:
     """Read a protocol.
 
-    ``[protocol]`` has scheme, repeats, folds, seed and sweep; ``[defaults]`` what all methods
-    share; every ``[[method]]`` its name and what is its own: the fields of `Method`, `TrainConfig`
-    and `LossConfig`.
+    ``[protocol]`` has the fields of `Protocol`, ``[features]`` those of `WantedFeatures`,
+    ``[defaults]`` what all methods share; every ``[[method]]`` its name and what is its own: the
+    fields of `Method`, `TrainConfig` and `LossConfig`. Without any ``[[method]]`` the protocol has
+    none, for `paper_methods` to fill.
 
     Raises
     ------
@@ -63,14 +73,16 @@ def load_protocol(path: str | Path) -> Protocol:
         raise ProtocolError(
             path.name, f"cannot be read as TOML: {error}", remedy="correct the file"
         ) from error
-    _refuse_unknown(path.name, content, {"protocol", "defaults", "method"})
+    _refuse_unknown(path.name, content, {"protocol", "features", "defaults", "method"})
     about, shared = content.get("protocol", {}), content.get("defaults", {})
-    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods"})
+    wanted = content.get("features", {})
+    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods", "features"})
+    _refuse_unknown(path.name, wanted, {f.name for f in fields(WantedFeatures)})
+    _refuse_choices(path.name, about)
     try:
         methods = _methods(path.name, shared, content.get("method", []))
-        sweep = tuple(tuple(budget) for budget in about.pop("sweep", []))
-        classes = tuple(map(str, about.pop("classes", [])))
-        protocol = Protocol(tuple(methods) or paper_methods(), sweep, classes=classes, **about)
+        features = WantedFeatures(**_tuples(wanted))
+        protocol = Protocol(tuple(methods), features=features, **_tuples(about))
     except (TypeError, ValueError) as error:
         raise ProtocolError(
             path.name,
@@ -79,33 +91,6 @@ def load_protocol(path: str | Path) -> Protocol:
         ) from error
     _check(path.name, protocol)
     return protocol
-
-
-def paper_methods(budget: tuple[int, ...] = (64, 64)) -> tuple[Method, ...]:
-    """HAG-MIL, all baselines of the paper, and its ablations, each as its paper trains it."""
-    hagmil = Method(
-        "HAG-MIL",
-        budget=budget,
-        children="all",
-        training=TrainConfig(loss=LossConfig(label_smoothing=0.1)),
-    )
-    baselines = [_baseline(name) for name in BASELINES if name != "evidence_pooling"]
-    ablations = [
-        replace(
-            hagmil,
-            name=f"HAG-MIL, {name.replace('_', ' ')}",
-            options=dict(changes),
-            group="ablation",
-        )
-        for name, changes in ABLATIONS.items()
-        if name != "aggregation_gated"  # the method itself, which the table shows beside them
-    ]
-    return (hagmil, *baselines, *ablations)
-
-
-def _baseline(name: str) -> Method:
-    loss = BASELINES[name](8, 2).default_loss
-    return Method(name, model=name, training=TrainConfig(learning_rate=2e-4, loss=loss))
 
 
 def _methods(
@@ -129,7 +114,7 @@ def _methods(
         methods.append(method)
         used |= inherited | set(entry)
     useless = sorted(set(shared) - used)
-    if useless and methods:
+    if useless:
         raise ProtocolError(
             source,
             f"sets {useless[0]} in [defaults], which has no effect on any of its methods",
@@ -140,14 +125,7 @@ def _methods(
 
 def _method(source: str, entry: Mapping[str, Any]) -> Method:
     _refuse_unknown(source, entry, _METHOD | _TRAINING | _LOSS)
-    for name in entry.keys() & _CHOICES.keys():
-        if entry[name] not in _CHOICES[name]:
-            raise ProtocolError(
-                source,
-                f"has an unknown {name}",
-                value=repr(entry[name]),
-                remedy=f"choose one of {', '.join(_CHOICES[name])}",
-            )
+    _refuse_choices(source, entry)
     model = entry.get("model", "iat")
     if model != "iat" and model not in BASELINES:
         raise ProtocolError(
@@ -165,9 +143,7 @@ def _method(source: str, entry: Mapping[str, Any]) -> Method:
     loss = papers if model == "iat" else BASELINES[model](8, 2).default_loss
     loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
     training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
-    own: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k in _METHOD
-    }
+    own = _tuples({k: v for k, v in entry.items() if k in _METHOD})
     return Method(**own, training=training)
 
 
@@ -180,11 +156,12 @@ def _check(source: str, protocol: Protocol) -> None:
         )
     for method in protocol.methods:
         require_settings_that_work(method, source)
-    if protocol.scheme not in SCHEMES or min(protocol.repeats, protocol.folds) < 1:
+    if min(protocol.repeats, protocol.folds) < 1:
         raise ProtocolError(
             source,
-            f"needs a scheme ({', '.join(SCHEMES)}), positive repeats and positive folds",
-            value=f"{protocol.scheme!r}, {protocol.repeats} repeats, {protocol.folds} folds",
+            "needs positive repeats and positive folds",
+            value=f"{protocol.repeats} repeats, {protocol.folds} folds",
+            remedy="give 1 or more",
         )
     _check_what_it_reads(source, protocol)
 
@@ -199,12 +176,13 @@ def _check_what_it_reads(source: str, protocol: Protocol) -> None:
             "leave folds out, or give scheme = 'k-fold'",
         ),
         (
-            bool(cascades) or not protocol.sweep,
-            "has a sweep, which has no effect without a method of several depths",
+            not protocol.sweep or not protocol.methods or not all(m.sweep for m in cascades),
+            "has a sweep, which has no effect without a method of several depths and no sweep of "
+            "its own",
             "leave the sweep out",
         ),
         (
-            bool(protocol.sweep) or not any(method.choose_budget for method in cascades),
+            bool(protocol.sweep) or all(m.sweep or not m.choose_budget for m in cascades),
             "has a method with choose_budget and no sweep to choose from",
             "give a sweep of budgets, or leave choose_budget out",
         ),
@@ -212,6 +190,26 @@ def _check_what_it_reads(source: str, protocol: Protocol) -> None:
     for holds, rule, remedy in checks:
         if not holds:
             raise ProtocolError(source, rule, remedy=remedy)
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries with tuples for lists, and for lists of lists."""
+
+    def as_tuple(value: Any) -> Any:
+        return tuple(map(as_tuple, value)) if isinstance(value, list) else value
+
+    return {name: as_tuple(value) for name, value in entry.items()}
+
+
+def _refuse_choices(source: str, entry: Mapping[str, Any]) -> None:
+    for name in entry.keys() & _CHOICES.keys():
+        if entry[name] not in _CHOICES[name]:
+            raise ProtocolError(
+                source,
+                f"has an unknown {name}",
+                value=repr(entry[name]),
+                remedy=f"choose one of {', '.join(_CHOICES[name])}",
+            )
 
 
 def _refuse_unknown(source: str, entry: Mapping[str, Any], known: set[str]) -> None:

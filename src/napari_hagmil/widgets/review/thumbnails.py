@@ -10,9 +10,11 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QImage, QPixmap
 
 from napari_hagmil.geometry import square_around
+from napari_hagmil.plugin.overview import overview_picture
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewRegion
 from napari_hagmil.slide import Slide, read_scaled
+from napari_hagmil.slide.shown import white_of
 from napari_hagmil.widgets.work import Background
 
 #: Side of a thumbnail, px.
@@ -85,9 +87,10 @@ def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.u
     reach = max(y1 - y0, x1 - x0, float(side)) * (1 + 2 * _MARGIN)
     place = square_around((y0, x0, y1, x1), reach, slide.shape)
     pixels = read_scaled(slide, place, (side, side), mark_unreadable=True)
-    if pixels.shape[2] < 3:
-        pixels = np.repeat(pixels[..., :1], 3, axis=2)
-    return np.ascontiguousarray(pixels[..., :3], dtype=np.uint8)
+    white = None
+    if slide.is_rgb and slide.dtype != np.uint8:
+        white = white_of(np.asarray(slide.view_levels()[-1]))
+    return overview_picture(pixels, side, rgb=slide.is_rgb, white=white)
 
 
 def pixmap(pixels: NDArray[np.uint8]) -> QPixmap:

@@ -31,8 +31,6 @@ _MICROMETRES = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
-_RGB = ("ff0000", "00ff00", "0000ff")
-
 #: Channels a slide may have; a first axis that is longer is something else.
 _MAX_CHANNELS = 128
 
@@ -54,7 +52,7 @@ class ZarrLayout:
     channels : tuple of Channel
         Names and colours; may be empty.
     is_rgb : bool
-        Whether the channels are red, green and blue.
+        Whether the shape says that the channels are red, green, blue and perhaps opacity.
     """
 
     arrays: tuple[Any, ...]
@@ -126,18 +124,15 @@ def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
     channels = tuple(
         Channel(str(c.get("label", "")), _color(c)) for c in windows if isinstance(c, Mapping)
     )
-    colors = tuple(channel.color for channel in channels)
-    n_channels = arrays[0].shape[axes.index("c")] if "c" in axes else 1
-    is_rgb = n_channels == 3 and arrays[0].dtype == np.uint8 and colors in ((), _RGB)
-    return ZarrLayout(
-        _finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, channels, is_rgb
-    )
+    return ZarrLayout(_finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, channels)
 
 
 def _color(channel: Mapping[str, Any]) -> str:
-    """Hexadecimal red, green and blue; empty where it is not that."""
-    stated = str(channel.get("color", "")).lower()
-    return stated if re.fullmatch("[0-9a-f]{6}", stated) else ""
+    """Hexadecimal red, green and blue; empty where it is not that. Some write # and an opacity."""
+    found = re.fullmatch(
+        "(?:#|0x)?([0-9a-f]{6})(?:[0-9a-f]{2})?", str(channel.get("color", "")).lower()
+    )
+    return found[1] if found else ""
 
 
 def _pixel_size(

@@ -15,11 +15,13 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
+from napari_hagmil.slide.formats.colours import with_colours
 from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.limits import check_level_size
 from napari_hagmil.slide.formats.ome_zarr.guard import chunk_check, compressor_of
 from napari_hagmil.slide.formats.ome_zarr.layout import zarr_layout
 from napari_hagmil.slide.formats.ome_zarr.store import GuardedStore, local_keys, open_guarded
+from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideFacts
 from napari_hagmil.slide.location import url_of
 
@@ -55,6 +57,7 @@ class ZarrReader:
             node = zarr.open(self._store, mode="r")
             self._layout = zarr_layout(path.name, node)
             self.facts = self._facts()
+            self.facts = with_colours(self.facts, self.read_tile)
         except HagmilError:
             self.close()
             raise
@@ -106,7 +109,7 @@ class ZarrReader:
         places: dict[str, int | slice] = {
             "y": slice(row * rows, (row + 1) * rows),
             "x": slice(column * columns, (column + 1) * columns),
-            "c": slice(0, self.facts.n_channels),
+            "c": slice(None),
         }
         return tuple(places.get(axis, 0) for axis in self._layout.axes)
 
@@ -114,7 +117,9 @@ class ZarrReader:
         kept = [axis for axis in self._layout.axes if axis in "cyx"]
         if "c" not in kept:
             return pixels[..., None]
-        return np.ascontiguousarray(np.transpose(pixels, [kept.index(axis) for axis in "yxc"]))
+        pixels = np.ascontiguousarray(np.transpose(pixels, [kept.index(axis) for axis in "yxc"]))
+        is_rgba = self._layout.is_rgb and pixels.shape[2] == 4
+        return on_white(pixels) if is_rgba else pixels
 
     def _is_fill(self, array: Any, pixels: Pixels) -> bool:
         fill = array.fill_value

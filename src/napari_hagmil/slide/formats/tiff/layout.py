@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from napari_hagmil.slide.formats.tiff.guard import check_tile_table, held_tiles
 from napari_hagmil.slide.formats.tiff.pictures import TiffPicture, scan_of, tiff_pictures
 from napari_hagmil.slide.formats.tiff.rows import PART, row_starts
 from napari_hagmil.slide.formats.tiff.stated import StatedPicture
+from napari_hagmil.slide.formats.transparency import Alpha
 from napari_hagmil.slide.interface import LevelGrid
 
 _JPEG = frozenset({6, 7, 34892, 33007})
@@ -85,7 +86,7 @@ class TiffLayout:
     is_rgb : bool
         Red, green and blue in one page.
     n_channels : int
-        After an alpha channel was dropped.
+        Without an opacity.
     dtype : numpy.dtype
         Of the pixels.
     associated : tuple of str
@@ -94,6 +95,8 @@ class TiffLayout:
         What else of the slide is not shown: "2 more focal planes".
     stated : StatedPicture or None
         What XML says of the slide.
+    alpha : str
+        What the fourth sample of an RGB picture is; empty where there is none.
     """
 
     levels: tuple[TiffLevel, ...]
@@ -103,6 +106,7 @@ class TiffLayout:
     associated: tuple[str, ...]
     unseen: tuple[str, ...]
     stated: StatedPicture | None
+    alpha: Alpha | Literal[""]
 
 
 def tiff_layout(name: str, tiff: Any) -> TiffLayout:
@@ -146,7 +150,14 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
         tuple(p.label for p in others),
         tuple(_unseen(main, others)),
         scan.stated,
+        _alpha(page) if is_rgb and samples == 4 else "",
     )
+
+
+def _alpha(page: Any) -> Alpha:
+    """TIFF's ExtraSamples: 1 is associated, 2 unassociated alpha, 0 not said."""
+    said = int((page.extrasamples or (0,))[0])
+    return "multiplied" if said == 1 else "straight" if said == 2 else "unsure"
 
 
 def _unseen(main: Any, others: Sequence[TiffPicture]) -> Iterator[str]:

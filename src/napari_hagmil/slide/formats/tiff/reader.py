@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 
 from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
+from napari_hagmil.slide.formats.colours import with_colours
 from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import FileBytes, fingerprint
 from napari_hagmil.slide.formats.segments import check_scan, check_segment, jpeg2000_is_plain
@@ -22,6 +23,7 @@ from napari_hagmil.slide.formats.tiff.guard import check_page_chain
 from napari_hagmil.slide.formats.tiff.layout import Plane, TiffLayout, TiffLevel, tiff_layout
 from napari_hagmil.slide.formats.tiff.rows import PlainRows, read_rows
 from napari_hagmil.slide.formats.tiff.tags import VendorFacts, tiff_channels, vendor_facts
+from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import Address, Channel, Meter, Pixels, SlideFacts
 
 #: Aperio's JPEG 2000 of YCbCr: the codestream does not say so, only this TIFF compression does.
@@ -42,6 +44,11 @@ class TiffReader:
     ----------
     path : Path
         The file.
+
+    Attributes
+    ----------
+    orientation : int
+        How the scan is stored (tag 274); 1: upright.
 
     Raises
     ------
@@ -66,6 +73,7 @@ class TiffReader:
             layout = tiff_layout(path.name, self._tiff)
             pages = [plane.page for plane in layout.levels[0].planes]
             vendor = vendor_facts(self._tiff, pages[0].keyframe, layout.stated)
+            self.orientation = int(pages[0].keyframe.tags.valueof(274, 1) or 1)
             channels = () if layout.is_rgb else tiff_channels(self._tiff, pages, layout.stated)
         except HagmilError:
             self._close_tiff()
@@ -77,9 +85,11 @@ class TiffReader:
                 f"is a damaged TIFF ({reason_of(error)})",
                 remedy="copy or export it again",
             ) from error
-        self._levels = layout.levels
-        self.facts = _facts(path.name, layout, vendor, channels)
+        self._levels, self._alpha = layout.levels, layout.alpha
         self._bytes = FileBytes(path)
+        self.facts = _facts(path.name, layout, vendor, channels)
+        if not vendor.light:
+            self.facts = with_colours(self.facts, self.read_tile)
 
     def _close_tiff(self) -> None:
         if self._tiff is not None:
@@ -109,6 +119,8 @@ class TiffReader:
             pixels = parts[0]
         else:
             pixels = np.concatenate([p for p in parts if p is not None], axis=2)
+        if pixels is not None and self._alpha:
+            return on_white(pixels, self._alpha)
         return None if pixels is None else pixels[..., : self.facts.n_channels]
 
     def _decode(self, level: TiffLevel, plane: Plane, index: int, meter: Meter) -> Pixels | None:

@@ -1,0 +1,104 @@
+"""``predict``: a model on slides without labels, from their stored features."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_hagmil.cli.terminal import answer, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    device_option,
+    json_option,
+    option,
+    out_option,
+    slides_argument,
+)
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from napari_hagmil.evaluation.prediction_files import Event
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """Options of ``predict``."""
+
+    cohort: str = slides_argument()
+    store: Path = option(
+        "--store", type=Path, required=True, metavar="DIR", help="what encode wrote"
+    )
+    model: str = option("--model", required=True, help="a bundle's name or path")
+    out: Path = out_option()
+    device: str = device_option()
+    json: bool = json_option()
+
+
+def predict(options: PredictOptions) -> int:
+    """Run a model over stored features, and write what it calls and where it looked."""
+    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.cohort import gather_slides
+    from napari_hagmil.encoders import resolve_device
+    from napari_hagmil.evaluation.evaluate import stored
+    from napari_hagmil.evaluation.predict import predict_cohort
+    from napari_hagmil.evaluation.prediction_files import require_free, write_predictions
+    from napari_hagmil.models import load_bundle
+
+    model = load_bundle(find_bundle(options.model), device=resolve_device(options.device))
+    cohort = gather_slides(options.cohort, files=False)
+    require_free(options.out)
+    events = predict_cohort(cohort.records, model, stored(options.store, model))
+    with progress("slide", len(cohort)) as bar:
+        show = _shown(bar, len(cohort), quiet=options.json)
+        summary = write_predictions(events, model, options.out, on_slide=show)
+    if options.json:
+        answer(summary)
+    else:
+        called = ", ".join(f"{n} {name}" for name, n in summary["called"].items())
+        say(
+            f"{sum(summary['called'].values())} of {len(cohort)} slides called"
+            f"{f' ({called})' if called else ''}; files in {options.out}"
+        )
+    return 0 if summary["states"].get("done", 0) == len(cohort) else 3
+
+
+def _shown(bar: tqdm[Any], total: int, *, quiet: bool) -> Callable[[Event], None]:
+    """What shows a slide: the bar on a terminal, a line elsewhere and for what went wrong."""
+    on_terminal, n = sys.stderr.isatty(), 0
+
+    def show(event: Event) -> None:
+        nonlocal n
+        n += 1
+        bar.update()
+        line, is_good = _line(event)
+        if not quiet and not (on_terminal and is_good):
+            say(f"[{n}/{total}] {line}", above=bar)
+
+    return show
+
+
+def _line(event: Event) -> tuple[str, bool]:
+    """A slide in one line, and whether it was called."""
+    from napari_hagmil.evaluation.evaluate import SlideFailure
+
+    name = event.record.name
+    if isinstance(event, SlideFailure):
+        return f"{name}: {event.state}: {event.why}", False
+    called = event.result.prediction
+    if called is None:
+        return f"{name}: incomplete: {event.result.unread}", False
+    best = float(called.probabilities.max())
+    n = event.result.cost.patches_encoded
+    return f"{name}: {called.predicted_class} {best:.3f}, {n} patches", True
+
+
+PREDICT = Verb(
+    "predict",
+    PredictOptions,
+    predict,
+    "call slides from stored features, no labels needed",
+)
