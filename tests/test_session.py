@@ -184,6 +184,55 @@ def test_a_cancelled_run_keeps_the_depths_that_are_complete(session):
     assert session.result.state == "cancelled"
 
 
+def test_the_complete_result_is_shown_until_another_is_complete(session):
+    run(session)
+    stages, result = list(session.stages), session.result
+    happened = []
+    session.stage_found.connect(lambda stage: happened.append("stage"))
+    session.finished.connect(lambda result: happened.append("finished"))
+    session.kept.connect(lambda: happened.append("kept"))
+    session.budget = (8, 4)
+    session.begin()
+    found = session.run(lambda progress: None)
+    session.add_stage(next(found))
+    session.cancel()
+    with pytest.raises(CancelledError):
+        next(found)
+    session.finish(complete=False)
+    assert happened == ["kept"]
+    assert (session.stages, session.result) == (stages, result)
+    assert session.shown.complete
+    assert len(session.regions()) > 0
+    happened.clear()
+    run(session)
+    assert happened == ["stage"] * 3 + ["finished"]
+    assert session.before == tuple(stages)
+
+
+def test_a_run_over_known_patches_ends_where_one_would_be_encoded(session):
+    run(session)
+    stages, encoded = list(session.stages), session.prepared.features.patches_encoded
+    states = []
+    session.state_changed.connect(states.append)
+    session.budget = (8, 4)
+    session.begin(only_known=True)
+    assert session.trying
+    found = session.run(lambda progress: None)
+    session.add_stage(next(found))
+    with pytest.raises(CancelledError):
+        next(found)
+    session.finish(complete=False)
+    assert (session.stages, states, session.trying) == (stages, [], False)
+    assert session.prepared.features.patches_encoded == encoded
+    session.budget = (3, 4)
+    session.begin(only_known=True)
+    for stage in session.run(lambda progress: None):
+        session.add_stage(stage)
+    session.finish(complete=True)
+    assert states == ["done"]
+    assert session.prepared.features.patches_encoded == encoded
+
+
 @pytest.mark.parametrize("context", ["none", "ancestors"])
 def test_both_questions_see_the_features_that_the_model_was_trained_on(
     session, bundle_in_context, context
@@ -230,7 +279,8 @@ def test_regions_and_places_to_leave_out_end_at_the_slides_edge(session):
     nodes = np.array([(row, column) for row in (3, 4) for column in (3, 4)])
     attention = nodes.sum(axis=1).astype(np.float32)
     none = np.zeros(len(nodes), bool)
-    session.stages = [replace(stage, nodes=nodes, attention=attention, followed=none, pinned=none)]
+    changed = replace(stage, nodes=nodes, attention=attention, followed=none, pinned=none)
+    session.stages[:] = [changed]
     (region,) = session.regions(quantile=0.5)
     np.testing.assert_array_equal(region.polygon.max(axis=0), edge)
     leave_out(session, (4000.0, 4000.0))

@@ -94,7 +94,7 @@ def stopwatch(viewer):
 
 def at_rest(dock: CascadeDock) -> bool:
     """The findings stand; regions, which follow when the hand rests, may still be to come."""
-    waiting = (dock.cascade._run_soon, dock.context.stages._draw_soon)
+    waiting = (dock.cascade._follow_soon, dock.context.stages._draw_soon)
     return not dock._work.busy and not any(one._hasPendingEmission for one in waiting)
 
 
@@ -126,6 +126,7 @@ def test_a_budget_without_new_branches_is_repainted_soon(
     full = min(row.value(), len(dock.session.stages[0].nodes))
     smaller = max(full // 2, 1)
     stopwatch.until_at_rest(lambda: row.setValue(smaller), lambda: settled(dock))
+    run(dock, wait_until)  # what the smaller budget opens further down is known from now on
     encoded = dock.session.prepared.features.patches_encoded
     times = []
     for value in (full, smaller) * (8 if benchmark.enabled else 1):
@@ -172,7 +173,7 @@ def test_ten_thousand_nodes_are_drawn_soon(benchmark, capsys, dock, stopwatch, w
         viewer.layers.remove(layer)
 
     def draw() -> None:
-        dock.session.stages = stages
+        dock.session.stages[:] = stages
         for stage in stages:
             dock.context.stages.show_stage(stage.depth)
         dock.context.stages.draw()

@@ -16,7 +16,7 @@ def ready(dock, phantom, wait_until):
 
 
 def settled(dock):
-    return not dock._work.busy and not dock.cascade._run_soon._hasPendingEmission
+    return not dock._work.busy and not dock.cascade._follow_soon._hasPendingEmission
 
 
 def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, wait_until):
@@ -38,18 +38,33 @@ def opened(dock, depth):
     return is_among(children(stage.nodes[stage.followed]), tissue).sum()
 
 
-def test_a_smaller_budget_updates_the_findings_and_encodes_nothing(ready, viewer, wait_until):
+def test_known_patches_follow_the_slider_and_the_others_wait_for_the_button(
+    ready, viewer, wait_until
+):
     run(ready, wait_until)
     layer, encoded = viewer.layers["Attention 20×"], ready.session.prepared.features.patches_encoded
-    ready.run_panel.budgets[0].setValue(3)
-    assert "no new patches" in ready.run_panel.cost.text() or "up to" in ready.run_panel.cost.text()
+    budget, button = ready.run_panel.budgets[0], ready.run_panel.run_button
+    assert button.text() == "Run again"
+    budget.setValue(6)
     wait_until(lambda: settled(ready))
+    assert ready.session.prepared.features.patches_encoded == encoded
+    assert ready.session.stages[0].followed.sum() == 4
+    assert button.text().startswith("Run (")
+    assert button.text().endswith(" s)")
+    click(button)
+    wait_until(lambda: settled(ready))
+    assert ready.session.stages[0].followed.sum() == 6
+    encoded = ready.session.prepared.features.patches_encoded
+    begun = []
+    ready.session.started.connect(lambda: begun.append(1))
+    budget.setValue(4)
+    wait_until(lambda: bool(begun) and settled(ready))
     first, second = ready.session.stages[:2]
     assert len(first.nodes) == len(ready.session.prepared.quadtree.nodes[0])
-    assert first.followed.sum() == 3
+    assert first.followed.sum() == 4
     assert len(second.nodes) == opened(ready, 0)
     assert viewer.layers["Attention 20×"] is layer
-    assert ready.session.prepared.features.patches_encoded - encoded < 24
+    assert ready.session.prepared.features.patches_encoded == encoded
     assert ready.session.before
 
 
@@ -64,7 +79,7 @@ def test_moving_the_slider_moves_the_number_and_back(ready):
 def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, wait_until):
     run(ready, wait_until)
     painted = []
-    ready.session.started.connect(lambda afresh: painted.append(ready.cascade.updatesEnabled()))
+    ready.session.started.connect(lambda: painted.append(ready.cascade.updatesEnabled()))
     run(ready, wait_until)
     assert painted == [False]
     assert ready.cascade.updatesEnabled()
@@ -74,6 +89,7 @@ def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, 
 
     ready.session.finished.connect(fail)
     ready.cascade.setUpdatesEnabled(False)
+    ready.session.begin()
     with pytest.raises(Exception, match="a listener"):
         ready.cascade._end_run(complete=True)
     assert ready.cascade.updatesEnabled()

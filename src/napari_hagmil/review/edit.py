@@ -75,14 +75,23 @@ def without_regions(state: ReviewState, ids: Sequence[str]) -> Fields:
 
 
 def found(
-    state: ReviewState, regions: Sequence[AttentionRegion], *, depth: int, provenance: str
+    state: ReviewState,
+    regions: Sequence[AttentionRegion],
+    *,
+    depth: int,
+    provenance: str,
+    in_hand: str = "",
 ) -> Fields:
     """Replace the regions of an earlier run by those of a new one.
 
-    Regions that the user has decided, classified, commented or redrawn stay as they are; what
-    is found again in their place is left out.
+    Regions that the user has decided, classified, commented or redrawn stay as they are, and so
+    does the one `in_hand`, by its id; what is found again in their place is left out.
     """
-    kept = [one for one in state.regions if one.touched or one.provenance in _BY_HAND]
+    kept = [
+        one
+        for one in state.regions
+        if one.touched or one.provenance in _BY_HAND or one.id == in_hand
+    ]
     fresh = []
     for region in regions:
         rings = region.rings

@@ -1,8 +1,8 @@
 """What is open, chosen, running, found and decided in one window; no Qt."""
 
 from napari_hagmil.session.choices import Choice, bundle_choice, device_choices, encoder_choices
-from napari_hagmil.session.cost import RunCost
 from napari_hagmil.session.review import Review, ReviewPreferences
+from napari_hagmil.session.runs.cost import RunCost
 from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.session.session import Session
 from napari_hagmil.session.window import session_of

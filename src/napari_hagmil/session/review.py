@@ -272,16 +272,19 @@ class Review:
             self.say(error_sentence(error))
 
     def find(self) -> None:
-        """Find the attention regions again; those that the user has dealt with stay."""
-        slide, stages = self.session.slide, self.session.stages
-        if slide is None or slide.mpp is None or not stages:
+        """Find the regions of the last complete run; those that the user has dealt with stay."""
+        session = self.session
+        slide, result = session.slide, session.result
+        if slide is None or slide.mpp is None or result is None or not session.shown.complete:
             return
-        depth = stages[-1].depth
+        depth = session.stages[-1].depth
         quantile = 1 - self.preferences().region_share / 100
-        seen = self.session.regions(quantile=quantile)
-        at = magnification_label(self.session.grids[depth].downsample * slide.mpp)
-        provenance = f"{self.session.model_name} at {at}"
-        fields = edit.found(self.state, seen, depth=depth, provenance=provenance)
+        seen = session.regions(quantile=quantile)
+        at = magnification_label(session.grids[depth].downsample * slide.mpp)
+        provenance = f"{result.model.name} at {at}"
+        fields = edit.found(
+            self.state, seen, depth=depth, provenance=provenance, in_hand=self.current
+        )
         # Trying several budgets one after the other is one step of undo.
         self.change("find regions", coalesce="find regions", **fields)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from napari_hagmil.cascade import Cost, DepthChange, DepthForecast, SlideResult
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.session.cost import RunCost
 from napari_hagmil.session.numbers import duration, percent
+from napari_hagmil.session.runs.cost import RunCost
 from napari_hagmil.session.session import Session
 
 
 def depth_label(session: Session, depth: int) -> str:
-    """The magnification of a depth on the open slide: ``"10×"``; empty before it is prepared."""
+    """The magnification of a depth of the next run: ``"10×"``; empty before it is prepared."""
     if session.prepared is None:
         return ""
     # Of all depths, not those of the last run: a late tick of progress may be of a deeper run.
@@ -18,9 +18,14 @@ def depth_label(session: Session, depth: int) -> str:
     return magnification_label(grid.downsample * session.mpp)
 
 
+def stage_label(session: Session, depth: int) -> str:
+    """The magnification of a depth of the run that is shown."""
+    return magnification_label(session.grids[depth].downsample * session.mpp)
+
+
 def stage_labels(session: Session) -> list[str]:
-    """The magnifications of the depths that the run has reached, coarse to fine."""
-    return [depth_label(session, stage.depth) for stage in session.stages]
+    """The magnifications of the depths that the shown run has reached, coarse to fine."""
+    return [stage_label(session, stage.depth) for stage in session.stages]
 
 
 def price_of_depth(forecast: DepthForecast) -> str:
@@ -39,6 +44,15 @@ def price_of_run(cost: RunCost) -> str:
     return text + (
         "." if cost.seconds is None else f", {upto or 'about '}{duration(cost.seconds)}."
     )
+
+
+def run_label(cost: RunCost | None) -> str:
+    """What the button after a run says: ``"Run (72 s)"``, or "Run again" where all is known."""
+    if cost is None or not cost.new:
+        return "Run again"
+    if cost.seconds is None:
+        return "Run"
+    return f"Run ({'' if cost.exact else 'up to '}{duration(cost.seconds)})"
 
 
 def cost_of_run(cost: Cost) -> str:
@@ -68,7 +82,7 @@ def notes_of_run(result: SlideResult) -> str:
 
 def change_at_depth(session: Session, change: DepthChange) -> str:
     """What the last run changed at one depth: the prediction, nodes looked at and followed."""
-    label, model = depth_label(session, change.depth), session.model
+    label, model = stage_label(session, change.depth), session.model
     if model is None:
         return label
     first = int(change.after.argmax())

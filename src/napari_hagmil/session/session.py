@@ -7,7 +7,6 @@ but `run`, `make_ready`, `prepare_slide` and the answers of `questions` must be 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,20 +21,20 @@ from napari_hagmil.cascade import (
     NodeFacts,
     SlideResult,
     Stage,
-    StageIndex,
     Steering,
     compare_runs,
 )
 from napari_hagmil.errors import CancelledError, HagmilError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
-from napari_hagmil.pipeline import read_stages, slide_result
+from napari_hagmil.pipeline import read_stages
 from napari_hagmil.prepare import Options, PreparedSlide
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
-from napari_hagmil.session.cost import RunCost, run_cost, time_a_trial
-from napari_hagmil.session.preparation import Preparation, preparation_key
 from napari_hagmil.session.questions import Questions
+from napari_hagmil.session.runs.cost import RunCost, run_cost, time_a_trial
+from napari_hagmil.session.runs.preparation import Key, Preparation, preparation_key
+from napari_hagmil.session.runs.run import CascadeRun
 from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.slide import Slide
 
@@ -57,27 +56,36 @@ class Session:
         Nodes followed per depth; None is the bundle's own.
     last_depth : int or None
         Where the next run ends; None: as deep as model and slide go.
-    stages : list of Stage
-        What the last run found so far.
-    seconds : list of float
-        What each of them took.
+    shown : CascadeRun
+        The last complete run; before there is one, what the first has found so far.
     before : tuple of Stage
         What the last complete run before that found, with the same model.
     sitting : Sitting or None
         The review of the slide, its undo stack and its journal; None while none is open.
-    result : SlideResult or None
-        Of the last run, once it has ended or was cancelled.
     open_review : callable
         How a review is opened: path and fingerprint of the slide → its `Sitting`.
+
+    Signals
+    -------
+    cleared
+        What was shown is gone: it was of another slide, model or device.
+    stage_found : Stage
+        A stage of `shown` is new.
+    finished : SlideResult
+        `shown` has its result: complete, or that of a first run that was cancelled.
+    kept
+        A run was cancelled, and the complete one before it is still shown.
     """
 
     slide_changed = Signal(object)
     state_changed = Signal(str)
     preparation_ended = Signal(str)
     progressed = Signal(object)
-    started = Signal(bool)
+    started = Signal()
+    cleared = Signal()
     stage_found = Signal(object)
     finished = Signal(object)
+    kept = Signal()
     failed = Signal(str)
     review_changed = Signal(object, str)
 
@@ -90,17 +98,13 @@ class Session:
         self.device = "auto"
         self.budget: tuple[int, ...] | None = None
         self.last_depth: int | None = None
-        self.stages: list[Stage] = []
-        self.seconds: list[float] = []
+        self.shown = CascadeRun()
         self.before: tuple[Stage, ...] = ()
-        self.result: SlideResult | None = None
         self._ready = Preparation()
         self._known: list[Stage] = []
-        self._index: list[StageIndex] = []
-        self._known_key: tuple[object, ...] = ()
+        self._known_key: Key = ()
+        self._draft: CascadeRun | None = None
         self._cancel = threading.Event()
-        self._options = Options()
-        self._started = 0.0
 
     def set_state(self, state: State) -> None:
         """Change the state and emit it."""
@@ -110,7 +114,6 @@ class Session:
     def adopt(self, slide: Slide) -> None:
         """Take over an open slide; the one before is closed."""
         before, self.slide = self.slide, slide
-        self.result = None
         self._ready.forget()
         self._forget()
         self._leave()
@@ -140,6 +143,7 @@ class Session:
 
     def fail(self, error: BaseException) -> None:
         """Report an error; what was found until then stays."""
+        self._draft = None
         self.set_state("failed")
         self.failed.emit(error_sentence(error))
 
@@ -191,20 +195,26 @@ class Session:
             return error_sentence(error)
         return ""
 
-    def begin(self) -> None:
-        """Start a run; features and stages of earlier runs that still fit are kept."""
+    @property
+    def trying(self) -> bool:
+        """Whether a run over known patches is under way, which ends by itself."""
+        return self._draft is not None and self._draft.only_known
+
+    def begin(self, *, only_known: bool = False) -> None:
+        """Start a run; features and stages of earlier runs that still fit are kept.
+
+        With `only_known` it ends as if it was cancelled where a patch would have to be encoded.
+        """
         self._cancel.clear()
-        self._options = self.options()
-        afresh = self._known_key != self._key()
-        if afresh:
-            self._forget()
-        elif self.result is not None and self.result.state == "done":
-            self.before = tuple(self.stages)
-        self._known_key = self._key()
-        self.stages, self.seconds, self.result, self._index = [], [], None, []
-        self._started = time.perf_counter()
-        self.started.emit(afresh)
-        self.set_state("running")
+        key = self._key()
+        if self._known_key != key:
+            self._known, self._known_key = [], key
+        self._draft = CascadeRun(key, self.options(), only_known)
+        self.started.emit()
+        if not self.shown.complete:
+            self._show(self._draft)
+        if not only_known:
+            self.set_state("running")
 
     def run(self, on_progress: Callable[[EncodingProgress], None]) -> Iterator[Stage]:
         """Run the cascade; made for a worker's thread, it touches no signal.
@@ -219,37 +229,71 @@ class Session:
         """
         if self.slide is None:
             raise HagmilError("the cascade", "needs an open slide", remedy="open one")
-        prepared = self.prepare_slide(self.slide)
+        prepared, draft = self.prepare_slide(self.slide), self._draft or CascadeRun()
 
         def tick(progress: EncodingProgress) -> None:
-            if self._cancel.is_set():
+            unknown = draft.only_known and progress.done < progress.total
+            if unknown or self._cancel.is_set():
                 raise CancelledError("the run", "was cancelled; what was found until then stays")
             on_progress(progress)
 
         prepared.features.on_progress = tick
         try:
             with _all_cores_but_one():
-                yield from read_stages(prepared, self._options, known=tuple(self._known))
+                yield from read_stages(prepared, draft.options, known=tuple(self._known))
         finally:
             prepared.features.on_progress = None
 
     def add_stage(self, stage: Stage) -> None:
-        """Keep what a run found at one depth, and emit it."""
-        self.seconds.append(time.perf_counter() - self._started - sum(self.seconds))
-        self.stages.append(stage)
-        self._index.append(self._indexed(stage))
+        """Keep what a run found at one depth; it is shown once nothing complete would go."""
+        draft, prepared = self._draft, self.prepared
+        if draft is None or prepared is None:
+            return
+        draft.add(stage, prepared)
         self._known[stage.depth : stage.depth + 1] = [stage]
-        self.stage_found.emit(stage)
+        if draft is self.shown:
+            self.stage_found.emit(stage)
 
     def finish(self, *, complete: bool) -> None:
-        """End a run: summarize it and emit the result."""
+        """End a run: a complete one takes the place of the one before."""
+        draft, self._draft = self._draft, None
+        if draft is None:
+            return
         if self.prepared is not None:
-            seconds = time.perf_counter() - self._started
-            self.result = slide_result(
-                self.prepared, self._options, self.stages, seconds, complete=complete
-            )
-        self.set_state("done" if complete else "cancelled")
-        self.finished.emit(self.result)
+            draft.end(self.prepared, complete=complete)
+        if draft is not self.shown and complete:
+            self._show(draft)
+        if not draft.only_known or complete:
+            self.set_state("done" if complete else "cancelled")
+        if draft is self.shown:
+            self.finished.emit(self.result)
+        elif not draft.only_known:
+            self.kept.emit()
+
+    def _show(self, run: CascadeRun) -> None:
+        """Show a run instead of the one before."""
+        before, self.shown = self.shown, run
+        same = before.key == run.key
+        self.before = tuple(before.stages) if same and before.complete else ()
+        if not same:
+            self.cleared.emit()
+        for stage in run.stages:
+            self.stage_found.emit(stage)
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Of the run that is shown."""
+        return self.shown.stages
+
+    @property
+    def seconds(self) -> list[float]:
+        """What each of `stages` took."""
+        return self.shown.seconds
+
+    @property
+    def result(self) -> SlideResult | None:
+        """Of the run that is shown, once it has ended."""
+        return self.shown.result
 
     @property
     def prepared(self) -> PreparedSlide | None:
@@ -263,12 +307,13 @@ class Session:
 
     @property
     def model(self) -> CascadeModel | None:
-        """The model of the last run."""
-        return self.prepared.model if self.prepared else None
+        """The model of the run that is shown; before the first, the one made ready."""
+        prepared = self.shown.prepared or self.prepared
+        return prepared.model if prepared else None
 
     def questions(self) -> Questions | None:
-        """The last run, to be questioned; None before the first stage."""
-        prepared = self.prepared
+        """The run that is shown, to be questioned; None before the first stage."""
+        prepared = self.shown.prepared
         if prepared is None or not self.stages:
             return None
         tissue = prepared.model.tissue_of(prepared.quadtree.nodes)
@@ -277,13 +322,15 @@ class Session:
     @property
     def grids(self) -> tuple[PatchGrid, ...]:
         """The patch grids of the depths in use, coarse to fine."""
+        if self.shown.grids:
+            return self.shown.grids
         if self.prepared is None:
             return ()
-        return self.prepared.quadtree.grids[: self.prepared.last_depth(self._options) + 1]
+        return self.prepared.quadtree.grids[: self.prepared.last_depth(self.options()) + 1]
 
     def node_facts(self, y: float, x: float) -> list[NodeFacts]:
         """What every stage found at a level-0 pixel, coarse to fine."""
-        return [index.facts(y, x) for index in self._index]
+        return self.shown.node_facts(y, x)
 
     def regions(self, *, quantile: float = DEFAULT_QUANTILE) -> list[AttentionRegion]:
         """Connected areas of high attention at the deepest stage, best first."""
@@ -295,18 +342,13 @@ class Session:
             amap, mpp=self.slide.mpp, slide_shape=self.slide.shape, quantile=quantile
         )
 
-    def _key(self) -> tuple[object, ...]:
+    def _key(self) -> Key:
         """What features and attention depend on."""
         return preparation_key(self.slide, self.model_name, self.device)
 
     def _forget(self) -> None:
-        self.stages, self.seconds, self.before, self._known = [], [], (), []
-        self._index = []
-
-    def _indexed(self, stage: Stage) -> StageIndex:
-        grids = self.grids
-        last = stage.depth == len(grids) - 1
-        return StageIndex(stage, grids[stage.depth], self.mpp, last=last)
+        self.shown, self._draft, self.before, self._known = CascadeRun(), None, (), []
+        self._known_key = ()
 
     def prepare_slide(self, slide: Slide) -> PreparedSlide:
         """Load the model and find the tissue, unless that is done; for a worker's thread."""

@@ -171,6 +171,8 @@ class CascadeDock(Dock):
         self.slide_layers.show_slide()
 
     def _show_result(self, result: Any) -> None:
+        if not self.session.shown.complete:
+            return
         if not self.review.state.regions:
             self.review.find()
         else:

@@ -76,7 +76,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.empty.setText("" if queue else _FILTERED if state.regions else _EMPTY)
         self.empty.setVisible(not queue)
         self._show_region(self.review.region())
-        self.find.setEnabled(bool(self.review.session.stages))
+        self.find.setEnabled(self.review.session.shown.complete)
 
     def close_work(self) -> None:
         """Stop listening to the review and reading thumbnails."""

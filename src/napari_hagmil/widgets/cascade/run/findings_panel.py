@@ -21,6 +21,7 @@ from napari_hagmil.widgets.style import (
 )
 
 _NOTHING = "Run the cascade to see where it looks."
+_KEPT = "The new run was cancelled: these are the findings of the complete one before it."
 _NO_SLIDE = "Open a slide first, in the Slide tab."
 
 
@@ -99,6 +100,11 @@ class FindingsPanel(Section):
             show_text(self.prediction, f"Incomplete: {result.unread}")
         show_text(self.cost, cost_of_run(result.cost))
         show_text(self.notes, notes_of_run(result))
+
+    def say_kept(self) -> None:
+        """Say that a run was cancelled, and that these are the findings of the one before."""
+        said = self.notes.text().removeprefix(_KEPT).strip()
+        show_text(self.notes, f"{_KEPT}\n{said}".strip())
 
     def _new_row(self, depth: int) -> DepthRow:
         row = DepthRow(depth)

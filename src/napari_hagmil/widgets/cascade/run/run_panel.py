@@ -23,7 +23,7 @@ from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import BundleConfig
 from napari_hagmil.session import Choice, RunCost
-from napari_hagmil.session.run_report import price_of_run
+from napari_hagmil.session.run_report import price_of_run, run_label
 from napari_hagmil.widgets.cascade.run.budget_row import BudgetRow
 from napari_hagmil.widgets.preferences import preference, preferred_budget
 from napari_hagmil.widgets.style import (
@@ -65,6 +65,8 @@ class RunPanel(Section):
         self.rows: list[BudgetRow] = []
         self._encoders: dict[str, str] = {}
         self._devices: dict[str, str] = {}
+        self._cost: RunCost | None = None
+        self._after_run = False
         self._add_choices(models)
         self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
@@ -124,6 +126,12 @@ class RunPanel(Section):
             elif n_nodes:
                 row.show_absent(self.down_to.itemText(len(n_nodes) - 1))
         show_text(self.cost, "" if cost is None else price_of_run(cost))
+        self._cost = cost
+        self._name_run_button()
+
+    def _name_run_button(self) -> None:
+        """Name the button by what it costs where no slider can start a run that encodes."""
+        self.run_button.setText(run_label(self._cost) if self._after_run else "Run cascade")
 
     def chosen_budget(self) -> tuple[int, ...] | None:
         """The numbers in the boxes; None where there are none."""
@@ -138,7 +146,8 @@ class RunPanel(Section):
         """Enable the controls that make sense in a state of the session."""
         running = state in ("running", "opening")
         self.run_button.setEnabled(state not in ("empty", "opening", "running"))
-        self.run_button.setText("Run again" if state in ("done", "cancelled") else "Run cascade")
+        self._after_run = state in ("done", "cancelled")
+        self._name_run_button()
         self.cancel_button.setEnabled(state == "running")
         if running:
             self._waiting.start()
@@ -208,7 +217,7 @@ class RunPanel(Section):
     def _add_run_controls(self) -> None:
         self.cost = text_label()
         self.live = QCheckBox("Update as the budget changes")
-        self.live.setToolTip("After a run; only new branches are read and encoded")
+        self.live.setToolTip("After a run; what has to be encoded first waits for the button")
         self.live.setChecked(preference("cascade", "live", True))
         self.run_button, self.cancel_button = QPushButton("Run cascade"), QPushButton("Cancel")
         buttons = QHBoxLayout()

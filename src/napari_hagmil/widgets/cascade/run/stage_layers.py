@@ -194,14 +194,12 @@ class StageLayers:
         if session.slide is None:
             return
         shape = session.slide.shape
-        quadtree = session.prepared.quadtree if session.prepared else None
+        tissue = session.shown.tissue
         made["branches"] = branches_layer(session.grids, session.stages, session.mpp, shape)
-        if quadtree is not None and self.shown["unseen"]:
-            last = len(session.grids) - 1
+        if tissue and self.shown["unseen"]:
+            last = len(tissue) - 1
             stage = session.stages[last] if last < len(session.stages) else None
-            made["unseen"] = unseen_layer(
-                session.grids[last], quadtree.nodes[last], stage, session.mpp
-            )
+            made["unseen"] = unseen_layer(session.grids[last], tissue[last], stage, session.mpp)
         if any(len(stage.unread) for stage in session.stages):
             made["unread"] = unread_layer(session.grids, session.stages, session.mpp, shape)
         self._line_um = um_per_screen_px(self.viewer)

@@ -14,7 +14,7 @@ from napari_hagmil.features import EncodingProgress
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder_choices
-from napari_hagmil.session.run_report import depth_label
+from napari_hagmil.session.run_report import depth_label, stage_label
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.run.depth_row import DepthFindings
 from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
@@ -41,10 +41,11 @@ class CascadeTab(CascadePage):
         super().__init__(context)
         self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
         self.add(self.run_panel, self.findings)
-        self._relay, self._last_tick, self._again = Relay(), 0.0, False
+        self._relay, self._last_tick = Relay(), 0.0
+        self._again = self._follow = False
         self._choices = Background()
         self._tissue: tuple[Outline, ...] | None = None
-        self._run_soon = qdebounced(self._run_new_plan, timeout=_REST)
+        self._follow_soon = qdebounced(self.follow_plan, timeout=_REST)
         self._connect_panels()
         self._connect_session()
         self.choose_model(self.run_panel.chosen_model())
@@ -56,15 +57,31 @@ class CascadeTab(CascadePage):
             return
         if self.context.work.busy:
             self._again = True
-            if self.session.state == "running":
+            if self.session.state == "running" or self.session.trying:
                 self.session.cancel()
             return
-        self._again = False
+        self._again = self._follow = False
         self._take_plan()
         cost = self.session.cost()
         # Known patches come at once: the findings are shown in one go, and no button flashes.
         self.setUpdatesEnabled(cost is None or cost.new > 0)
-        self.session.begin()
+        self._start(only_known=False)
+
+    def follow_plan(self) -> None:
+        """Show what the new plan finds, as far as that takes no patch that is not encoded yet."""
+        if not self.session.shown.complete:
+            return
+        if self.context.work.busy:
+            self._follow = True
+            if self.session.trying:
+                self.session.cancel()
+            return
+        self._follow = False
+        self._take_plan()
+        self._start(only_known=True)
+
+    def _start(self, *, only_known: bool) -> None:
+        self.session.begin(only_known=only_known)
         self.context.work.start(
             lambda: self.session.run(self._relay.sent.emit),
             on_item=self.session.add_stage,
@@ -102,7 +119,7 @@ class CascadeTab(CascadePage):
 
     def close_work(self) -> None:
         """Stop waiting runs, and wait for the check of encoders and devices."""
-        self._run_soon.cancel()
+        self._follow_soon.cancel()
         self.findings.close_work()
         self._choices.wait()
 
@@ -125,7 +142,8 @@ class CascadeTab(CascadePage):
         session.slide_changed.connect(self._slide_changed)
         session.review_changed.connect(self._review_changed)
         session.preparation_ended.connect(self._show_prepared)
-        session.started.connect(self._show_start)
+        session.cleared.connect(self._clear)
+        session.kept.connect(self._show_kept)
         session.stage_found.connect(self._show_stage)
         session.finished.connect(self._show_result)
         session.failed.connect(self.run_panel.show_error)
@@ -152,17 +170,13 @@ class CascadeTab(CascadePage):
     def _plan_changed(self) -> None:
         self._take_plan()
         self._show_cost()
-        if self.session.stages and self.run_panel.live.isChecked():
-            self._run_soon()
-
-    def _run_new_plan(self) -> None:
-        if self.session.state in ("done", "cancelled", "running"):
-            self.run()
+        if self.session.shown.complete and self.run_panel.live.isChecked():
+            self._follow_soon()
 
     def _fail(self, error: BaseException) -> None:
         self.setUpdatesEnabled(True)
         self.session.fail(error)
-        self._again = False
+        self._again = self._follow = False
 
     def _end_run(self, *, complete: bool) -> None:
         try:
@@ -174,6 +188,10 @@ class CascadeTab(CascadePage):
     def _run_if_asked(self) -> None:
         if self._again:
             self.run()
+        elif self._follow:
+            self.follow_plan()
+        else:
+            self._show_cost()
 
     def _slide_changed(self, slide: Any) -> None:
         self.findings.clear(slide_open=slide is not None)
@@ -199,10 +217,13 @@ class CascadeTab(CascadePage):
         n_nodes = [len(nodes) for nodes in prepared.quadtree.nodes] if prepared else []
         self.run_panel.show_cost(self.session.cost(), n_nodes)
 
-    def _show_start(self, afresh: bool) -> None:
-        if afresh:
-            self.findings.clear()
-            self.context.stages.clear()
+    def _clear(self) -> None:
+        self.findings.clear()
+        self.context.stages.clear()
+
+    def _show_kept(self) -> None:
+        self.findings.say_kept()
+        self._show_cost()
 
     def _show_stage(self, stage: Stage) -> None:
         session = self.session
@@ -212,7 +233,7 @@ class CascadeTab(CascadePage):
         config = session.model.config
         self.findings.show_depth(
             DepthFindings(
-                depth_label(session, stage.depth),
+                stage_label(session, stage.depth),
                 stage,
                 session.seconds[stage.depth],
                 config.classes,

@@ -1,0 +1,78 @@
+"""One run of the cascade over the open slide: what it has found so far."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from napari_hagmil.cascade import NodeFacts, SlideResult, Stage, StageIndex
+from napari_hagmil.pipeline import slide_result
+from napari_hagmil.prepare import Options, PreparedSlide
+from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.session.runs.preparation import Key
+
+
+@dataclass
+class CascadeRun:
+    """A run, complete, cancelled or under way.
+
+    Attributes
+    ----------
+    key : tuple
+        What features and attention depend on: see `preparation_key`.
+    options : Options
+        Of this run.
+    only_known : bool
+        Whether it is to end, without a result, at the first patch that must be encoded.
+    prepared : PreparedSlide or None
+        What was looked at; None before the first stage.
+    grids : tuple of PatchGrid
+        Of the depths that the run is to reach, coarse to fine.
+    tissue : tuple of (n, 2) int64
+        The nodes with tissue of the same depths.
+    stages : list of Stage
+        What was found, coarse to fine.
+    seconds : list of float
+        What each of them took.
+    result : SlideResult or None
+        Once it has ended.
+    """
+
+    key: Key = ()
+    options: Options = field(default_factory=Options)
+    only_known: bool = False
+    prepared: PreparedSlide | None = None
+    grids: tuple[PatchGrid, ...] = ()
+    tissue: tuple[Nodes, ...] = ()
+    stages: list[Stage] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    result: SlideResult | None = None
+    _index: list[StageIndex] = field(default_factory=list)
+    _started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has reached its end: only then is there something to review."""
+        ended = self.result is not None and self.result.state != "cancelled"
+        return ended and bool(self.stages)
+
+    def add(self, stage: Stage, prepared: PreparedSlide) -> None:
+        """Keep what was found at one depth."""
+        if self.prepared is None:
+            depths = prepared.last_depth(self.options) + 1
+            self.prepared, self.grids = prepared, prepared.quadtree.grids[:depths]
+            self.tissue = prepared.quadtree.nodes[:depths]
+        self.seconds.append(time.perf_counter() - self._started - sum(self.seconds))
+        self.stages.append(stage)
+        last = stage.depth == len(self.grids) - 1
+        mpp = prepared.slide.mpp or 1.0
+        self._index.append(StageIndex(stage, self.grids[stage.depth], mpp, last=last))
+
+    def end(self, prepared: PreparedSlide, *, complete: bool) -> None:
+        """Summarize what was found."""
+        seconds = time.perf_counter() - self._started
+        self.result = slide_result(prepared, self.options, self.stages, seconds, complete=complete)
+
+    def node_facts(self, y: float, x: float) -> list[NodeFacts]:
+        """What every stage found at a level-0 pixel, coarse to fine."""
+        return [index.facts(y, x) for index in self._index]
