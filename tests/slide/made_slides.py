@@ -122,8 +122,12 @@ def write_scn(
     *,
     more: Sequence[Picture] = (),
     macro: Picture | None = None,
+    at: tuple[int, int] = (0, 0),
 ) -> Path:
-    """Leica's: a macro image and the scan (and one `more`), told apart by XML in the first page."""
+    """Leica's: a macro image and the scan (and one `more`), told apart by XML in the first page.
+
+    The scan lies `at` that pixel (y, x) of its own size on the glass.
+    """
     if macro is None:
         macro = cv2.resize(levels[-1], (60, 120), interpolation=cv2.INTER_AREA)
     height, width = levels[0].shape[:2]
@@ -148,11 +152,15 @@ def write_scn(
         )
 
     # The picture that shows the whole collection is the macro.
-    part = f'<view sizeX="{width * nm}" sizeY="{height * nm}" offsetX="0" offsetY="0"/>'
-    whole = f'<view sizeX="{width * nm}" sizeY="{2 * height * nm}" offsetX="0" offsetY="0"/>'
+    glass = f'sizeX="{(width + at[1]) * nm}" sizeY="{(2 * height + at[0]) * nm}"'
+    size, offset = (
+        f'sizeX="{width * nm}" sizeY="{height * nm}"',
+        f'offsetX="{at[1] * nm}" offsetY="{at[0] * nm}"',
+    )
+    part, whole = f"<view {size} {offset}/>", f'<view {glass} offsetX="0" offsetY="0"/>'
     xml = (
         f'<?xml version="1.0"?><scn xmlns="{SCN}"><collection name="c" uuid="urn:uuid:9" '
-        f'sizeX="{width * nm}" sizeY="{2 * height * nm}"><barcode>secret</barcode>'
+        f"{glass}><barcode>secret</barcode>"
         f"{image('c', [macro], 0, whole)}{image('scan', levels, 1, part)}"
         + (image("scan 2", more, 1 + len(levels), part) if more else "")
         + "</collection></scn>"

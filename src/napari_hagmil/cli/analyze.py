@@ -66,7 +66,7 @@ class AnalyzeOptions:
         "--tissue",
         type=Path,
         metavar="FILE.geojson",
-        help="tissue outlines, instead of detecting the tissue",
+        help="tissue outlines (GeoJSON, or XML of ASAP), instead of detecting the tissue",
     )
     steer: Path | None = option(
         "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
@@ -167,7 +167,9 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         budget=budget,
         device=options.device,
         exhaustive=options.exhaustive,
-        tissue=drawn_tissue(slide, read_area(options.tissue)) if options.tissue else None,
+        tissue=drawn_tissue(slide, read_area(options.tissue, slide.origin))
+        if options.tissue
+        else None,
         steering=load_steering(options.steer) if options.steer else Steering(),
     )
 

@@ -47,6 +47,7 @@ from napari_hagmil.polygons import Rings
 from napari_hagmil.prepare import prepare, slide_summary
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import open_slide
+from napari_hagmil.slide.canvas import canvas_origin
 from napari_hagmil.untrusted import well_formed
 
 
@@ -308,8 +309,9 @@ def _run(
 def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Rings]:
     if record.truth is None or not readable.is_placed:
         return []
-    read = read_asap if record.truth.suffix.lower() == ".xml" else read_polygons
-    return read(record.truth)
+    if record.truth.suffix.lower() == ".xml":
+        return read_asap(record.truth, canvas_origin(record.path))
+    return read_polygons(record.truth)
 
 
 def _about(

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
+from napari_hagmil.export.asap_reader import read_asap_annotations
 from napari_hagmil.export.geojson_reader import AREAS, geometries, is_empty, polygons_of, read_json
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import are_on_a_slide
 from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
+from napari_hagmil.slide.canvas import Origin
 
 #: What a geometry is here, and of how many places one of them must be.
 _KINDS: dict[str, tuple[AnnotationKind, int]] = {
@@ -31,14 +33,20 @@ _PACKED = range(-(2**31), 2**32)
 
 
 def read_annotations(
-    path: str | Path, *, on_note: Callable[[str], None] | None = None
+    path: str | Path,
+    *,
+    origin: Origin = (0, 0),
+    on_note: Callable[[str], None] | None = None,
 ) -> tuple[list[Annotation], list[PathClass]]:
     """Read areas, points and lines of two ends.
 
     Parameters
     ----------
     path : path
-        GeoJSON: features, collections of features or of geometries, or one geometry.
+        GeoJSON: features, collections of features or of geometries, or one geometry. Or, with the
+        suffix .xml, a file of ASAP.
+    origin : tuple of int
+        `Slide.origin`, from whose canvas ASAP counts.
     on_note : callable, optional
         Called with a sentence that counts what is left out: lines of more than two places.
 
@@ -56,6 +64,8 @@ def read_annotations(
         When the file is not GeoJSON, or holds nothing that can be read.
     """
     path = Path(path)
+    if path.suffix.lower() == ".xml":
+        return read_asap_annotations(path, origin)
     content = read_json(path)
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}

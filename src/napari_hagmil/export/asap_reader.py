@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -12,6 +14,8 @@ import numpy as np
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, contains, outline, shape_of
+from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
+from napari_hagmil.slide.canvas import Origin
 from napari_hagmil.untrusted import read_regular
 
 #: Annotations of a whole slide have some 10 MB.
@@ -20,10 +24,10 @@ _MAX_BYTES = 256 * 2**20
 #: Groups whose areas are cut out of the others: normal tissue within a metastasis.
 _CUT_OUT = frozenset({"_2", "normal", "exclusion"})
 
-_AREAS = frozenset({"polygon", "spline", "rectangle"})
+_AREAS, _POINTS = frozenset({"polygon", "spline", "rectangle"}), frozenset({"dot", "pointset"})
 
 
-def read_asap(path: str | Path) -> list[Rings]:
+def read_asap(path: str | Path, origin: Origin = (0, 0)) -> list[Rings]:
     """Read the areas of an ASAP file: for each its outer ring, then its holes.
 
     In Camelyon16 the groups ``_0``, ``_1`` and ``Tumor`` are metastases, ``_2`` and ``Exclusion``
@@ -31,6 +35,13 @@ def read_asap(path: str | Path) -> list[Rings]:
     normal tissue is a hole of the smallest area that it lies in; outside of all it says nothing.
     Points, lines and areas of fewer than three corners enclose nothing and are passed over: the
     official files have some, and their users cannot draw them again.
+
+    Parameters
+    ----------
+    path : path
+        XML of ASAP.
+    origin : tuple of int
+        `Slide.origin`: ASAP counts from the corner of the canvas.
 
     Returns
     -------
@@ -45,8 +56,9 @@ def read_asap(path: str | Path) -> list[Rings]:
     path = Path(path)
     areas: list[Outline] = []
     cut_out: list[Outline] = []
-    for group, ring in _rings(_root(path), path.name):
-        (cut_out if group in _CUT_OUT else areas).append(ring)
+    for shape in _shapes(_root(path), path.name, origin):
+        if shape.kind == "polygon":
+            (cut_out if shape.group.lower() in _CUT_OUT else areas).append(shape.points)
     sizes = [shape_of(Rings(area)).area for area in areas]
     holes: dict[int, list[Outline]] = {}
     for hole in cut_out:
@@ -84,17 +96,61 @@ def _refused(name: str, reason: str) -> AnnotationError:
     )
 
 
-def _rings(root: Xml.Element, name: str) -> Iterator[tuple[str, Outline]]:
-    """Group, in small letters, and ring of every area."""
+def read_asap_annotations(
+    path: str | Path, origin: Origin = (0, 0)
+) -> tuple[list[Annotation], list[PathClass]]:
+    """Read everything that was drawn in ASAP, with its groups as classes.
+
+    Areas become polygons (those of normal tissue within a metastasis, too), dots and sets of points
+    become points. Parameters, frame and errors as of `read_asap`.
+    """
+    path = Path(path)
+    root = _root(path)
+    colors = {one.get("Name", ""): one.get("Color", "") for one in root.iter("Group")}
+    drawn: list[Annotation] = []
+    classes: dict[str, PathClass] = {}
+    for shape in _shapes(root, path.name, origin):
+        if shape.group:
+            color = _color(colors.get(shape.group, "") or shape.color)
+            classes.setdefault(shape.group, PathClass(shape.group, color))
+        parts = [(point,) for point in shape.points] if shape.kind == "point" else [shape.points]
+        drawn += [Annotation(new_id(), shape.kind, part, shape.group) for part in parts]
+    return drawn, list(classes.values())
+
+
+def _color(text: str) -> tuple[int, int, int]:
+    found = re.fullmatch("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})", text)
+    if found is None:
+        return UNCLASSIFIED.color
+    red, green, blue = (int(part, 16) for part in found.groups())
+    return red, green, blue
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """One annotation: "polygon" or "point", its places, its group ("" for none)."""
+
+    kind: AnnotationKind
+    points: Outline
+    group: str
+    color: str
+
+
+def _shapes(root: Xml.Element, name: str, origin: Origin) -> Iterator[_Shape]:
     for annotation in root.iter("Annotation"):
-        if annotation.get("Type", "Polygon").lower() in _AREAS:
-            corners = list(annotation.iter("Coordinate"))
-            ring = _ring(corners, name)
-            if len(set(ring)) >= 3:
-                yield annotation.get("PartOfGroup", "").strip().lower(), ring
+        said = annotation.get("Type", "Polygon").lower()
+        is_area = said in _AREAS
+        if not is_area and said not in _POINTS:
+            continue
+        points = _ring(list(annotation.iter("Coordinate")), name, origin)
+        if len(set(points)) >= (3 if is_area else 1):
+            group = annotation.get("PartOfGroup", "").strip()
+            group = "" if group.lower() == "none" else group
+            kind: AnnotationKind = "polygon" if is_area else "point"
+            yield _Shape(kind, points, group, annotation.get("Color", ""))
 
 
-def _ring(corners: list[Xml.Element], name: str) -> Outline:
+def _ring(corners: list[Xml.Element], name: str, origin: Origin) -> Outline:
     try:
         # They are numbered, and need not stand in order.
         corners = sorted(corners, key=lambda corner: float(corner.get("Order", 0)))
@@ -106,4 +162,4 @@ def _ring(corners: list[Xml.Element], name: str) -> Outline:
         raise _refused(name, "a corner that is on no slide")
     if len(points) > 1 and (points[0] == points[-1]).all():
         points = points[:-1]
-    return outline(from_file_xy(points))
+    return outline(from_file_xy(points) - origin)

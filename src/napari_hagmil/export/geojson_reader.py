@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from napari_hagmil import untrusted
 from napari_hagmil.errors import AnnotationError
+from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, merged, outline, signed_area
+from napari_hagmil.slide.canvas import Origin
 
 AREAS = frozenset({"Polygon", "MultiPolygon"})
 GEOMETRIES = AREAS | {"Point", "MultiPoint", "LineString", "MultiLineString"}
@@ -49,12 +51,20 @@ def read_polygons(path: str | Path) -> list[Rings]:
     return [_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name)]
 
 
-def read_area(path: str | Path) -> tuple[Outline, ...]:
-    """Read what the polygons of a GeoJSON file cover together: rings for `polygons.mask_of`.
+def read_area(path: str | Path, origin: Origin = (0, 0)) -> tuple[Outline, ...]:
+    """Read what the polygons of a file cover together: rings for `polygons.mask_of`.
 
     A place in two overlapping polygons is covered as one in a single polygon is.
+
+    Parameters
+    ----------
+    path : path
+        GeoJSON, or with the suffix .xml a file of ASAP.
+    origin : tuple of int
+        `Slide.origin`, from whose canvas ASAP counts.
     """
-    return merged(read_polygons(path))
+    is_asap = Path(path).suffix.lower() == ".xml"
+    return merged(read_asap(path, origin) if is_asap else read_polygons(path))
 
 
 def read_json(path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from xml.etree import ElementTree as Xml
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
 from napari_hagmil.export.signature import Signature
@@ -20,6 +21,7 @@ from napari_hagmil.polygons import Outline, without_holes
 from napari_hagmil.review import Annotation, Conclusion, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.review.classes import class_named
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
+from napari_hagmil.slide.canvas import Origin
 
 Format = Literal["geojson", "csv", "asap"]
 
@@ -49,6 +51,9 @@ class ReviewWish:
         Only these, "" is without a class; None all.
     formats : tuple of str
         "geojson", "csv", "asap".
+    origin : tuple of int
+        `Slide.origin`: ASAP counts from the corner of the canvas, the other formats from the
+        scan's, as QuPath does.
     """
 
     regions: bool = True
@@ -56,6 +61,7 @@ class ReviewWish:
     accepted_only: bool = True
     classes: tuple[str, ...] | None = None
     formats: tuple[Format, ...] = ("geojson",)
+    origin: Origin = (0, 0)
 
     def chosen(self, state: ReviewState) -> tuple[list[ReviewRegion], list[Annotation]]:
         """The regions and annotations that pass."""
@@ -266,7 +272,7 @@ def _write_asap(path: Path, export: _Export) -> None:
     for kind, name, points, path_class in members:
         facts = {"Name": name, "Type": kind, "PartOfGroup": _xml(path_class.name)}
         made = Xml.SubElement(annotations, "Annotation", {**facts, "Color": _hex(path_class)})
-        _put_coordinates(made, points)
+        _put_coordinates(made, np.asarray(points) + export.wish.origin)
     for path_class in {one[3].name: one[3] for one in members}.values():
         facts = {"Name": _xml(path_class.name), "PartOfGroup": "None", "Color": _hex(path_class)}
         Xml.SubElement(Xml.SubElement(groups, "Group", facts), "Attributes")
@@ -275,9 +281,9 @@ def _write_asap(path: Path, export: _Export) -> None:
         Xml.ElementTree(root).write(draft, encoding="utf-8", xml_declaration=True)
 
 
-def _put_coordinates(annotation: Xml.Element, points: Outline) -> None:
+def _put_coordinates(annotation: Xml.Element, points: NDArray[np.float64]) -> None:
     place = Xml.SubElement(annotation, "Coordinates")
-    for order, (x, y) in enumerate(_xy(points)):
+    for order, (x, y) in enumerate(to_file_xy(points).tolist()):
         Xml.SubElement(place, "Coordinate", {"Order": str(order), "X": f"{x}", "Y": f"{y}"})
 
 

@@ -23,6 +23,7 @@ from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
+from napari_hagmil.slide.canvas import Origin, canvas_origin
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 
 Kind = Literal["clam", "trident", "official"]
@@ -102,7 +103,7 @@ def import_cohort(
     folders = _official_folders(config.folders) if config.kind == "official" else config.folders
     for record in records:
         try:
-            event = _import_slide(record.name, folders, store_path(store, record), config)
+            event = _import_slide(record, folders, store_path(store, record), config)
         except (OutputError, CancelledError):
             raise
         # Foreign files break their libraries in ways of their own; the other slides go on.
@@ -112,8 +113,9 @@ def import_cohort(
 
 
 def _import_slide(
-    name: str, folders: Sequence[Path], path: Path, config: ImportConfig
+    record: SlideRecord, folders: Sequence[Path], path: Path, config: ImportConfig
 ) -> EncodeEvent:
+    name = record.name
     suffix = ".pt" if config.kind == "official" else ".h5"
     files = [folder / f"{name}{suffix}" for folder in folders]
     for file in files:
@@ -121,7 +123,10 @@ def _import_slide(
             raise FeatureStoreError(
                 str(file), "does not exist", remedy="give the folders with --features"
             )
-    found = _official(files, config) if config.kind == "official" else _placed(files, config)
+    if config.kind == "official":
+        found = _official(files, config)
+    else:
+        found = _placed(files, config, canvas_origin(record.path))
     key = _key(files, found, config)
     claims = store_claims(path.parent)
     claim = claims.take(name)
@@ -212,17 +217,18 @@ def _virtual_nodes(n: int) -> Nodes:
     return nodes[:n]
 
 
-def _placed(files: Sequence[Path], config: ImportConfig) -> Imported:
-    """Bags with coordinates, one per depth, on one grid."""
-    bags = [read_h5(file, patch_size=config.patch_size) for file in files]
+def _placed(files: Sequence[Path], config: ImportConfig, origin: Origin) -> Imported:
+    """Bags with coordinates, one per depth, on one grid; they count from the canvas's `origin`."""
+    read = (read_h5(file, patch_size=config.patch_size) for file in files)
+    bags = [replace(bag, coords=bag.coords - origin) for bag in read]
     is_spaced = any(bag.stride for bag in bags)
     if not all(bag.stride for bag in bags):
         bags = _spaced(files, bags, config)
-    origin = bags[0].coords.min(axis=0) % bags[0].stride
-    aligned = all(bag.is_on_grid(origin) for bag in bags)
+    corner = _corner(bags[0])
+    aligned = all(bag.is_on_grid(corner) for bag in bags)
     if len(bags) > 1:
         _require_halving(files[0].stem, bags, aligned=aligned)
-    known = [bag.nodes(origin) for bag in bags]
+    known = [bag.nodes(corner) for bag in bags]
     nodes = [_in_z_order(known[0])]
     for _ in bags[1:]:
         nodes.append(children(nodes[-1]))
@@ -238,11 +244,17 @@ def _placed(files: Sequence[Path], config: ImportConfig) -> Imported:
         tree,
         features,
         _mpp(files[0].stem, bags, config),
-        placed=is_spaced and aligned and not origin.any(),
+        placed=is_spaced and aligned and not corner.any(),
         note=" ".join(
             filter(None, (_left_out(known, nodes, rows), "" if is_spaced else _UNSPACED))
         ),
     )
+
+
+def _corner(bag: Patches) -> NDArray[np.float64]:
+    """Where the grid begins, px (y, x): before 0 where patches reach over the scan's edge."""
+    first = bag.coords.min(axis=0)
+    return np.asarray(first - np.maximum(first // bag.stride, 0) * bag.stride)
 
 
 #: A slide of one patch, or of patches none of which share a row or a column.

@@ -236,7 +236,7 @@ class Review:
             self.say(error_sentence(error))
 
     def import_annotations(self, path: str | Path) -> str:
-        """Add the annotations of a GeoJSON file.
+        """Add the annotations of a GeoJSON file, or of ASAP's XML.
 
         Returns
         -------
@@ -245,7 +245,9 @@ class Review:
         """
         try:
             notes: list[str] = []
-            drawn, named = read_annotations(path, on_note=notes.append)
+            slide = self.session.slide
+            origin = slide.origin if slide else (0, 0)
+            drawn, named = read_annotations(path, origin=origin, on_note=notes.append)
         except HagmilError as error:
             self.say(error_sentence(error))
             return error_sentence(error)

@@ -113,5 +113,6 @@ def steered(state: ReviewState) -> str:
 
 
 def import_tissue(session: Session, path: str | Path) -> None:
-    """Use the polygons of a GeoJSON file as the tissue, filled by the even-odd rule."""
-    set_tissue_rings(session, read_area(path), "import tissue")
+    """Use the polygons of a GeoJSON file, or of ASAP's XML, as the tissue."""
+    origin = session.slide.origin if session.slide else (0, 0)
+    set_tissue_rings(session, read_area(path, origin), "import tissue")

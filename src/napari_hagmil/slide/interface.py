@@ -130,6 +130,8 @@ class SlideFacts:
         What the user should know before trusting the picture.
     why : str
         Why this backend was chosen.
+    origin : tuple of int
+        Pixel (y, x) of the canvas on which level-0 pixel (0, 0) lies: see `slide.canvas`.
     """
 
     grids: tuple[LevelGrid, ...]
@@ -144,6 +146,7 @@ class SlideFacts:
     associated: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     why: str = ""
+    origin: tuple[int, int] = (0, 0)
 
     @property
     def background(self) -> int:

@@ -64,6 +64,7 @@ def slide_info(slide: Slide, front: Front = "library") -> dict[str, Any]:
         "name": slide.name,
         "fingerprint": slide.fingerprint,
         "shape": list(slide.shape),
+        "canvas_origin": list(slide.origin),
         "mpp": slide.mpp,
         "mpp_source": slide.mpp_source,
         "objective": slide.objective,

@@ -190,6 +190,11 @@ class Slide:
         return self.reader.facts.vendor
 
     @property
+    def origin(self) -> tuple[int, int]:
+        """Pixel (y, x) of OpenSlide's canvas on which level-0 pixel (0, 0) lies."""
+        return self.reader.facts.origin
+
+    @property
     def tile_shape(self) -> tuple[int, int]:
         """Rows and columns of a tile of level 0."""
         return self.reader.facts.grids[0].tile

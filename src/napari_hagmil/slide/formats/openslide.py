@@ -50,7 +50,7 @@ class OpenSlideReader:
         self._slide: Any = None
         try:
             self._slide = self._library.OpenSlide(path)
-            self._origin, self.facts = _facts(self._slide, why)
+            self.facts = _facts(self._slide, why)
         except Exception as error:  # OpenSlide's errors, and numbers that are none
             self.close()
             raise SlideFormatError(
@@ -112,7 +112,7 @@ class OpenSlideReader:
         if slide is None:
             raise ValueError("the slide is closed")
         downsample = slide.level_downsamples[level]
-        y, x = (o + round(c * downsample) for o, c in zip(self._origin, corner, strict=True))
+        y, x = (o + round(c * downsample) for o, c in zip(self.facts.origin, corner, strict=True))
         return np.asarray(slide.read_region((x, y), level, shape[::-1]))
 
 
@@ -146,8 +146,8 @@ def _openslide(name: str, why: str) -> Any:
     return openslide
 
 
-def _facts(slide: Any, why: str) -> tuple[tuple[int, int], SlideFacts]:
-    """Level-0 pixel (y, x) where the scanned area begins, and the facts of that area."""
+def _facts(slide: Any, why: str) -> SlideFacts:
+    """Facts of the scanned area."""
     properties = dict(slide.properties)
     origin, scanned = _bounds(properties, slide.dimensions[::-1])
     grids = []
@@ -164,15 +164,15 @@ def _facts(slide: Any, why: str) -> tuple[tuple[int, int], SlideFacts]:
         )
         grids.append(LevelGrid(shape, (tile[0], tile[1]), "by OpenSlide"))
     vendor = properties.get("openslide.vendor", "unknown")
-    facts = SlideFacts(
+    return SlideFacts(
         grids=tuple(grids),
         pixel_sizes=_pixel_sizes(properties),
         objective=_number(properties.get("openslide.objective-power")),
         vendor=vendor,
         associated=tuple(sorted(slide.associated_images)),
         why=why,
+        origin=origin,
     )
-    return origin, facts
 
 
 def _bounds(

@@ -129,6 +129,7 @@ class TurnedReader:
             facts,
             grids=tuple(self._grid(grid) for grid in grids),
             pixel_sizes=sizes,
+            origin=(0, 0),
             problems=(*facts.problems, told),
         )
 

@@ -73,7 +73,7 @@ class CascadeDock(Dock):
 
     def take_dropped(self, path: Path) -> None:
         """Open a slide; a GeoJSON file goes into the review of the open slide."""
-        if path.suffix.lower() in (".geojson", ".json"):
+        if path.suffix.lower() in (".geojson", ".json", ".xml"):
             self.slide.slide_panel.show_error(self.review.import_annotations(path))
         else:
             self.open(path)

@@ -141,7 +141,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
 
     def _ask_path(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Import annotations", str(Path.home()), "GeoJSON (*.geojson *.json)"
+            self, "Import annotations", str(Path.home()), "GeoJSON, ASAP (*.geojson *.json *.xml)"
         )
         if path:
             self.review.import_annotations(path)

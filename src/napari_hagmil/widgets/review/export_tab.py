@@ -125,10 +125,12 @@ class ExportTab(QWidget):  # type: ignore[misc]
         items = self._items()
         checked = [i for i in items if i.checkState() == Qt.CheckState.Checked]
         names = tuple(str(i.data(Qt.ItemDataRole.UserRole)) for i in checked)
+        slide = self.review.session.slide
         return ReviewWish(
             **self.parts.asdict(),
             classes=None if len(checked) == len(items) else names,
             formats=tuple(box.name for box in self.formats if box.value),
+            origin=slide.origin if slide else (0, 0),
         )
 
     def write(self, path: str | Path) -> list[Path]:

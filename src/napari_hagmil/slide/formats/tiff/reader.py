@@ -197,6 +197,7 @@ def _facts(
         channels=channels,
         associated=layout.associated,
         problems=tuple(_problems(name, layout)),
+        origin=layout.stated.origin if layout.stated else (0, 0),
         why=f"a TIFF by {vendor.vendor}" if vendor.vendor != "generic TIFF" else "a generic TIFF",
     )
 

@@ -39,6 +39,8 @@ class StatedPicture:
         In the order of the file.
     shows_all : bool
         Whether it covers the whole of what was put on the scanner.
+    origin : tuple of int
+        Its first pixel (y, x) on a canvas of that, in its own pixels.
     """
 
     name: str
@@ -48,6 +50,7 @@ class StatedPicture:
     objective: float | None = None
     channels: tuple[Channel, ...] = ()
     shows_all: bool = False
+    origin: tuple[int, int] = (0, 0)
 
 
 def stated_pictures(tiff: Any) -> list[StatedPicture]:
@@ -120,10 +123,11 @@ def _leica(text: str) -> Iterator[StatedPicture]:
         covered, page = _sides(view), attribute(_head(body, "dimension"), "ifd")
         if shape is None:
             continue
-        size = None
+        size, origin = None, (0, 0)
         if covered is not None and min(*shape, *covered) > 0:
             sides = (covered[0] / shape[0] / 1e3, covered[1] / shape[1] / 1e3)
             size = PixelSize(sides, "Leica view size")
+            origin = _leica_origin(view, sides)
         yield StatedPicture(
             attribute(head, "name"),
             (int(shape[0]), int(shape[1])),
@@ -131,7 +135,13 @@ def _leica(text: str) -> Iterator[StatedPicture]:
             size,
             number(first(r"<objective>\s*([\d.,]+)", body)),
             shows_all=covered is not None and covered == glass,
+            origin=origin,
         )
+
+
+def _leica_origin(view: str, mpp: tuple[float, float]) -> tuple[int, int]:
+    y, x = (number(attribute(view, f"offset{axis}")) or 0.0 for axis in "YX")
+    return int(y / 1e3 / mpp[0]), int(x / 1e3 / mpp[1])
 
 
 def _sides(attributes: str) -> tuple[float, float] | None:

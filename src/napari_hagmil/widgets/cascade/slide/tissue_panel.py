@@ -83,7 +83,7 @@ class TissuePanel(Section):
 
     def _ask_path(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Import tissue", str(Path.home()), "GeoJSON (*.geojson *.json)"
+            self, "Import tissue", str(Path.home()), "GeoJSON, ASAP (*.geojson *.json *.xml)"
         )
         if path:
             self.imported.emit(path)
