@@ -193,3 +193,24 @@ def test_places_on_no_slide_are_refused(tmp_path, number):
     for read, name in [(read_polygons, "a.geojson"), (load_steering, "a.json")]:
         with pytest.raises(AnnotationError, match="slide"):
             read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("protocol = 5", r"needs \[protocol\] to be a table"),
+        ("[protocol]\nrepeats = {}", "needs repeats to be a whole number"),
+        ("[protocol]\nfolds = 1979-05-27", "needs folds to be a whole number"),
+        ("[protocol]\nscheme = []", "needs scheme to be a text"),
+        ("[protocol]\nsweep = [4]", "needs sweep to be a list of lists"),
+        ("[[method]]\nname = 1.5", "needs name to be a text"),
+        ("[[method]]\nname = 'a'\noptions = 'b'", "needs options to be a table"),
+        ("[[method]]\nname = 'a'\nguidance = [1]", "needs guidance to be a number"),
+        ("[[method]]\nname = 'a'\nlearning_rate = nan", "needs learning_rate to be a number"),
+        ("method = ['a']", r"needs \[\[method\]\] to be a table"),
+    ],
+)
+def test_an_entry_of_a_protocol_that_is_of_another_type_is_named(tmp_path, text, words):
+    (tmp_path / "p.toml").write_text(text)
+    with pytest.raises(HagmilError, match=words):
+        load_protocol(tmp_path / "p.toml")

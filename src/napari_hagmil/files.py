@@ -76,13 +76,21 @@ def drafting(path: Path) -> Iterator[Path]:
         remove(draft)
 
 
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table, UTF-8, one line per row; `OutputError` when it cannot be written.
+def write_csv(
+    path: Path,
+    header: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    encoding: str = "utf-8",
+    end: str = "\n",
+) -> None:
+    """Write a table, one line per row; `OutputError` when it cannot be written.
 
-    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    A text that a spreadsheet would take for a formula has an apostrophe before it. No other code
+    writes CSV.
     """
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with replacing(path) as draft, draft.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, lineterminator=end)
         writer.writerow([spreadsheet_cell(name) for name in header])
         writer.writerows([spreadsheet_cell(value) for value in row] for row in rows)
 

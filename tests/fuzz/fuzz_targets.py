@@ -40,6 +40,7 @@ from napari_hagmil.review.sitting import Sitting
 from napari_hagmil.session.recent import RecentSlides
 from napari_hagmil.slide import open_slide, read_region
 from napari_hagmil.training.checkpoint import Checkpoint
+from napari_hagmil.training.protocol.join import join_tables, write_joined
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
 FINGERPRINT = "f" * 32
@@ -148,6 +149,23 @@ SHEET = """File ID\tFile Name\tProject ID\tCase ID
 2\tTCGA-B0-5121-01Z-00-DX1.bbb.svs\tTCGA-KIRC\tTCGA-B0-5121
 3\tTCGA-KL-8323-01Z-00-DX1.ccc.svs\tTCGA-KICH\tTCGA-KL-8323
 """
+
+
+TABLES = """method,group,k,runs,called_by,auc,auc_sd,f1,accuracy
+HAG-MIL,method,8,5,argmax,0.95,0.01,0.9,0.91
+mean,method,,5,argmax,0.85,0.01,0.8,
+"""
+
+
+def make_tables(folder: Path) -> Path:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "tables.csv").write_text(TABLES)
+    return folder
+
+
+def joined(path: Path) -> None:
+    write_joined(path, join_tables([path / "a", path / "b"]))
 
 
 def make_cohort(folder: Path) -> Path:
@@ -446,6 +464,7 @@ TARGETS: dict[str, Target] = {
     "claim": Target(make_claim, claims, ("a.json",)),
     "lock": Target(make_lock, locked),
     "journal": Target(make_journal, review, ("*.hagmil-review/*.jsonl",)),
+    "tables": Target(make_tables, joined, ("a/tables.csv",)),
     "recent": Target(make_recent, lambda p: RecentSlides(p).paths()),
     "ome-zarr": Target(make_ome_zarr, slide, ("a.zarr/**/*",)),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.cohort.read import OPTIONAL, REQUIRED
 from napari_hagmil.errors import CohortError, Problem
-from napari_hagmil.files import replacing
+from napari_hagmil.files import write_csv
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +67,20 @@ def write_cohort(path: str | Path, records: Sequence[SlideRecord]) -> None:
     path = Path(path)
     if not records:
         raise CohortError(f"{path.name} cannot be written", ["no slide was found"])
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow((*REQUIRED, *OPTIONAL))
-        for record in records:
-            cells = {
-                "slide": _named(record.path, path.parent),
-                "label": record.label,
-                "patient": record.patient,
-                "split": record.split or "",
-                "name": record.name,
-                "truth": _named(record.truth, path.parent) if record.truth else "",
-            }
-            writer.writerow([cells.get(column, "") for column in (*REQUIRED, *OPTIONAL)])
+    columns = (*REQUIRED, *OPTIONAL)
+    cells = [_cells(record, path.parent) for record in records]
+    write_csv(path, columns, [[row.get(column, "") for column in columns] for row in cells])
+
+
+def _cells(record: SlideRecord, folder: Path) -> dict[str, str]:
+    return {
+        "slide": _named(record.path, folder),
+        "label": record.label,
+        "patient": record.patient,
+        "split": record.split or "",
+        "name": record.name,
+        "truth": _named(record.truth, folder) if record.truth else "",
+    }
 
 
 def _named(path: Path, folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_hagmil.escaping import in_figure
 from napari_hagmil.evaluation.calibration import Calibration
 from napari_hagmil.evaluation.classification import Labels, Probabilities, class_auc, roc_curve
 from napari_hagmil.evaluation.summary import BudgetPoint
@@ -37,7 +38,7 @@ def roc_png(classes: Sequence[str], labels: Labels, probabilities: Probabilities
             curve.true_positive_rate,
             color=COLOURS[colour % len(COLOURS)],
             linewidth=2,
-            label=f"{classes[c]}: AUC {areas[c]:.3f}",
+            label=in_figure(f"{classes[c]}: AUC {areas[c]:.3f}"),
         )
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     if np.isnan(areas[list(shown)]).all():

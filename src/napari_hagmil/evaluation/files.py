@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.errors import OutputError, Remedy
+from napari_hagmil.escaping import in_markdown
 from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure
 from napari_hagmil.evaluation.figures import froc_png, reliability_png, roc_png
@@ -172,12 +173,13 @@ def _write_figures(evaluation: Evaluation, folder: Path) -> None:
 def _report(evaluation: Evaluation) -> Iterator[str]:
     """The page, line by line, in Markdown."""
     summary, config = evaluation.summary, evaluation.model.config
-    yield f"# {config.name} on {evaluation.cohort}"
+    yield f"# {in_markdown(f'{config.name} on {evaluation.cohort}')}"
     yield ""
     yield (
-        f"{summary.slides} slides of {summary.patients} patients ({evaluation.split}), read from "
-        f"{evaluation.source}; model {evaluation.model.sha256[:12]}, encoder "
-        f"{config.encoder.name}, budget {', '.join(map(str, config.budget)) or 'none'}. "
+        f"{summary.slides} slides of {summary.patients} patients "
+        f"({in_markdown(evaluation.split)}), read from {in_markdown(evaluation.source)}; "
+        f"model {evaluation.model.sha256[:12]}, encoder {in_markdown(config.encoder.name)}, "
+        f"budget {', '.join(map(str, config.budget)) or 'none'}. "
         "Intervals: 95 %, bootstrap over patients. Research use only."
     )
     yield ""
@@ -206,7 +208,8 @@ def _own(summary: Summary) -> float:
 
 
 def _row(name: str, interval: Interval) -> str:
-    return f"| {name} | {_text(interval.value)} | {_text(interval.low)} to {_text(interval.high)} |"
+    value, low, high = map(_text, (interval.value, interval.low, interval.high))
+    return f"| {in_markdown(name)} | {value} | {low} to {high} |"
 
 
 def _text(value: float) -> str:
@@ -235,11 +238,11 @@ def _chance(summary: Summary) -> Iterator[str]:
 
 
 def _confusion(called: Called, classes: Sequence[str]) -> Iterator[str]:
-    yield f"\n## Confusion, {called.rule}\n"
-    yield f"| | {' | '.join(f'called {name}' for name in classes)} | F1 |"
+    yield f"\n## Confusion, {in_markdown(called.rule)}\n"
+    yield f"| | {' | '.join(f'called {in_markdown(name)}' for name in classes)} | F1 |"
     yield "|---" * (len(classes) + 2) + "|"
     for name, row, f1 in zip(classes, called.confusion, called.class_f1, strict=True):
-        yield f"| {name} | {' | '.join(map(str, row))} | {_text(float(f1))} |"
+        yield f"| {in_markdown(name)} | {' | '.join(map(str, row))} | {_text(float(f1))} |"
 
 
 def _budgets(summary: Summary) -> Iterator[str]:
@@ -258,4 +261,6 @@ def _budgets(summary: Summary) -> Iterator[str]:
 def _failures(failures: Sequence[SlideFailure]) -> Iterator[str]:
     if failures:
         yield f"\n## Not evaluated: {len(failures)} slides\n"
-        yield from (f"- {failure.record.name}: {failure.why}" for failure in failures)
+        yield from (
+            f"- {in_markdown(f'{failure.record.name}: {failure.why}')}" for failure in failures
+        )

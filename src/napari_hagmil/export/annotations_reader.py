@@ -104,7 +104,8 @@ def _shapes(
     ours, n = _KINDS[kind]
     parts = geometry.get("coordinates")
     found: list[tuple[AnnotationKind, NDArray[np.float64]]] = []
-    for part in (parts or ()) if kind.startswith("Multi") else (parts,):
+    is_list = isinstance(parts, list)
+    for part in (parts if is_list else ()) if kind.startswith("Multi") else (parts,):
         points = _places(part, kind, name)
         if len(points) == n:
             found.append((ours, from_file_xy(points)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
 from napari_hagmil.export.signature import Signature
-from napari_hagmil.files import replacing, spreadsheet_cell
+from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import Outline, without_holes
 from napari_hagmil.review import Annotation, Conclusion, PathClass, ReviewRegion, ReviewState
@@ -229,10 +228,8 @@ def _write_csv(path: Path, export: _Export) -> None:
     if said is not None:
         rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text])
     whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
-    with replacing(path) as draft, draft.open("w", newline="", encoding="utf-8-sig") as file:
-        table = csv.writer(file)
-        table.writerow(_COLUMNS)
-        table.writerows([spreadsheet_cell(value) for value in (*whose, *row)] for row in rows)
+    table = ((*whose, *row) for row in rows)
+    write_csv(path, _COLUMNS, table, encoding="utf-8-sig", end="\r\n")
 
 
 def _sizes(area_px2: float | None, length_px: float | None, mpp: float | None) -> list[float | str]:

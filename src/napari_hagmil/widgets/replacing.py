@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 
@@ -14,10 +15,10 @@ def may_replace(parent: QWidget, paths: Sequence[Path]) -> bool:
     if not there:
         return True
     is_there = "is already there" if len(there) == 1 else "are already there"
-    box = QMessageBox(
-        QMessageBox.Icon.Question, "Replace?", f"{', '.join(there)} {is_there}.", parent=parent
-    )
-    box.setInformativeText(f"In {paths[0].parent}")
+    box = QMessageBox(QMessageBox.Icon.Question, "Replace?", "", parent=parent)
+    # Before the text: names of files are no HTML.
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(f"{', '.join(there)} {is_there}.\n\nIn {paths[0].parent}")
     replace = box.addButton("Replace", QMessageBox.ButtonRole.AcceptRole)
     other = box.addButton("Choose another name…", QMessageBox.ButtonRole.RejectRole)
     # Enter on a question that came unexpected must not destroy anything.

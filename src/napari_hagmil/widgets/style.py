@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QAction, QStandardItem
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 WARNING_COLOR = "#ffb454"
@@ -20,7 +23,7 @@ class Section(QFrame):  # type: ignore[misc]
         self.body = QVBoxLayout(self)
         self.body.setContentsMargins(2, 4, 2, 4)
         self.body.setSpacing(4)
-        heading = QLabel(title.upper())
+        heading = plain_label(title.upper())
         heading.setStyleSheet(f"color: {QUIET_COLOR}; font-weight: 600; letter-spacing: 1px;")
         self.body.addWidget(heading)
 
@@ -50,11 +53,32 @@ class Page(QScrollArea):  # type: ignore[misc]
             self.column.insertWidget(self.column.count() - 1, panel)
 
 
+def plain_label(text: str = "") -> QLabel:
+    """A label whose text is text: Qt would take what looks like HTML for it."""
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.PlainText)
+    return label
+
+
+def rich_label(text: str = "") -> QLabel:
+    """A label of HTML of ours; what comes from outside goes through `html.escape`."""
+    label = QLabel(text)
+    label.setTextFormat(Qt.TextFormat.RichText)
+    return label
+
+
+def explain(target: QWidget | QAction | QStandardItem, text: str) -> None:
+    """Give a widget or a menu's entry a tip that is text: tips know no plain format."""
+    if Qt.mightBeRichText(text):
+        lines = "<br>".join(map(html.escape, text.splitlines()))
+        text = f"<qt>{lines}</qt>"
+    target.setToolTip(text)
+
+
 def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> QLabel:
     """A label that wraps; hidden while it is empty."""
-    label = QLabel(text)
+    label = plain_label(text)
     label.setWordWrap(True)
-    label.setTextFormat(Qt.TextFormat.PlainText)
     if color:
         label.setStyleSheet(f"color: {color};")
     if selectable:
@@ -65,7 +89,7 @@ def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> 
 
 def quiet_label(text: str = "") -> QLabel:
     """A short label that stays in the background."""
-    label = QLabel(text)
+    label = plain_label(text)
     label.setStyleSheet(f"color: {QUIET_COLOR};")
     return label
 

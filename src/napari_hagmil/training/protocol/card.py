@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from napari_hagmil.escaping import in_markdown
 from napari_hagmil.models import BundleConfig
 
 #: Figures of a run's test slides that stand on the card, and how they are called there.
@@ -42,11 +43,11 @@ def model_card(config: BundleConfig, sha256: str) -> str:
 
 def identity(config: BundleConfig, sha256: str) -> Iterator[str]:
     """Title, intended use, and the table of what the model is, line by line."""
-    yield f"# Model card: {config.name}\n"
-    yield f"**{config.intended_use}**\n"
+    yield f"# Model card: {in_markdown(config.name)}\n"
+    yield f"**{in_markdown(config.intended_use)}**\n"
     yield "| | |\n|---|---|"
     yield f"| weights | sha256 {sha256[:12]}… |"
-    yield f"| encoder | {config.encoder.name}, {config.encoder.n_features} features |"
+    yield f"| encoder | {in_markdown(config.encoder.name)}, {config.encoder.n_features} features |"
     yield f"| depths | {listed(config.mpp)} µm per pixel, patches of {config.patch_size} px |"
     if config.budget:
         yield f"| budget | {listed(config.budget)} |"
@@ -55,7 +56,7 @@ def identity(config: BundleConfig, sha256: str) -> Iterator[str]:
         limits = listed(f"{name} {limit}" for name, limit in config.thresholds.items())
         yield f"| threshold, from validation | {limits} |"
     if config.licence:
-        yield f"| licence | {config.licence} |"
+        yield f"| licence | {in_markdown(config.licence)} |"
 
 
 def training_section(config: BundleConfig) -> Iterator[str]:
@@ -64,10 +65,10 @@ def training_section(config: BundleConfig) -> Iterator[str]:
     method, slides = training["method"], training["slides"]
     yield "\n## Training\n"
     yield (
-        f"Slides: {training['data']}; {slides['train']} to learn from, {slides['val']} to "
-        f"validate, {slides['test']} to test; slide labels only."
+        f"Slides: {in_markdown(training['data'])}; {slides['train']} to learn from, "
+        f"{slides['val']} to validate, {slides['test']} to test; slide labels only."
     )
-    how = f"Model {method['model']}, {training['epochs']} epochs of all depths"
+    how = f"Model {in_markdown(method['model'])}, {training['epochs']} epochs of all depths"
     if config.budget:
         how += (
             f", schedule {method['schedule']}, k of training "
@@ -91,4 +92,4 @@ def _figures(test: Mapping[str, float]) -> Iterator[str]:
 
 def listed(values: Any) -> str:
     """Values with commas between them."""
-    return ", ".join(map(str, values))
+    return ", ".join(map(in_markdown, values))

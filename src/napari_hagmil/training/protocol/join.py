@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_hagmil.errors import ProtocolError
-from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.files import from_spreadsheet_cell, replacing, write_csv
 from napari_hagmil.training.protocol.printed import Column, Line, Table, latex, markdown
 from napari_hagmil.training.protocol.tables import COLUMNS, TITLES
+from napari_hagmil.untrusted import read_regular
+
+_MAX_BYTES = 2**26
 
 #: What the paper prints of each data set.
 PRINTED = ("auc", "f1", "accuracy")
@@ -60,15 +63,16 @@ def write_joined(out: Path, tables: Sequence[Table]) -> list[Path]:
 
 def _rows(run: Path) -> list[dict[str, str]]:
     try:
-        text = (run / "tables.csv").read_text(encoding="utf-8")
-    except OSError as error:
+        text = read_regular(run / "tables.csv", _MAX_BYTES).decode()
+        rows = list(csv.DictReader(text.splitlines()))
+        _check_figures(rows)
+    except (OSError, ValueError, csv.Error) as error:
         raise ProtocolError(
             f"{run.name}",
             "needs the tables.csv that protocol writes",
-            value=error.strerror or error,
+            value=getattr(error, "strerror", None) or error,
             remedy="give folders of finished runs",
         ) from error
-    rows = list(csv.DictReader(text.splitlines()))
     if not rows or not {"method", "group", "auc"} <= rows[0].keys():
         raise ProtocolError(
             f"{run.name}/tables.csv",
@@ -76,6 +80,18 @@ def _rows(run: Path) -> list[dict[str, str]]:
             remedy="run protocol again",
         )
     return rows
+
+
+def _check_figures(rows: list[dict[str, str]]) -> None:
+    """Raise a ValueError where a figure is no number; names get their first character back."""
+    for row in rows:
+        if None in row or None in row.values():
+            raise ValueError("a line that has not as many cells as the header")
+        for name in ("method", "group"):
+            row[name] = from_spreadsheet_cell(row.get(name, ""))
+        for name, value in row.items():
+            if value and name.removesuffix("_sd").removesuffix("_youden") in PRINTED:
+                float(value)
 
 
 def _printed(rows: list[dict[str, str]]) -> dict[str, str]:

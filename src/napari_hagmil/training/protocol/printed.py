@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from napari_hagmil.escaping import in_latex, in_markdown
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -66,23 +68,27 @@ class Table:
 def markdown(table: Table) -> str:
     """The table in Markdown."""
     head = ["method", *table.word_titles, *(column.title for column in table.columns)]
-    body = _body(table, {1: "**{}**", 2: "*{}*"}, "±", str)
-    rows = [head, ["---"] * len(head), *body]
-    return f"### {table.title}\n\n" + "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
+    body = _body(table, {1: "**{}**", 2: "*{}*"}, "±", in_markdown)
+    rows = [list(map(in_markdown, head)), ["---"] * len(head), *body]
+    return (
+        f"### {in_markdown(table.title)}\n\n"
+        + "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        + "\n"
+    )
 
 
 def latex(table: Table) -> str:
     """The table in LaTeX, for the package booktabs."""
     head = ["method", *table.word_titles, *(column.title for column in table.columns)]
     styles = {1: "\\textbf{{{}}}", 2: "\\textit{{{}}}"}
-    body = _body(table, styles, "$\\pm$", _escaped)
+    body = _body(table, styles, "$\\pm$", in_latex)
     rows = [" & ".join(row) + " \\\\" for row in body]
     return "\n".join(
         [
-            f"% {table.title}",
+            f"% {in_latex(table.title)}",
             f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
             "\\toprule",
-            " & ".join(map(_escaped, head)) + " \\\\",
+            " & ".join(map(in_latex, head)) + " \\\\",
             "\\midrule",
             *rows,
             "\\bottomrule",
@@ -120,8 +126,3 @@ def _cell(line: Line, column: Column, sign: str) -> str:
     if column.higher_is_better is None:
         return f"{mean:.3g}" if mean < 100 else f"{mean:,.0f}"
     return f"{mean:.3f} {sign} {deviation:.3f}"
-
-
-def _escaped(text: str) -> str:
-    special = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-    return "".join(special.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from napari_hagmil.escaping import in_figure
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.training.predictions import Predictions
 from napari_hagmil.training.run_state import DepthEpoch
@@ -38,7 +39,7 @@ def write_curves(path: Path, title: str, epochs: Sequence[DepthEpoch]) -> None:
     """Training and validation loss of every depth, and where the best epoch lies, as PNG."""
     depths = sorted({one.depth for one in epochs})
     figure = Figure(figsize=(3.2 * max(len(depths), 1), 2.8), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(in_figure(title))
     for i, depth in enumerate(depths):
         axes = figure.add_subplot(1, len(depths), i + 1)
         rows = [one.epoch for one in epochs if one.depth == depth]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from napari_hagmil.escaping import in_figure, in_markdown
 from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.training.protocol.figure3 import GROUP, figure3_rows, write_figure3
@@ -109,7 +110,7 @@ def printed_tables(
 
 def as_markdown(rows: Sequence[MethodRow], protocol: Protocol, classes: Sequence[str] = ()) -> str:
     """The tables in Markdown, and in words what F1 and the deviation are of."""
-    said = [f"{f1_name(classes)}."] if classes else []
+    said = [f"{in_markdown(f1_name(classes))}."] if classes else []
     if protocol.threshold == "youden":
         said.append("Slides are called by Youden's threshold, chosen on the validation slides.")
     if any(row.runs > 1 for row in rows):
@@ -167,7 +168,9 @@ def write_tables(
 def _failures(records: Sequence[RunRecord]) -> str:
     if not records:
         return ""
-    lines = [f"- {record.method}, {record.run}: {record.failure}" for record in records]
+    lines = [
+        f"- {in_markdown(f'{record.method}, {record.run}: {record.failure}')}" for record in records
+    ]
     return "\n".join(["\n### Runs that failed\n", *lines, ""])
 
 
@@ -185,7 +188,7 @@ def _draw_sweep(path: Path, swept: Sequence[dict[str, object]]) -> None:
             [(*np.mean(p, 0), np.std([auc for _, auc in p])) for p in points.values()]
         )
         x, y, spread = values[values[:, 0].argsort()].T
-        axes.errorbar(x, y, spread, marker="o", capsize=2, label=method)
+        axes.errorbar(x, y, spread, marker="o", capsize=2, label=in_figure(method))
     axes.set_xlabel("patches looked at per slide")
     axes.set_ylabel("AUC")
     axes.legend(frameon=False)

@@ -27,6 +27,7 @@ from napari_hagmil.training.protocol.plan import (
     WantedFeatures,
 )
 from napari_hagmil.training.protocol.runs import slug
+from napari_hagmil.training.protocol.toml_types import require_table, require_types
 from napari_hagmil.training.step import Precision
 from napari_hagmil.untrusted import read_regular
 
@@ -74,13 +75,17 @@ def load_protocol(path: str | Path) -> Protocol:
             path.name, f"cannot be read as TOML: {error}", remedy="correct the file"
         ) from error
     _refuse_unknown(path.name, content, {"protocol", "features", "defaults", "method"})
-    about, shared = content.get("protocol", {}), content.get("defaults", {})
-    wanted = content.get("features", {})
+    about, shared, wanted = (_table(path.name, content, n) for n in _TABLES)
+    entries = content.get("method", [])
+    for entry in entries if isinstance(entries, list) else [entries]:
+        require_table(path.name, "[method]", entry)
     _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods", "features"})
     _refuse_unknown(path.name, wanted, {f.name for f in fields(WantedFeatures)})
+    require_types(path.name, about, Protocol)
+    require_types(path.name, wanted, WantedFeatures)
     _refuse_choices(path.name, about)
     try:
-        methods = _methods(path.name, shared, content.get("method", []))
+        methods = _methods(path.name, shared, entries)
         features = WantedFeatures(**_tuples(wanted))
         protocol = Protocol(tuple(methods), features=features, **_tuples(about))
     except (TypeError, ValueError) as error:
@@ -91,6 +96,15 @@ def load_protocol(path: str | Path) -> Protocol:
         ) from error
     _check(path.name, protocol)
     return protocol
+
+
+_TABLES = ("protocol", "defaults", "features")
+
+
+def _table(source: str, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = content.get(name, {})
+    require_table(source, name, found)
+    return dict(found)
 
 
 def _methods(
@@ -125,6 +139,7 @@ def _methods(
 
 def _method(source: str, entry: Mapping[str, Any]) -> Method:
     _refuse_unknown(source, entry, _METHOD | _TRAINING | _LOSS)
+    require_types(source, entry, LossConfig, TrainConfig, Method)
     _refuse_choices(source, entry)
     model = entry.get("model", "iat")
     if model != "iat" and model not in BASELINES:

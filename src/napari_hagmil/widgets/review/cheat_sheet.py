@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from napari_hagmil.widgets.keys import KeyAction
+from napari_hagmil.widgets.style import rich_label
 
 _COLUMNS = 3
 
@@ -23,8 +24,7 @@ class CheatSheet(QFrame):  # type: ignore[misc]
             "#hagmil-cheat-sheet { background: #16191f; border: 1px solid #5b6470; "
             "border-radius: 8px; } QLabel { color: #e8ebf0; font-size: 12px; }"
         )
-        label = QLabel(_table(list(actions)))
-        label.setTextFormat(Qt.TextFormat.RichText)
+        label = rich_label(_table(list(actions)))
         column = QVBoxLayout(self)
         column.addWidget(label)
         self.hide()

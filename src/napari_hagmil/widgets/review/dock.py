@@ -25,7 +25,7 @@ from napari_hagmil.widgets.review.export_tab import ExportTab
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
 from napari_hagmil.widgets.review.queue_tab import QueueTab
 from napari_hagmil.widgets.review.side_by_side import SideBySide
-from napari_hagmil.widgets.style import WARNING_COLOR, show_text, text_label
+from napari_hagmil.widgets.style import WARNING_COLOR, explain, show_text, text_label
 
 #: How often the state of the journal is read, ms: it is written by another thread.
 _LOOK = 500
@@ -187,8 +187,8 @@ class ReviewDock(Dock):
         redo = sitting.redo_name if sitting else ""
         self.undo.setEnabled(bool(undo))
         self.redo.setEnabled(bool(redo))
-        self.undo.setToolTip(f"Undo: {undo} (Ctrl-Z)" if undo else "Nothing to undo")
-        self.redo.setToolTip(f"Redo: {redo} (Ctrl-Shift-Z)" if redo else "Nothing to redo")
+        explain(self.undo, f"Undo: {undo} (Ctrl-Z)" if undo else "Nothing to undo")
+        explain(self.redo, f"Redo: {redo} (Ctrl-Shift-Z)" if redo else "Nothing to redo")
         self.both.setChecked(self.side_by_side.on)
         self._show_trouble()
 

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QPushButton,
@@ -25,7 +24,7 @@ from napari_hagmil.review.measure import measure_label
 from napari_hagmil.session import Review
 from napari_hagmil.widgets.review.class_box import ClassBox, swatch
 from napari_hagmil.widgets.review.tools import ReviewTools
-from napari_hagmil.widgets.style import QUIET_COLOR, text_label
+from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, text_label
 
 _TOOLS = {
     "polygon": ("Polygon", "Shift-O", "Click each corner; double-click, or Enter, at the last."),
@@ -111,12 +110,12 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.tools: dict[str, QPushButton] = {}
         for i, (kind, (label, key, tip)) in enumerate(_TOOLS.items()):
             button = QPushButton(label, checkable=True)
-            button.setToolTip(f"{tip} ({key})")
+            explain(button, f"{tip} ({key})")
             button.clicked.connect(lambda _=False, kind=kind: self.drawing_tools.draw(kind))
             self.tools[kind] = button
             grid.addWidget(button, i // 3, i % 3)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Class"))
+        row.addWidget(plain_label("Class"))
         self.path_class = ClassBox()
         self.path_class.setToolTip("Class of what is drawn next, and of the rows selected below")
         row.addWidget(self.path_class, 1)

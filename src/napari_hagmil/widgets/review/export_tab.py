@@ -11,7 +11,6 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -31,7 +30,7 @@ from napari_hagmil.session.signing import sign
 from napari_hagmil.widgets.preferences import preference, reviewer_name, set_preference
 from napari_hagmil.widgets.replacing import may_replace
 from napari_hagmil.widgets.review.class_box import swatch
-from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
+from napari_hagmil.widgets.style import ERROR_COLOR, plain_label, show_text, text_label
 
 #: Fields of `ReviewWish` and their labels.
 _PARTS = {
@@ -91,7 +90,7 @@ class ExportTab(QWidget):  # type: ignore[misc]
         self.message = text_label(selectable=True)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         for widget in (
-            self.parts.native, QLabel("Of the classes"), self.classes, QLabel("As"),
+            self.parts.native, plain_label("Of the classes"), self.classes, plain_label("As"),
             self.formats.native, self.open_folder.native, self.summary, self.button,
             self.message, self.error,
         ):  # fmt: skip

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -29,7 +28,7 @@ from napari_hagmil.session import Review
 from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.class_box import ClassBox
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
-from napari_hagmil.widgets.style import QUIET_COLOR, text_label
+from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, text_label
 
 _MARK = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 _ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
@@ -94,7 +93,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.decisions: dict[str, QPushButton] = {}
         for i, decision in enumerate(DECISIONS):
             button = QPushButton(checkable=True, checked=True)
-            button.setToolTip(f"Show regions that are {decision}")
+            explain(button, f"Show regions that are {decision}")
             button.setStyleSheet(
                 f"QPushButton:checked {{ border: 2px solid {DECISION_COLORS[decision]}; }}"
             )
@@ -190,7 +189,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
             ("remove", "Remove", "Take it out of the review (Shift-D)"),
         ):
             button = QPushButton(label)
-            button.setToolTip(tip)
+            explain(button, tip)
             button.clicked.connect(lambda _=False, name=name: getattr(self.tools_, name)())
             row.addWidget(button)
             self.edits[name] = button
@@ -207,7 +206,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         )
         self.find.clicked.connect(self.review.find)
         row = QHBoxLayout()
-        row.addWidget(QLabel("Highest"))
+        row.addWidget(plain_label("Highest"))
         row.addWidget(self.share)
         row.addWidget(self.find, 1)
         return row

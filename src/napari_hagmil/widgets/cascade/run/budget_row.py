@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QSpinBox, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSlider, QSpinBox, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import DepthForecast
 from napari_hagmil.session.run_report import price_of_depth
-from napari_hagmil.widgets.style import QUIET_COLOR
+from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label
 
 _MAX_BUDGET = 100_000
 _STEPS = 200
@@ -38,7 +38,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         super().__init__()
         self._most = _MAX_BUDGET
         self.slider, self.spin = QSlider(Qt.Orientation.Horizontal), QSpinBox()
-        self.price = QLabel()
+        self.price = plain_label()
         self.price.setWordWrap(True)
         self.slider.setMinimumWidth(40)
         self.price.setStyleSheet(f"color: {QUIET_COLOR};")
@@ -81,7 +81,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
             "looked at again at the next magnification, four patches each"
         )
         for widget in (self.slider, self.spin):
-            widget.setToolTip(tip)
+            explain(widget, tip)
             widget.setAccessibleName(f"Follow at {label}")
         self.slider.valueChanged.connect(lambda step: self.spin.setValue(self._of_step(step)))
         self.spin.valueChanged.connect(self._take)

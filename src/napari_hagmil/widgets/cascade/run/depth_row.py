@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from qtpy.QtCore import QRectF, Qt, Signal
 from qtpy.QtGui import QColor, QPainter
-from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QSlider, QWidget
 from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import Stage
 from napari_hagmil.plugin.layers import BRANCH_COLORS
 from napari_hagmil.session.numbers import duration, percent
 from napari_hagmil.widgets.preferences import preferred_opacity
-from napari_hagmil.widgets.style import quiet_label
+from napari_hagmil.widgets.style import explain, plain_label, quiet_label, rich_label
 
 #: Okabe and Ito's colours, which colour-blind people can tell apart; readable on dark grey.
 CLASS_COLORS = ("#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00", "#0072b2")
@@ -61,8 +61,8 @@ class ProbabilityBar(QWidget):  # type: ignore[misc]
     def show_shares(self, shares: tuple[float, ...], classes: tuple[str, ...]) -> None:
         """Draw one piece per class."""
         self.shares = shares
-        self.setToolTip(
-            "\n".join(f"{name} {percent(p)}" for name, p in zip(classes, shares, strict=True))
+        explain(
+            self, "\n".join(f"{name} {percent(p)}" for name, p in zip(classes, shares, strict=True))
         )
         self.update()
 
@@ -94,11 +94,11 @@ class DepthRow(QWidget):  # type: ignore[misc]
 
     def __init__(self, depth: int) -> None:
         super().__init__()
-        self.box, self.counts, self.verdict = QCheckBox(), QLabel(), QLabel()
+        self.box, self.counts, self.verdict = QCheckBox(), rich_label(), plain_label()
         self.bar = ProbabilityBar()
         self.opacity = _slider(100, round(100 * preferred_opacity()), "Opacity of the attention")
         self.threshold = _slider(99, 0, "Hide attention below this percentile")
-        self.above = QLabel("all")
+        self.above = plain_label("all")
         self._color = BRANCH_COLORS[depth % len(BRANCH_COLORS)]
         self._lay_out()
         self.box.setChecked(True)
@@ -111,7 +111,7 @@ class DepthRow(QWidget):  # type: ignore[misc]
         """Show what a run found at this depth."""
         stage, followed = found.stage, int(found.stage.followed.sum())
         self.box.setText(found.label)
-        self.box.setToolTip(f"Show the attention at {found.label}")
+        explain(self.box, f"Show the attention at {found.label}")
         followed_text = (
             f' · <span style="color:{self._color}">{followed:,} followed</span>' if followed else ""
         )
@@ -133,7 +133,6 @@ class DepthRow(QWidget):  # type: ignore[misc]
         self.opacity_changed.emit(value / 100)
 
     def _lay_out(self) -> None:
-        self.counts.setTextFormat(Qt.TextFormat.RichText)
         for label in (self.counts, self.verdict):
             label.setWordWrap(True)
         grid = QGridLayout(self)
@@ -164,6 +163,6 @@ def _slider(most: int, value: int, tip: str) -> QSlider:
     slider = QSlider(Qt.Orientation.Horizontal)
     slider.setRange(0, most)
     slider.setValue(value)
-    slider.setToolTip(tip)
+    explain(slider, tip)
     slider.setMinimumWidth(40)
     return slider

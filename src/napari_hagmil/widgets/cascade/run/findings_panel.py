@@ -6,7 +6,7 @@ import numpy as np
 from napari.utils.colormaps import ensure_colormap
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_hagmil.cascade import SlideResult
 from napari_hagmil.session.run_report import cost_of_run, notes_of_run
@@ -15,6 +15,7 @@ from napari_hagmil.widgets.preferences import on_change, preferred_colormap, pre
 from napari_hagmil.widgets.style import (
     QUIET_COLOR,
     Section,
+    plain_label,
     quiet_label,
     show_text,
     text_label,
@@ -120,7 +121,7 @@ class _Legend(QWidget):  # type: ignore[misc]
 
     def __init__(self) -> None:
         super().__init__()
-        self.ramp = QLabel()
+        self.ramp = plain_label()
         self.ramp.setPixmap(_ramp())
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -30,6 +30,7 @@ from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
     Section,
+    explain,
     show_text,
     text_label,
 )
@@ -259,4 +260,4 @@ def _mark(box: QComboBox, name: str, missing: str) -> None:
     item = box.model().item(box.findText(name))
     if item is not None:
         item.setEnabled(not missing)
-        item.setToolTip(missing)
+        explain(item, missing)

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QWidget,
@@ -24,6 +23,8 @@ from napari_hagmil.widgets.style import (
     QUIET_COLOR,
     WARNING_COLOR,
     Section,
+    explain,
+    plain_label,
     show_text,
     text_label,
 )
@@ -108,7 +109,7 @@ class SlidePanel(Section):
         self.recent.clear()
         for path in paths:
             action = self.recent.addAction(path.name)
-            action.setToolTip(str(path))
+            explain(action, str(path))
             action.triggered.connect(lambda _=False, path=path: self.open_asked.emit(str(path)))
         if paths:
             self.recent.addSeparator()
@@ -134,7 +135,7 @@ class SlidePanel(Section):
         self.mpp_button, self.reset_button = QPushButton("Use"), QPushButton("Reset")
         self.reset_button.setToolTip("Go back to the pixel size that the file states")
         for widget in (
-            QLabel("µm per pixel"),
+            plain_label("µm per pixel"),
             self.mpp_input,
             self.mpp_button,
             self.reset_button,

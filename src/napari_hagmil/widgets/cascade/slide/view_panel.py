@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from napari.settings import get_settings
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
 
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.slide.navigator import Navigator
-from napari_hagmil.widgets.style import Section, quiet_label
+from napari_hagmil.widgets.style import Section, plain_label, quiet_label
 
 
 class ViewPanel(Section):
@@ -42,7 +42,7 @@ class ViewPanel(Section):
         )
         self.smooth.setChecked(bool(get_settings().experimental.async_))
         line = QHBoxLayout()
-        line.addWidget(QLabel("Magnification"))
+        line.addWidget(plain_label("Magnification"))
         line.addWidget(self.magnification)
         line.addWidget(self.whole)
         self.body.addWidget(self.navigator)

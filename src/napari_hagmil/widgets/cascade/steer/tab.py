@@ -7,7 +7,7 @@ from typing import Any
 
 from magicgui.widgets import ComboBox, Container, PushButton, SpinBox
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QHBoxLayout, QPushButton
 
 from napari_hagmil.cascade import SecondLook, SecondLookPlan
 from napari_hagmil.errors import HagmilError
@@ -29,6 +29,7 @@ from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
     Section,
+    plain_label,
     show_text,
     text_label,
 )
@@ -131,7 +132,7 @@ class SteerTab(CascadePage):
         self.run_button.clicked.connect(self.run_asked)
 
     def _make_changes(self) -> None:
-        self.changes = QLabel()
+        self.changes = plain_label()
         self.changes.setWordWrap(True)
         self.changed_section = Section("What the last run changed")
         self.changed_section.add(self.changes)

@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 from superqt.utils import signals_blocked
 
-from napari_hagmil.widgets.style import Section
+from napari_hagmil.widgets.style import Section, explain
 
 _KINDS = {
     "attention": ("Attention", "Attention percentile at each depth; no colour: not looked at"),
@@ -33,7 +33,7 @@ class OverlaysPanel(Section):
         grid = QGridLayout()
         for i, (kind, (label, tip)) in enumerate(_KINDS.items()):
             box = QCheckBox(label)
-            box.setToolTip(tip)
+            explain(box, tip)
             box.toggled.connect(lambda on, kind=kind: self.toggled.emit(kind, on))
             self.boxes[kind] = box
             grid.addWidget(box, i // 2, i % 2)

@@ -6,13 +6,19 @@ import html
 from collections.abc import Sequence
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel
 
 from napari_hagmil.cascade import NodeFacts
 from napari_hagmil.cascade.trace import described
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.widgets.cascade.why.tree_strip import TreeStrip
-from napari_hagmil.widgets.style import QUIET_COLOR, Section, show_text, text_label
+from napari_hagmil.widgets.style import (
+    QUIET_COLOR,
+    Section,
+    plain_label,
+    rich_label,
+    show_text,
+    text_label,
+)
 
 _EMPTY = "Point at the slide to see what each depth says about that place."
 
@@ -23,12 +29,11 @@ class PointerPanel(Section):
     def __init__(self) -> None:
         super().__init__("This place")
         self.where = text_label(color=QUIET_COLOR)
-        self.label = QLabel(_EMPTY)
+        self.label = rich_label(_EMPTY)
         self.label.setWordWrap(True)
-        self.label.setTextFormat(Qt.TextFormat.RichText)
         self.label.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.label.setMinimumHeight(76)
-        self.sentence = QLabel()
+        self.sentence = plain_label()
         self.sentence.setWordWrap(True)
         # Room for two lines, so that nothing jumps while the pointer moves.
         self.sentence.setMinimumHeight(48)

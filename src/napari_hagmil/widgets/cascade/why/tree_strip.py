@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
 from napari_hagmil.plugin.layers import BRANCH_COLORS, UNREAD_COLOR
-from napari_hagmil.widgets.style import QUIET_COLOR
+from napari_hagmil.widgets.style import QUIET_COLOR, explain
 
 _GAP, _CAPTION, _SIDE = 10, 18, 116
 
@@ -51,7 +51,7 @@ class TreeStrip(QWidget):  # type: ignore[misc]
     def show_leaves(self, leaves: tuple[Leaf, ...]) -> None:
         """Replace the pictures."""
         self.leaves = leaves
-        self.setToolTip("\n".join(f"{leaf.label}: {leaf.status}" for leaf in leaves))
+        explain(self, "\n".join(f"{leaf.label}: {leaf.status}" for leaf in leaves))
         self.update()
 
     def paintEvent(self, event: object) -> None:  # noqa: N802

@@ -7,11 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QPushButton
 
 from napari_hagmil.session.numbers import percent
-from napari_hagmil.widgets.style import QUIET_COLOR, Section, show_text, text_label
+from napari_hagmil.widgets.style import (
+    QUIET_COLOR,
+    Section,
+    plain_label,
+    rich_label,
+    show_text,
+    text_label,
+)
 
 Probabilities = NDArray[np.float64]
 
@@ -34,12 +41,11 @@ class WithoutPanel(Section):
             "The branch is taken out of every bag; no other branch takes its place"
         )
         line = QHBoxLayout()
-        line.addWidget(QLabel("The branch from"))
+        line.addWidget(plain_label("The branch from"))
         line.addWidget(self.depth)
         line.addWidget(self.button, 1)
         self.body.addLayout(line)
-        self.answer = QLabel()
-        self.answer.setTextFormat(Qt.TextFormat.RichText)
+        self.answer = rich_label()
         self.answer.setWordWrap(True)
         self.note = text_label("Point at a place, or hold one with W.", color=QUIET_COLOR)
         self.add(self.answer, self.note)
