@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_hagmil import untrusted
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import load_steering
 from napari_hagmil.cohort import read_cohort
@@ -214,3 +215,11 @@ def test_an_entry_of_a_protocol_that_is_of_another_type_is_named(tmp_path, text,
     (tmp_path / "p.toml").write_text(text)
     with pytest.raises(HagmilError, match=words):
         load_protocol(tmp_path / "p.toml")
+
+
+def test_what_is_written_as_json_is_read_as_json_whatever_its_numbers():
+    value = {"clip": float("inf"), "auc": [float("nan"), 0.5], "low": (-float("inf"), 1)}
+    for indent in (None, 2):
+        text = untrusted.json_text(value, indent=indent)
+        read = untrusted.parse_json(text)
+        assert read == {"clip": "inf", "auc": [None, 0.5], "low": ["-inf", 1]}

@@ -78,6 +78,24 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON that `parse_json` takes: NaN becomes null, and an infinity the text "inf" or "-inf".
+
+    Python writes all three as words that JSON does not have.
+    """
+    return json.dumps(_finite_only(value), ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _finite_only(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if isinstance(value, list | tuple):
+        return [_finite_only(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _finite_only(one) for key, one in value.items()}
+    return value
+
+
 def well_formed(text: str) -> str:
     """Put U+FFFD for lone surrogates, which no encoding can write."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

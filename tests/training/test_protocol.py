@@ -24,6 +24,7 @@ from napari_hagmil.training.protocol.plan import Protocol, WantedFeatures
 from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord, carry_out, chosen_budget
 from napari_hagmil.training.protocol.tables import as_markdown, method_rows, write_tables
 from napari_hagmil.training.protocol.toml_file import load_protocol
+from napari_hagmil.untrusted import parse_json
 
 PROTOCOL = """
 [protocol]
@@ -166,6 +167,22 @@ def test_every_baseline_trains_reads_and_comes_back_as_a_bundle(name, tmp_path):
     assert model.config.training["test"]["patches"] == record.figures["patches"]
     again = list(carry_out(run, slides, FACTS))
     assert again == [record]  # on record already: nothing is trained
+
+
+def test_a_bundle_trained_without_a_bound_of_the_gradient_can_be_read_again(tmp_path):
+    method = load_method("mean_pooling")
+    method = replace(method, training=replace(method.training, clip=float("inf")))
+    slides = [puzzle.slide for puzzle in puzzles(6, 3, World.draw(0))]
+    # No class but one is tested, so that the AUC is not defined either.
+    test = tuple(i for i, slide in enumerate(slides) if slide.label == slides[4].label)[-1:]
+    run = ProtocolRun(method, Split((0, 1), (2, 3), test), 0, tmp_path)
+    record = list(carry_out(run, slides, FACTS))[-1]
+    assert np.isnan(record.figures["auc"])
+    told = load_bundle(tmp_path / "model.hagmil").config.training
+    assert told["method"]["training"]["clip"] == "inf"
+    parse_json((tmp_path / "run.json").read_text())
+    (again,) = carry_out(run, slides, FACTS)
+    assert repr(again) == repr(record)
 
 
 def load_method(name):

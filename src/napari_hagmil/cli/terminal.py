@@ -10,6 +10,8 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+from napari_hagmil.untrusted import json_text
+
 if TYPE_CHECKING:
     from tqdm import tqdm
 
@@ -42,7 +44,7 @@ def say(line: object, *, above: tqdm[Any] | None = None) -> None:
 
 def answer(document: object, *, indent: int | None = None) -> None:
     """Print the answer of ``--json``: readable text, control characters as JSON escapes them."""
-    text = json.dumps(document, ensure_ascii=False, indent=indent)
+    text = json_text(document, indent=indent)
     print("".join(map(_in_json, text)), flush=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any
@@ -11,7 +10,7 @@ from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.stage import BaselineConfig, StageConfig
-from napari_hagmil.untrusted import parse_json
+from napari_hagmil.untrusted import json_text, parse_json
 
 SCHEMA = "napari-hagmil/bundle/1"
 
@@ -19,7 +18,7 @@ SCHEMA = "napari-hagmil/bundle/1"
 def config_to_json(config: BundleConfig, *, weights_sha256: str) -> str:
     """JSON text of a bundle's `config.json`."""
     content = {"schema": SCHEMA, **asdict(config), "weights_sha256": weights_sha256}
-    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return json_text(content, indent=2) + "\n"
 
 
 def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from napari_hagmil.training.protocol.plan import Protocol, Threshold
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
+from napari_hagmil.untrusted import json_text
 
 SCHEMA = "napari-hagmil/run/1"
 
@@ -234,7 +235,9 @@ def _put_on_record(
 def _write_record(folder: Path, key: str, record: RunRecord) -> None:
     """Write ``run.json``, which ends the run, and delete its checkpoints."""
     with replacing(folder / "run.json") as draft:
-        draft.write_text(json.dumps({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2))
+        draft.write_text(
+            json_text({"schema": SCHEMA, "key": key, **asdict(record)}, indent=2), encoding="utf-8"
+        )
     for checkpoint in folder.glob("depth-*.pt"):
         checkpoint.unlink()
 
@@ -289,7 +292,14 @@ def _on_record(folder: Path, key: str) -> RunRecord | None:
         return None
     if content.get("failure"):
         return None  # tried again
+    content["figures"] = _defined_or_nan(content["figures"])
+    content["sweep"] = [_defined_or_nan(entry) for entry in content["sweep"]]
     return RunRecord(**content)
+
+
+def _defined_or_nan(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as they were: JSON has null for one that is not defined."""
+    return {name: float("nan") if v is None else v for name, v in figures.items()}
 
 
 def _key(
