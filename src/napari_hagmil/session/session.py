@@ -132,6 +132,15 @@ class Session:
             self.slide.close()
             self.slide = None
 
+    def close_slide(self) -> None:
+        """Close the slide and its review, and say so; no run may be under way."""
+        if self.slide is not None:
+            self._ready.forget()
+            self._forget()
+            self.close()
+            self.slide_changed.emit(None)
+            self.set_state("empty")
+
     def _pass_on(self, state: ReviewState, action: str) -> None:
         self.review_changed.emit(state, action)
 

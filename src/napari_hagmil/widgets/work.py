@@ -27,11 +27,19 @@ class Background:
     def __init__(self) -> None:
         self._worker: Any = None
         self._closed = False
+        self._next: Callable[[], object] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether work is running."""
         return self._worker is not None
+
+    def when_free(self, do: Callable[[], object]) -> None:
+        """Call `do` now, or as soon as no work is left; of those that wait, only the last."""
+        if self.busy:
+            self._next = do
+        else:
+            do()
 
     def start(
         self,
@@ -65,6 +73,10 @@ class Background:
                 on_cancelled()
             else:
                 on_error(ending[0])
+            waiting = self._next
+            if waiting is not None and not self.busy:
+                self._next = None
+                waiting()
 
         self._worker = create_worker(
             _as_values,

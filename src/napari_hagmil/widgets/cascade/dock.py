@@ -17,6 +17,7 @@ from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.run.tab import CascadeTab
+from napari_hagmil.widgets.cascade.slide.switch import SlideSwitch
 from napari_hagmil.widgets.cascade.slide.tab import SlideTab
 from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
 from napari_hagmil.widgets.cascade.steer.tab import SteerTab
@@ -53,6 +54,7 @@ class CascadeDock(Dock):
         self.slide = SlideTab(self.context)
         self.cascade, self.why = CascadeTab(self.context), WhyTab(self.context)
         self.steer = SteerTab(self.context)
+        self.switch = SlideSwitch(self, self.context, self.open, self._drawing)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
         self._find_regions = qdebounced(self.review.find, timeout=_REST)
@@ -61,7 +63,7 @@ class CascadeDock(Dock):
         self.bind_keys(self._key_actions())
         # A window that is closed in the middle of a run must not wait for the run to end.
         QApplication.instance().aboutToQuit.connect(self.session.cancel)
-        self._adopt_from_viewer()
+        self.switch.look()
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
         """Open a slide in the background; with `run`, run the cascade once it is open."""
@@ -76,7 +78,7 @@ class CascadeDock(Dock):
         if path.suffix.lower() in (".geojson", ".json", ".xml"):
             self.slide.slide_panel.show_error(self.review.import_annotations(path))
         else:
-            self.open(path)
+            self.switch.open(path)
 
     def run(self) -> None:
         """Run the cascade on the open slide."""
@@ -90,7 +92,7 @@ class CascadeDock(Dock):
         """Stop the run and close the slide."""
         if self._on_pointer in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
-            self.viewer.layers.events.inserted.disconnect(self._adopt_from_viewer)
+            self.switch.stop()
             self._find_regions.cancel()
             self.session.cancel()
             for page in self._pages().values():
@@ -122,7 +124,8 @@ class CascadeDock(Dock):
         self.session.slide_changed.connect(self._show_slide)
         self.session.finished.connect(self._show_result)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
-        self.viewer.layers.events.inserted.connect(self._adopt_from_viewer)
+        self.slide.switch_asked.connect(lambda path: self.switch.open(Path(path)))
+        self.slide.slide_panel.close_asked.connect(self.switch.close)
 
     def _toggle_overlays(self) -> None:
         """Hide everything that lies on the slide, the review's outlines too, or show it again."""
@@ -161,13 +164,10 @@ class CascadeDock(Dock):
         else:
             self.cascade.make_ready()
 
-    def _adopt_from_viewer(self, event: Any = None) -> None:
-        """Take over a slide that was opened by File ▸ Open or Open Sample."""
-        path = self.slide_layers.slide_of_others()
-        if path is not None and self.session.slide is None and not self._work.busy:
-            self.open(path)
+    def _drawing(self) -> bool:
+        return self.review_canvas.tools.drawing.active
 
-    def _show_slide(self, slide: Slide) -> None:
+    def _show_slide(self, slide: Slide | None) -> None:
         self.slide_layers.show_slide()
 
     def _show_result(self, result: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -21,35 +23,78 @@ class SlideLayers:
         Where layers are added; layers of others are left alone.
     session : Session
         Whose slide is shown.
+
+    Attributes
+    ----------
+    changing : bool
+        Whether layers come and go by this object's doing.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
         self.viewer, self.session = viewer, session
-        self._slide: Layer | None = None
+        self._own: list[Layer] = []
+        self.changing = False
+
+    @property
+    def lost(self) -> bool:
+        """Whether the user has deleted the layers of the open slide."""
+        return bool(self._own) and not any(layer in self.viewer.layers for layer in self._own)
+
+    @property
+    def owns(self) -> bool:
+        """Whether the open slide was added here."""
+        return bool(self._own)
+
+    def take_over(self) -> None:
+        """Take the layers of the open slide that an earlier dock has added."""
+        path = str(self.session.slide.path) if self.session.slide else ""
+        self._own = [one for one in self._with_path() if one.metadata[KEY]["path"] == path]
+
+    def remove_others(self) -> None:
+        """Remove the slides that napari opened."""
+        with self._ours():
+            for layer in self._with_path():
+                if layer not in self._own:
+                    self.viewer.layers.remove(layer)
 
     def show_slide(self) -> None:
         """Replace the previous slide, and all that lay on it, by the open one."""
-        for layer in [one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})]:
+        with self._ours():
+            self._replace()
+        if self._own:
+            self.viewer.reset_view()
+
+    def _replace(self) -> None:
+        for layer in self._with_path():
             self.viewer.layers.remove(layer)
-        slide = self.session.slide
+        slide, self._own = self.session.slide, []
         if slide is None:
             return
         data, meta, kind = slide_layer(slide)
         added = getattr(self.viewer, f"add_{kind}")(data, **meta)
-        # Of several channels the first stands for the slide.
-        self._slide = added[0] if isinstance(added, list) else added
-        self.viewer.reset_view()
+        self._own = added if isinstance(added, list) else [added]
         # Never hidden again, in pixels where the slide has no µm: hiding and showing it between
         # slides crashed the canvas (napari 0.9.2, Mesa's software GL).
         self.viewer.canvas.overlays.scale_bar.visible = True
 
     def slide_of_others(self) -> str | None:
         """Path of a slide that napari opened through the plugin's reader; None without one."""
-        for layer in self.viewer.layers:
-            facts = layer.metadata.get(KEY, {})
-            if "path" in facts and (self._slide is None or layer != self._slide):
-                return str(facts["path"])
+        for layer in self._with_path():
+            if layer not in self._own:
+                return str(layer.metadata[KEY]["path"])
         return None
+
+    def _with_path(self) -> list[Layer]:
+        return [one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})]
+
+    @contextmanager
+    def _ours(self) -> Iterator[None]:
+        """Layers that come and go in here are not the user's doing."""
+        self.changing = True
+        try:
+            yield
+        finally:
+            self.changing = False
 
     def pixel_at(self, position: Any) -> tuple[float, float] | None:
         """Level-0 pixel (y, x) of a world position; None off the slide."""

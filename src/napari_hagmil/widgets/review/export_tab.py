@@ -27,8 +27,8 @@ from napari_hagmil.review import Conclusion
 from napari_hagmil.session import Review, error_sentence
 from napari_hagmil.session.numbers import counted
 from napari_hagmil.session.signing import sign
+from napari_hagmil.widgets.asking import may_replace
 from napari_hagmil.widgets.preferences import preference, reviewer_name, set_preference
-from napari_hagmil.widgets.replacing import may_replace
 from napari_hagmil.widgets.review.class_box import swatch
 from napari_hagmil.widgets.style import ERROR_COLOR, plain_label, show_text, text_label
 

@@ -61,6 +61,12 @@ class Navigator(QWidget):  # type: ignore[misc]
         self._shape = shape
         self.show_attention(None)
 
+    def show_none(self) -> None:
+        """Show that no slide is open."""
+        self._picture = self._shown = None
+        self._shape, self.view = (1, 1), ViewRectangle()
+        self.update()
+
     def show_attention(self, amap: AttentionMap | None) -> None:
         """Tint the slide with attention percentiles; None removes the tint."""
         if self._picture is None:

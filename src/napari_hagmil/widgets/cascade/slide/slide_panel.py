@@ -39,6 +39,9 @@ _FILTER = f"Slides ({' '.join(f'*.{suffix}' for suffix in _SUFFIXES)});;All file
 _GUESS = 0.25
 
 
+_NO_SLIDE = "No slide is open."
+
+
 class SlidePanel(Section):
     """The open slide.
 
@@ -48,6 +51,8 @@ class SlidePanel(Section):
         A path to open.
     phantom_asked
         The built-in phantom is to be opened.
+    close_asked
+        The slide is to be closed.
     forget_asked
         The list of recent slides is to be cleared.
     mpp_given : object
@@ -56,6 +61,7 @@ class SlidePanel(Section):
 
     open_asked = Signal(str)
     phantom_asked = Signal()
+    close_asked = Signal()
     forget_asked = Signal()
     mpp_given = Signal(object)
 
@@ -67,7 +73,10 @@ class SlidePanel(Section):
         self.recent_button.setMenu(self.recent)
         self.phantom_button = QPushButton("Phantom")
         self.phantom_button.setToolTip("A synthetic H&E slide with planted tumour, made locally")
-        self.name = text_label("No slide is open.", selectable=True)
+        self.close_button = QPushButton("Close slide")
+        self.close_button.setToolTip("The review is saved, and opens with the slide again")
+        self.close_button.hide()
+        self.name = text_label(_NO_SLIDE, selectable=True)
         self.facts = text_label(color=QUIET_COLOR)
         self.warning = text_label(color=WARNING_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
@@ -77,9 +86,15 @@ class SlidePanel(Section):
             buttons.addWidget(button)
         self.body.addLayout(buttons)
         self.mpp_row = self._make_mpp_row()
-        self.add(self.error, self.name, self.facts, self.warning, self.mpp_row)
+        name_row = QHBoxLayout()
+        name_row.addWidget(self.name, 1)
+        name_row.addWidget(self.close_button)
+        self.add(self.error)
+        self.body.addLayout(name_row)
+        self.add(self.facts, self.warning, self.mpp_row)
         self.open_button.clicked.connect(self._ask_path)
         self.phantom_button.clicked.connect(self.phantom_asked)
+        self.close_button.clicked.connect(self.close_asked)
         self.show_recent(())
 
     def show_slide(self, slide: Slide, *, corrected: bool = False) -> None:
@@ -90,8 +105,13 @@ class SlidePanel(Section):
         show_text(self.facts, slide_facts(slide, corrected=corrected))
         show_text(self.warning, "\n".join(p.sentence("window") for p in slide.problems))
         self.mpp_row.show()
+        self.close_button.show()
         self.reset_button.setVisible(corrected)
         self.mpp_button.setText("Correct" if slide.mpp is not None else "Use")
+
+    def show_none(self) -> None:
+        """Show that no slide is open."""
+        self.show_busy(_NO_SLIDE)
 
     def show_error(self, sentence: str) -> None:
         """Say why a slide could not be opened."""
@@ -103,6 +123,7 @@ class SlidePanel(Section):
         for label in (self.error, self.facts, self.warning):
             show_text(label, "")
         self.mpp_row.hide()
+        self.close_button.hide()
 
     def show_recent(self, paths: Sequence[Path]) -> None:
         """Offer the slides that were opened last, the latest first."""
@@ -117,7 +138,7 @@ class SlidePanel(Section):
         self.recent_button.setEnabled(bool(paths))
 
     def set_enabled(self, enabled: bool) -> None:
-        """Enable opening another slide, or disable it during a run."""
+        """Enable opening another slide, or disable it while one is being opened."""
         for button in (self.open_button, self.phantom_button):
             button.setEnabled(enabled)
         self.recent_button.setEnabled(enabled and not self.recent.isEmpty())

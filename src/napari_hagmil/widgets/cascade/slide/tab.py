@@ -29,7 +29,7 @@ from napari_hagmil.widgets.cascade.camera import (
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
-from napari_hagmil.widgets.cascade.slide.tissue_panel import TissuePanel
+from napari_hagmil.widgets.cascade.slide.tissue_panel import NO_SLIDE, TissuePanel
 from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
 from napari_hagmil.widgets.style import QUIET_COLOR, text_label
 
@@ -49,9 +49,12 @@ class SlideTab(CascadePage):
     -------
     opened : bool
         A slide is open; True: the cascade is to run at once.
+    switch_asked : str
+        The user has chosen a slide to open.
     """
 
     opened = Signal(bool)
+    switch_asked = Signal(str)
 
     def __init__(self, context: CascadeContext) -> None:
         super().__init__(context)
@@ -103,6 +106,7 @@ class SlideTab(CascadePage):
 
     def _start(self, what: str, find: Callable[[], Path], mpp: float | None, *, run: bool) -> None:
         if self.context.work.busy:
+            self.context.work.when_free(lambda: self._start(what, find, mpp, run=run))
             return
         self._run_when_open = run
         self.slide_panel.show_busy(what)
@@ -140,7 +144,7 @@ class SlideTab(CascadePage):
 
     def _opening_failed(self, error: BaseException) -> None:
         if self.session.slide is None:
-            self.slide_panel.show_busy("No slide is open.")
+            self.slide_panel.show_none()
         else:
             self._show_facts(self.session.slide)
         self._opening_stopped()
@@ -148,7 +152,7 @@ class SlideTab(CascadePage):
 
     def _connect_panels(self) -> None:
         panel, view, tissue = self.slide_panel, self.view_panel, self.tissue_panel
-        panel.open_asked.connect(self.open)
+        panel.open_asked.connect(self.switch_asked)
         panel.phantom_asked.connect(self.open_phantom)
         panel.forget_asked.connect(self._forget_recent)
         panel.mpp_given.connect(lambda mpp: self._correct(correct_mpp, mpp))
@@ -165,7 +169,7 @@ class SlideTab(CascadePage):
     def _connect_session(self) -> None:
         session = self.session
         session.state_changed.connect(
-            lambda state: self.slide_panel.set_enabled(state not in ("opening", "running"))
+            lambda state: self.slide_panel.set_enabled(state != "opening")
         )
         session.slide_changed.connect(self._show_slide)
         session.review_changed.connect(self._review_changed)
@@ -196,14 +200,19 @@ class SlideTab(CascadePage):
         else:
             self.tissue_panel.show_error("")
 
-    def _show_slide(self, slide: Slide) -> None:
+    def _show_slide(self, slide: Slide | None) -> None:
         sitting = self.session.sitting
+        self.tissue.clear()
+        self.tissue_panel.box.setChecked(False)
+        if slide is None:
+            self.slide_panel.show_none()
+            self.view_panel.show_none()
+            self.tissue_panel.show_none(NO_SLIDE)
+            return
         self._correction = sitting.state.mpp_override if sitting else None
         self._show_facts(slide)
         overview = np.asarray(slide.view_levels()[-1])
         self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
-        self.tissue.clear()
-        self.tissue_panel.box.setChecked(False)
         self.tissue_panel.show_none("")
         self._show_view_soon()
 

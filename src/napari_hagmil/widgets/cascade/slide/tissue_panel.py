@@ -10,6 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton
 
 from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
 
+NO_SLIDE = "Open a slide to see its tissue."
+
 
 class TissuePanel(Section):
     """The mask's controls.
@@ -34,7 +36,7 @@ class TissuePanel(Section):
     def __init__(self) -> None:
         super().__init__("Tissue")
         self.box = QCheckBox("Outline the tissue")
-        self.facts = text_label("Open a slide to see its tissue.", color=QUIET_COLOR)
+        self.facts = text_label(NO_SLIDE, color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.buttons = {
             "paint": QPushButton("Brush"),

@@ -67,6 +67,11 @@ class ViewPanel(Section):
         self.note.setText(f"Enlarged beyond the scan ({scanned:.3g}×)" if blown else "")
         self.note.setVisible(blown)
 
+    def show_none(self) -> None:
+        """Show that no slide is open."""
+        self.navigator.show_none()
+        self.show_magnification(None, None)
+
     def _edited(self) -> None:
         text = self.magnification.currentText()
         if text != self._shown:

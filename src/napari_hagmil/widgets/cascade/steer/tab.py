@@ -34,6 +34,8 @@ from napari_hagmil.widgets.style import (
     text_label,
 )
 
+_NO_SLIDE = "Open a slide to steer."
+
 
 class SteerTab(CascadePage):
     """Steers the next run, and shows what that changed.
@@ -102,7 +104,7 @@ class SteerTab(CascadePage):
 
     def _make_steering(self) -> None:
         section = Section("Steering")
-        self.summary = text_label("Open a slide to steer.")
+        self.summary = text_label(_NO_SLIDE)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.pin_button = QPushButton("Mark to follow")
         self.draw_button = QPushButton("Draw to leave out")
@@ -176,6 +178,8 @@ class SteerTab(CascadePage):
         self.depth.choices = ()
         if self.session.sitting is not None:
             self._show_review(self.session.sitting.state)
+        else:
+            show_text(self.summary, _NO_SLIDE)
 
     def _show_review(self, state: ReviewState) -> None:
         show_text(self.summary, steered(state))
