@@ -105,6 +105,7 @@ def make_bundle(run: Path, out: Path) -> CascadeModel:
         name=out.stem,
         thresholds={config.classes[1]: round(config.training["test"]["threshold"], 4)},
         intended_use=USE[0],
+        made_for="phantoms",
         licence=USE[1],
         training={**config.training, "data": "docs/scripts/demo_cohort.py, labelled per slide"},
     )

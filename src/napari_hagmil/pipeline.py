@@ -28,6 +28,7 @@ from napari_hagmil.prepare import (
     model_facts,
     prepare,
     slide_summary,
+    why_unfit,
 )
 from napari_hagmil.slide import Slide, open_slide
 
@@ -127,6 +128,7 @@ def slide_result(
         else _no_cost(seconds),
         notes=_notes(prepared, stages, unread),
         unread=unread,
+        unfit=prepared.unfit,
     )
 
 
@@ -177,4 +179,5 @@ def _no_tissue(
         cascade=None,
         cost=_no_cost(seconds),
         notes=(why, *slide.warnings),
+        unfit=why_unfit(model.config, slide),
     )

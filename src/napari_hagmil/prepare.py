@@ -20,7 +20,7 @@ from napari_hagmil.features import (
     lay_out,
     lay_quadtree,
 )
-from napari_hagmil.models import CascadeModel, load_bundle
+from napari_hagmil.models import BundleConfig, CascadeModel, load_bundle
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import TissueMask
@@ -73,6 +73,11 @@ class PreparedSlide:
     model_seconds: list[float] = field(default_factory=list)
 
     @property
+    def unfit(self) -> str:
+        """Why the model is not for this slide, as a sentence; empty where nothing says so."""
+        return why_unfit(self.model.config, self.slide)
+
+    @property
     def source(self) -> FeatureSource:
         """The features as the model wants them: alone, or with their ancestors'."""
         return in_context(self.features, self.model.config.context)
@@ -112,6 +117,13 @@ class PreparedSlide:
         """
         quadtree = lay_quadtree(self.slide, self.plan, self.model.config.patch_size, tissue)
         return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
+
+
+def why_unfit(config: BundleConfig, slide: Slide) -> str:
+    """Why a model is not for a slide, as a sentence; empty where nothing says so."""
+    if config.made_for == "phantoms" and not slide.is_phantom:
+        return f"The model {config.name} is not for this slide. {config.intended_use}".rstrip()
+    return ""
 
 
 def load_model(name: str | Path, *, device: str = "auto") -> tuple[CascadeModel, Encoder]:

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from napari_hagmil.export import write_result
+from napari_hagmil.export import write_report, write_result
 
 
 def _document(result, tmp_path):
@@ -58,3 +58,14 @@ def test_a_cancelled_analysis_keeps_its_stages_but_predicts_nothing(result, tmp_
     document = _document(replace(result, state="cancelled"), tmp_path)
     assert document["prediction"] is None
     assert len(document["stages"]) == 3
+
+
+def test_a_model_that_is_not_for_the_slide_says_so_before_its_class(result, tmp_path):
+    unfit = replace(result, unfit="The model is not for <this> slide.")
+    assert _document(unfit, tmp_path)["unfit"] == unfit.unfit
+    assert _document(result, tmp_path)["unfit"] is None
+    write_report(unfit, tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    warning, called = page.index("not for &lt;this&gt; slide"), page.index("All the same it gives")
+    assert warning < called
+    assert "The model predicts" not in page

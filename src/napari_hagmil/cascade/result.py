@@ -290,6 +290,9 @@ class SlideResult:
         Sentences for the reader: a missing magnification, unread places …
     unread : UnreadPlaces or None
         Of the depth that misses most; None where all was read.
+    unfit : str
+        Why the model is not for this slide, as a sentence: it stands before any class. Empty where
+        nothing says so.
     """
 
     state: ResultState
@@ -301,6 +304,7 @@ class SlideResult:
     cost: Cost
     notes: tuple[str, ...] = ()
     unread: UnreadPlaces | None = None
+    unfit: str = ""
 
     @property
     def prediction(self) -> CascadeResult | None:

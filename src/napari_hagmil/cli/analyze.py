@@ -144,8 +144,9 @@ def describe(result: SlideResult) -> str:
     deciding = result.grids[result.stages[-1].depth].downsample * result.slide.mpp
     best = float(result.cascade.probabilities.max())
     cost = result.cost
+    warning = f"{result.unfit} It gives " if result.unfit else ""
     return (
-        f"{result.cascade.predicted_class} {best:.3f} at {magnification_label(deciding)}, "
+        f"{warning}{result.cascade.predicted_class} {best:.3f} at {magnification_label(deciding)}, "
         f"{cost.patches_encoded} patches encoded (all tissue has {cost.patches_exhaustive}), "
         f"{cost.seconds['total']:.1f} s"
     )

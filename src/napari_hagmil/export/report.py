@@ -72,6 +72,7 @@ def _facts(result: SlideResult) -> dict[str, Any]:
     return {
         "state": result.state,
         "unread": str(result.unread),
+        "unfit": result.unfit,
         "slide": slide,
         "mpp": f"{slide.mpp:.4g}",
         "size_mm": f"{width:.1f} × {height:.1f} mm",

@@ -48,6 +48,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
         "settings": asdict(result.settings),
         "stages": [_stage(result, stage) for stage in result.stages],
         "prediction": _prediction(result),
+        "unfit": result.unfit or None,
         "unread": asdict(result.unread) if result.unread else None,
         "cost": asdict(result.cost),
         "versions": versions(),

@@ -16,6 +16,7 @@ MAX_PATCH = 4096
 BagOrder = Literal["quadtree", "attention"]
 Context = Literal["none", "ancestors"]
 Children = Literal["tissue", "all"]
+MadeFor = Literal["", "phantoms"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class BundleConfig:
     training : dict
         Summary of the training data and run, for people.
     licence, intended_use : str
+    made_for : "" or "phantoms"
+        The only slides it fits: "phantoms" are synthetic; empty where `intended_use` alone says.
     """
 
     name: str
@@ -87,6 +90,7 @@ class BundleConfig:
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     intended_use: str = ""
+    made_for: MadeFor = ""
 
     def __post_init__(self) -> None:
         for name in ("mpp", "classes", "stages", "budget", "depth_weights"):
@@ -124,7 +128,12 @@ class BundleConfig:
         )
 
     def _broken_rules(self) -> list[str]:
-        checks = (*self._depth_rules(), *self._choice_rules(), *self._class_rules())
+        checks = (
+            *self._depth_rules(),
+            *self._choice_rules(),
+            *self._use_rules(),
+            *self._class_rules(),
+        )
         return [broken for holds, broken in checks if not holds]
 
     def _depth_rules(self) -> list[tuple[bool, str]]:
@@ -167,6 +176,14 @@ class BundleConfig:
             (
                 self.children in get_args(Children),
                 f"needs the children 'tissue' or 'all', not {self.children!r}",
+            ),
+        ]
+
+    def _use_rules(self) -> list[tuple[bool, str]]:
+        return [
+            (
+                self.made_for in get_args(MadeFor),
+                f"needs made_for to be empty or 'phantoms', not {self.made_for!r}",
             ),
         ]
 

@@ -133,6 +133,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "BagOrder": ("text", _is_text),
     "Context": ("text", _is_text),
     "Children": ("text", _is_text),
+    "MadeFor": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
     "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),

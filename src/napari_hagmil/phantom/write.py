@@ -24,6 +24,7 @@ from napari_hagmil.phantom.layout import PhantomPlan, plan_phantom
 from napari_hagmil.phantom.noise import ByteArray
 from napari_hagmil.phantom.render import BLOCK, render_block
 from napari_hagmil.phantom.truth import PhantomTruth, truth_geojson
+from napari_hagmil.slide.interface import PHANTOM
 
 TILE = 256
 SUPER = 2048  # px of level 0 rendered, encoded and reduced at a time
@@ -261,7 +262,7 @@ def _write_level(
         subfiletype=1 if level else 0,
         resolution=(per_cm, per_cm),
         resolutionunit="CENTIMETER",
-        description=f"napari-hagmil phantom seed={config.seed} mpp={config.mpp}",
+        description=f"{PHANTOM} seed={config.seed} mpp={config.mpp}",
         software=False,
         metadata=None,
         maxworkers=1,

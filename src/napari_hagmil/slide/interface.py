@@ -23,6 +23,10 @@ Address = tuple[int, int, int]
 """Level, row and column of a tile."""
 
 
+#: The vendor of synthetic slides: their description begins with it.
+PHANTOM = "napari-hagmil phantom"
+
+
 @dataclass(frozen=True, slots=True)
 class LevelGrid:
     """How one level of the file is cut into tiles.

@@ -14,7 +14,7 @@ import numpy as np
 from napari_hagmil.errors import MissingPixelSizeError, Problem, SlideReadError
 from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
-from napari_hagmil.slide.interface import Address, Pixels, SlideReader, SlideSpec
+from napari_hagmil.slide.interface import PHANTOM, Address, Pixels, SlideReader, SlideSpec
 from napari_hagmil.slide.pixel_size import choose_pixel_size
 from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, lazy_array, view_plan
 
@@ -188,6 +188,11 @@ class Slide:
     def vendor(self) -> str:
         """Who wrote the file."""
         return self.reader.facts.vendor
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether it is synthetic."""
+        return self.vendor == PHANTOM
 
     @property
     def origin(self) -> tuple[int, int]:

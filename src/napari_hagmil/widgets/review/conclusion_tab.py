@@ -85,9 +85,10 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
             return
         shares = zip(cascade.classes, cascade.probabilities, strict=True)
         listed = ", ".join(f"{name} {percent(float(share))}" for name, share in shares)
+        warning = f"{result.unfit} " if result.unfit else ""
         self.found.setText(
-            f"The model {result.model.name} says: {listed}. Research use only: it is not a second "
-            "opinion."
+            f"{warning}The model {result.model.name} says: {listed}. Research use only: it is not "
+            "a second opinion."
         )
         self.found.show()
 

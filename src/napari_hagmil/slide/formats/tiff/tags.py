@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari_hagmil.slide.formats.tiff.stated import StatedPicture, first, number
-from napari_hagmil.slide.interface import Channel, PixelSize
+from napari_hagmil.slide.interface import PHANTOM, Channel, PixelSize
 
 _UNIT_TAG = {2: 25400.0, 3: 10000.0}  # µm per inch, per centimetre
 #: Private tags of Hamamatsu: magnification of the objective, fluorescence filter.
@@ -62,6 +62,8 @@ def vendor_facts(tiff: Any, page: Any, picture: StatedPicture | None) -> VendorF
         objective = number(first(r"<Objective>\s*([\d.]+)\s*[x×]?\s*</Objective>", text))
     elif tiff.is_philips:
         vendor, stated = "Philips", _philips(text)
+    elif text.startswith(PHANTOM):
+        vendor = PHANTOM
     elif tiff.is_scn or tiff.is_ome:
         vendor = "Leica" if tiff.is_scn else "OME"
         if picture is not None:

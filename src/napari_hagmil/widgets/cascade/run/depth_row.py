@@ -35,6 +35,8 @@ class DepthFindings:
         In the order of the probabilities.
     called : str
         The predicted class.
+    unfit : str
+        Why the model is not for this slide; empty where nothing says so.
     """
 
     label: str
@@ -42,6 +44,7 @@ class DepthFindings:
     seconds: float
     classes: tuple[str, ...]
     called: str
+    unfit: str = ""
 
     @property
     def verdict(self) -> str:

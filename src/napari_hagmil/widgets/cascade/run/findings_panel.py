@@ -14,6 +14,7 @@ from napari_hagmil.widgets.cascade.run.depth_row import DepthFindings, DepthRow
 from napari_hagmil.widgets.preferences import on_change, preferred_colormap, preferred_opacity
 from napari_hagmil.widgets.style import (
     QUIET_COLOR,
+    WARNING_COLOR,
     Section,
     plain_label,
     quiet_label,
@@ -21,6 +22,7 @@ from napari_hagmil.widgets.style import (
     text_label,
 )
 
+_HEADLINE = "font-size: 15px; font-weight: 600;"
 _NOTHING = "Run the cascade to see where it looks."
 _KEPT = "The new run was cancelled: these are the findings of the complete one before it."
 _NO_SLIDE = "Open a slide first, in the Slide tab."
@@ -44,7 +46,8 @@ class FindingsPanel(Section):
     def __init__(self) -> None:
         super().__init__("Findings")
         self.prediction = text_label(_NO_SLIDE)
-        self.prediction.setStyleSheet("font-size: 15px; font-weight: 600;")
+        self.prediction.setStyleSheet(_HEADLINE)
+        self.said = text_label(color=QUIET_COLOR)
         # Above the depths: at 1280 × 800 one must scroll to what is below them.
         self.review_button = QPushButton("Review regions…")
         self.rows: dict[int, DepthRow] = {}
@@ -54,7 +57,7 @@ class FindingsPanel(Section):
         self.notes = text_label(color=QUIET_COLOR)
         self.legend = _Legend()
         self._unwatch = on_change("display", self._show_preferences)
-        self.add(self.prediction, self.review_button)
+        self.add(self.prediction, self.said, self.review_button)
         self.body.addLayout(self._column)
         self.add(self.legend, self.cost, self.notes)
         self.clear(slide_open=False)
@@ -72,7 +75,8 @@ class FindingsPanel(Section):
         """Forget the last run."""
         self.keep_depths(0)
         show_text(self.prediction, _NOTHING if slide_open else _NO_SLIDE)
-        for label in (self.cost, self.notes):
+        self.prediction.setStyleSheet(_HEADLINE)
+        for label in (self.said, self.cost, self.notes):
             show_text(label, "")
 
     def keep_depths(self, n: int) -> None:
@@ -93,7 +97,16 @@ class FindingsPanel(Section):
         self.rows[depth].show_findings(found)
         self.legend.show()
         if depth == max(self.rows):
-            show_text(self.prediction, f"{found.verdict}, at {found.label}")
+            self._show_verdict(found)
+
+    def _show_verdict(self, found: DepthFindings) -> None:
+        """Show the class; where the model is not for the slide, that instead, the class small."""
+        verdict = f"{found.verdict}, at {found.label}"
+        show_text(self.prediction, found.unfit or verdict)
+        color = f"color: {WARNING_COLOR};" if found.unfit else ""
+        self.prediction.setStyleSheet(f"{_HEADLINE} {color}")
+        said = f"It gives {verdict}: that says nothing about this slide." if found.unfit else ""
+        show_text(self.said, said)
 
     def show_result(self, result: SlideResult) -> None:
         """Show what the run cost, and what to know about its result."""

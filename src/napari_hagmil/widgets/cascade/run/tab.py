@@ -238,6 +238,7 @@ class CascadeTab(CascadePage):
                 session.seconds[stage.depth],
                 config.classes,
                 called_class(stage.probabilities, config.classes, config.thresholds),
+                session.shown.prepared.unfit if session.shown.prepared else "",
             )
         )
 
