@@ -5,14 +5,18 @@ from __future__ import annotations
 import csv
 import glob
 import os
+import re
 import shutil
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
 from napari_hagmil.errors import OutputError
+from napari_hagmil.process import machine, runs
 from napari_hagmil.untrusted import well_formed
 
 #: A draft this old belongs to a program that was killed, s: none writes for a day.
@@ -61,6 +65,7 @@ def drafting(path: Path) -> Iterator[Path]:
     draft = sibling(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
         yield draft
     except OSError as error:
         # Errors of this package, and of decoders, have no number of the system's.
@@ -74,6 +79,13 @@ def drafting(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         remove(draft)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that other users of the machine cannot read: mode 0600."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
 
 
 def write_csv(
@@ -168,17 +180,64 @@ def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) ->
     name : str
         Of the file or folder that they were to become; empty: of all.
     older_than : float
-        Seconds since they were begun or last added to.
+        Seconds since they were begun or last added to. Those of processes of this machine that
+        have ended go at once.
     """
     for draft in folder.glob(f".{glob.escape(name) or '*'}.*.tmp"):
         with suppress(OSError):
-            if time.time() - draft.stat().st_mtime >= older_than:
+            if _is_orphan(draft) or time.time() - draft.stat().st_mtime >= older_than:
                 remove(draft)
 
 
 def sibling(path: Path) -> Path:
     """Make up a hidden name beside `path` that nothing else uses."""
-    return path.parent / f".{path.name}.{uuid4().hex[:12]}.tmp"
+    return path.parent / f".{path.name}.{_here()}-{os.getpid()}-{uuid4().hex[:8]}.tmp"
+
+
+@cache
+def _here() -> str:
+    """What tells this machine, start and container from others, short enough for a file's name."""
+    return f"{zlib.crc32(machine().encode()):08x}"
+
+
+#: The end of a draft's name: machine, process, and a number of its own.
+_DRAFT = re.compile(r"\.([0-9a-f]{8})-(\d{1,10})-[0-9a-f]{8}\.tmp$")
+
+
+def _is_orphan(draft: Path) -> bool:
+    """Whether the process that made a draft is known to have ended."""
+    found = _DRAFT.search(draft.name)
+    return found is not None and found[1] == _here() and not runs(int(found[2]))
+
+
+@cache
+def _sweep(folder: Path) -> None:
+    """Remove what ended processes of this machine left in a folder; once in each process."""
+    with suppress(OSError):
+        for draft in folder.glob(".*.tmp"):
+            if _is_orphan(draft):
+                remove(draft)
+
+
+def reserve(path: Path, n_bytes: int) -> None:
+    """Make a file of zeros that has its place on the disk, before it is mapped into memory.
+
+    A mapped file that has none ends the process with SIGBUS when the disk is full.
+
+    Raises
+    ------
+    OSError
+        When the disk has no room for it.
+    """
+    with path.open("wb") as file:
+        if n_bytes and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+            return
+        for start in range(0, n_bytes, _BLOCK):
+            file.write(bytes(min(_BLOCK, n_bytes - start)))
+
+
+_BLOCK = 2**24
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How a process of ours waits and allocates: set once, before torch is loaded.
+"""Processes: how ours waits, allocates and ends, and which others still run.
 
 Nothing here changes a result, only what it costs the machine.
 """
@@ -7,7 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import socket
 import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
 
 #: glibc's mallopt parameters and their values, bytes (malloc.h). By default the feature maps of
 #: each batch are mapped, zeroed page by page and given back at once; so large a threshold keeps
@@ -35,3 +41,87 @@ def keep_freed_memory() -> bool:
     if mallopt is None:  # musl
         return False
     return all(mallopt(*setting) == 1 for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD))
+
+
+class StoppedError(KeyboardInterrupt):
+    """The system asked the process to end: as Ctrl-C, so that drafts are removed on the way out."""
+
+
+def end_by_raising() -> None:
+    """Let SIGTERM and SIGHUP raise `StoppedError` in the main thread, and not end it at once.
+
+    For commands only: a window's loop runs no Python for long. What the caller of the process
+    decided, as nohup does of SIGHUP, stays.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for one in _ENDS:
+            if signal.getsignal(one) is signal.SIG_DFL:
+                signal.signal(one, _stop)
+
+
+def end_at_once() -> None:
+    """Undo `end_by_raising`."""
+    if threading.current_thread() is threading.main_thread():
+        for one in _ENDS:
+            if signal.getsignal(one) is _stop:
+                signal.signal(one, signal.SIG_DFL)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # A second one must not interrupt the tidying up.
+    for one in _ENDS:
+        signal.signal(one, signal.SIG_IGN)
+    raise StoppedError(signal.Signals(number).name)
+
+
+_ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was too small: Python's, numpy's, torch's and OpenCV's errors of that."""
+    if isinstance(error, MemoryError):
+        return True
+    torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    if cv2 is not None and isinstance(error, cv2.error):
+        return getattr(error, "code", 0) == _CV_NO_MEMORY
+    # On the CPU torch has no error of its own for it.
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+#: OpenCV's StsNoMem.
+_CV_NO_MEMORY = -4
+
+
+def machine() -> str:
+    """What tells this machine, since its start, and this container from all others."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
+    with suppress(OSError):
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(parts)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process of this machine runs, as far as can be seen."""
+    if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # It runs, but under another user; or no system counts so far.
+    return not _is_zombie(pid)
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process is over, and only its parent has not asked how it ended."""
+    try:
+        # The name, in brackets, may hold anything; the state follows the last of them.
+        said = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return said[:1] in ([b"Z"], [b"X"])

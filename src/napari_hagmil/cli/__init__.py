@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from napari_hagmil.cli.parser import build_parser
 from napari_hagmil.cli.terminal import complain
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.process import prepare_process
+from napari_hagmil.process import (
+    StoppedError,
+    end_at_once,
+    end_by_raising,
+    is_out_of_memory,
+    prepare_process,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         of which too much could not be read.
     """
     prepare_process()
+    end_by_raising()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -33,9 +40,23 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         complain(error.sentence("command line") if isinstance(error, HagmilError) else error)
         return 1
+    except StoppedError as stopped:
+        complain(f"stopped by the system ({stopped})")
+        return 1
     except KeyboardInterrupt:
         complain("stopped by the user")
         return 1
+    except (MemoryError, RuntimeError) as error:
+        if arguments.debug or not is_out_of_memory(error):
+            raise
+        complain(f"the memory is too small for this: {_LESS}")
+        return 1
+    finally:
+        end_at_once()
+
+
+#: What to do when memory is short.
+_LESS = "close other programs, or give a smaller --budget, a table of fewer slides, fewer --workers"
 
 
 __all__ = ["main"]

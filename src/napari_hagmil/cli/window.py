@@ -12,6 +12,7 @@ from napari_hagmil.cli.analyze import describe, run_and_write
 from napari_hagmil.cli.terminal import say
 from napari_hagmil.cli.verb import Verb, argument, mpp_option, option, switch
 from napari_hagmil.errors import MissingExtraError, Problem
+from napari_hagmil.process import end_at_once
 
 #: The dock, as the manifest names it.
 _DOCK = ("napari-hagmil", "HAG-MIL")
@@ -97,6 +98,7 @@ def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
     """Run napari with the dock; without a slide, on the phantom with the cascade started."""
     import napari
 
+    end_at_once()
     viewer = napari.Viewer(title="HAG-MIL · research use only")
     _, dock = viewer.window.add_plugin_dock_widget(*_DOCK)
     if slide is None:

@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from napari_hagmil.errors import OutputError
 from napari_hagmil.files import remove, sibling
+from napari_hagmil.process import machine, runs
 from napari_hagmil.untrusted import read_json
 
 #: Seconds between heartbeats.
@@ -229,16 +230,6 @@ class Claim:
         return True
 
 
-def machine() -> str:
-    """What tells this machine, since its start, and this container from all others."""
-    parts = [socket.gethostname()]
-    with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
-    with suppress(OSError):
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
-    return " ".join(parts)
-
-
 def _document(who: Claimant) -> bytes:
     return json.dumps(asdict(who)).encode().ljust(_SIZE - 1) + b"\n"
 
@@ -285,26 +276,3 @@ def _now_by_files(folder: Path) -> float:
         return probe.stat().st_mtime
     finally:
         remove(probe)
-
-
-def runs(pid: int) -> bool:
-    """Whether a process of this machine runs, as far as can be seen."""
-    if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass  # It runs, but under another user; or no system counts so far.
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Whether a process is over, and only its parent has not asked how it ended."""
-    try:
-        # The name, in brackets, may hold anything; the state follows the last of them.
-        said = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return False
-    return said[:1] in ([b"Z"], [b"X"])

@@ -129,7 +129,11 @@ class IATConfig:
             (bool(self.widths), "at least one width", self.widths),
             (self.landmarks is None or self.landmarks >= 1, "positive landmarks", self.landmarks),
             (self.bag_dim is None or self.bag_dim >= 1, "a positive bag_dim", self.bag_dim),
-            (self.residual_kernel % 2 == 1, "an odd residual_kernel", self.residual_kernel),
+            (
+                self.residual_kernel > 0 and self.residual_kernel % 2 == 1,
+                "an odd residual_kernel",
+                self.residual_kernel,
+            ),
             (all(0 <= p < 1 for p in dropouts), "dropouts from 0 to below 1", dropouts),
             (1 <= self.pinv_iterations <= 100, "1 to 100 pinv_iterations", self.pinv_iterations),
             (self.sharpness > 0, "a positive sharpness", self.sharpness),

@@ -18,7 +18,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 
-from napari_hagmil.files import drafting, move
+from napari_hagmil.files import drafting, move, reserve
 from napari_hagmil.phantom.config import PhantomConfig, PhantomError
 from napari_hagmil.phantom.layout import PhantomPlan, plan_phantom
 from napari_hagmil.phantom.noise import ByteArray
@@ -150,8 +150,9 @@ class _Spool:
         self._lengths: list[list[int]] = [[] for _ in self._files]
         side = -(-sizes[0] // SUPER) * (SUPER >> (streamed - 1))
         # On disk too: at 100 000 px it would be half a gigabyte.
+        reserve(folder / "last", 3 * side * side)
         self.last: ByteArray = np.memmap(
-            folder / "last", dtype=np.uint8, mode="w+", shape=(side, side, 3)
+            folder / "last", dtype=np.uint8, mode="r+", shape=(side, side, 3)
         )
 
     def add_row(self, row: int, parts: list[_Reduced]) -> list[bytes]:

@@ -17,8 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 from napari_hagmil.errors import ReviewHeldError
-from napari_hagmil.files import replacing
-from napari_hagmil.ledger.claims import runs
+from napari_hagmil.files import replacing, write_private
+from napari_hagmil.process import runs
 from napari_hagmil.untrusted import read_json
 
 #: Seconds between heartbeats.
@@ -135,7 +135,7 @@ class Lock:
     def _write(self) -> None:
         me = Holder(os.getpid(), socket.gethostname(), self.token, time.time())
         with replacing(self.path) as draft:
-            draft.write_text(json.dumps(asdict(me)), "utf-8")
+            write_private(draft, json.dumps(asdict(me)))
         self._last_beat = time.monotonic()
 
 

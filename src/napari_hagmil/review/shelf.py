@@ -63,13 +63,21 @@ def shelf_of(
     name = fingerprint + JOURNAL
     places = [folder / name, beside / name, own / name]
     places += [one / name for one in _orphans(slide)]
+    # A link beside the slide could lead to any file of the user's.
+    places = [one for one in places if not (one.parent.is_symlink() or one.is_symlink())]
     places += sorted(elsewhere.glob(f"*{SUFFIX}/{name}")) if elsewhere.is_dir() else []
     existing = {one: one.stat().st_mtime for one in places if one.is_file()}
     # A folder that has become read-only or writable since leaves two: the later one counts.
     found = max(existing, key=existing.__getitem__) if existing else None
-    others = [p for f in (beside, own) for p in f.glob(f"*{JOURNAL}") if p.name != name]
+    others = [p for f in (beside, own) for p in _own_files(f) if p.name != name]
     earlier = sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)
     return Shelf(folder / name, own / name, found, tuple(earlier))
+
+
+def _own_files(folder: Path) -> list[Path]:
+    if folder.is_symlink():
+        return []
+    return [path for path in folder.glob(f"*{JOURNAL}") if not path.is_symlink()]
 
 
 def _orphans(slide: Path) -> list[Path]:
@@ -82,7 +90,9 @@ def _orphans(slide: Path) -> list[Path]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files can be made there, or the folder itself."""
+    """Whether files can be made there, or the folder itself; a link leads anywhere, and is not."""
+    if folder.is_symlink():
+        return False
     if folder.is_dir():
         return os.access(folder, os.W_OK | os.X_OK)
     return os.access(folder.parent, os.W_OK | os.X_OK)

@@ -8,7 +8,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from napari_hagmil.errors import OutputError
-from napari_hagmil.files import is_there, replacing
+from napari_hagmil.files import is_there, replacing, write_private
 from napari_hagmil.untrusted import read_json
 
 #: How many are kept.
@@ -49,7 +49,7 @@ class RecentSlides:
     def _write(self, paths: list[Path]) -> None:
         try:
             with replacing(self._file) as draft:
-                draft.write_text(json.dumps([str(path) for path in paths]), encoding="utf-8")
+                write_private(draft, json.dumps([str(path) for path in paths]))
         except OutputError:
             # The list is a convenience: a slide must open even where it cannot be saved.
             return

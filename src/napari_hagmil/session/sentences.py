@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from napari_hagmil.errors import HagmilError, Problem
+from napari_hagmil.process import is_out_of_memory
 
 
 def error_sentence(error: BaseException) -> str:
     """An error as one sentence, with the remedy that the user of a window can reach."""
     if isinstance(error, HagmilError):
         return problem_sentence(error.problem)
+    if is_out_of_memory(error):
+        return "The memory is too small for this; lower the budget, or close other programs"
     return f"Unexpected {type(error).__name__}: {error}"
 
 

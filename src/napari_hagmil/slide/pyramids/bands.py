@@ -6,10 +6,13 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from napari_hagmil.files import reserve
 from napari_hagmil.slide.interface import Pixels
 from napari_hagmil.slide.resample import area_mean
 from napari_hagmil.slide.slide import Slide
@@ -61,9 +64,7 @@ def write_levels(
     shapes = [_shape(slide, factor) for factor in factors]
     with tempfile.TemporaryDirectory(prefix="hagmil-levels-") as folder:
         spools = [
-            np.lib.format.open_memmap(
-                Path(folder) / f"{i}.npy", "w+", slide.dtype, (*shape, slide.n_channels)
-            )
+            _spool(Path(folder) / str(i), (*shape, slide.n_channels), slide.dtype)
             for i, shape in enumerate(shapes[1:])
         ]
         write_level(0, _first(slide, factors, spools, rows, report))
@@ -71,6 +72,12 @@ def write_levels(
             write_level(i + 1, (spool[y : y + rows] for y in range(0, len(spool), rows)))
             report(_FIRST + (1 - _FIRST) * (i + 1) / len(spools))
         del spools
+
+
+def _spool(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
+    """An array on disk, of which every byte has its place there."""
+    reserve(path, prod(shape) * dtype.itemsize)
+    return np.memmap(path, dtype, mode="r+", shape=shape)
 
 
 def _silent(_: float) -> None:
