@@ -1,9 +1,11 @@
 """The command line as its users call it."""
 
+import hashlib
 import json
 import subprocess
 import sys
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,7 @@ FILES = {
     "regions.geojson",
     "report.html",
     "overview.png",
+    "manifest.json",
 }
 
 
@@ -57,6 +60,16 @@ def test_the_result_has_the_fields_of_the_contract(analysis):
     assert set(result["slide"]) >= {"name", "fingerprint", "mpp", "mpp_source", "width", "height"}
     assert set(result["model"]) >= {"name", "sha256", "encoder", "classes"}
     assert set(result["settings"]) >= {"budget", "device", "seed"}
+    # What it takes to make it again.
+    assert result["slide"]["reader"] == "tiff"
+    assert len(result["model"]["encoder_sha256"]) == 64
+    assert result["settings"]["precision"] in ("float32", "bfloat16")
+    assert result["settings"]["runtime"] == "torch"
+    assert result["settings"]["threads"] >= 1
+    assert result["settings"]["tissue"]["source"] == "detected"
+    assert len(result["settings"]["tissue"]["sha256"]) == 64
+    assert result["settings"]["steering"]["source"] == "none"
+    assert datetime.fromisoformat(result["start"]).tzinfo is not None
     assert set(result["prediction"]) >= {"class", "probabilities"}
     assert set(result["cost"]) >= {
         "patches_encoded",
@@ -67,6 +80,36 @@ def test_the_result_has_the_fields_of_the_contract(analysis):
     assert set(result["cost"]["seconds"]) >= {"read", "encode", "model", "total"}
     assert sum(result["prediction"]["probabilities"]) == pytest.approx(1)
     assert result["slide"]["mpp"] == pytest.approx(0.499)
+
+
+def test_tissue_and_steering_that_went_in_are_on_record(slides_dir, scratch_bundle, tmp_path):
+    slide, out = slides_dir / "CMU-1-Small-Region.svs", tmp_path / "out"
+    tissue, steer = tmp_path / "tissue.geojson", tmp_path / "steer.json"
+    ring = [[0, 0], [0, 1100], [1100, 1100], [1100, 0], [0, 0]]
+    tissue.write_text(json.dumps({"type": "Polygon", "coordinates": [ring]}))
+    steer.write_text('{"schema": "napari-hagmil/steering/1", "follow": [[500, 500]]}')
+    words = ["analyze", str(slide), "--out", str(out), "--model", str(scratch_bundle)]
+    words += ["--budget", "1"]
+    drawn = ["--tissue", str(tissue), "--steer", str(steer)]
+    assert main([*words, *drawn]) == 0
+    settings = json.loads((out / "result.json").read_text())["settings"]
+    for name, path in (("tissue", tissue), ("steering", steer)):
+        file_hash = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert settings[name]["file_sha256"] == file_hash
+        assert len(settings[name]["sha256"]) == 64
+    # The same again is replaced; without them it would be another result.
+    assert main([*words, *drawn]) == 0
+    assert main(words) == 1
+    assert main([*words, "--overwrite"]) == 0
+
+
+def test_another_slides_result_is_not_replaced(analysis, phantom, scratch_bundle, capsys):
+    before = {p.name: p.stat().st_mtime_ns for p in analysis.iterdir()}
+    words = ["--out", str(analysis), "--model", str(scratch_bundle)]
+    assert main(["analyze", str(phantom), *words]) == 1
+    said = capsys.readouterr().err
+    assert "holds a result of another slide; choose another --out, or replace it with" in said
+    assert {p.name: p.stat().st_mtime_ns for p in analysis.iterdir()} == before
 
 
 def test_the_nodes_table_agrees_with_the_result(analysis):

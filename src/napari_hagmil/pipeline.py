@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import (
     MAX_UNREAD,
     CascadeResult,
@@ -19,14 +22,16 @@ from napari_hagmil.cascade import (
 )
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
+from napari_hagmil.features.encode import encoder_precision
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.models import CascadeModel
+from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.prepare import (
     Options,
     PreparedSlide,
     load_model,
     model_facts,
     prepare,
+    run_settings,
     slide_summary,
     why_unfit,
 )
@@ -103,6 +108,20 @@ def analyze_slide(
     return slide_result(prepared, options, stages, time.perf_counter() - started)
 
 
+def asked_result(slide: Slide, model: str | Path, options: Options) -> SlideResult:
+    """What is known of a result before the run: slide, model and settings."""
+    network = load_bundle(find_bundle(model))
+    return SlideResult(
+        state="cancelled",
+        slide=slide_summary(slide),
+        model=model_facts(network),
+        settings=run_settings(network, options),
+        grids=(),
+        cascade=None,
+        cost=_no_cost(0.0),
+    )
+
+
 def slide_result(
     prepared: PreparedSlide,
     options: Options,
@@ -120,7 +139,7 @@ def slide_result(
         state="cancelled" if not complete else "incomplete" if too_many else "done",
         slide=slide_summary(prepared.slide),
         model=model_facts(prepared.model),
-        settings=Settings(prepared.config(options).budget, prepared.device, 0, options.exhaustive),
+        settings=_settings(prepared, options),
         grids=prepared.quadtree.grids[: prepared.last_depth(options) + 1],
         cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
         cost=_cost(prepared, stages, seconds, prepared.last_depth(options))
@@ -129,7 +148,27 @@ def slide_result(
         notes=_notes(prepared, stages, unread),
         unread=unread,
         unfit=prepared.unfit,
+        start=_start(seconds),
     )
+
+
+def _settings(prepared: PreparedSlide, options: Options) -> Settings:
+    """What was asked for, with what the run itself has added."""
+    asked = run_settings(prepared.model, options, device=prepared.device)
+    encoder = prepared.features.encoder
+    return replace(
+        asked,
+        budget=prepared.config(options).budget,
+        precision=encoder_precision(encoder),
+        runtime=str(getattr(encoder, "runtime", "torch")),
+        tissue=replace(asked.tissue, sha256=prepared.tissue.sha256),
+    )
+
+
+def _start(seconds: float) -> str:
+    """When a run that took so long until now was begun."""
+    begun = datetime.now(UTC) - timedelta(seconds=seconds)
+    return begun.isoformat(timespec="seconds")
 
 
 def _notes(
@@ -169,15 +208,15 @@ def _no_cost(seconds: float) -> Cost:
 def _no_tissue(
     slide: Slide, model: CascadeModel, options: Options, why: str, seconds: float
 ) -> SlideResult:
-    budget = tuple(options.budget or model.config.budget)
     return SlideResult(
         state="no_tissue",
         slide=slide_summary(slide),
         model=model_facts(model),
-        settings=Settings(budget, options.device, 0, options.exhaustive),
+        settings=run_settings(model, options),
         grids=(),
         cascade=None,
         cost=_no_cost(seconds),
         notes=(why, *slide.warnings),
         unfit=why_unfit(model.config, slide),
+        start=_start(seconds),
     )

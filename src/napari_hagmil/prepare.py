@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from napari_hagmil.bundles import find_bundle
-from napari_hagmil.cascade import CascadeConfig, ModelFacts, SlideSummary, Steering
+from napari_hagmil.cascade import (
+    CascadeConfig,
+    Given,
+    ModelFacts,
+    Settings,
+    SlideSummary,
+    Steering,
+)
 from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
 from napari_hagmil.errors import BundleError
@@ -45,6 +54,8 @@ class Options:
         Branches to follow and places to leave out.
     last_depth : int, optional
         Where the cascade ends, if before the last depth that model and slide have.
+    file_hashes : mapping
+        SHA-256 of the files that "tissue" and "steering" were read from, for the record.
     """
 
     budget: tuple[int, ...] | None = None
@@ -53,6 +64,7 @@ class Options:
     tissue: TissueMask | None = None
     steering: Steering = field(default_factory=Steering)
     last_depth: int | None = None
+    file_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,10 +197,32 @@ def slide_summary(slide: Slide) -> SlideSummary:
         slide.mpp_source,
         width,
         height,
+        slide.reader.backend,
+    )
+
+
+def run_settings(model: CascadeModel, options: Options, *, device: str = "") -> Settings:
+    """What a result says of how it was asked for; the tissue's hash only where it was drawn."""
+    tissue, steering = options.tissue, options.steering
+    hashes = options.file_hashes
+    return Settings(
+        budget=tuple(options.budget or model.config.budget),
+        device=device or options.device,
+        exhaustive=options.exhaustive,
+        threads=torch.get_num_threads(),
+        tissue=Given("detected")
+        if tissue is None
+        else Given("drawn", tissue.sha256, hashes.get("tissue", "")),
+        steering=Given(
+            "given" if steering.sha256 else "none", steering.sha256, hashes.get("steering", "")
+        ),
     )
 
 
 def model_facts(model: CascadeModel) -> ModelFacts:
     """What a result says of a model."""
     config = model.config
-    return ModelFacts(config.name, model.sha256, config.encoder.name, tuple(config.classes))
+    encoder = config.encoder
+    return ModelFacts(
+        config.name, model.sha256, encoder.name, tuple(config.classes), encoder.weights_sha256
+    )

@@ -7,6 +7,7 @@ darker and more colourful than any stain, and would push the threshold past pale
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -93,6 +94,12 @@ class TissueMask:
     def area_um2(self, mpp: float) -> float:
         """Area of the tissue in µm², `mpp` being µm per level-0 pixel."""
         return float(self.values.sum()) * (self.downsample * mpp) ** 2
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the raster and its scale."""
+        head = f"{self.values.shape} {self.downsample!r} ".encode()
+        return hashlib.sha256(head + np.packbits(self.values).tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -248,6 +248,7 @@ def evaluated(cohort, tmp_path_factory):
 def test_evaluate_leaves_every_file_and_takes_the_test_slides(evaluated):
     out = evaluated / "out"
     assert {path.name for path in out.iterdir()} == {
+        "manifest.json",
         "metrics.json",
         "predictions.csv",
         "confusion.csv",

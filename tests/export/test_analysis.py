@@ -1,12 +1,15 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from napari_hagmil.cascade import Given
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import Thumbnail, write_analysis, write_result
 from napari_hagmil.export import analysis as module
 from napari_hagmil.files import replacing
+from napari_hagmil.ledger import check_manifest
 
 
 def _names(folder):
@@ -28,7 +31,7 @@ def test_a_slide_without_tissue_has_all_files_too(empty, tmp_path):
 def test_an_existing_folder_keeps_what_is_not_ours(result, empty, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     write_analysis(result, tmp_path)
-    write_analysis(empty, tmp_path)
+    write_analysis(empty, tmp_path, overwrite=True)
     assert _names(tmp_path) == {*module.FILES, "notes.txt"}
     assert json.loads((tmp_path / "result.json").read_text())["state"] == "no_tissue"
     assert (tmp_path / "notes.txt").read_text() == "mine"
@@ -44,9 +47,68 @@ def test_a_failure_leaves_the_earlier_result_as_it_was(result, empty, tmp_path, 
 
     monkeypatch.setattr(module, "write_report", fail)
     with pytest.raises(OutputError, match="No space left"):
-        write_analysis(empty, out)
+        write_analysis(empty, out, overwrite=True)
     assert (out / "result.json").read_bytes() == before
     assert _names(tmp_path) == {"out"}
+
+
+def other(result, **changes):
+    """The same result with another slide, model or settings."""
+    parts = {name: replace(getattr(result, name), **fields) for name, fields in changes.items()}
+    return replace(result, **parts)
+
+
+OTHERS = {
+    "slide": {"slide": {"fingerprint": "beef"}},
+    "pixel size": {"slide": {"mpp": 0.5}},
+    "model": {"model": {"sha256": "cd" * 32}},
+    "budget": {"settings": {"budget": (7, 6)}},
+    "tissue": {"settings": {"tissue": Given("drawn", "abc")}},
+    "steering": {"settings": {"steering": Given("given", "abc")}},
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_result_is_replaced_only_when_that_is_asked_for(result, tmp_path, what):
+    write_analysis(result, tmp_path)
+    before = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    with pytest.raises(OutputError, match=f"holds a result of another {what}"):
+        write_analysis(other(result, **OTHERS[what]), tmp_path)
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
+    write_analysis(other(result, **OTHERS[what]), tmp_path, overwrite=True)
+    write_analysis(other(result, **OTHERS[what]), tmp_path)
+
+
+def test_the_same_again_is_replaced(result, tmp_path):
+    """On whatever device, with whatever was measured."""
+    write_analysis(result, tmp_path)
+    again = other(result, settings={"device": "cuda", "threads": 9}, cost={"bytes_read": 5})
+    write_analysis(again, tmp_path)
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert document["settings"]["device"] == "cuda"
+    # A result of a version that kept no record of tissue and steering.
+    for name in ("tissue", "steering"):
+        del document["settings"][name]
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    write_analysis(result, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"slide": 3}'])
+def test_a_result_that_cannot_be_read_may_be_anybodys(result, tmp_path, text):
+    (tmp_path / "result.json").write_text(text)
+    with pytest.raises(OutputError, match="a result that cannot be read"):
+        write_analysis(result, tmp_path)
+
+
+def test_the_manifest_is_the_same_whenever_and_wherever_a_result_is_made(result, tmp_path):
+    seconds = {name: 10 * spent for name, spent in result.cost.seconds.items()}
+    later = other(result, cost={"seconds": seconds})
+    later = replace(later, start="2030-01-01T00:00:00+00:00")
+    for name, one in (("one", result), ("two", later)):
+        write_analysis(one, tmp_path / name)
+        assert check_manifest(tmp_path / name) == {}
+    one, two = ((tmp_path / name / "manifest.json").read_text() for name in ("one", "two"))
+    assert one == two
 
 
 def test_the_output_must_not_be_a_file(result, tmp_path):

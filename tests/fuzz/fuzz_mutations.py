@@ -78,7 +78,7 @@ def damaged_journal(data: bytes, rng: random.Random) -> bytes:
     """Values of lines replaced, each line with the checksum and the number that it should have."""
     records = [json.loads(b"{" + line[18:]) for line in data.splitlines()]
     for record in records:
-        del record["n"]
+        del record["n"], record["chain"]
     for _ in range(rng.choice([1, 1, 2])):
         at = rng.randrange(len(records))
         text = mutated_text(records[at], rng)
@@ -87,7 +87,10 @@ def damaged_journal(data: bytes, rng: random.Random) -> bytes:
         except ValueError:
             continue
         records[at] = changed if isinstance(changed, dict) else {"kind": changed}
-    return b"".join(encode_line(number, record) for number, record in enumerate(records))
+    lines: list[bytes] = []
+    for record in records:
+        lines.append(encode_line(len(lines), record, lines[-1] if lines else b""))
+    return b"".join(lines)
 
 
 def damaged_zip(data: bytes, rng: random.Random) -> bytes:

@@ -30,7 +30,7 @@ def journal_with(slide, change):
     path = sitting.journal.path
     lines = path.read_bytes().splitlines(keepends=True)
     record = {"kind": "change", "action": "x", "at": "", "change": change}
-    path.write_bytes(b"".join([*lines, encode_line(len(lines), record)]))
+    path.write_bytes(b"".join([*lines, encode_line(len(lines), record, lines[-1])]))
 
 
 def region(**members):

@@ -220,7 +220,13 @@ class CascadeResult:
 
 @dataclass(frozen=True, slots=True)
 class SlideSummary:
-    """What a result says of its slide; never a path, never patient data."""
+    """What a result says of its slide; never a path, never patient data.
+
+    Attributes
+    ----------
+    reader : str
+        The backend that decoded it.
+    """
 
     name: str
     fingerprint: str
@@ -228,26 +234,66 @@ class SlideSummary:
     mpp_source: str
     width: int
     height: int
+    reader: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a result says of its model."""
+    """What a result says of its model, and of the encoder that it was given features by."""
 
     name: str
     sha256: str
     encoder: str
     classes: tuple[str, ...]
+    encoder_sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Something that went into a run beside slide and model.
+
+    Attributes
+    ----------
+    source : str
+        Of tissue: "detected", "drawn", "store" (as it was encoded). Of steering: "none", "given".
+        Of features: "slide", "store".
+    sha256 : str
+        Of its content; "" where there is none.
+    file_sha256 : str
+        Of the file that it was read from; "" where there was none.
+    """
+
+    source: str
+    sha256: str = ""
+    file_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for."""
+    """What was asked for, and what it was computed with.
+
+    Attributes
+    ----------
+    precision : str
+        What the encoder computed in: "float32", "bfloat16".
+    runtime : str
+        What ran the encoder: "torch" …
+    threads : int
+        Of torch on the CPU: another number may change the last digits.
+    tissue, steering, features : Given
+        Of features from a store, the hash is that of the store's manifest.
+    """
 
     budget: tuple[int, ...]
     device: str
     seed: int = 0
     exhaustive: bool = False
+    precision: str = "float32"
+    runtime: str = "torch"
+    threads: int = 0
+    tissue: Given = Given("detected")
+    steering: Given = Given("none")
+    features: Given = Given("slide")
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +339,8 @@ class SlideResult:
     unfit : str
         Why the model is not for this slide, as a sentence: it stands before any class. Empty where
         nothing says so.
+    start : str
+        When it was begun, ISO 8601 in UTC; "" where that is not known.
     """
 
     state: ResultState
@@ -305,6 +353,7 @@ class SlideResult:
     notes: tuple[str, ...] = ()
     unread: UnreadPlaces | None = None
     unfit: str = ""
+    start: str = ""
 
     @property
     def prediction(self) -> CascadeResult | None:

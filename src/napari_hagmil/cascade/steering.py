@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,14 @@ class Steering:
 
     follow: tuple[Place, ...] = ()
     leave_out: tuple[Outline, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the wishes; "" where there are none."""
+        if not (self.follow or self.leave_out):
+            return ""
+        text = json.dumps([self.follow, self.leave_out], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def pinned(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
         """Which nodes hold a point to follow, (n,)."""

@@ -71,6 +71,9 @@ class AnalyzeOptions:
     steer: Path | None = option(
         "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
     )
+    overwrite: bool = switch(
+        "--overwrite", "replace the result of another slide, or under other settings"
+    )
     json: bool = json_option()
 
 
@@ -81,7 +84,10 @@ def analyze(options: AnalyzeOptions) -> int:
 
     with open_slide(options.slide, mpp=options.mpp) as slide:
         slide.require_mpp()
-        result = run_and_write(slide, options.model, _run_options(options, slide), options.out)
+        asked = _run_options(options, slide)
+        result = run_and_write(
+            slide, options.model, asked, options.out, overwrite=options.overwrite
+        )
     if options.json:
         answer(result_document(result))
     else:
@@ -95,13 +101,18 @@ def analyze(options: AnalyzeOptions) -> int:
 INCOMPLETE = 3
 
 
-def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> SlideResult:
+def run_and_write(
+    slide: Slide, model: str, options: Options, out: Path, *, overwrite: bool = False
+) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
     from napari_hagmil.export import write_analysis
+    from napari_hagmil.export.analysis import require_replaceable
     from napari_hagmil.files import require_writable
-    from napari_hagmil.pipeline import analyze_slide
+    from napari_hagmil.pipeline import analyze_slide, asked_result
 
     require_writable(out)
+    # Now, and not after minutes of work.
+    require_replaceable(out, asked_result(slide, model, options), overwrite=overwrite)
     with progress("patch") as bar:
 
         def show(now: EncodingProgress) -> None:
@@ -117,6 +128,7 @@ def run_and_write(slide: Slide, model: str, options: Options, out: Path) -> Slid
         regions=regions,
         thumbnail=_overview(slide),
         pictures=[_picture(slide, region) for region in regions[:_N_PICTURES]],
+        overwrite=overwrite,
     )
     return result
 
@@ -156,6 +168,7 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
     from napari_hagmil.bundles import find_bundle
     from napari_hagmil.cascade import Steering, load_steering
     from napari_hagmil.export.geojson_reader import read_area
+    from napari_hagmil.ledger import file_facts
     from napari_hagmil.models import load_bundle
     from napari_hagmil.prepare import Options
     from napari_hagmil.tissue import drawn_tissue
@@ -172,6 +185,11 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         if options.tissue
         else None,
         steering=load_steering(options.steer) if options.steer else Steering(),
+        file_hashes={
+            name: file_facts(path).sha256
+            for name, path in (("tissue", options.tissue), ("steering", options.steer))
+            if path
+        },
     )
 
 

@@ -16,6 +16,7 @@ from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
 from napari_hagmil.cli.terminal import printable
 from napari_hagmil.cli.training import PROTOCOL, TABLES_JOIN, TRAIN
 from napari_hagmil.cli.verb import Verb
+from napari_hagmil.cli.verify import VERIFY
 from napari_hagmil.cli.window import DEMO, VIEW
 
 #: In the order of ``--help``.
@@ -37,6 +38,7 @@ VERBS: tuple[Verb[Any], ...] = (
     TABLES_JOIN,
     EVALUATE,
     PREDICT,
+    VERIFY,
     MODELS,
     CONVERT,
 )

@@ -68,7 +68,8 @@ def demo(options: DemoOptions) -> int:
     why = "" if options.no_window or missing is None else f" ({missing.sentence('command line')})"
     say(f"No window{why}: reading the phantom slide into files …")
     with open_slide(phantom_path()) as slide:
-        result = run_and_write(slide, "demo", Options(), options.out)
+        # The demo's own folder: another version's demo makes way.
+        result = run_and_write(slide, "demo", Options(), options.out, overwrite=True)
     say(f"{slide.name}: {describe(result)}")
     for path in sorted(options.out.iterdir()):
         say(f"  {path}")

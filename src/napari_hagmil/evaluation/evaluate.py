@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil.cascade import (
     Choose,
+    Given,
     SlideSummary,
     Stage,
     at_random,
@@ -65,6 +66,10 @@ class EvaluableSlide:
         Of imported features the fingerprint is that of their files.
     is_placed : bool
         Whether nodes have places on the slide, to be compared with outlines.
+    precision : str
+        What its features were computed in.
+    origin : Given
+        Where they are from.
     """
 
     quadtree: Quadtree
@@ -72,6 +77,8 @@ class EvaluableSlide:
     last_depth: int
     about: SlideSummary
     is_placed: bool = True
+    precision: str = "float32"
+    origin: Given = field(default_factory=lambda: Given("slide"))
 
 
 Source = Callable[[SlideRecord], AbstractContextManager[EvaluableSlide]]
@@ -169,7 +176,9 @@ def stored(store: Path, model: CascadeModel) -> Source:
         source = in_context(FromDepth(features, first), model.config.context)
         last = min(tree.n_depths, model.config.n_depths) - 1
         about = _about(record, features, model, first)
-        yield EvaluableSlide(tree, source, last, about, features.is_placed)
+        origin = Given("store", features.sha256)
+        precision = features.key.precision
+        yield EvaluableSlide(tree, source, last, about, features.is_placed, precision, origin)
 
     return read
 
@@ -324,7 +333,8 @@ def _about(
         mpp, source = key.slide_mpp, "stored features"
     else:
         mpp, source = model.config.mpp[0] / grid.downsample, "model"
-    return SlideSummary(well_formed(record.name), key.fingerprint, mpp, source, width, height)
+    name = well_formed(record.name)
+    return SlideSummary(name, key.fingerprint, mpp, source, width, height, key.reader)
 
 
 def _first_depth(features: FeatureStore, model: CascadeModel) -> int:

@@ -20,9 +20,13 @@ from napari_hagmil.evaluation.metrics import Interval
 from napari_hagmil.evaluation.summary import Called, Summary, labels_of
 from napari_hagmil.export.result_json import versions
 from napari_hagmil.files import drafting, move, remove, write_csv
+from napari_hagmil.ledger import write_manifest
 from napari_hagmil.models import CascadeModel
 
 SCHEMA = "napari-hagmil/metrics/1"
+
+#: Say that the others are there.
+_LAST = ("metrics.json", "manifest.json")
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,8 @@ class Evaluation:
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
     """Write every file of an evaluation into a folder.
 
-    They are made beside it and moved in when all are there, metrics.json last; other files in
-    the folder stay.
+    They are made beside it and moved in when all are there, metrics.json and the manifest last;
+    other files in the folder stay.
 
     Raises
     ------
@@ -78,13 +82,16 @@ def write_evaluation(evaluation: Evaluation, out: Path) -> None:
         (draft / "report.md").write_text("\n".join(_report(evaluation)) + "\n", encoding="utf-8")
         text = json.dumps(metrics_document(evaluation), indent=2, ensure_ascii=False)
         (draft / "metrics.json").write_text(text + "\n", encoding="utf-8")
+        write_manifest(draft)
         out.mkdir(exist_ok=True)
-        remove(out / "metrics.json")
+        for name in _LAST:
+            remove(out / name)
         # Files of an earlier evaluation beside newer figures would be taken for theirs.
         remove(out / "froc.png")
         remove(out / "lesions.csv")
-        for path in sorted(draft.iterdir(), key=lambda path: path.name == "metrics.json"):
-            move(path, out / path.name)
+        rest = [path.name for path in draft.iterdir() if path.name not in _LAST]
+        for name in (*rest, *_LAST):
+            move(draft / name, out / name)
 
 
 def metrics_document(evaluation: Evaluation) -> dict[str, Any]:

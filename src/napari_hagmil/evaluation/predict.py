@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from napari_hagmil.cascade import (
     CascadeResult,
     Cost,
+    Given,
     Settings,
     SlideResult,
     Stage,
@@ -78,12 +81,18 @@ def _result(
 ) -> SlideResult:
     tissue, config = readable.quadtree.nodes, model.config
     unread = most_unread(stages, tissue)
-    device = str(next(model.parameters()).device)
     return SlideResult(
         state="incomplete" if unread is not None and unread.too_many else "done",
         slide=readable.about,
         model=model_facts(model),
-        settings=Settings(config.budget, device),
+        settings=Settings(
+            config.budget,
+            str(next(model.parameters()).device),
+            precision=readable.precision,
+            threads=torch.get_num_threads(),
+            tissue=Given("store"),
+            features=readable.origin,
+        ),
         grids=readable.quadtree.grids[: len(stages)],
         cascade=CascadeResult(tuple(stages), config.classes, config.thresholds),
         cost=Cost(

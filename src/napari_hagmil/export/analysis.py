@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,14 @@ from napari_hagmil.export.geojson import write_geojson
 from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import Picture, encode_png, overview_picture
 from napari_hagmil.export.report import write_report
-from napari_hagmil.export.result_json import write_result
+from napari_hagmil.export.result_json import result_document, write_result
 from napari_hagmil.export.tables import write_nodes
 from napari_hagmil.files import drafting, move, remove
 from napari_hagmil.geometry import magnification
+from napari_hagmil.ledger import write_manifest
+from napari_hagmil.untrusted import read_json
 
-#: What stands in the folder; result.json comes last and says that the others are there.
+#: What stands in the folder; the manifest comes last and says that the others are there.
 FILES = (
     "nodes.parquet",
     "attention.ome.zarr",
@@ -28,6 +31,7 @@ FILES = (
     "overview.png",
     "report.html",
     "result.json",
+    "manifest.json",
 )
 
 #: Longer side of the blank page that stands for a slide without a thumbnail, px.
@@ -57,11 +61,12 @@ def write_analysis(
     regions: Sequence[AttentionRegion] = (),
     thumbnail: Thumbnail | None = None,
     pictures: Sequence[Picture] = (),
+    overwrite: bool = False,
 ) -> None:
     """Write every file of an analysis (`FILES`) into a folder.
 
     They are made in a folder beside it and moved in when all are there. Other files in the
-    folder stay; earlier results are replaced.
+    folder stay; an earlier result of the same slide under the same settings is replaced.
 
     Parameters
     ----------
@@ -75,19 +80,16 @@ def write_analysis(
         For the overview; without it the slide is drawn blank.
     pictures : sequence of (h, w, 3) uint8
         RGB of the first regions, for the report.
+    overwrite : bool
+        Whether the result of another slide, or under other settings, is replaced.
 
     Raises
     ------
     OutputError
-        When the folder cannot be written.
+        When the folder cannot be written, or holds another result that may not be replaced.
     """
     out = Path(out)
-    if out.exists() and not out.is_dir():
-        raise OutputError(
-            out.name,
-            "must be a folder, but is a file",
-            remedy=Remedy("choose another folder", command_line="choose another --out"),
-        )
+    require_replaceable(out, result, overwrite=overwrite)
     with drafting(out) as draft:
         draft.mkdir()
         _write_data(result, draft, regions)
@@ -97,7 +99,64 @@ def write_analysis(
         write_report(
             result, draft / "report.html", overview=overview, regions=regions, pictures=pictures
         )
+        write_manifest(draft)
         _move_in(draft, out)
+
+
+def require_replaceable(out: Path, result: SlideResult, *, overwrite: bool = False) -> None:
+    """Raise `OutputError` when a result cannot be put into a folder, or must not be.
+
+    Before a run, `result` may be what is known of it: slide, model and settings.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(
+            out.name,
+            "must be a folder, but is a file",
+            remedy=Remedy("choose another folder", command_line="choose another --out"),
+        )
+    if overwrite or not (out / "result.json").exists():
+        return
+    other = _other_result(out / "result.json", result)
+    if other:
+        raise OutputError(
+            str(out),
+            f"holds a result {other}",
+            remedy=Remedy(
+                "choose another folder, or replace it with overwrite=True",
+                command_line="choose another --out, or replace it with --overwrite",
+            ),
+        )
+
+
+def _other_result(path: Path, result: SlideResult) -> str:
+    """How a stored result is another than `result`, in words; "" where it is the same again."""
+    try:
+        kept = identity(read_json(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "that cannot be read"
+    mine = identity(result_document(result))
+    differing = [name for name in mine if name in kept and kept[name] != mine[name]]
+    return f"of another {differing[0]}" if differing else ""
+
+
+def identity(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a result the same again when it is made again, by its name.
+
+    Device, precision and threads do not: they change the last digits. What earlier versions did not
+    write is left out.
+    """
+    slide, model, settings = document["slide"], document["model"], document["settings"]
+    found = {
+        "slide": slide["fingerprint"],
+        "pixel size": slide["mpp"],
+        "model": model["sha256"],
+        "budget": "all" if settings["exhaustive"] else list(settings["budget"]),
+    }
+    for name in ("tissue", "steering"):
+        if name in settings:
+            given = settings[name]
+            found[name] = given["sha256"] if given["source"] in ("drawn", "given") else ""
+    return found
 
 
 def _move_in(draft: Path, out: Path) -> None:
@@ -105,7 +164,8 @@ def _move_in(draft: Path, out: Path) -> None:
     if not out.exists():
         move(draft, out)
         return
-    # Without result.json the folder does not pass for complete while files change.
+    # Without these the folder does not pass for complete while files change.
+    remove(out / "manifest.json")
     remove(out / "result.json")
     for name in FILES:
         move(draft / name, out / name)

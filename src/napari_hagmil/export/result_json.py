@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "state": result.state,
+        "start": result.start,
         "slide": asdict(result.slide),
         "model": asdict(result.model),
         "settings": asdict(result.settings),
@@ -72,6 +74,19 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def changed_versions(document: Mapping[str, Any]) -> str:
+    """What a stored result was computed with that is different here, in words; "" if nothing is."""
+    then, now = document.get("versions"), versions()
+    if not isinstance(then, dict):
+        return "its versions are not known"
+    differing = [
+        f"{name} {then.get(name, 'none')} (here {now.get(name, 'none')})"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]
+    return f"made with {', '.join(differing)}" if differing else ""
 
 
 def _stage(result: SlideResult, stage: Stage) -> dict[str, Any]:

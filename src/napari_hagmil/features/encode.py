@@ -254,12 +254,12 @@ def slide_key(
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,
-        precision=_precision(encoder),
+        precision=encoder_precision(encoder),
         tissue=tissue.sha256 if tissue else "",
     )
 
 
-def _precision(encoder: Encoder) -> str:
+def encoder_precision(encoder: Encoder) -> str:
     """What an encoder computes in, where it runs."""
     reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
     return str(reduced or torch.float32).removeprefix("torch.")

@@ -32,7 +32,7 @@ from napari_hagmil.features.store_metadata import (
     read_nodes,
     slide_shape_of,
 )
-from napari_hagmil.ledger import Manifest, file_difference, read_manifest
+from napari_hagmil.ledger import Manifest, file_difference, file_facts, read_manifest
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, Quadtree, z_codes
 
@@ -65,6 +65,8 @@ class FeatureStore:
         not among imported features.
     slide_shape : tuple of int
         Height and width of the slide, level-0 px; of the grids where the store does not say.
+    sha256 : str
+        Of the manifest, and thereby of everything; "" in a store without one.
     is_placed : bool
         Whether the nodes' addresses say where they lie on the slide; features imported without
         coordinates have addresses that only say which node is whose child.
@@ -105,6 +107,7 @@ class FeatureStore:
         self.nodes: tuple[Nodes, ...] = tuple(nodes for nodes, _ in read)
         self.tissue: tuple[NDArray[np.bool_], ...] = tuple(tissue for _, tissue in read)
         self._codes = tuple(z_codes(nodes) for nodes in self.nodes)
+        self.sha256 = file_facts(path / "manifest.json").sha256 if self._manifest else ""
         self._chunk_rows = int(facts["chunk_rows"])
         self._seen: set[str] = set()
 

@@ -28,7 +28,7 @@ PASSING = frozenset({"seconds", "start", "host", "pid"})
 
 #: Files that are hashed without what passes, wherever they stand: JSON, and pages on which it is
 #: marked.
-RESULTS = frozenset({"result.json", "report.html"})
+RESULTS = frozenset({"result.json", "metrics.json", "report.html"})
 
 _MARKED = re.compile(rb'<span class="passing">[0-9.,]*</span>')
 

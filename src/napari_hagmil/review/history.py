@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_hagmil.review.chain import lacks_lines
 from napari_hagmil.review.members import annotation_from
-from napari_hagmil.review.record import Record, applied, decode_lines, difference
+from napari_hagmil.review.record import Record, applied, decode_lines, difference, is_chained
 from napari_hagmil.review.state import Annotation, ReviewState
 from napari_hagmil.untrusted import read_regular
 
@@ -125,12 +126,15 @@ class Replay:
     sketch : Annotation or None
         A drawing that was never finished.
     damaged : bool
-        Whether more than a torn last line could not be read.
+        Whether more than a torn last line could not be read, or is missing.
+    whole : bytes
+        The file, where all of it is good and it can be gone on with; else empty.
     """
 
     history: History
     sketch: Annotation | None = None
     damaged: bool = False
+    whole: bytes = b""
 
 
 def read_journal(path: Path) -> Replay:
@@ -151,4 +155,7 @@ def read_journal(path: Path) -> Replay:
                 sketch = None
         except (ValueError, KeyError, TypeError, AttributeError):
             return Replay(history, sketch, damaged=True)
-    return Replay(history, sketch, damaged=b"\n" in rest)
+    # A torn line is what a power cut leaves; lines that are gone without a trace are not.
+    damaged = b"\n" in rest or (not rest and lacks_lines(path, data))
+    is_whole = not (damaged or rest) and is_chained(data)
+    return Replay(history, sketch, damaged, data if is_whole else b"")

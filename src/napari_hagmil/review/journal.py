@@ -10,8 +10,9 @@ from typing import IO
 
 from napari_hagmil.errors import Problem, system_reason
 from napari_hagmil.files import replacing
+from napari_hagmil.review.chain import set_aside, write_head
 from napari_hagmil.review.lock import BEAT, Lock, held_error
-from napari_hagmil.review.record import Record, encode_line
+from napari_hagmil.review.record import Record, encode_line, last_link
 
 #: Seconds after which a failed write is tried again.
 _RETRY = 1.0
@@ -47,6 +48,7 @@ class Journal:
         self._lines: list[bytes] = []
         self._n_written = 0
         self._rewrite = False
+        self._aside: list[bytes] = []
         self._edition = 0
         self._wake = threading.Condition()
         self._file: IO[bytes] | None = None
@@ -68,8 +70,18 @@ class Journal:
         """Bytes of the file, including those that wait to be written."""
         return sum(map(len, self._lines))
 
-    def start(self, records: Iterable[Record], *, by_force: bool = False) -> None:
-        """Acquire the lock, and rewrite the file with these records.
+    def start(
+        self, records: Iterable[Record], *, whole: bytes = b"", by_force: bool = False
+    ) -> None:
+        """Acquire the lock, and go on with the file, or write it with these records.
+
+        Parameters
+        ----------
+        records : iterable of dict
+        whole : bytes
+            The file as it was read, all of it good: it is gone on with where it is still so.
+        by_force : bool
+            Take the lock from another window.
 
         Raises
         ------
@@ -81,19 +93,39 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.lock.acquire(by_force=by_force)
         # Before the thread runs, which would write a file without them.
-        self.replace(records)
+        if whole and self._is(whole):
+            self._lines = whole.splitlines(keepends=True)
+            self._n_written = len(self._lines)
+        else:
+            self.replace(records)
         self._thread = threading.Thread(target=self._live, name="review-journal", daemon=True)
         self._thread.start()
 
     def append(self, record: Record) -> None:
         """Queue one more line to be written."""
         with self._wake:
-            self._lines.append(encode_line(len(self._lines), record))
+            before = self._lines[-1] if self._lines else b""
+            self._lines.append(encode_line(len(self._lines), record, before))
             self._wake.notify_all()
+
+    def _is(self, whole: bytes) -> bool:
+        try:
+            return self.path.read_bytes() == whole
+        except OSError:
+            return False
+
+    def shorten(self, records: Iterable[Record]) -> None:
+        """Queue the file to be set aside and begun again with these records."""
+        with self._wake:
+            # With the lines that still wait to be written.
+            self._aside.append(b"".join(self._lines))
+        self.replace(records)
 
     def replace(self, records: Iterable[Record]) -> None:
         """Queue the whole file to be rewritten with these records."""
-        lines = [encode_line(number, record) for number, record in enumerate(records)]
+        lines: list[bytes] = []
+        for record in records:
+            lines.append(encode_line(len(lines), record, lines[-1] if lines else b""))
         with self._wake:
             self._lines, self._n_written, self._rewrite = lines, 0, True
             self._edition += 1
@@ -150,6 +182,8 @@ class Journal:
             self._rewrite_file(data)
         elif data:
             self._append(data)
+        if rewrite or data:
+            write_head(self.path, upto, last_link(data))
         with self._wake:
             if edition == self._edition:
                 self._n_written, self._rewrite = upto, False
@@ -170,6 +204,9 @@ class Journal:
 
     def _rewrite_file(self, data: bytes) -> None:
         self._close_file()
+        while self._aside:
+            set_aside(self.path, self._aside[0])
+            del self._aside[0]
         with replacing(self.path, durable=True) as draft:
             draft.write_bytes(data)
 

@@ -1,13 +1,14 @@
 """States and steps as JSON, one line of the journal each.
 
 A step holds only what changed. A line carries its number and a checksum, so that a torn one is
-recognized. The codec is written out by hand: cattrs or pydantic would cover the members of the
-dataclasses, but neither the differences of lists by id nor the tolerance for fields of later
-versions, which is most of it.
+recognized, and a link to the line before, so that a changed, removed or moved one is. The codec is
+written out by hand: cattrs or pydantic would cover the members of the dataclasses, but neither the
+differences of lists by id nor the tolerance for fields of later versions, which is most of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Callable
@@ -116,14 +117,21 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def encode_line(number: int, record: Record) -> bytes:
-    """One line with its newline; the checksum covers everything after it."""
+def encode_line(number: int, record: Record, before: bytes = b"") -> bytes:
+    """One line with its newline.
+
+    Its checksum covers everything after it; its link in the chain, everything after that and the
+    link of the line `before`: h_n = SHA-256(h_{n-1} + rest_n), in hexadecimal.
+    """
     rest = json.dumps({"n": number, **record}, separators=(",", ":"))[1:].encode()
+    rest = _CHAIN % (_link(_link_of(before), rest), rest)
     return b'{"crc":"%08x",%s\n' % (zlib.crc32(rest), rest)
 
 
 def decode_lines(data: bytes) -> tuple[list[Record], bytes]:
     """The records before the first line that is torn, damaged or out of sequence, and the rest.
+
+    Lines of earlier versions have no links; after the first that has one, all must.
 
     Returns
     -------
@@ -133,14 +141,51 @@ def decode_lines(data: bytes) -> tuple[list[Record], bytes]:
         Everything from that line on: usually nothing, or a torn last line.
     """
     records: list[Record] = []
-    at = 0
+    at, before = 0, b""
     while (end := data.find(b"\n", at)) >= 0:
-        record = _decode(data[at:end])
-        if record is None or record["n"] != len(records):
+        line = data[at:end]
+        record = _decode(line)
+        if record is None or record["n"] != len(records) or not _follows(line, before):
             break
+        record.pop("chain", None)
         records.append(record)
-        at = end + 1
+        at, before = end + 1, line
     return records, data[at:]
+
+
+def is_chained(data: bytes) -> bool:
+    """Whether the lines of a journal are linked; those of earlier versions are not."""
+    return bool(_link_of(data.partition(b"\n")[0]))
+
+
+def last_link(data: bytes) -> str:
+    """The link of the last whole line, which stands for all before it; "" without a chain."""
+    return _link_of(data[: data.rfind(b"\n") + 1].rstrip(b"\n").rpartition(b"\n")[2]).decode()
+
+
+#: Comes between the checksum of a line and the rest.
+_CHAIN = b'"chain":"%s",%s'
+
+#: Where a link and the rest begin.
+_LINK, _REST = slice(_PREFIX + 9, _PREFIX + 73), _PREFIX + 75
+
+
+def _link_of(line: bytes) -> bytes:
+    """The link of a line, 64 hexadecimal digits; empty where it has none."""
+    has_one = line[_PREFIX : _PREFIX + 9] == b'"chain":"' and line[_REST - 2 : _REST] == b'",'
+    return line[_LINK] if has_one else b""
+
+
+def _link(before: bytes, rest: bytes) -> bytes:
+    return hashlib.sha256(before + rest).hexdigest().encode()
+
+
+def _follows(line: bytes, before: bytes) -> bool:
+    """Whether a line is the next after `before`, which is empty for the first."""
+    known, link = _link_of(before), _link_of(line)
+    if not link:
+        return not known
+    return link == _link(known, line[_REST:])
 
 
 def _decode(line: bytes) -> Record | None:

@@ -57,6 +57,8 @@ class Sitting:
         Where every change goes.
     slide : dict
         Name and fingerprint, for the first line of the journal.
+    whole : bytes
+        The journal as it was read, where it can be gone on with.
 
     Attributes
     ----------
@@ -79,6 +81,7 @@ class Sitting:
         journal: Journal | None = None,
         *,
         slide: Record | None = None,
+        whole: bytes = b"",
     ) -> None:
         self.history = history or History(ReviewState())
         self.journal = journal
@@ -87,6 +90,7 @@ class Sitting:
         self.notes: tuple[Problem, ...] = ()
         self.shelf: Shelf | None = None
         self._slide: Record = slide or {}
+        self._whole = whole
         self._key = ""
         if journal is not None:
             journal.on_problem = self._report
@@ -252,6 +256,7 @@ class Sitting:
         if path.exists():
             replay = read_journal(path)
             self.history, self.sketch = replay.history, replay.sketch
+            self._whole = replay.whole
         self.begin(by_force=True)
         self.changed.emit(self.state, "take over")
 
@@ -259,7 +264,7 @@ class Sitting:
         """Start the journal, in the user's data folder where it cannot be beside the slide."""
         assert self.journal is not None
         try:
-            self.journal.start(self._records(), by_force=by_force)
+            self.journal.start(self._records(), whole=self._whole, by_force=by_force)
         except OSError:
             if self.shelf is None or self.journal.path == self.shelf.fallback:
                 raise
@@ -273,7 +278,7 @@ class Sitting:
         self.sketch = None
         journal = self.journal
         if journal and (journal.n_lines > MAX_LINES or journal.n_bytes > MAX_BYTES):
-            journal.replace(self._records())
+            journal.shorten(self._records())
 
     def _report(self, problem: Problem | None) -> None:
         self.trouble = problem
@@ -320,6 +325,7 @@ def open_sitting(
         replay.history,
         Journal(shelf.journal),
         slide={"name": slide.name, "fingerprint": fingerprint},
+        whole=replay.whole,
     )
     sitting.shelf, sitting.notes = shelf, tuple(notes)
     if shelf.found is not None and not sitting.held_by:
