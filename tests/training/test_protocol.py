@@ -432,6 +432,16 @@ def test_train_trains_one_method_and_writes_events_when_asked(cohort, written, c
     assert list(folder.rglob("events.out.tfevents.*"))
 
 
+def test_without_methods_the_papers_are_trained_as_the_features_allow(cohort, written):
+    words = ["--store", str(cohort.parent / "store"), "--out", str(cohort.parent / "out")]
+    words += ["--config", str(written("[protocol]\nrepeats = 1\n"))]
+    assert main(["train", str(cohort), *words, "--method", "clam_sb"]) == 0
+    training = load_bundle(run_of(cohort, "clam-sb") / "model.hagmil").config.training
+    assert training["method"]["depths"] == [1], "level 1"
+    assert training["epochs"] >= 52
+    assert not training["method"]["training"]["loss"]["subtyping"]  # one tumour class
+
+
 def test_a_method_that_is_not_there_is_one_line(cohort, written, capsys):
     words = ["--store", str(cohort.parent / "store"), "--out", str(cohort.parent / "out")]
     words += ["--config", str(written(PROTOCOL)), "--method", "vit"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -85,11 +86,14 @@ class Stepper:
         Each has a bound of its own.
     optimiser : torch optimiser
     config : OptimiserConfig
+    parameters : list of parameters
+        Of all parts.
     """
 
     parts: list[list[nn.Parameter]]
     optimiser: torch.optim.Optimizer
     config: OptimiserConfig
+    parameters: list[nn.Parameter]
 
     @classmethod
     def make(cls, model: nn.Module, config: OptimiserConfig) -> Stepper:
@@ -99,12 +103,7 @@ class Stepper:
         # In the groups, because a checkpoint of the optimiser saves those.
         for group in optimiser.param_groups:
             group["steps"] = group["epochs"] = 0
-        return cls(parts, optimiser, config)
-
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """All that it updates."""
-        return [parameter for part in self.parts for parameter in part]
+        return cls(parts, optimiser, config, [p for part in parts for p in part])
 
     def step(self) -> None:
         """Update the weights, and clear the gradients; without gradients nothing changes."""
@@ -125,6 +124,8 @@ class Stepper:
             group["epochs"] += 1
 
     def _bound(self, part: list[nn.Parameter]) -> None:
+        if math.isinf(self.config.clip):
+            return
         gradients = [parameter.grad for parameter in part if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         # Within the bound, scaling is a pass over all gradients that multiplies by one.
