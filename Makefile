@@ -48,6 +48,17 @@ docs: $(DOCS_PACKAGES)  ## The documentation, into site/
 bench: $(PACKAGES) | system  ## The benchmarks among the tests
 	.ci/with-display $(BIN)/python -m pytest --benchmark-enable --benchmark-only $(TEST_ARGS)
 
+.PHONY: audit
+audit: $(PACKAGES)  ## Known weaknesses of the pinned versions (needs the network)
+	$(BIN)/python -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)/audit/bin/pip-audit --requirement $(CONSTRAINTS) --no-deps --disable-pip
+
+.PHONY: sbom
+sbom: $(PACKAGES)  ## What is installed, as a bill of materials, into dist/
+	mkdir -p dist
+	$(BIN)/python .ci/sbom > dist/sbom.cdx.json
+
 .PHONY: setup
 setup: $(PACKAGES) | system  ## Only the set-up that demo and test start with
 

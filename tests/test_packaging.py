@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ import tomllib
 import venv
 import zipfile
 from importlib import import_module
-from importlib.metadata import packages_distributions
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -224,7 +225,6 @@ def test_no_wheel_is_built_of_two_manifests(checkout: Path, tmp_path: Path) -> N
 
 #: Declared and not imported by name, with the reason.
 NOT_IMPORTED = {
-    "aiohttp": "fsspec loads it for slides behind http and https",
     "numcodecs": "zarr decodes with it; older ones run code for a store that asks for it",
     "openslide-bin": "the library that openslide-python loads",
     "pyqt6": "qtpy loads the binding that it finds",
@@ -254,3 +254,27 @@ def test_everything_declared_is_imported_or_says_why() -> None:
     assert not unexplained, f"declared, but nothing imports them: {sorted(unexplained)}"
     gone = NOT_IMPORTED.keys() - unused
     assert not gone, f"explained, but imported or not declared: {sorted(gone)}"
+
+
+def test_the_bill_of_materials_names_every_package_and_its_version() -> None:
+    made = [
+        subprocess.run(
+            [sys.executable, ROOT / ".ci" / "sbom"], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+    document = json.loads(made[0])
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.5")
+    listed = {one["name"].lower(): one["version"] for one in document["components"]}
+    for name in ("torch", "zarr", "numpy"):
+        assert listed[name] == version(name)
+
+
+def test_the_floors_that_are_there_for_a_weakness_stand_in_pyproject() -> None:
+    page = (ROOT / "SECURITY.md").read_text("utf-8")
+    floors = re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", page, re.MULTILINE)
+    assert len(floors) > 5
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    for name, floor in floors:
+        assert f'"{name}>={floor}"' in text, f"pyproject.toml does not ask for {name}>={floor}"
