@@ -20,9 +20,9 @@ from napari_hagmil.cascade import (
     iter_cascade,
     most_unread,
 )
+from napari_hagmil.encoders import computation_of
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
-from napari_hagmil.features.encode import encoder_precision
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.prepare import (
@@ -155,12 +155,12 @@ def slide_result(
 def _settings(prepared: PreparedSlide, options: Options) -> Settings:
     """What was asked for, with what the run itself has added."""
     asked = run_settings(prepared.model, options, device=prepared.device)
-    encoder = prepared.features.encoder
+    how = computation_of(prepared.features.encoder)
     return replace(
         asked,
         budget=prepared.config(options).budget,
-        precision=encoder_precision(encoder),
-        runtime=str(getattr(encoder, "runtime", "torch")),
+        precision=how.precision,
+        runtime=how.runtime,
         tissue=replace(asked.tissue, sha256=prepared.tissue.sha256),
     )
 

@@ -78,7 +78,7 @@ _ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(sign
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was too small: Python's, numpy's, torch's and OpenCV's errors of that."""
+    """Whether memory was too small, as Python, numpy, torch, onnxruntime and OpenCV say it."""
     if isinstance(error, MemoryError):
         return True
     torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
@@ -86,10 +86,16 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if cv2 is not None and isinstance(error, cv2.error):
         return getattr(error, "code", 0) == _CV_NO_MEMORY
-    # On the CPU torch has no error of its own for it.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, Exception) and any(sign in str(error) for sign in _NO_MEMORY)
 
 
+#: How allocators without a class of errors say it: torch's on CPUs, by system, and onnxruntime's.
+_NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory:",
+    "Failed to allocate memory",
+    "bad_alloc",
+)
 #: OpenCV's StsNoMem.
 _CV_NO_MEMORY = -4
 

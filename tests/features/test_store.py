@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from napari_hagmil.cohort import SlideRecord
+from napari_hagmil.encoders import Computation
 from napari_hagmil.errors import FeatureStoreError, OutputError
 from napari_hagmil.features import (
     EncodeConfig,
@@ -176,10 +177,29 @@ def test_a_run_on_a_device_of_another_precision_is_refused(record, full, monkeyp
     """Half a slide in bfloat16 and half in float32 would be neither."""
     from napari_hagmil.features import encode as module
 
-    monkeypatch.setattr(module, "autocast_dtype", lambda device: torch.float64)
+    how = Computation(precision="float64")
+    monkeypatch.setattr(module, "computation_of", lambda encoder: how)
     (event,) = encode([record], full)
     assert "have the precision" in event.message
     assert "not float64" in event.message
+
+
+def test_a_run_with_another_runtime_is_refused_and_an_old_store_is_torchs(
+    record, full, tmp_path, monkeypatch
+):
+    from napari_hagmil.features import encode as module
+
+    store = shutil.copytree(full, tmp_path / "store")
+    path = store / "phantom.zarr" / "zarr.json"
+    document = json.loads(path.read_text())
+    assert document["attributes"]["key"].pop("runtime") == "torch"
+    path.write_text(json.dumps(document))
+    (store / "phantom.zarr" / "manifest.json").unlink()
+    assert open_store(store, "phantom").key.runtime == "torch"
+    how = Computation(runtime="onnxruntime")
+    monkeypatch.setattr(module, "computation_of", lambda encoder: how)
+    (event,) = encode([record], store)
+    assert "have the runtime torch, not onnxruntime" in event.message
 
 
 def test_features_of_another_kind_are_replaced_when_asked_for(record, tmp_path):

@@ -11,17 +11,15 @@ import hashlib
 import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_hagmil.encoders.device import autocast_dtype, patches_per_pass
+from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder, SpatialMean
 from napari_hagmil.errors import EncoderError
 
 
-class EfficientNetLite0:
+class EfficientNetLite0(NetworkEncoder):
     """The default encoder: small, fast on a CPU, and nothing to download.
 
     Parameters
@@ -30,35 +28,32 @@ class EfficientNetLite0:
         Where it runs.
     """
 
-    name = "efficientnet-lite0"
-    n_features = 1280
-    patch_size = 224
-
     def __init__(self, device: torch.device) -> None:
-        self.device = device
         weights = _weights_path()
-        self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self._dtype = autocast_dtype(device)
         network = fold_for_inference(_load_network(weights))
-        self._network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        parts = EncoderNetwork(
+            name="efficientnet-lite0",
+            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+            n_features=1280,
+            patch_size=224,
+            network=nn.Sequential(_LastMaps(network), SpatialMean()),
+            mean=(127.0, 127.0, 127.0),
+            std=(128.0, 128.0, 128.0),
+        )
+        super().__init__(parts, device)
 
-    def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
-        """(n, 224, 224, 3) RGB → (n, 1280) float32 on the CPU."""
-        if not len(patches):
-            return torch.empty((0, self.n_features))
-        chunks = torch.split(torch.from_numpy(patches), patches_per_pass(self.device))
-        return torch.cat([self._encode(chunk) for chunk in chunks])
 
-    def _encode(self, patches: torch.Tensor) -> torch.Tensor:
-        images = patches.to(self.device).permute(0, 3, 1, 2)
-        images = ((images.float() - 127.0) / 128.0).contiguous(memory_format=torch.channels_last)
-        with (
-            torch.no_grad(),
-            torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None),
-        ):
-            maps = self._network.extract_features(images)
-            features: torch.Tensor = maps.float().mean((2, 3))
-        return features.cpu()
+class _LastMaps(nn.Module):
+    """The last feature maps of a network of efficientnet-lite-pytorch."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, 3, 224, 224) → (n, 1280, 7, 7)."""
+        maps: torch.Tensor = self.network.extract_features(images)  # type: ignore[operator]
+        return maps
 
 
 def _weights_path() -> Path:

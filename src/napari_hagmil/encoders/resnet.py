@@ -12,16 +12,14 @@ import os
 import pickle
 from pathlib import Path
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from napari_hagmil.encoders.device import autocast_dtype, patches_per_pass
+from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder, SpatialMean
 from napari_hagmil.errors import EncoderError
 
 WEIGHTS_FILES = (
@@ -33,10 +31,11 @@ WEIGHTS_FILES = (
 """Accepted names of the weights file: ours, or torchvision's for its first set of weights."""
 
 _URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
+_STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
 
-class ResNet50Layer3:
+class ResNet50Layer3(NetworkEncoder):
     """The encoder of the paper and of CLAM: ImageNet's ResNet-50, cut after stage 3.
 
     Parameters
@@ -53,38 +52,20 @@ class ResNet50Layer3:
         When there are no weights, or they are not a ResNet-50's: no other weights replace them.
     """
 
-    name = "resnet50-layer3"
-    n_features = 1024
-    patch_size = 256
-
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
-        self.device = device
         weights = weights or _find_weights()
-        self.weights_sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
-        self._dtype = autocast_dtype(device)
         network = ResNet50Stages()
         _fill(network, _read(weights), weights)
-        folded = _fold(network.eval().requires_grad_(False))
-        self._network = folded.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = torch.tensor(_MEAN, device=device)[:, None, None] * 255
-        self._std = torch.tensor(_STD, device=device)[:, None, None] * 255
-
-    def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
-        """(n, 256, 256, 3) RGB → (n, 1024) float32 on the CPU."""
-        if not len(patches):
-            return torch.empty((0, self.n_features))
-        chunks = torch.split(torch.from_numpy(patches), patches_per_pass(self.device))
-        return torch.cat([self._encode(chunk) for chunk in chunks])
-
-    def _encode(self, patches: torch.Tensor) -> torch.Tensor:
-        images = patches.to(self.device).permute(0, 3, 1, 2).float()
-        images = ((images - self._mean) / self._std).contiguous(memory_format=torch.channels_last)
-        with (
-            torch.no_grad(),
-            torch.autocast(self.device.type, self._dtype, enabled=self._dtype is not None),
-        ):
-            maps: torch.Tensor = self._network(images)
-        return maps.float().mean((2, 3)).cpu()
+        parts = EncoderNetwork(
+            name="resnet50-layer3",
+            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+            n_features=1024,
+            patch_size=256,
+            network=nn.Sequential(_fold(network.eval().requires_grad_(False)), SpatialMean()),
+            mean=_MEAN,
+            std=_STD,
+        )
+        super().__init__(parts, device)
 
 
 class ResNet50Stages(nn.Module):

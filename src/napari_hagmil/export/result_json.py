@@ -21,6 +21,7 @@ SCHEMA = "napari-hagmil/result/1"
 #: Packages that a number in the result may depend on.
 _PACKAGES = (
     "torch",
+    "onnxruntime",
     "numpy",
     "tifffile",
     "imagecodecs",

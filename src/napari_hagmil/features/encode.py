@@ -17,8 +17,7 @@ from typing import Literal
 import torch
 
 from napari_hagmil.cohort import SlideRecord
-from napari_hagmil.encoders import Encoder
-from napari_hagmil.encoders.device import autocast_dtype
+from napari_hagmil.encoders import Encoder, computation_of
 from napari_hagmil.errors import CancelledError, OutputError
 from napari_hagmil.features.layout import feature_tree, lay_out
 from napari_hagmil.features.resume import require_held, resumed, store_claims
@@ -246,6 +245,7 @@ def slide_key(
     slide: Slide, encoder: Encoder, config: EncodeConfig, *, tissue: TissueOutline | None = None
 ) -> FeatureKey:
     """The key of the features that a slide will have, with its tissue drawn or detected."""
+    computation = computation_of(encoder)
     return FeatureKey(
         fingerprint=slide.fingerprint,
         reader=slide.reader.backend,
@@ -254,15 +254,10 @@ def slide_key(
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,
-        precision=encoder_precision(encoder),
+        precision=computation.precision,
+        runtime=computation.runtime,
         tissue=tissue.sha256 if tissue else "",
     )
-
-
-def encoder_precision(encoder: Encoder) -> str:
-    """What an encoder computes in, where it runs."""
-    reduced = autocast_dtype(torch.device(getattr(encoder, "device", "cpu")))
-    return str(reduced or torch.float32).removeprefix("torch.")
 
 
 def failed_event(name: str, error: Exception) -> EncodeEvent:

@@ -248,6 +248,7 @@ def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
         ("the µm per pixel", list(kept.mpp), list(wanted.mpp)),
         ("the type", kept.dtype, wanted.dtype),
         ("the precision", kept.precision, wanted.precision),
+        ("the runtime", kept.runtime, wanted.runtime),
         ("the tissue", _tissue(kept), _tissue(wanted)),
     )
     for what, old, new in said:

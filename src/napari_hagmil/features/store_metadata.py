@@ -57,6 +57,9 @@ class FeatureKey:
         "float32", or "float16" for half the space and three digits.
     precision : str
         What the encoder computed in, "float32" or "bfloat16": it follows from the device.
+    runtime : str
+        What ran the encoder, "torch" or "onnxruntime": features differ in their last digits. Stores
+        that do not say were made with torch.
     tissue : str
         SHA-256 of the file with the tissue's outlines; "" where the tissue was detected.
     """
@@ -69,6 +72,7 @@ class FeatureKey:
     mpp: tuple[float, ...]
     dtype: DTypeName = "float32"
     precision: str = "float32"
+    runtime: str = "torch"
     tissue: str = ""
 
 
@@ -327,10 +331,11 @@ _KEY: dict[str, _Check] = {
     "mpp": lambda value: isinstance(value, list) and all(map(_is_length, value)),
     "dtype": lambda value: value in get_args(DTypeName),
     "precision": _is_text,
+    "runtime": _is_text,
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"tissue", "slide_shape"}
+_LATER = {"tissue", "runtime", "slide_shape"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),

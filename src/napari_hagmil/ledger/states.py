@@ -10,6 +10,7 @@ from napari_hagmil.errors import (
     SlideFormatError,
     SlideReadError,
 )
+from napari_hagmil.process import is_out_of_memory
 
 SlideState = Literal[
     "done",
@@ -35,11 +36,8 @@ def state_after(error: BaseException) -> SlideState:
         (MissingPixelSizeError, "missing_mpp"),
         (SlideFormatError, "unreadable"),
         (SlideReadError, "unreadable"),
-        (MemoryError, "oom"),
     )
     for kind, state in by_kind:
         if isinstance(error, kind):
             return state
-    # torch's own error, by its name: nothing here imports torch.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return "oom" if "OutOfMemoryError" in names else "failed"
+    return "oom" if is_out_of_memory(error) else "failed"
