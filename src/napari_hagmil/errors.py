@@ -200,6 +200,10 @@ class DeviceError(HagmilError, RuntimeError):
     """The device asked for is not there."""
 
 
+class ResultError(HagmilError, ValueError):
+    """An analysis cannot be read back from its folder, or is of another slide."""
+
+
 class OutputError(HagmilError, OSError):
     """A result cannot be written."""
 

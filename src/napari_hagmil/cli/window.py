@@ -26,6 +26,9 @@ class ViewOptions:
 
     slide: Path = argument(type=Path)
     mpp: float | None = mpp_option()
+    result: Path | None = option(
+        "--result", type=Path, help="folder that analyze has written for this slide, to be shown"
+    )
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class DemoOptions:
 
 def view(options: ViewOptions) -> int:
     """Open a slide in napari with the dock."""
+    from napari_hagmil.export.result_reader import read_result
     from napari_hagmil.slide import open_slide
 
     missing = _no_window()
@@ -52,7 +56,9 @@ def view(options: ViewOptions) -> int:
         )
     # A file that cannot be opened should fail here, in the terminal, not behind a window.
     open_slide(options.slide, mpp=options.mpp).close()
-    return _open_window(options.slide, mpp=options.mpp)
+    if options.result is not None:
+        read_result(options.result)
+    return _open_window(options.slide, mpp=options.mpp, result=options.result)
 
 
 def demo(options: DemoOptions) -> int:
@@ -95,7 +101,9 @@ def _no_window() -> Problem | None:
     return None
 
 
-def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
+def _open_window(
+    slide: Path | None, *, mpp: float | None = None, result: Path | None = None
+) -> int:
     """Run napari with the dock; without a slide, on the phantom with the cascade started."""
     import napari
 
@@ -105,7 +113,7 @@ def _open_window(slide: Path | None, *, mpp: float | None = None) -> int:
     if slide is None:
         dock.open_phantom(run=True)
     else:
-        dock.open(slide, mpp=mpp)
+        dock.open(slide, mpp=mpp, result=result)
     napari.run()
     return 0
 

@@ -51,6 +51,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
         "settings": asdict(result.settings),
         "stages": [_stage(result, stage) for stage in result.stages],
         "prediction": _prediction(result),
+        "thresholds": dict(result.cascade.thresholds) if result.cascade else {},
         "unfit": result.unfit or None,
         "unread": asdict(result.unread) if result.unread else None,
         "cost": asdict(result.cost),
@@ -94,6 +95,9 @@ def _stage(result: SlideResult, stage: Stage) -> dict[str, Any]:
     mpp = result.slide.mpp * result.grids[stage.depth].downsample
     return {
         "depth": stage.depth,
+        "patch_size": result.grids[stage.depth].patch_size,
+        "downsample": result.grids[stage.depth].downsample,
+        "grid": list(result.grids[stage.depth].shape),
         "mpp": mpp,
         "magnification": magnification(mpp),
         "nodes": len(stage.nodes),

@@ -313,7 +313,13 @@ class Review:
         self.reset.emit(slide)
         if self.sitting is not None:
             self.sitting.changed.connect(self._show)
+            self.current = self._left_off()
         self._show()
+
+    def _left_off(self) -> str:
+        """Id of the first region without a decision, in a review that was begun; else empty."""
+        begun = any(one.decision != "unseen" for one in self.state.regions)
+        return next_unseen(self.queue(), "") if begun else ""
 
     def _show(self, *_: object) -> None:
         ids = {one.id for one in self.state.regions}

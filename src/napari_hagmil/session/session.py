@@ -24,7 +24,7 @@ from napari_hagmil.cascade import (
     Steering,
     compare_runs,
 )
-from napari_hagmil.errors import CancelledError, HagmilError
+from napari_hagmil.errors import CancelledError, HagmilError, ResultError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import read_stages
@@ -288,6 +288,27 @@ class Session:
             self.cleared.emit()
         for stage in run.stages:
             self.stage_found.emit(stage)
+
+    def restore(self, result: SlideResult) -> None:
+        """Show a result that was read back, with the budget that it was found with.
+
+        Raises
+        ------
+        ResultError
+            When it is of another slide, of a file that has changed since, or of another pixel size.
+        """
+        slide = self.slide
+        same = slide is not None and result.slide.fingerprint == slide.fingerprint
+        if not same or slide is None or slide.mpp != result.slide.mpp:
+            raise ResultError(
+                f"the analysis of {result.slide.name}",
+                "is of another slide, or of what this one was before",
+                remedy=f"open {result.slide.name} as it was then",
+            )
+        self.budget = result.settings.budget or None
+        self._show(CascadeRun.of_result(result))
+        self.set_state("done")
+        self.finished.emit(result)
 
     @property
     def stages(self) -> list[Stage]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from napari_hagmil.cascade import NodeFacts, SlideResult, Stage, StageIndex
@@ -36,6 +37,8 @@ class CascadeRun:
         What each of them took.
     result : SlideResult or None
         Once it has ended.
+    restored : bool
+        Whether it was read back from a folder.
     """
 
     key: Key = ()
@@ -47,6 +50,7 @@ class CascadeRun:
     stages: list[Stage] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     result: SlideResult | None = None
+    restored: bool = False
     _index: list[StageIndex] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
 
@@ -63,9 +67,35 @@ class CascadeRun:
             self.prepared, self.grids = prepared, prepared.quadtree.grids[:depths]
             self.tissue = prepared.quadtree.nodes[:depths]
         self.seconds.append(time.perf_counter() - self._started - sum(self.seconds))
+        self._take(stage, prepared.slide.mpp or 1.0)
+
+    @classmethod
+    def of_result(cls, result: SlideResult) -> CascadeRun:
+        """The run of a result that was read back: what it took at each depth is not known."""
+        run = cls(grids=result.grids, result=result, restored=True)
+        for stage in result.stages:
+            run._take(stage, result.slide.mpp)
+        return run
+
+    @property
+    def called(self) -> tuple[tuple[str, ...], Mapping[str, float]]:
+        """Class names in the order of the probabilities, and thresholds: see `called_class`."""
+        if self.prepared is not None:
+            config = self.prepared.model.config
+            return config.classes, config.thresholds
+        cascade = self.result.cascade if self.result else None
+        return (cascade.classes, cascade.thresholds) if cascade else ((), {})
+
+    @property
+    def unfit(self) -> str:
+        """Why the model is not for the slide; empty where nothing says so."""
+        if self.prepared is not None:
+            return self.prepared.unfit
+        return self.result.unfit if self.result else ""
+
+    def _take(self, stage: Stage, mpp: float) -> None:
         self.stages.append(stage)
         last = stage.depth == len(self.grids) - 1
-        mpp = prepared.slide.mpp or 1.0
         self._index.append(StageIndex(stage, self.grids[stage.depth], mpp, last=last))
 
     def end(self, prepared: PreparedSlide, *, complete: bool) -> None:

@@ -15,6 +15,7 @@ from napari_hagmil.session import session_of
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.run.last_result import LastResult
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.run.tab import CascadeTab
 from napari_hagmil.widgets.cascade.slide.switch import SlideSwitch
@@ -57,6 +58,8 @@ class CascadeDock(Dock):
         self.switch = SlideSwitch(self, self.context, self.open, self._drawing)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
+        self.last_result = LastResult(self.session, self.findings)
+        self._wanted_result: Path | None = None
         self._find_regions = qdebounced(self.review.find, timeout=_REST)
         self._lay_out()
         self._connect()
@@ -65,8 +68,16 @@ class CascadeDock(Dock):
         QApplication.instance().aboutToQuit.connect(self.session.cancel)
         self.switch.look()
 
-    def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
-        """Open a slide in the background; with `run`, run the cascade once it is open."""
+    def open(
+        self,
+        path: str | Path,
+        *,
+        mpp: float | None = None,
+        run: bool = False,
+        result: Path | None = None,
+    ) -> None:
+        """Open a slide in the background; then run the cascade, or show the result in a folder."""
+        self._wanted_result = result
         self.slide.open(path, mpp=mpp, run=run)
 
     def open_phantom(self, *, run: bool = False) -> None:
@@ -77,8 +88,15 @@ class CascadeDock(Dock):
         """Open a slide; a GeoJSON file goes into the review of the open slide."""
         if path.suffix.lower() in (".geojson", ".json", ".xml"):
             self.slide.slide_panel.show_error(self.review.import_annotations(path))
+        elif (path / "result.json").is_file():
+            self.take_result(path)
         else:
             self.switch.open(path)
+
+    def take_result(self, folder: Path) -> None:
+        """Show the result that `analyze` has written for the open slide."""
+        self.run_panel.show_error(self.last_result.take(folder))
+        self.tabs.setCurrentWidget(self.cascade)
 
     def run(self) -> None:
         """Run the cascade on the open slide."""
@@ -161,8 +179,13 @@ class CascadeDock(Dock):
         if run:
             self.tabs.setCurrentWidget(self.cascade)
             self.run()
+            return
+        folder, self._wanted_result = self._wanted_result, None
+        if folder is None:
+            self.last_result.show_kept()
         else:
-            self.cascade.make_ready()
+            self.take_result(folder)
+        self.cascade.make_ready()
 
     def _drawing(self) -> bool:
         return self.review_canvas.tools.drawing.active
@@ -171,7 +194,8 @@ class CascadeDock(Dock):
         self.slide_layers.show_slide()
 
     def _show_result(self, result: Any) -> None:
-        if not self.session.shown.complete:
+        run = self.session.shown
+        if not run.complete or (run.restored and self.review.state.regions):
             return
         if not self.review.state.regions:
             self.review.find()

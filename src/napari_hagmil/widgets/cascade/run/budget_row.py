@@ -64,6 +64,12 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         self.slider.setEnabled(followed)
         self.spin.setEnabled(followed)
 
+    def show_budget(self, budget: int) -> None:
+        """Show another number, which nobody has chosen here."""
+        with signals_blocked(self.spin):
+            self.spin.setValue(budget)
+        self._move_slider(self.spin.value())
+
     def set_most(self, n_nodes: int) -> None:
         """End the slider where every node would be followed."""
         self._most = max(n_nodes, 2)

@@ -29,8 +29,8 @@ class DepthFindings:
         The magnification.
     stage : Stage
         The nodes, their attention and the class probabilities.
-    seconds : float
-        Time to read, encode and judge the patches.
+    seconds : float or None
+        Time to read, encode and judge the patches; None where it is not known.
     classes : tuple of str
         In the order of the probabilities.
     called : str
@@ -41,7 +41,7 @@ class DepthFindings:
 
     label: str
     stage: Stage
-    seconds: float
+    seconds: float | None
     classes: tuple[str, ...]
     called: str
     unfit: str = ""
@@ -118,10 +118,9 @@ class DepthRow(QWidget):  # type: ignore[misc]
         followed_text = (
             f' · <span style="color:{self._color}">{followed:,} followed</span>' if followed else ""
         )
+        took = "" if found.seconds is None else f" · {duration(found.seconds)}"
         unread = f" · {len(stage.unread):,} unread" if len(stage.unread) else ""
-        self.counts.setText(
-            f"{len(stage.nodes):,} looked at{followed_text}{unread} · {duration(found.seconds)}"
-        )
+        self.counts.setText(f"{len(stage.nodes):,} looked at{followed_text}{unread}{took}")
         self.verdict.setText(found.verdict)
         self.bar.show_shares(tuple(map(float, stage.probabilities)), found.classes)
 

@@ -37,11 +37,14 @@ class FindingsPanel(Section):
         A depth's attention is to be shown or hidden.
     opacity_changed, threshold_changed : int, float
         Of a depth's attention: 0 to 1, and the percentile from which it is shown.
+    offer_taken
+        The result on offer is to be shown.
     """
 
     visibility_changed = Signal(int, bool)
     opacity_changed = Signal(int, float)
     threshold_changed = Signal(int, float)
+    offer_taken = Signal()
 
     def __init__(self) -> None:
         super().__init__("Findings")
@@ -50,6 +53,8 @@ class FindingsPanel(Section):
         self.said = text_label(color=QUIET_COLOR)
         # Above the depths: at 1280 × 800 one must scroll to what is below them.
         self.review_button = QPushButton("Review regions…")
+        self.offer_button = QPushButton()
+        self.offer_button.clicked.connect(self.offer_taken)
         self.rows: dict[int, DepthRow] = {}
         self._column = QVBoxLayout()
         self._column.setSpacing(2)
@@ -57,7 +62,7 @@ class FindingsPanel(Section):
         self.notes = text_label(color=QUIET_COLOR)
         self.legend = _Legend()
         self._unwatch = on_change("display", self._show_preferences)
-        self.add(self.prediction, self.said, self.review_button)
+        self.add(self.prediction, self.said, self.offer_button, self.review_button)
         self.body.addLayout(self._column)
         self.add(self.legend, self.cost, self.notes)
         self.clear(slide_open=False)
@@ -74,6 +79,7 @@ class FindingsPanel(Section):
     def clear(self, *, slide_open: bool = True) -> None:
         """Forget the last run."""
         self.keep_depths(0)
+        self.offer_button.hide()
         show_text(self.prediction, _NOTHING if slide_open else _NO_SLIDE)
         self.prediction.setStyleSheet(_HEADLINE)
         for label in (self.said, self.cost, self.notes):
@@ -112,8 +118,18 @@ class FindingsPanel(Section):
         """Show what the run cost, and what to know about its result."""
         if result.state == "incomplete":
             show_text(self.prediction, f"Incomplete: {result.unread}")
+        self.offer_button.hide()
         show_text(self.cost, cost_of_run(result.cost))
         show_text(self.notes, notes_of_run(result))
+
+    def offer(self, what: str) -> None:
+        """Offer a result that is not shown by itself."""
+        self.offer_button.setText(what)
+        self.offer_button.show()
+
+    def add_note(self, sentence: str) -> None:
+        """Add a line to what is to be known of the result."""
+        show_text(self.notes, "\n".join(filter(None, (self.notes.text(), sentence))))
 
     def say_kept(self) -> None:
         """Say that a run was cancelled, and that these are the findings of the one before."""

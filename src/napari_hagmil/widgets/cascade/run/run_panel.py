@@ -130,6 +130,11 @@ class RunPanel(Section):
         self._cost = cost
         self._name_run_button()
 
+    def show_budget(self, budget: Sequence[int]) -> None:
+        """Show the budget of the findings, which starts no run."""
+        for row, followed in zip(self.rows[:-1], budget, strict=False):
+            row.show_budget(followed)
+
     def _name_run_button(self) -> None:
         """Name the button by what it costs where no slider can start a run that encodes."""
         self.run_button.setText(run_label(self._cost) if self._after_run else "Run cascade")

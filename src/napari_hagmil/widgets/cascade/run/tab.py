@@ -228,17 +228,18 @@ class CascadeTab(CascadePage):
     def _show_stage(self, stage: Stage) -> None:
         session = self.session
         self.context.stages.show_stage(stage.depth)
-        if session.model is None:
+        classes, thresholds = session.shown.called
+        if not classes:
             return
-        config = session.model.config
+        seconds = session.seconds
         self.findings.show_depth(
             DepthFindings(
                 stage_label(session, stage.depth),
                 stage,
-                session.seconds[stage.depth],
-                config.classes,
-                called_class(stage.probabilities, config.classes, config.thresholds),
-                session.shown.prepared.unfit if session.shown.prepared else "",
+                seconds[stage.depth] if stage.depth < len(seconds) else None,
+                classes,
+                called_class(stage.probabilities, classes, thresholds),
+                session.shown.unfit,
             )
         )
 
@@ -248,6 +249,8 @@ class CascadeTab(CascadePage):
         self.context.stages.draw()
         if result is not None:
             self.findings.show_result(result)
+        if result is not None and self.session.shown.restored:
+            self.run_panel.show_budget(result.settings.budget)
         self._show_cost()
 
     def _show_progress(self, progress: EncodingProgress) -> None:

@@ -1,0 +1,140 @@
+"""An analysis read back from its folder: result.json and nodes.parquet are all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from napari_hagmil.cascade.result import (
+    CascadeResult,
+    Cost,
+    ModelFacts,
+    Settings,
+    SlideResult,
+    SlideSummary,
+    Stage,
+    UnreadPlaces,
+)
+from napari_hagmil.errors import ResultError
+from napari_hagmil.export.result_json import SCHEMA, write_result
+from napari_hagmil.export.tables import write_nodes
+from napari_hagmil.files import replacing
+from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.untrusted import read_json
+
+#: More than any slide has: a larger table is not one of ours.
+_MOST_BYTES, _MOST_NODES, _MOST_DEPTHS = 256 * 2**20, 5_000_000, 16
+
+_SEEN = ("followed", "pinned", "cut", "leaf")
+_COLUMNS = ("depth", "row", "column", "attention", "status")
+_ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError, pa.ArrowException)
+
+
+def keep_result(result: SlideResult, folder: Path) -> None:
+    """Write as much of an analysis as `read_result` needs; `OutputError` when that fails."""
+    with replacing(folder) as draft:
+        draft.mkdir()
+        write_result(result, draft / "result.json")
+        write_nodes(result, draft / "nodes.parquet")
+
+
+def read_result(folder: str | Path) -> SlideResult:
+    """Read an analysis that was carried to its end.
+
+    Attention, ranks, followed and pinned nodes and probabilities are those that were written. The
+    logits of each depth are not: what stands for them gives the same probabilities.
+
+    Raises
+    ------
+    ResultError
+        When the folder holds no such analysis, or one of a version that cannot be read back.
+    """
+    folder = Path(folder)
+    try:
+        said = read_json(folder / "result.json")
+        if said["schema"] != SCHEMA or said["state"] not in ("done", "incomplete"):
+            raise ValueError("not an analysis that was carried to its end")
+        stages = said["stages"][:_MOST_DEPTHS]
+        grids = tuple(_grid(one) for one in stages)
+        table = _table(folder / "nodes.parquet")
+        found = tuple(_stage(table, one, grid) for one, grid in zip(stages, grids, strict=True))
+        return _result(said, grids, found)
+    except _ODD as error:
+        raise ResultError(
+            f"the analysis in {folder.name}",
+            f"cannot be read back ({type(error).__name__}: {error})",
+            remedy="analyze the slide again",
+        ) from error
+
+
+def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) -> SlideResult:
+    model = ModelFacts(**{**said["model"], "classes": tuple(said["model"]["classes"])})
+    classes = len(model.classes)
+    if not stages or any(len(stage.logits) != classes for stage in stages):
+        raise ValueError("probabilities and classes do not agree")
+    settings = {**said["settings"], "budget": tuple(int(k) for k in said["settings"]["budget"])}
+    return SlideResult(
+        state=said["state"],
+        slide=SlideSummary(**said["slide"]),
+        model=model,
+        settings=Settings(**settings),
+        grids=grids,
+        cascade=CascadeResult(
+            stages, model.classes, {str(k): float(v) for k, v in said["thresholds"].items()}
+        ),
+        cost=Cost(**said["cost"]),
+        notes=tuple(str(note) for note in said["notes"]),
+        unread=UnreadPlaces(**said["unread"]) if said["unread"] else None,
+        unfit=str(said.get("unfit") or ""),
+    )
+
+
+def _grid(stage: Mapping[str, Any]) -> PatchGrid:
+    rows, columns = (int(side) for side in stage["grid"])
+    size, downsample = int(stage["patch_size"]), float(stage["downsample"])
+    if not (0 < rows < 2**31 and 0 < columns < 2**31 and 0 < size < 2**16 and downsample > 0):
+        raise ValueError("a grid without patches")
+    return PatchGrid(size, downsample, (rows, columns))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+        raise ValueError("no table of nodes")
+    if pq.read_metadata(path).num_rows > _MOST_NODES:
+        raise ValueError("too many nodes")
+    table = pq.read_table(path, columns=list(_COLUMNS))
+    return {name: table[name].to_numpy(zero_copy_only=False) for name in _COLUMNS}
+
+
+def _stage(table: Mapping[str, Any], said: Mapping[str, Any], grid: PatchGrid) -> Stage:
+    depth = int(said["depth"])
+    here = table["depth"] == depth
+    status = table["status"][here]
+    nodes = np.stack([table["row"][here], table["column"][here]], axis=1).astype(np.int64)
+    if ((nodes < 0) | (nodes >= grid.shape)).any():
+        raise ValueError("a node outside its grid")
+    seen = np.isin(status, _SEEN)
+    attention = np.asarray(table["attention"][here][seen], np.float32)
+    probabilities = np.array(said["probabilities"], np.float64)
+    if not (np.isfinite(attention).all() and seen.any() and (probabilities >= 0).all()):
+        raise ValueError("attention or probabilities are no numbers")
+
+    def of(name: str) -> Nodes:
+        chosen: Nodes = nodes[status == name]
+        return chosen
+
+    return Stage(
+        depth,
+        nodes[seen],
+        attention,
+        np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32),
+        np.isin(status[seen], ("followed", "pinned")),
+        status[seen] == "pinned",
+        of("unread"),
+        of("vetoed"),
+    )
