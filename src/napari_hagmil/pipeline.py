@@ -26,6 +26,7 @@ from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import CascadeModel, load_bundle
 from napari_hagmil.prepare import (
+    LoadedModel,
     Options,
     PreparedSlide,
     load_model,
@@ -95,8 +96,21 @@ def analyze_slide(
             return analyze_slide(
                 opened, model, options=options, on_stage=on_stage, on_progress=on_progress
             )
+    loaded = load_model(model, device=options.device)
+    return analyze_with(loaded, slide, options, on_stage=on_stage, on_progress=on_progress)
+
+
+def analyze_with(
+    loaded: LoadedModel,
+    slide: Slide,
+    options: Options,
+    *,
+    on_stage: Callable[[Stage], None] = lambda stage: None,
+    on_progress: Callable[[EncodingProgress], None] | None = None,
+) -> SlideResult:
+    """As `analyze_slide`, with a model that is loaded already: for many slides in a row."""
     started = time.perf_counter()
-    network, encoder = load_model(model, device=options.device)
+    network, encoder = loaded
     try:
         prepared = prepare(slide, network, encoder, tissue=options.tissue, on_progress=on_progress)
     except NoTissueError as error:

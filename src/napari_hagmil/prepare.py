@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -138,7 +139,14 @@ def why_unfit(config: BundleConfig, slide: Slide) -> str:
     return ""
 
 
-def load_model(name: str | Path, *, device: str = "auto") -> tuple[CascadeModel, Encoder]:
+class LoadedModel(NamedTuple):
+    """A bundle's networks and the encoder that it was trained with, on one device."""
+
+    model: CascadeModel
+    encoder: Encoder
+
+
+def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
     """A bundle by name or path, and the encoder that it was trained with.
 
     Raises
@@ -152,7 +160,7 @@ def load_model(name: str | Path, *, device: str = "auto") -> tuple[CascadeModel,
     model = load_bundle(find_bundle(name), device=str(where))
     encoder = load_encoder(model.config.encoder.name, device=where)
     model.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
-    return model, encoder
+    return LoadedModel(model, encoder)
 
 
 def prepare(

@@ -20,23 +20,14 @@ from napari_hagmil.cli.verb import (
 )
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_hagmil.attention import AttentionRegion
     from napari_hagmil.cascade import SlideResult
-    from napari_hagmil.export import Thumbnail
     from napari_hagmil.features import EncodingProgress
     from napari_hagmil.prepare import Options
     from napari_hagmil.slide import Slide
 
-#: Long side of the overview, px, and side of a region's picture.
-_OVERVIEW, _PICTURE = 1600, 256
-#: Regions that get a picture in the report.
-_N_PICTURES = 8
 
-
-def _budget(text: str) -> tuple[int, ...]:
+def budget_numbers(text: str) -> tuple[int, ...]:
+    """K, or K,K,… for a depth each."""
     try:
         budget = tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -55,7 +46,7 @@ class AnalyzeOptions:
     model: str = option("--model", default="demo", help="a bundle's name or path (default demo)")
     budget: tuple[int, ...] | None = option(
         "--budget",
-        type=_budget,
+        type=budget_numbers,
         metavar="K[,K…]",
         help="patches followed at each depth but the last; one number stands for all",
     )
@@ -105,7 +96,7 @@ def run_and_write(
     slide: Slide, model: str, options: Options, out: Path, *, overwrite: bool = False
 ) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
-    from napari_hagmil.export import write_analysis
+    from napari_hagmil.batch.analysis import write_files
     from napari_hagmil.export.analysis import require_replaceable
     from napari_hagmil.files import require_writable
     from napari_hagmil.pipeline import analyze_slide, asked_result
@@ -121,28 +112,8 @@ def run_and_write(
             bar.refresh()
 
         result = analyze_slide(slide, model, options=options, on_progress=show)
-    regions = attention_regions(result)
-    write_analysis(
-        result,
-        out,
-        regions=regions,
-        thumbnail=_overview(slide),
-        pictures=[_picture(slide, region) for region in regions[:_N_PICTURES]],
-        overwrite=overwrite,
-    )
+    write_files(slide, result, out, overwrite=overwrite)
     return result
-
-
-def attention_regions(result: SlideResult) -> list[AttentionRegion]:
-    """Connected areas of high attention at the deepest stage, best first."""
-    from napari_hagmil.attention import attention_map, find_regions
-
-    if not result.stages:
-        return []
-    stage = result.stages[-1]
-    amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
-    shape = result.slide.height, result.slide.width
-    return find_regions(amap, mpp=result.slide.mpp, slide_shape=shape)
 
 
 def describe(result: SlideResult) -> str:
@@ -191,29 +162,6 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
             if path
         },
     )
-
-
-def _overview(slide: Slide) -> Thumbnail:
-    """The whole slide, small; what cannot be read is hatched."""
-    from napari_hagmil.export import Thumbnail
-    from napari_hagmil.geometry import Region
-    from napari_hagmil.slide import read_scaled
-
-    height, width = slide.shape
-    downsample = max(1.0, max(height, width) / _OVERVIEW)
-    shape = max(1, round(height / downsample)), max(1, round(width / downsample))
-    whole = Region(0, 0, height, width)
-    return Thumbnail(read_scaled(slide, whole, shape, mark_unreadable=True), downsample)
-
-
-def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
-    """A square around a region, `_PICTURE` px a side."""
-    from napari_hagmil.geometry import square_around
-    from napari_hagmil.slide import read_scaled
-
-    y0, x0, y1, x1 = region.bounds
-    place = square_around(region.bounds, 1.2 * max(y1 - y0, x1 - x0, _PICTURE), slide.shape)
-    return read_scaled(slide, place, (_PICTURE, _PICTURE), mark_unreadable=True)
 
 
 ANALYZE = Verb("analyze", AnalyzeOptions, analyze, "run the cascade once, without a window")

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
+from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
 from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
@@ -28,6 +29,9 @@ VERBS: tuple[Verb[Any], ...] = (
     CACHE,
     PHANTOM,
     ANALYZE,
+    BATCH,
+    RUN_ONE,
+    STATUS,
     FROM_CAMELYON16,
     FROM_GDC,
     FROM_FOLDERS,

@@ -10,15 +10,18 @@ from napari_hagmil.ledger.manifest import (
     read_manifest,
     write_manifest,
 )
-from napari_hagmil.ledger.states import SlideState, state_after
+from napari_hagmil.ledger.states import STATE_RULES, STATES, SlideState, StateRule, state_after
 
 __all__ = [
+    "STATES",
+    "STATE_RULES",
     "Claim",
     "Claimant",
     "Claims",
     "FileFacts",
     "Manifest",
     "SlideState",
+    "StateRule",
     "check_manifest",
     "file_difference",
     "file_facts",

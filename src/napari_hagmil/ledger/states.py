@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 from napari_hagmil.errors import (
     MissingPixelSizeError,
@@ -27,6 +28,45 @@ SlideState = Literal[
 """Done; without tissue; too much unread to call it; without a pixel size; not a slide that can be
 read; failed otherwise; its process died; it took too long; memory ran out; left to another process.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class StateRule:
+    """What follows from a state.
+
+    Attributes
+    ----------
+    has_manifest : bool
+        Whether the slide's folder is whole, with its manifest.
+    exit_status : int
+        Of what worked on the slide alone.
+    tries : int
+        How often it is tried, unless somebody asks to try that state again.
+    remedy : str
+        What a person can do.
+    """
+
+    has_manifest: bool
+    exit_status: int
+    tries: int
+    remedy: str
+
+
+#: The rule of every state.
+STATE_RULES: dict[SlideState, StateRule] = {
+    "done": StateRule(True, 0, 1, ""),
+    "no_tissue": StateRule(True, 3, 1, "look at the slide, and give its tissue's outline"),
+    "incomplete": StateRule(True, 3, 1, "copy or export the file again, then --retry incomplete"),
+    "missing_mpp": StateRule(False, 3, 1, "give --mpp, then --retry missing_mpp"),
+    "unreadable": StateRule(False, 3, 1, "copy or export the file again, then --retry unreadable"),
+    "failed": StateRule(False, 3, 2, "mend what the reason says, then --retry failed"),
+    "crashed": StateRule(False, 3, 2, "open the slide alone to see why, then --retry crashed"),
+    "timeout": StateRule(False, 3, 2, "give a longer --timeout, then --retry timeout"),
+    "oom": StateRule(False, 3, 2, "give fewer --workers or more --memory, then --retry oom"),
+    "skipped": StateRule(False, 4, 0, "wait for the other process"),
+}
+
+STATES: tuple[SlideState, ...] = get_args(SlideState)
 
 
 def state_after(error: BaseException) -> SlideState:

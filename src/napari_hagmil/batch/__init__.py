@@ -1,0 +1,1 @@
+"""Many slides: a folder as the queue, that any number of processes may work on."""

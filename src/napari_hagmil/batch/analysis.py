@@ -1,0 +1,128 @@
+"""One slide analyzed into a folder: what ``analyze`` and the workers of a batch do alike."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
+from napari_hagmil.batch.folder import THUMBNAIL, BatchSettings
+from napari_hagmil.cohort.cohort import SlideRecord
+from napari_hagmil.errors import BundleError
+from napari_hagmil.export import Thumbnail, write_analysis
+from napari_hagmil.export.geojson_reader import read_area
+from napari_hagmil.export.result_json import write_result
+from napari_hagmil.geometry import Region, square_around
+from napari_hagmil.ledger import SlideState, write_manifest
+from napari_hagmil.pipeline import analyze_with
+from napari_hagmil.prepare import LoadedModel, Options, load_model
+from napari_hagmil.slide import Slide, open_slide, read_scaled
+from napari_hagmil.tissue import drawn_tissue
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_hagmil.cascade import SlideResult
+
+#: Long side of the overview, px, and side of a region's picture.
+_OVERVIEW, _PICTURE = 1600, 256
+#: Regions that get a picture in the report.
+_N_PICTURES = 8
+#: Longer side of the picture for a run's report, px.
+_THUMBNAIL = 192
+
+
+def analyze_into(record: SlideRecord, settings: BatchSettings, folder: Path) -> SlideState:
+    """Analyze one slide into a folder, its manifest last."""
+    loaded = _model(settings.model, settings.model_sha256, settings.device)
+    with open_slide(record.path, mpp=settings.mpp) as slide:
+        slide.require_mpp()
+        outline = Path(settings.tissue_dir, f"{record.name}.geojson")
+        drawn = bool(settings.tissue_dir) and outline.is_file()
+        options = Options(
+            budget=settings.budget,
+            device=settings.device,
+            exhaustive=settings.exhaustive,
+            tissue=drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None,
+        )
+        result = analyze_with(loaded, slide, options)
+        if result.state == "no_tissue":
+            folder.mkdir(parents=True)
+            write_result(result, folder / "result.json")
+        else:
+            write_files(slide, result, folder)
+            _write_thumbnail(folder)
+    write_manifest(folder)
+    return _STATES[result.state]
+
+
+#: A result's state as a slide's; "cancelled" does not occur here.
+_STATES: dict[str, SlideState] = {
+    "done": "done",
+    "no_tissue": "no_tissue",
+    "incomplete": "incomplete",
+}
+
+
+def _write_thumbnail(folder: Path) -> None:
+    """The overview once more, small enough for a page with thousands of them."""
+    with Image.open(folder / "overview.png") as overview:
+        small = overview.convert("RGB")
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small.save(folder / THUMBNAIL, quality=80)
+
+
+@lru_cache(maxsize=1)
+def _model(name: str, sha256: str, device: str) -> LoadedModel:
+    """The run's model, kept from slide to slide."""
+    loaded = load_model(name, device=device)
+    if loaded.model.sha256 != sha256:
+        raise BundleError(
+            f"the model bundle {loaded.model.config.name!r}",
+            "is another than the one that this run was begun with",
+            remedy="bring that back, or start another run",
+        )
+    return loaded
+
+
+def write_files(slide: Slide, result: SlideResult, out: Path, *, overwrite: bool = False) -> None:
+    """As `write_analysis`, with pictures read from the open slide."""
+    regions = attention_regions(result)
+    write_analysis(
+        result,
+        out,
+        regions=regions,
+        thumbnail=overview(slide),
+        pictures=[_picture(slide, region) for region in regions[:_N_PICTURES]],
+        overwrite=overwrite,
+    )
+
+
+def attention_regions(result: SlideResult) -> list[AttentionRegion]:
+    """Connected areas of high attention at the deepest stage, best first."""
+    if not result.stages:
+        return []
+    stage = result.stages[-1]
+    amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
+    shape = result.slide.height, result.slide.width
+    return find_regions(amap, mpp=result.slide.mpp, slide_shape=shape)
+
+
+def overview(slide: Slide) -> Thumbnail:
+    """The whole slide, small; what cannot be read is hatched."""
+    height, width = slide.shape
+    downsample = max(1.0, max(height, width) / _OVERVIEW)
+    shape = max(1, round(height / downsample)), max(1, round(width / downsample))
+    whole = Region(0, 0, height, width)
+    return Thumbnail(read_scaled(slide, whole, shape, mark_unreadable=True), downsample)
+
+
+def _picture(slide: Slide, region: AttentionRegion) -> NDArray[np.uint8]:
+    """A square around a region, `_PICTURE` px a side."""
+    y0, x0, y1, x1 = region.bounds
+    place = square_around(region.bounds, 1.2 * max(y1 - y0, x1 - x0, _PICTURE), slide.shape)
+    return read_scaled(slide, place, (_PICTURE, _PICTURE), mark_unreadable=True)

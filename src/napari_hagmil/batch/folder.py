@@ -1,0 +1,290 @@
+"""A run's folder: what is to be done with which slides, and what became of each.
+
+``run.json`` says with what they are read, ``table.parquet`` which slides, ``slides/NAME`` holds the
+files of each, ``claims/NAME.json`` who is at it, ``states/NAME.json`` what became of it. A slide is
+done when its folder has a manifest that is true; nothing else decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from napari_hagmil.cohort import Cohort
+from napari_hagmil.cohort.cohort import SlideRecord
+from napari_hagmil.errors import ManifestError, OutputError, Remedy
+from napari_hagmil.files import replacing
+from napari_hagmil.ledger import STATE_RULES, Claims, SlideState, check_manifest, read_manifest
+from napari_hagmil.untrusted import read_json
+
+SCHEMA = "napari-hagmil/batch/1"
+
+#: A slide's small picture with attention, in its folder.
+THUMBNAIL = "thumbnail.jpg"
+
+_COLUMNS = pa.schema(
+    [("name", pa.string()), ("path", pa.binary()), ("patient", pa.string()), ("label", pa.string())]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSettings:
+    """With what the slides of a run are read; the same for every process that joins.
+
+    Attributes
+    ----------
+    model : str
+        Name of a bundle that ships, or the absolute path of another.
+    model_sha256 : str
+        Of its weights.
+    budget : tuple of int or None
+        Nodes followed at each depth but the last; None: the bundle's.
+    device : str
+    exhaustive : bool
+    mpp : float or None
+        µm per level-0 pixel, where a file has none.
+    tissue_dir : str
+        Folder with NAME.geojson, the tissue's outlines; empty: tissue is detected.
+    """
+
+    model: str
+    model_sha256: str
+    budget: tuple[int, ...] | None = None
+    device: str = "auto"
+    exhaustive: bool = False
+    mpp: float | None = None
+    tissue_dir: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SlideOutcome:
+    """What became of a slide.
+
+    Attributes
+    ----------
+    name : str
+    state : str
+    reason : str
+        Why, as a sentence; empty when done.
+    tries : int
+        How often it was begun.
+    seconds : float
+        Of the last try.
+    """
+
+    name: str
+    state: SlideState
+    reason: str = ""
+    tries: int = 1
+    seconds: float = 0.0
+
+    @property
+    def exit_status(self) -> int:
+        """0 done, 3 not done, 4 somebody else has it."""
+        return STATE_RULES[self.state].exit_status
+
+
+class RunFolder:
+    """A run's folder that exists.
+
+    Parameters
+    ----------
+    root : Path
+    settings : BatchSettings
+    records : mapping of str to SlideRecord
+        By name, in the order of the table.
+    """
+
+    def __init__(
+        self, root: Path, settings: BatchSettings, records: dict[str, SlideRecord]
+    ) -> None:
+        self.root, self.settings, self.records = root, settings, records
+        self.claims = Claims(root / "claims")
+
+    def place(self, name: str) -> Path:
+        """Where the files of a slide lie once it is done."""
+        return self.root / "slides" / name
+
+    def is_settled(self, name: str) -> bool:
+        """Whether a slide's folder is whole and as it was written."""
+        try:
+            return not check_manifest(self.place(name))
+        except (OSError, ManifestError):
+            return False
+
+    def outcome(self, name: str) -> SlideOutcome | None:
+        """What became of a slide; None while nothing has.
+
+        A slide with a manifest has the state of its result, whatever its state's file says, and one
+        that lost its files has none.
+        """
+        noted = self._noted(name)
+        try:
+            read_manifest(self.place(name))
+            said = read_json(self.place(name) / "result.json")
+            state, notes = str(said["state"]), said.get("notes") or [""]
+        except (OSError, ManifestError, ValueError, KeyError, TypeError, AttributeError):
+            whole = noted is not None and STATE_RULES[noted.state].has_manifest
+            return None if whole else noted
+        if state not in ("done", "no_tissue", "incomplete"):
+            return noted
+        reason = "" if state == "done" else str(notes[0])
+        known = noted or SlideOutcome(name, "done")
+        return replace(known, state=state, reason=reason)  # type: ignore[arg-type]
+
+    def note(self, outcome: SlideOutcome) -> None:
+        """Write down what became of a slide."""
+        document = asdict(outcome) | {"remedy": STATE_RULES[outcome.state].remedy}
+        with replacing(self._state_path(outcome.name)) as draft:
+            draft.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    def forget(self, name: str) -> None:
+        """Let a slide be tried as if it never had been; its files stay until new ones are whole."""
+        self._state_path(name).unlink(missing_ok=True)
+        (self.place(name) / "manifest.json").unlink(missing_ok=True)
+
+    def is_due(self, name: str) -> bool:
+        """Whether a slide is still to be tried."""
+        outcome = self.outcome(name)
+        if outcome is None:
+            return True
+        if STATE_RULES[outcome.state].has_manifest:
+            return not self.is_settled(name)
+        return outcome.tries < STATE_RULES[outcome.state].tries
+
+    def _state_path(self, name: str) -> Path:
+        return self.root / "states" / f"{name}.json"
+
+    def _noted(self, name: str) -> SlideOutcome | None:
+        try:
+            said = read_json(self._state_path(name))
+            state, seconds = said["state"], float(said["seconds"])
+            reason, tries = str(said["reason"]), int(said["tries"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        known = state if isinstance(state, str) and state in STATE_RULES else None
+        return None if known is None else SlideOutcome(name, known, reason, tries, seconds)
+
+
+def prepare_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolder:
+    """Write run.json and table.parquet, or join a run that is there.
+
+    Slides may be added to a run; what it reads them with cannot change, nor where one lies.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written, or holds another run or something else.
+    """
+    from napari_hagmil.export.result_json import versions  # Heavy: only who prepares needs it.
+
+    records = {
+        record.name: replace(record, path=record.path.absolute()) for record in cohort.records
+    }
+    if (root / "run.json").exists():
+        there = open_run(root)
+        _require_same(root, there, settings, records)
+        records = there.records | records
+    elif root.is_dir() and any(root.iterdir()):
+        raise OutputError(
+            root.name,
+            "must be a run's folder, or empty",
+            remedy=Remedy("choose another folder", command_line="choose another --out"),
+        )
+    document = {"schema": SCHEMA, "settings": asdict(settings), "versions": versions()}
+    with replacing(root / "run.json") as draft:
+        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    _write_table(root / "table.parquet", records)
+    return RunFolder(root, settings, records)
+
+
+def open_run(root: Path) -> RunFolder:
+    """Open a run's folder.
+
+    Raises
+    ------
+    OutputError
+        When it is none.
+    """
+    try:
+        said = read_json(root / "run.json")
+        if said["schema"] != SCHEMA:
+            raise ValueError(f"the schema {str(said['schema'])!r:.80} is another")
+        return RunFolder(root, _settings(said["settings"]), _read_table(root / "table.parquet"))
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
+        raise OutputError(
+            root.name or str(root),
+            f"is no folder of a batch that can be read ({error})",
+            remedy=Remedy("prepare it first", command_line="make it with batch --prepare"),
+        ) from error
+
+
+def _require_same(
+    root: Path, there: RunFolder, settings: BatchSettings, records: dict[str, SlideRecord]
+) -> None:
+    changed = [
+        key for key, value in asdict(settings).items() if getattr(there.settings, key) != value
+    ]
+    moved = [
+        name
+        for name, record in records.items()
+        if name in there.records and there.records[name].path != record.path
+    ]
+    if changed or moved:
+        what = f"another {changed[0]}" if changed else f"another file as the slide {moved[0]}"
+        raise OutputError(
+            root.name,
+            f"holds a run with {what}",
+            remedy=Remedy("choose another folder", command_line="choose another --out"),
+        )
+
+
+def _settings(said: Any) -> BatchSettings:
+    """Settings from JSON; ValueError when they are none."""
+    settings = BatchSettings(**said)
+    if settings.budget is not None:
+        settings = replace(settings, budget=tuple(int(k) for k in settings.budget))
+    texts = (settings.model, settings.model_sha256, settings.device, settings.tissue_dir)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("its settings are not text")
+    return settings
+
+
+def _write_table(path: Path, records: dict[str, SlideRecord]) -> None:
+    """Paths as the bytes that they are: not all are text. Only the owner may read patients."""
+    rows = [
+        {
+            "name": record.name,
+            "path": os.fsencode(record.path),
+            "patient": record.patient,
+            "label": record.label,
+        }
+        for record in records.values()
+    ]
+    with replacing(path) as draft:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            pq.write_table(pa.Table.from_pylist(rows, schema=_COLUMNS), file)
+
+
+def _read_table(path: Path) -> dict[str, SlideRecord]:
+    table = pq.read_table(path, schema=_COLUMNS)
+    rows = table.to_pylist()
+    for row in rows:
+        if not row["name"] or "/" in row["name"] or row["name"].startswith("."):
+            raise ValueError(f"{row['name']!r:.80} is no slide's name")
+    return {
+        row["name"]: SlideRecord(
+            Path(os.fsdecode(row["path"])),
+            row["label"] or "",
+            row["patient"] or "",
+            name=row["name"],
+        )
+        for row in rows
+    }

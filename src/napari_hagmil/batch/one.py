@@ -1,0 +1,93 @@
+"""One slide of a run's folder: claim, work in a draft, check, rename into place."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+from napari_hagmil.batch.folder import BatchSettings, RunFolder, SlideOutcome
+from napari_hagmil.cohort.cohort import SlideRecord
+from napari_hagmil.errors import OutputError, statement_of
+from napari_hagmil.files import move, remove
+from napari_hagmil.ledger import Claim, SlideState, check_manifest, state_after
+
+Work = Callable[[SlideRecord, BatchSettings, Path], SlideState]
+"""Writes everything about a slide into a folder, and tells its state; raises what went wrong."""
+
+
+def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
+    """Settle one slide, unless it is settled or somebody else is at it.
+
+    Returns
+    -------
+    SlideOutcome
+        "skipped" where another process has it.
+
+    Raises
+    ------
+    OutputError
+        When the run's folder cannot be written, or has no such slide.
+    """
+    if name not in folder.records:
+        raise OutputError(
+            f"the run {folder.root.name}", "has no slide of that name", value=name,
+            remedy="see its names with status",
+        )  # fmt: skip
+    claim = folder.claims.take(name)
+    if claim is None:
+        return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
+    with claim:
+        known = folder.outcome(name)
+        if known is not None and folder.is_settled(name):
+            return known
+        sweep(folder, name)
+        outcome = _tried(folder, claim, work, 1 + (known.tries if known else 0))
+        if outcome.state != "skipped":
+            folder.note(outcome)
+        return outcome
+
+
+def sweep(folder: RunFolder, name: str) -> None:
+    """Remove the drafts of a slide; whoever holds its claim may."""
+    # A dot ends the name in a draft's: "a" and "a.b" are different slides.
+    for draft in (folder.root / "slides").glob(".*"):
+        if draft.name[1:].rsplit(".", 3)[0] == name:
+            remove(draft)
+
+
+def _tried(folder: RunFolder, claim: Claim, work: Work, tries: int) -> SlideOutcome:
+    name, started = claim.name, time.perf_counter()
+    draft = _draft(folder, name)
+    try:
+        state = work(folder.records[name], folder.settings, draft)
+        findings = check_manifest(draft)
+        if findings:
+            place, what = next(iter(findings.items()))
+            raise OutputError(place, what, remedy="try again; look after the disk")
+        if not claim.is_held():
+            return SlideOutcome(name, "skipped", "another process took it over", tries)
+        move(draft, folder.place(name))
+    except Exception as error:
+        reason = " ".join(statement_of(error).split()) or type(error).__name__
+        seconds = time.perf_counter() - started
+        return SlideOutcome(name, _state_of(error), reason, tries, seconds)
+    finally:
+        remove(draft)
+    known = folder.outcome(name)
+    reason = known.reason if known else ""
+    return SlideOutcome(name, state, reason, tries, time.perf_counter() - started)
+
+
+def _state_of(error: Exception) -> SlideState:
+    state = state_after(error)
+    # Without tissue there is a result, which says so; this is an outline that holds none.
+    return "failed" if state == "no_tissue" else state
+
+
+def _draft(folder: RunFolder, name: str) -> Path:
+    host = socket.gethostname().replace(".", "-") or "host"
+    return folder.root / "slides" / f".{name}.{host}.{os.getpid()}.{uuid4().hex[:12]}"

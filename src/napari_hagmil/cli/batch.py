@@ -1,0 +1,313 @@
+"""``batch``, ``run-one``, ``status``: many slides, in a folder that processes share."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_hagmil.cli.analyze import budget_numbers
+from napari_hagmil.cli.encode import duration
+from napari_hagmil.cli.terminal import answer, complain, progress, say
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    at_least_one,
+    device_option,
+    json_option,
+    mpp_option,
+    option,
+    out_option,
+    slides_argument,
+    switch,
+)
+from napari_hagmil.errors import OutputError
+from napari_hagmil.ledger import STATES
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from napari_hagmil.batch.folder import RunFolder, SlideOutcome
+    from napari_hagmil.batch.run import Runner, RunStatus
+
+#: Seconds between two looks of ``status --watch``.
+_WATCH = 2.0
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """Options of ``batch``."""
+
+    cohort: str = slides_argument()
+    out: Path = out_option()
+    model: str = option("--model", default="demo", help="a bundle's name or path (default demo)")
+    budget: tuple[int, ...] | None = option(
+        "--budget",
+        type=budget_numbers,
+        metavar="K[,K…]",
+        help="patches followed at each depth but the last; one number stands for all",
+    )
+    device: str = device_option()
+    exhaustive: bool = switch("--exhaustive", "follow every branch")
+    mpp: float | None = mpp_option()
+    tissue_dir: Path | None = option(
+        "--tissue-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
+    )
+    workers: int = option(
+        "--workers", type=at_least_one, default=1, help="processes, a slide each (default 1)"
+    )
+    scheduler: str | None = option(
+        "--scheduler", metavar="ADDRESS", help="of a dask cluster that sees the same folders"
+    )
+    pool: bool = switch("--pool", "plain processes, even where dask.distributed is installed")
+    timeout: float | None = option(
+        "--timeout", type=float, metavar="S", help="most seconds for a slide (default no limit)"
+    )
+    memory: float | None = option(
+        "--memory", type=float, metavar="GIB", help="most memory of a process (default no limit)"
+    )
+    retry: list[str] | None = option(
+        "--retry",
+        action="append",
+        choices=[state for state in STATES if state not in ("done", "skipped")],
+        help="try the slides in this state again; may be repeated",
+    )
+    only: list[str] | None = option(
+        "--only", action="append", metavar="NAME", help="this slide alone; may be repeated"
+    )
+    prepare: bool = switch("--prepare", "write run.json and table.parquet, and do nothing else")
+    dry_run: bool = switch("--dry-run", "say what there is to do and what it costs, and stop")
+    json: bool = json_option()
+
+
+def batch(options: BatchOptions) -> int:
+    """Read many slides; what is done already stays."""
+    from napari_hagmil.batch.run import retry
+
+    folder, notes = _prepared(options)
+    names = _chosen(folder, options.only)
+    if options.retry:
+        retry(folder, names, options.retry)  # type: ignore[arg-type]
+    due = [name for name in names if folder.is_due(name)]
+    for note in notes:
+        _tell(options, note)
+    if options.prepare or options.dry_run:
+        return _announce(options, folder, due)
+    _tell(options, f"{len(due)} of {len(names)} slides to do")
+    if due:
+        _work(options, folder, names, len(due))
+    return _conclude(options, folder, names)
+
+
+def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
+    from napari_hagmil.batch.folder import BatchSettings, prepare_run
+    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.cohort import gather_slides
+    from napari_hagmil.models import load_bundle
+
+    cohort = gather_slides(options.cohort)
+    bundle = load_bundle(find_bundle(options.model))
+    budget = options.budget
+    if budget is not None and len(budget) == 1:
+        budget = budget * max(len(bundle.config.mpp) - 1, 1)
+    path = Path(options.model)
+    settings = BatchSettings(
+        model=str(path.absolute()) if path.exists() else options.model,
+        model_sha256=bundle.sha256,
+        budget=budget,
+        device=options.device,
+        exhaustive=options.exhaustive,
+        mpp=options.mpp,
+        tissue_dir=str(options.tissue_dir.absolute()) if options.tissue_dir else "",
+    )
+    return prepare_run(options.out, cohort, settings), cohort.notes
+
+
+def _chosen(folder: RunFolder, only: Sequence[str] | None) -> list[str]:
+    unknown = sorted(set(only or ()) - folder.records.keys())
+    if unknown:
+        raise OutputError(
+            f"the run {folder.root.name}", "has no slide of that name", value=unknown[0],
+            remedy="see its names with status",
+        )  # fmt: skip
+    return [name for name in folder.records if not only or name in only]
+
+
+def _announce(options: BatchOptions, folder: RunFolder, due: Sequence[str]) -> int:
+    """What there is to do; with --dry-run, also what it costs, from the slides' sizes."""
+    from napari_hagmil.batch.cost import expected_cost
+
+    if options.prepare:
+        _tell(options, f"{options.out} is prepared: {len(due)} slides to do, each by")
+        _tell(options, f"  napari-hagmil run-one {options.out} NAME")
+        document: dict[str, object] = {"slides": list(due)}
+    else:
+        cost = expected_cost(folder, due)
+        _tell(options, f"{len(due)} slides to do: {cost.sentence(options.workers)}")
+        document = {"slides": list(due), "cost": asdict(cost)}
+    if options.json:
+        answer(document)
+    return 0
+
+
+def _work(options: BatchOptions, folder: RunFolder, names: Sequence[str], total: int) -> None:
+    from napari_hagmil.batch.run import work_through
+
+    runner = _runner(options, folder)
+    shown = _Shown(options, total)
+    try:
+        with shown.bar, _interruptible(runner):
+            for outcome in work_through(folder, runner, names):
+                shown.show(outcome)
+    finally:
+        runner.close()
+
+
+def _runner(options: BatchOptions, folder: RunFolder) -> Runner:
+    from napari_hagmil.batch.attendant import Limits
+    from napari_hagmil.batch.runners import DaskRunner, LocalRunner, has_distributed, threads_of
+
+    limits = Limits(
+        options.timeout,
+        options.memory * 2**30 if options.memory else None,
+        None if options.scheduler else threads_of(options.workers),
+    )
+    if options.scheduler or (has_distributed() and not options.pool and options.workers > 1):
+        return DaskRunner(folder, options.workers, limits, options.scheduler)
+    if options.workers > 1 and not options.pool:
+        _tell(options, "dask.distributed is not installed: plain processes do the work")
+    return LocalRunner(folder, options.workers, limits)
+
+
+@contextmanager
+def _interruptible(runner: Runner) -> Iterator[None]:
+    """Let Ctrl-C wait for the slides at work; a second one does not."""
+
+    def finish(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        runner.finish()
+        complain("the slides at work end first; Ctrl-C again stops at once")
+
+    before = signal.signal(signal.SIGINT, finish)
+    try:
+        yield
+    except KeyboardInterrupt:
+        runner.stop()
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _conclude(options: BatchOptions, folder: RunFolder, names: Sequence[str]) -> int:
+    from napari_hagmil.batch.report import write_run_report
+    from napari_hagmil.batch.summary import summary_rows, write_summary
+
+    rows = summary_rows(folder)
+    write_summary(folder, rows)
+    write_run_report(folder, rows)
+    mine = [row for row in rows if row["name"] in set(names)]
+    done = sum(row["state"] == "done" for row in mine)
+    if options.json:
+        answer({"out": str(options.out), "slides": mine})
+    else:
+        say(f"{done} of {len(mine)} slides are done; {options.out}/report.html shows all")
+    return 0 if done == len(mine) else 3
+
+
+def _tell(options: BatchOptions, line: str) -> None:
+    if not options.json:
+        say(line)
+
+
+class _Shown:
+    """How far a run has come: a bar on a terminal, a line per slide elsewhere."""
+
+    def __init__(self, options: BatchOptions, total: int) -> None:
+        self.bar: tqdm[object] = progress("slide", total)
+        self._options, self._total = options, total
+        self._started, self._ended = time.perf_counter(), 0
+
+    def show(self, outcome: SlideOutcome) -> None:
+        """Show one slide's end."""
+        self._ended += 1
+        self.bar.update()
+        rate = self._ended / (time.perf_counter() - self._started)
+        if self._options.json or (sys.stderr.isatty() and outcome.state == "done"):
+            return
+        why = f": {outcome.reason}" if outcome.reason else ""
+        left = (self._total - self._ended) / rate
+        ahead = f"; {3600 * rate:.0f} slides/h, about {duration(left)} left" if left > 0 else ""
+        place = f"[{self._ended}/{max(self._total, self._ended)}] {outcome.name}"
+        say(f"{place}: {outcome.state}{why} ({outcome.seconds:.1f} s){ahead}", above=self.bar)
+
+
+@dataclass(frozen=True)
+class RunOneOptions:
+    """Options of ``run-one``."""
+
+    folder: Path = argument(type=Path, metavar="DIR")
+    name: str = argument(metavar="NAME")
+    json: bool = json_option()
+
+
+def run_one_slide(options: RunOneOptions) -> int:
+    """Do one slide of a run's folder."""
+    from napari_hagmil.batch.analysis import analyze_into
+    from napari_hagmil.batch.folder import open_run
+    from napari_hagmil.batch.one import run_one
+
+    outcome = run_one(open_run(options.folder), options.name, analyze_into)
+    if options.json:
+        answer(asdict(outcome))
+    elif outcome.exit_status:
+        complain(f"{outcome.name}: {outcome.state}: {outcome.reason}")
+    else:
+        say(f"{outcome.name}: {outcome.state} ({outcome.seconds:.1f} s)")
+    return outcome.exit_status
+
+
+@dataclass(frozen=True)
+class StatusOptions:
+    """Options of ``status``."""
+
+    folder: Path = argument(type=Path, metavar="DIR")
+    watch: bool = switch("--watch", "look again every two seconds, until nothing is left")
+    json: bool = json_option()
+
+
+def status(options: StatusOptions) -> int:
+    """Say how far a run has come."""
+    from napari_hagmil.batch.folder import open_run
+    from napari_hagmil.batch.run import status_of
+
+    while True:
+        now = status_of(open_run(options.folder))
+        if options.json:
+            print(json.dumps(asdict(now) | {"seconds_left": now.seconds_left()}), flush=True)
+        else:
+            say(_described(now))
+        if not options.watch or not now.left:
+            return 0
+        time.sleep(_WATCH)
+
+
+def _described(now: RunStatus) -> str:
+    parts = [f"{count} {state.replace('_', ' ')}" for state, count in sorted(now.states.items())]
+    left = now.seconds_left()
+    rate = f"; {3600 * len(now.running) / now.seconds:.0f} slides/h" if left else ""
+    ahead = f", about {duration(left)} left" if left else ""
+    return f"{now.total} slides: {', '.join(parts)}{rate}{ahead}"
+
+
+BATCH = Verb("batch", BatchOptions, batch, "read many slides, resumable, by many processes")
+RUN_ONE = Verb("run-one", RunOneOptions, run_one_slide, "do one slide of a batch's folder")
+STATUS = Verb("status", StatusOptions, status, "say how far a batch has come")

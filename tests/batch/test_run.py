@@ -1,0 +1,196 @@
+"""A run's folder under processes that end as they like; the analysis is a stub here."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import stat
+import time
+
+import pytest
+from batch_stubs import work
+
+from napari_hagmil.batch.attendant import Limits
+from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
+from napari_hagmil.batch.one import run_one
+from napari_hagmil.batch.run import retry, status_of, work_through
+from napari_hagmil.batch.runners import LocalRunner
+from napari_hagmil.cohort import Cohort
+from napari_hagmil.cohort.cohort import SlideRecord
+from napari_hagmil.errors import OutputError
+from napari_hagmil.ledger import STATE_RULES, STATES, Claims, check_manifest
+
+SETTINGS = BatchSettings("demo", "0" * 64)
+
+
+def run_of(tmp_path, names):
+    for name in names:
+        (tmp_path / f"{name}.tiff").touch()
+    records = tuple(
+        SlideRecord(tmp_path / f"{n}.tiff", "", f"patient of {n}", name=n) for n in names
+    )
+    return prepare_run(tmp_path / "run", Cohort(records, ()), SETTINGS)
+
+
+NO_LIMITS = Limits()
+
+
+def carried_out(folder, limits=NO_LIMITS, workers=2):
+    runner = LocalRunner(folder, workers, limits, work)
+    try:
+        return list(work_through(folder, runner, list(folder.records)))
+    finally:
+        runner.close()
+
+
+def states(folder):
+    return {name: folder.outcome(name).state for name in folder.records}
+
+
+def test_every_state_has_a_rule_and_only_whole_folders_have_a_manifest():
+    assert set(STATES) == set(STATE_RULES)
+    assert {s for s, rule in STATE_RULES.items() if rule.has_manifest} == {
+        "done", "no_tissue", "incomplete",
+    }  # fmt: skip
+    assert {s: r.exit_status for s, r in STATE_RULES.items()} == {
+        "done": 0, "no_tissue": 3, "incomplete": 3, "missing_mpp": 3, "unreadable": 3, "failed": 3,
+        "crashed": 3, "timeout": 3, "oom": 3, "skipped": 4,
+    }  # fmt: skip
+    assert all(rule.remedy for state, rule in STATE_RULES.items() if state != "done")
+
+
+def test_a_slide_that_ends_its_process_costs_that_process_and_the_rest_is_done(tmp_path):
+    names = ["a", "segfault", "b", "hang", "unreadable", "bug", "c", "once", "d"]
+    folder = run_of(tmp_path, names)
+    outcomes = carried_out(folder, Limits(seconds=3))
+    assert states(folder) == {
+        "a": "done", "segfault": "crashed", "b": "done", "hang": "timeout",
+        "unreadable": "unreadable", "bug": "failed", "c": "done", "once": "done", "d": "done",
+    }  # fmt: skip
+    tries = [outcome.name for outcome in outcomes]
+    assert {name: tries.count(name) for name in names} == {
+        "a": 1, "segfault": 2, "b": 1, "hang": 2, "unreadable": 1, "bug": 2, "c": 1, "once": 2,
+        "d": 1,
+    }  # fmt: skip
+    assert "SIGSEGV" in folder.outcome("segfault").reason
+    assert "an error that nobody foresaw" in folder.outcome("bug").reason
+    # Quarantined: nothing is tried again, until somebody asks.
+    assert carried_out(folder) == []
+    assert retry(folder, names, ["unreadable"]) == 1
+    assert [outcome.name for outcome in carried_out(folder)] == ["unreadable"]
+
+
+def test_a_slide_that_eats_memory_is_stopped(tmp_path):
+    folder = run_of(tmp_path, ["greedy"])
+    carried_out(folder, Limits(memory=600 * 2**20), workers=1)
+    assert states(folder) == {"greedy": "oom"}
+    assert "GiB" in folder.outcome("greedy").reason
+
+
+def test_nothing_half_written_is_left_or_seen(tmp_path):
+    folder = run_of(tmp_path, ["a", "segfault", "bug", "a.b"])
+    carried_out(folder)
+    left = sorted(path.name for path in (folder.root / "slides").iterdir())
+    assert left == ["a", "a.b"]
+    assert all(not check_manifest(folder.place(name)) for name in left)
+    assert not list((folder.root / "claims").iterdir())
+
+
+def test_a_damaged_slide_is_found_by_its_contents_and_made_anew(tmp_path):
+    folder = run_of(tmp_path, ["a", "b"])
+    carried_out(folder)
+    good = (folder.place("a") / "data.bin").read_bytes()
+    (folder.place("a") / "data.bin").write_bytes(good[:-1] + b"?")
+    assert [outcome.name for outcome in carried_out(folder)] == ["a"]
+    assert (folder.place("a") / "data.bin").read_bytes() == good
+
+
+def test_a_slide_that_somebody_has_is_left_to_him(tmp_path):
+    folder = run_of(tmp_path, ["a"])
+    with Claims(folder.root / "claims").take("a"):
+        outcome = run_one(folder, "a", work)
+        assert (outcome.state, outcome.exit_status) == ("skipped", 4)
+        assert status_of(folder).running["a"].startswith(f"process {os.getpid()} on")
+    assert run_one(folder, "a", work).state == "done"
+
+
+def test_a_run_is_joined_under_the_same_settings_only(tmp_path):
+    folder = run_of(tmp_path, ["a"])
+    assert open_run(folder.root).settings == SETTINGS
+    assert list(run_of(tmp_path, ["b"]).records) == ["a", "b"]
+    with pytest.raises(OutputError, match="another mpp"):
+        prepare_run(folder.root, Cohort((), ()), BatchSettings("demo", "0" * 64, mpp=0.5))
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "mine.txt").write_text("mine")
+    with pytest.raises(OutputError, match="or empty"):
+        prepare_run(tmp_path / "else", Cohort((), ()), SETTINGS)
+
+
+def test_patients_and_paths_are_for_the_owner_and_names_may_be_any_bytes(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.tiff")
+    record = SlideRecord(path, "", "patient 7", name="cafe")
+    folder = prepare_run(tmp_path / "run", Cohort((record,), ()), SETTINGS)
+    assert open_run(folder.root).records["cafe"].path == path
+    mode = (folder.root / "table.parquet").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+    assert b"patient 7" not in (folder.root / "run.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "said", ["", "{", "[]", '{"schema": "x"}', '{"schema": "napari-hagmil/batch/1"}',
+             '{"schema": "napari-hagmil/batch/1", "settings": {"model": 1, "model_sha256": []}}'],
+)  # fmt: skip
+def test_a_folder_that_is_no_run_is_refused_in_one_sentence(tmp_path, said):
+    folder = run_of(tmp_path, ["a"])
+    (folder.root / "run.json").write_text(said)
+    with pytest.raises(OutputError, match="no folder of a batch"):
+        open_run(folder.root)
+
+
+def _serve(root):
+    folder = open_run(root)
+    runner = LocalRunner(folder, 1, Limits(), work)
+    for _ in work_through(folder, runner, list(folder.records)):
+        pass
+    runner.close()
+
+
+@pytest.mark.slow
+def test_processes_killed_at_random_leave_what_an_undisturbed_run_leaves(tmp_path):
+    names = [f"slow-{i}" for i in range(40)]
+    folder = run_of(tmp_path, names)
+    rng, spawn = random.Random(7), multiprocessing.get_context("spawn")
+    kills = 0
+    until = time.monotonic() + 60
+    while kills < 8 and time.monotonic() < until:
+        clients = [spawn.Process(target=_serve, args=(folder.root,)) for _ in range(3)]
+        for client in clients:
+            client.start()
+        time.sleep(rng.uniform(1.5, 3.5))
+        for client in clients:
+            if client.is_alive():
+                os.kill(client.pid, signal.SIGKILL)
+                kills += 1
+            client.join()
+        for place in (folder.root / "slides").glob("[!.]*"):
+            assert not check_manifest(place), "something half written was visible"
+    retry(folder, names, ["crashed"])
+    carried_out(folder)
+    assert set(states(folder).values()) == {"done"}
+    for name in names:
+        assert (folder.place(name) / "data.bin").read_bytes() == name.encode() * 1000
+    assert not list((folder.root / "slides").glob(".*"))
+
+
+def test_what_became_of_a_slide_is_told_by_its_files_and_not_by_its_note(tmp_path):
+    folder = run_of(tmp_path, ["a", "bug"])
+    carried_out(folder)
+    note = folder.root / "states" / "bug.json"
+    note.write_text(note.read_text().replace('"failed"', '"done"'))
+    assert folder.outcome("bug") is None
+    assert json.loads((folder.root / "states" / "a.json").read_text())["state"] == "done"
+    (folder.place("a") / "manifest.json").unlink()
+    assert folder.outcome("a") is None
