@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_hagmil.cohort import Cohort, SlideRecord
     from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure, Source
     from napari_hagmil.evaluation.files import Evaluation
+    from napari_hagmil.evaluation.patients import PatientRule
     from napari_hagmil.evaluation.summary import Summary
     from napari_hagmil.models import CascadeModel
 
@@ -71,6 +72,12 @@ class EvaluateOptions:
     chance: int | None = option(
         "--chance", type=int, metavar="SEED", help="also spend the budget at random"
     )
+    patients: Literal["mean", "max", "bag", "choose"] | None = option(
+        "--patients",
+        choices=("mean", "max", "bag", "choose"),
+        help="call patients, not slides: by the mean of their slides, by the slide least like the "
+        "first class, or all slides as one; choose: as the validation slides decide",
+    )
     device: str = device_option()
     mpp: float | None = mpp_option()
     json: bool = json_option()
@@ -82,6 +89,7 @@ class _Ready:
     source: Source
     factors: Sequence[float]
     chance: int | None = None
+    patients: PatientRule | None = None
 
 
 def evaluate(options: EvaluateOptions) -> int:
@@ -91,7 +99,7 @@ def evaluate(options: EvaluateOptions) -> int:
     from napari_hagmil.evaluation.summary import summarise
     from napari_hagmil.files import require_writable
 
-    ready = replace(_ready(options), chance=options.chance)
+    ready = _ready(options)
     classes = ready.model.config.classes
     cohort = read_cohort(
         options.cohort, classes=classes, files=options.store is None, every_class=False
@@ -99,11 +107,10 @@ def evaluate(options: EvaluateOptions) -> int:
     split = options.split or _default_split(cohort)
     records = _chosen(cohort, split, options.cohort.name)
     require_writable(options.out)
-    thresholds = _thresholds(options, cohort, ready, split)
-    slides, failures = _run(records, ready, quiet=options.json)
-    if not slides:
-        raise CohortError("no slide could be evaluated", [failures[0].why])
-    summary = summarise(slides, classes, thresholds=thresholds)
+    rule, chosen_by = _patient_rule(options, cohort, ready, split)
+    ready = replace(ready, patients=rule)
+    limits = _thresholds(options, cohort, ready, split)
+    slides, failures = _run_some(records, ready, quiet=options.json)
     evaluation = Evaluation(
         model=ready.model,
         cohort=options.cohort.name,
@@ -111,8 +118,10 @@ def evaluate(options: EvaluateOptions) -> int:
         source="slides" if options.store is None else "store",
         slides=slides,
         failures=failures,
-        summary=summary,
-        thresholds=thresholds,
+        summary=summarise(slides, classes, thresholds=limits),
+        thresholds=limits,
+        patients=rule or "",
+        patients_chosen_by=chosen_by,
     )
     _write(evaluation, options)
     return 3 if failures else 0
@@ -125,7 +134,8 @@ def _write(evaluation: Evaluation, options: EvaluateOptions) -> None:
     if options.json:
         answer(metrics_document(evaluation))
     else:
-        say(f"{_describe(evaluation.summary)}; files in {options.out}, begin with report.md")
+        units = "patients" if evaluation.patients else "slides"
+        say(f"{_describe(evaluation.summary, units)}; files in {options.out}, begin with report.md")
 
 
 def _ready(options: EvaluateOptions) -> _Ready:
@@ -138,10 +148,11 @@ def _ready(options: EvaluateOptions) -> _Ready:
     if options.store is None:
         model, encoder = load_model(options.model, device=options.device)
         source = live(model, encoder, mpp=options.mpp)
-        return _Ready(model, source, options.factors or _FACTORS_LIVE)
+        return _Ready(model, source, options.factors or _FACTORS_LIVE, options.chance)
     device = resolve_device(options.device)
     model = load_bundle(find_bundle(options.model), device=device)
-    return _Ready(model, stored(options.store, model), options.factors or _FACTORS_STORED)
+    factors = options.factors or _FACTORS_STORED
+    return _Ready(model, stored(options.store, model), factors, options.chance)
 
 
 def _thresholds(
@@ -165,6 +176,27 @@ def _thresholds(
     return rules
 
 
+def _patient_rule(
+    options: EvaluateOptions, cohort: Cohort, ready: _Ready, split: str
+) -> tuple[PatientRule | None, dict[str, float]]:
+    """How patients are called, and by which AUC over validation patients that was chosen."""
+    from napari_hagmil.evaluation.patients import RULES, best_rule
+
+    if options.patients != "choose":
+        return options.patients, {}
+    if split not in ("train", "test"):
+        raise CohortError(
+            "no rule for patients can be chosen",
+            [f"slides of the split {split!r} would choose it for themselves; take test"],
+        )
+    chosen = _chosen(cohort, "val", options.cohort.name)
+    plain = replace(ready, factors=(1.0,), chance=None)
+    found = {}
+    for rule in RULES:
+        found[rule], _ = _run_some(chosen, replace(plain, patients=rule), quiet=True)
+    return best_rule(found, ready.model.config.classes)
+
+
 def _default_split(cohort: Cohort) -> str:
     return "test" if any(record.split == "test" for record in cohort.records) else "all"
 
@@ -179,10 +211,44 @@ def _chosen(cohort: Cohort, split: str, name: str) -> list[SlideRecord]:
     return records
 
 
+def _run_some(
+    records: Sequence[SlideRecord], ready: _Ready, *, quiet: bool
+) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
+    """As `_run`; raises when nothing could be evaluated."""
+    slides, failures = _run(records, ready, quiet=quiet)
+    if not slides:
+        raise CohortError("no slide could be evaluated", [failures[0].why])
+    return slides, failures
+
+
 def _run(
     records: Sequence[SlideRecord], ready: _Ready, *, quiet: bool
 ) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
-    """Evaluate slide by slide: a bar on a terminal, a line per slide elsewhere."""
+    """Evaluate slide by slide, or patient by patient."""
+    from napari_hagmil.evaluation.patients import (
+        caller,
+        patient_bags,
+        patient_record,
+        pooled_evaluations,
+        slides_by_patient,
+    )
+
+    config = ready.model.config
+    if ready.patients == "bag":
+        groups = slides_by_patient(records)
+        ready = replace(ready, source=patient_bags(ready.source, groups))
+        records = [patient_record(slides, config.classes) for slides in groups.values()]
+    slides, failures = _run_each(records, ready, quiet=quiet)
+    if ready.patients in (None, "bag"):
+        return slides, failures
+    call = caller(config.classes, config.thresholds)
+    return pooled_evaluations(slides, failures, ready.patients, call, config.classes)
+
+
+def _run_each(
+    records: Sequence[SlideRecord], ready: _Ready, *, quiet: bool
+) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
+    """Evaluate one by one: a bar on a terminal, a line each elsewhere."""
     from napari_hagmil.evaluation.evaluate import SlideFailure, evaluate_cohort
 
     slides, failures = [], []
@@ -214,13 +280,13 @@ def _line(event: SlideEvaluation | SlideFailure) -> str:
     )
 
 
-def _describe(summary: Summary) -> str:
+def _describe(summary: Summary, units: str) -> str:
     auc, called = summary.auc, summary.called[-1]
     area = "AUC not defined, as not every class has slides"
     if not math.isnan(auc.value):
         area = f"AUC {auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
     return (
-        f"{summary.slides} slides: {area}, accuracy {called.accuracy.value:.3f}, "
+        f"{summary.slides} {units}: {area}, accuracy {called.accuracy.value:.3f}, "
         f"F1 {called.f1.value:.3f} ({called.rule})"
     )
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hagmil.cli.terminal import answer, progress, say
 from napari_hagmil.cli.verb import (
@@ -34,6 +34,13 @@ class PredictOptions:
     )
     model: str = option("--model", required=True, help="a bundle's name or path")
     out: Path = out_option()
+    patients: Literal["mean", "max", "bag"] = option(
+        "--patients",
+        choices=("mean", "max", "bag"),
+        default="mean",
+        help="how patients with several slides are called: by the mean of their slides (default), "
+        "by the slide least like the first class, or all slides as one",
+    )
     device: str = device_option()
     json: bool = json_option()
 
@@ -44,26 +51,41 @@ def predict(options: PredictOptions) -> int:
     from napari_hagmil.cohort import gather_slides
     from napari_hagmil.encoders import resolve_device
     from napari_hagmil.evaluation.evaluate import stored
-    from napari_hagmil.evaluation.predict import predict_cohort
+    from napari_hagmil.evaluation.patients import slides_by_patient
+    from napari_hagmil.evaluation.predict import call_patients, predict_cohort
     from napari_hagmil.evaluation.prediction_files import require_free, write_predictions
     from napari_hagmil.models import load_bundle
 
     model = load_bundle(find_bundle(options.model), device=resolve_device(options.device))
     cohort = gather_slides(options.cohort, files=False)
     require_free(options.out)
-    events = predict_cohort(cohort.records, model, stored(options.store, model))
+    source = stored(options.store, model)
+    events = predict_cohort(cohort.records, model, source)
+    has_several = len(slides_by_patient(cohort.records)) < len(cohort)
     with progress("slide", len(cohort)) as bar:
         show = _shown(bar, len(cohort), quiet=options.json)
-        summary = write_predictions(events, model, options.out, on_slide=show)
+        summary = write_predictions(
+            events,
+            model,
+            options.out,
+            on_slide=show,
+            by_patient=lambda seen: (
+                call_patients(seen, options.patients, model, source) if has_several else ()
+            ),
+        )
+    _say(summary, options)
+    return 0 if summary["states"].get("done", 0) == len(cohort) else 3
+
+
+def _say(summary: dict[str, Any], options: PredictOptions) -> None:
     if options.json:
         answer(summary)
-    else:
-        called = ", ".join(f"{n} {name}" for name, n in summary["called"].items())
-        say(
-            f"{sum(summary['called'].values())} of {len(cohort)} slides called"
-            f"{f' ({called})' if called else ''}; files in {options.out}"
-        )
-    return 0 if summary["states"].get("done", 0) == len(cohort) else 3
+        return
+    called = ", ".join(f"{n} {name}" for name, n in summary["called"].items())
+    say(
+        f"{sum(summary['called'].values())} of {summary['slides']} slides called"
+        f"{f' ({called})' if called else ''}; files in {options.out}"
+    )
 
 
 def _shown(bar: tqdm[Any], total: int, *, quiet: bool) -> Callable[[Event], None]:

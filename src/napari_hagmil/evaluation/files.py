@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,10 @@ class Evaluation:
     summary : Summary
     thresholds : mapping
         As `summarise` took them.
+    patients : str
+        The rule by which patients were called; "" where slides were.
+    patients_chosen_by : mapping
+        AUC over validation patients of each rule, where these chose it.
     """
 
     model: CascadeModel
@@ -56,6 +60,8 @@ class Evaluation:
     failures: Sequence[SlideFailure]
     summary: Summary
     thresholds: Mapping[str, Mapping[str, float]]
+    patients: str = ""
+    patients_chosen_by: Mapping[str, float] = field(default_factory=dict)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
@@ -108,6 +114,11 @@ def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
         "cohort": evaluation.cohort,
         "split": evaluation.split,
         "source": evaluation.source,
+        "unit": "patient" if evaluation.patients else "slide",
+        "patients_by": evaluation.patients or None,
+        "patients_chosen_by": {
+            rule: _plain(auc) for rule, auc in evaluation.patients_chosen_by.items()
+        },
         "thresholds": {rule: dict(limits) for rule, limits in evaluation.thresholds.items()},
         **_plain(evaluation.summary),
         "fingerprints": {slide.record.name: slide.fingerprint for slide in evaluation.slides},
@@ -183,7 +194,7 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield f"# {in_markdown(f'{config.name} on {evaluation.cohort}')}"
     yield ""
     yield (
-        f"{summary.slides} slides of {summary.patients} patients "
+        f"{_counted(evaluation)} "
         f"({in_markdown(evaluation.split)}), read from {in_markdown(evaluation.source)}; "
         f"model {evaluation.model.sha256[:12]}, encoder {in_markdown(config.encoder.name)}, "
         f"budget {', '.join(map(str, config.budget)) or 'none'}. "
@@ -208,6 +219,14 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield "\n![ROC](roc.png) ![reliability](reliability.png)"
     yield from _budgets(summary)
     yield from _failures(evaluation.failures)
+
+
+def _counted(evaluation: Evaluation) -> str:
+    n, summary = evaluation.summary.patients, evaluation.summary
+    if not evaluation.patients:
+        return f"{summary.slides} slides of {n} patients"
+    chosen = ", as validation patients chose" if evaluation.patients_chosen_by else ""
+    return f"{n} patients, each called once by the rule {evaluation.patients}{chosen}"
 
 
 def _own(summary: Summary) -> float:

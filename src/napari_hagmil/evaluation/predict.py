@@ -6,7 +6,9 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from napari_hagmil.cascade import (
     CascadeResult,
@@ -15,12 +17,20 @@ from napari_hagmil.cascade import (
     Settings,
     SlideResult,
     Stage,
+    called_class,
     most_unread,
 )
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import CancelledError, DeviceError, HagmilError
 from napari_hagmil.evaluation.evaluate import EvaluableSlide, SlideFailure, Source
+from napari_hagmil.evaluation.patients import (
+    PatientRule,
+    patient_bags,
+    patient_record,
+    pooled,
+    slides_by_patient,
+)
 from napari_hagmil.ledger import state_after
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import model_facts
@@ -76,6 +86,83 @@ def predict_slide(record: SlideRecord, model: CascadeModel, source: Source) -> S
     return SlidePrediction(record, _result(model, readable, stages, seconds), readable.is_placed)
 
 
+@dataclass(frozen=True, slots=True)
+class PatientCall:
+    """What a model calls a patient.
+
+    Attributes
+    ----------
+    patient : str
+    slides : int
+    state : str
+        "done", or that of the first slide that was not called.
+    called : str
+        The class; "" where there is none.
+    probabilities : (classes,) or None
+    why : str
+        Why there is no class.
+    """
+
+    patient: str
+    slides: int
+    state: str
+    called: str = ""
+    probabilities: NDArray[np.float64] | None = None
+    why: str = ""
+
+
+def call_patients(
+    events: Sequence[SlidePrediction | SlideFailure],
+    rule: PatientRule,
+    model: CascadeModel,
+    source: Source,
+) -> list[PatientCall]:
+    """Call each patient once; one with a slide that could not be called is not.
+
+    Parameters
+    ----------
+    events : sequence of SlidePrediction or SlideFailure
+        Of all slides.
+    rule : PatientRule
+        With "bag" the cascade is run again, over all slides of each patient at once.
+    model : CascadeModel
+    source : Source
+        As of the events.
+    """
+    groups = slides_by_patient([event.record for event in events])
+    by_name = {event.record.name: event for event in events}
+    bags = patient_bags(source, groups)
+    calls = []
+    for patient, records in groups.items():
+        own = [by_name[record.name] for record in records]
+        lost = next((event for event in own if _probabilities(event) is None), None)
+        if lost is None and rule == "bag" and len(own) > 1:
+            bag = patient_record(records, model.config.classes)
+            own = list(predict_cohort([bag], model, bags))
+            lost = next((event for event in own if _probabilities(event) is None), None)
+        if lost is not None:
+            state, why = _why(lost)
+            calls.append(PatientCall(patient, len(records), state, why=why))
+            continue
+        rows = np.stack([p for event in own if (p := _probabilities(event)) is not None])
+        found = pooled(rows, rule)
+        called = called_class(found, model.config.classes, model.config.thresholds)
+        calls.append(PatientCall(patient, len(records), "done", called, found))
+    return calls
+
+
+def _probabilities(event: SlidePrediction | SlideFailure) -> NDArray[np.float64] | None:
+    if isinstance(event, SlideFailure) or event.result.prediction is None:
+        return None
+    return event.result.prediction.probabilities
+
+
+def _why(event: SlidePrediction | SlideFailure) -> tuple[str, str]:
+    if isinstance(event, SlideFailure):
+        return event.state, f"{event.record.name}: {event.why}"
+    return event.result.state, f"{event.record.name}: {event.result.unread}"
+
+
 def _result(
     model: CascadeModel, readable: EvaluableSlide, stages: Sequence[Stage], seconds: float
 ) -> SlideResult:
@@ -87,7 +174,7 @@ def _result(
         model=model_facts(model),
         settings=Settings(
             config.budget,
-            str(next(model.parameters()).device),
+            str(next((p.device for p in model.parameters()), "cpu")),
             precision=readable.precision,
             threads=torch.get_num_threads(),
             tissue=Given("store"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.evaluation.evaluate import SlideFailure
-from napari_hagmil.evaluation.predict import SlidePrediction
+from napari_hagmil.evaluation.predict import PatientCall, SlidePrediction
 from napari_hagmil.export import write_nodes
 from napari_hagmil.export.result_json import versions, write_result
 from napari_hagmil.files import drafting, move, remove, write_csv
@@ -22,7 +22,7 @@ from napari_hagmil.prepare import model_facts
 SCHEMA = "napari-hagmil/predictions/1"
 
 #: What stands in the folder; the manifest comes last and says that the others are there.
-FILES = ("slides", "predictions.csv", "summary.json", "manifest.json")
+FILES = ("slides", "predictions.csv", "patients.csv", "summary.json", "manifest.json")
 
 #: What other verbs keep in their folders.
 _OTHERS = ("run.json", "result.json", "metrics.json")
@@ -36,6 +36,7 @@ def write_predictions(
     out: Path,
     *,
     on_slide: Callable[[Event], object] = lambda event: None,
+    by_patient: Callable[[Sequence[Event]], Sequence[PatientCall]] = lambda events: (),
 ) -> dict[str, Any]:
     """Write predictions as they come, and put them in place when all are there.
 
@@ -47,6 +48,8 @@ def write_predictions(
         A folder; earlier predictions in it are replaced, what else it holds stays.
     on_slide : callable
         Called with each event once it is written.
+    by_patient : callable
+        The events → what their patients are called; nothing: no table of patients.
 
     Returns
     -------
@@ -63,7 +66,9 @@ def write_predictions(
     with drafting(out) as draft:
         (draft / "slides").mkdir(parents=True)
         rows: list[list[Any]] = []
+        seen: list[Event] = []
         for event in events:
+            seen.append(event)
             rows.append(_row(event, classes))
             if isinstance(event, SlidePrediction):
                 _write_slide(event, draft / "slides" / event.record.name)
@@ -71,15 +76,32 @@ def write_predictions(
         header = ["slide", "patient", "state", "called", *(f"p_{name}" for name in classes)]
         header += ["patches_encoded", "patches_unread", "fingerprint", "why"]
         write_csv(draft / "predictions.csv", header, rows)
+        patients = by_patient(seen)
+        if patients:
+            _write_patients(patients, classes, draft / "patients.csv")
         summary = _summary(model, rows)
         text = json.dumps(summary, indent=2, ensure_ascii=False)
         (draft / "summary.json").write_text(text + "\n", encoding="utf-8")
         write_manifest(draft)
         out.mkdir(exist_ok=True)
-        remove(out / "manifest.json")
+        for name in ("manifest.json", "patients.csv"):
+            remove(out / name)
         for name in FILES:
-            move(draft / name, out / name)
+            if (draft / name).exists():
+                move(draft / name, out / name)
     return summary
+
+
+def _write_patients(calls: Sequence[PatientCall], classes: Sequence[str], path: Path) -> None:
+    header = ["patient", "slides", "state", "called", *(f"p_{name}" for name in classes), "why"]
+    nothing = [""] * len(classes)
+    rows = [
+        [call.patient, call.slides, call.state, call.called]
+        + (nothing if call.probabilities is None else [f"{p:.6f}" for p in call.probabilities])
+        + [call.why]
+        for call in calls
+    ]
+    write_csv(path, header, rows)
 
 
 def require_free(out: Path) -> None:

@@ -3,6 +3,7 @@
 from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.features.importers import ImportConfig, import_cohort
 from napari_hagmil.features.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
+from napari_hagmil.features.slide_plane import SlidePlane, columns_of, shifted
 from napari_hagmil.features.sources import (
     EncodingProgress,
     FeatureSource,
@@ -25,6 +26,8 @@ __all__ = [
     "ImportConfig",
     "Layout",
     "LazyFeatures",
+    "SlidePlane",
+    "columns_of",
     "encode_cohort",
     "feature_tree",
     "import_cohort",
@@ -32,5 +35,6 @@ __all__ = [
     "lay_out",
     "lay_quadtree",
     "open_store",
+    "shifted",
     "store_path",
 ]

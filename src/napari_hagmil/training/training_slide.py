@@ -6,12 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.random import Generator
-from torch import Tensor
 
 from napari_hagmil.errors import FeatureStoreError
-from napari_hagmil.features import FeatureSource, FromDepth, in_context
+from napari_hagmil.features import (
+    FeatureSource,
+    FromDepth,
+    SlidePlane,
+    columns_of,
+    in_context,
+    shifted,
+)
 from napari_hagmil.quadtree import Nodes, PatchGrid, Quadtree
 from napari_hagmil.training.bags import Bag
 
@@ -70,31 +75,6 @@ class TrainingSlide:
         return Bag(features, self.label), nodes
 
 
-@dataclass(frozen=True)
-class _SideBySide:
-    """Features of two slides in one plane, the second `offset` coarsest columns to the right."""
-
-    first: FeatureSource
-    second: FeatureSource
-    offset: int
-
-    def __call__(self, depth: int, nodes: Nodes) -> Tensor:
-        """Features of nodes of either slide, (n, d), in the order of the nodes."""
-        shift = self.offset << depth
-        second = nodes[:, 1] >= shift
-        parts = [
-            source(depth, some)
-            for source, some in (
-                (self.first, nodes[~second]),
-                (self.second, nodes[second] - np.array((0, shift))),
-            )
-            if len(some)
-        ]
-        found = torch.cat(parts)
-        order = np.concatenate([np.flatnonzero(~second), np.flatnonzero(second)])
-        return found[torch.from_numpy(np.argsort(order))]
-
-
 def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) -> TrainingSlide:
     """The slide with another beside it, before or after its own nodes, as one slide to descend.
 
@@ -102,13 +82,13 @@ def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) ->
     the label stays. The slide's own nodes keep their addresses, and a guide its places. `other`
     has all depths of the slide, or more.
     """
-    offset = int(slide.nodes[:, 1].max()) + 1 if len(slide.nodes) else 0
+    offsets = columns_of((slide.nodes, other.nodes))
     step = -1 if rng.random() < 0.5 else 1
     tissue = tuple(
-        np.concatenate((own, others + np.array((0, offset << depth)))[::step])
+        np.concatenate((own, shifted(others, offsets[1], depth))[::step])
         for depth, (own, others) in enumerate(zip(slide.tissue, other.tissue, strict=False))
     )
-    features = _SideBySide(slide.features, other.features, offset)
+    features = SlidePlane((slide.features, other.features), offsets)
     return TrainingSlide(slide.name, slide.label, tissue, features)
 
 
