@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -25,6 +27,27 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAGMIL_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def timm() -> ModuleType:
+    """The package timm, where it is installed."""
+    import torch
+
+    if find_spec("timm") is None:
+        pytest.skip("the extra encoders is not installed")
+    # torchvision from PyPI belongs to torch with CUDA; beside another build it looks for these
+    # operators, which nothing here calls, and does not find them.
+    if find_spec("torchvision") and not hasattr(torch.ops.torchvision, "nms"):
+        library = torch.library.Library("torchvision", "DEF")
+        for name in ("nms", "qnms"):
+            library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+        _LIBRARIES.append(library)
+    return pytest.importorskip("timm")
+
+
+#: Operators are there as long as their library is.
+_LIBRARIES: list[object] = []
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from napari_hagmil.features import open_store
 class Colours:
     name, weights_sha256, n_features, patch_size = "colours", "abc", 3, 128
 
-    def __init__(self, device):
+    def __init__(self, device, weights=None):
         pass
 
     def __call__(self, patches):

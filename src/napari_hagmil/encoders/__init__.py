@@ -3,7 +3,7 @@
 from napari_hagmil.encoders.device import DEVICES, resolve_device
 from napari_hagmil.encoders.interface import Encoder
 from napari_hagmil.encoders.network import Computation, computation_of
-from napari_hagmil.encoders.registry import ENCODERS, load_encoder
+from napari_hagmil.encoders.registry import ENCODERS, is_known, load_encoder
 
 __all__ = [
     "DEVICES",
@@ -11,6 +11,7 @@ __all__ = [
     "Computation",
     "Encoder",
     "computation_of",
+    "is_known",
     "load_encoder",
     "resolve_device",
 ]

@@ -68,8 +68,8 @@ class GraphRunner:
         self._session: Any = None
         self._prepare()
 
-    def __call__(self, patches: NDArray[np.uint8]) -> torch.Tensor:
-        """(n, side, side, 3) RGB → (n, d) float32."""
+    def __call__(self, patches: NDArray[np.uint8] | NDArray[np.float32]) -> torch.Tensor:
+        """What the graph takes, (n, …) → (n, d)."""
         self._prepare()
         (features,) = self._session.run(None, {self._session.get_inputs()[0].name: patches})
         return torch.from_numpy(features)

@@ -3,32 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import torch
 
 from napari_hagmil.encoders.efficientnet import EfficientNetLite0
 from napari_hagmil.encoders.interface import Encoder
+from napari_hagmil.encoders.onnx_file import OnnxFileEncoder
 from napari_hagmil.encoders.resnet import ResNet50Layer3
+from napari_hagmil.encoders.timm_family import TimmEncoder
+from napari_hagmil.encoders.weights import weights_folder
 from napari_hagmil.errors import EncoderError
 
-ENCODERS: dict[str, Callable[[torch.device], Encoder]] = {
-    "efficientnet-lite0": EfficientNetLite0,
+MakeEncoder = Callable[[torch.device, Path | None], Encoder]
+"""(device, file of the weights or None) → encoder."""
+
+ENCODERS: dict[str, MakeEncoder] = {
+    "efficientnet-lite0": lambda device, _: EfficientNetLite0(device),
     "resnet50-layer3": ResNet50Layer3,
+    "swin-large": partial(TimmEncoder, name="swin-large"),
 }
+
+FAMILIES: dict[str, Callable[[str], MakeEncoder]] = {
+    "timm": lambda model: partial(TimmEncoder, model=model),
+}
+"""FAMILY:NAME: what makes the encoder of that name."""
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is one of an encoder, of a family, or of an ONNX file."""
+    family, colon, model = name.partition(":")
+    return name in ENCODERS or bool(colon and model and family in FAMILIES) or _is_file(name)
 
 
 def load_encoder(name: str, *, device: torch.device | str = "cpu") -> Encoder:
     """The encoder of that name, ready on a device.
 
+    Parameters
+    ----------
+    name : str
+        One of `ENCODERS`, ``timm:NAME``, or an .onnx file, by path or as it is called in
+        `weights_folder()`. ``NAME=FILE`` says which file has the weights.
+    device : torch.device or str
+
     Raises
     ------
     EncoderError
-        When the name is unknown or its weights are not there.
+        When the name is unknown or its weights are not there. Nothing is downloaded.
     """
-    if name not in ENCODERS:
+    name, _, file = name.partition("=")
+    if not is_known(name):
         raise EncoderError(
             f"encoder {name!r}",
             "is not known",
-            remedy=f"use one of {', '.join(sorted(ENCODERS))}",
+            remedy=f"use one of {', '.join(sorted(ENCODERS))}, timm:NAME, or an .onnx file",
         )
-    return ENCODERS[name](torch.device(device))
+    if _is_file(name):
+        return OnnxFileEncoder(_found(Path(file or name)))
+    family, _, model = name.partition(":")
+    make = ENCODERS.get(name) or FAMILIES[family](model)
+    return make(torch.device(device), _found(Path(file)) if file else None)
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix == ".onnx"
+
+
+def _found(path: Path) -> Path:
+    for place in (path, weights_folder() / path.name):
+        if place.is_file():
+            return place
+    raise EncoderError(
+        f"encoder file {path}",
+        f"is neither there nor in {weights_folder()}",
+        remedy="check the path",
+    )

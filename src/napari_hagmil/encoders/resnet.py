@@ -7,19 +7,15 @@ He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, with the s
 
 from __future__ import annotations
 
-import hashlib
-import os
-import pickle
 from pathlib import Path
 
-import safetensors
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder, SpatialMean
+from napari_hagmil.encoders.weights import file_sha256, read_weights, weights_folder
 from napari_hagmil.errors import EncoderError
 
 WEIGHTS_FILES = (
@@ -55,10 +51,10 @@ class ResNet50Layer3(NetworkEncoder):
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
         weights = weights or _find_weights()
         network = ResNet50Stages()
-        _fill(network, _read(weights), weights)
+        _fill(network, read_weights(weights, remedy=f"download {_URL}"), weights)
         parts = EncoderNetwork(
             name="resnet50-layer3",
-            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+            weights_sha256=file_sha256(weights),
             n_features=1024,
             patch_size=256,
             network=nn.Sequential(_fold(network.eval().requires_grad_(False)), SpatialMean()),
@@ -129,12 +125,6 @@ def _fold(network: ResNet50Stages) -> ResNet50Stages:
     return network
 
 
-def weights_folder() -> Path:
-    """Folder of weights that do not come with the package: HAGMIL_WEIGHTS, or a cache."""
-    default = Path.home() / ".cache" / "napari-hagmil" / "weights"
-    return Path(os.environ.get("HAGMIL_WEIGHTS") or default)
-
-
 def _find_weights() -> Path:
     folder = weights_folder()
     for name in WEIGHTS_FILES:
@@ -147,26 +137,9 @@ def _find_weights() -> Path:
     )
 
 
-def _read(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(path))
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise EncoderError(
-            f"encoder weights {path}", f"cannot be read: {error}", remedy=f"download {_URL}"
-        ) from error
-    except (pickle.UnpicklingError, safetensors.SafetensorError) as error:
-        raise EncoderError(
-            f"encoder weights {path}", "are no plain state dict", remedy=f"download {_URL}"
-        ) from error
-    return dict(content.get("state_dict", content)) if isinstance(content, dict) else {}
-
-
 def _fill(network: ResNet50Stages, weights: dict[str, torch.Tensor], path: Path) -> None:
     """Load the stem and the first three stages; ignore the parameters after the cut."""
-    plain = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
-    kept = {k: v for k, v in plain.items() if not k.startswith(("layer4.", "fc."))}
+    kept = {k: v for k, v in weights.items() if not k.startswith(("layer4.", "fc."))}
     wanted = {k for k in network.state_dict() if not k.endswith("num_batches_tracked")}
     try:
         if missing := sorted(wanted - kept.keys()):

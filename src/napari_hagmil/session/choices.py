@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_hagmil.bundles import find_bundle
-from napari_hagmil.encoders import DEVICES, ENCODERS, load_encoder, resolve_device
+from napari_hagmil.encoders import DEVICES, ENCODERS, is_known, load_encoder, resolve_device
 from napari_hagmil.errors import DeviceError, EncoderError, HagmilError, Problem
 from napari_hagmil.models import BundleConfig, load_bundle
 from napari_hagmil.session.sentences import error_sentence, problem_sentence
@@ -37,7 +37,7 @@ def bundle_choice(name: str | Path) -> Choice:
         config = load_bundle(find_bundle(name)).config
     except HagmilError as error:
         return Choice(str(name), error_sentence(error))
-    if config.encoder.name not in ENCODERS:
+    if not is_known(config.encoder.name):
         problem = Problem(
             f"model {config.name}",
             f"was trained on the encoder {config.encoder.name}, which is not known here",
