@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from napari_hagmil.cascade import Given
@@ -137,3 +138,24 @@ def test_a_folder_in_the_place_of_a_file_is_an_output_error(result, tmp_path):
     with pytest.raises(OutputError):
         write_result(result, tmp_path / "result.json")
     assert _names(tmp_path) == {"result.json"}
+
+
+def said_in(path):
+    """All text of a file or folder: of Parquet and zarr the metadata, of HTML the words."""
+    if path.suffix == ".parquet":
+        return str(pq.read_schema(path).metadata)
+    if path.is_dir():
+        return "".join(one.read_text("utf-8") for one in path.rglob("zarr.json"))
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def test_every_file_says_that_it_is_for_research_and_what_attention_is(result, tmp_path):
+    thumbnail = Thumbnail(np.full((90, 120, 3), 200, np.uint8), 100.0)
+    write_analysis(result, tmp_path / "out", thumbnail=thumbnail)
+    # In the picture the words are drawn; the manifest lists the others.
+    files = {name for name in module.FILES if not name.endswith(".png")} - {"manifest.json"}
+    assert len(files) == 5
+    for name in files:
+        text = " ".join(said_in(tmp_path / "out" / name).split()).lower()
+        assert "research use only" in text, name
+        assert "attention says where the model looked, not" in text, name

@@ -18,6 +18,7 @@ from napari_hagmil.cli.verb import (
     out_option,
     switch,
 )
+from napari_hagmil.purpose import RESEARCH_USE
 
 if TYPE_CHECKING:
     from napari_hagmil.cascade import SlideResult
@@ -83,7 +84,7 @@ def analyze(options: AnalyzeOptions) -> int:
         answer(result_document(result))
     else:
         say(f"{slide.name}: {describe(result)}; files in {options.out}")
-        for note in result.notes:
+        for note in (*result.notes, RESEARCH_USE):
             say(f"  {note}")
     return INCOMPLETE if result.state == "incomplete" else 0
 

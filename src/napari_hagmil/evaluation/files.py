@@ -22,6 +22,7 @@ from napari_hagmil.export.result_json import versions
 from napari_hagmil.files import drafting, move, remove, write_csv
 from napari_hagmil.ledger import write_manifest
 from napari_hagmil.models import CascadeModel
+from napari_hagmil.purpose import RESEARCH_USE
 
 SCHEMA = "napari-hagmil/metrics/1"
 
@@ -105,6 +106,7 @@ def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
     model = evaluation.model
     return {
         "schema": SCHEMA,
+        "purpose": RESEARCH_USE,
         "model": {
             "name": model.config.name,
             "sha256": model.sha256,
@@ -198,7 +200,7 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
         f"({in_markdown(evaluation.split)}), read from {in_markdown(evaluation.source)}; "
         f"model {evaluation.model.sha256[:12]}, encoder {in_markdown(config.encoder.name)}, "
         f"budget {', '.join(map(str, config.budget)) or 'none'}. "
-        "Intervals: 95 %, bootstrap over patients. Research use only."
+        "Intervals: 95 %, bootstrap over patients. " + RESEARCH_USE
     )
     yield ""
     yield "| figure | value | 95 % interval |"

@@ -18,6 +18,7 @@ from napari_hagmil.files import drafting, move, remove, write_csv
 from napari_hagmil.ledger import write_manifest
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import model_facts
+from napari_hagmil.purpose import RESEARCH_USE
 
 SCHEMA = "napari-hagmil/predictions/1"
 
@@ -151,6 +152,7 @@ def _row(event: Event, classes: Sequence[str]) -> list[Any]:
 def _summary(model: CascadeModel, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
+        "purpose": RESEARCH_USE,
         "model": asdict(model_facts(model)),
         "slides": len(rows),
         "states": dict(sorted(Counter(row[2] for row in rows).items())),

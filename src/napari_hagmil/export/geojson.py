@@ -16,6 +16,7 @@ from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import signed_area
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review.classes import PathClass
 from napari_hagmil.untrusted import well_formed
 
@@ -111,7 +112,8 @@ def write_features(
     `review` is what is to be known of all of them: a foreign member of the collection (RFC 7946,
     section 6.1), which QuPath passes over.
     """
-    collection: dict[str, Any] = {"type": "FeatureCollection", "features": list(features)}
+    collection: dict[str, Any] = {"type": "FeatureCollection", "purpose": RESEARCH_USE}
+    collection["features"] = list(features)
     if review:
         collection["review"] = dict(review)
     text = json.dumps(collection, allow_nan=False, ensure_ascii=False, indent=1)

@@ -13,6 +13,7 @@ from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.errors import OutputError
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification_label, overlay_placement
+from napari_hagmil.purpose import RESEARCH_USE
 
 _VERSION = "0.5"
 _CHUNK = 1024
@@ -42,6 +43,7 @@ def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
     with replacing(path) as draft:
         root = zarr.open_group(draft, mode="w", zarr_format=3)
         root.attrs["ome"] = {"version": _VERSION, "bioformats2raw.layout": 3}
+        root.attrs["napari-hagmil"] = {"purpose": RESEARCH_USE}
         names = [_write_stage(root, result, stage) for stage in result.stages]
         series = root.create_group("OME")
         series.attrs["ome"] = {"version": _VERSION, "series": names}

@@ -14,6 +14,7 @@ import napari_hagmil
 from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.untrusted import well_formed
 
 SCHEMA = "napari-hagmil/result/1"
@@ -44,6 +45,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
     """
     return {
         "schema": SCHEMA,
+        "purpose": RESEARCH_USE,
         "state": result.state,
         "start": result.start,
         "slide": asdict(result.slide),

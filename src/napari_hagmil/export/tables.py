@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from napari_hagmil.cascade.result import SlideResult, Stage, node_statuses
 from napari_hagmil.files import replacing
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.quadtree import Nodes, PatchGrid, parents
 
 _SCHEMA = pa.schema(
@@ -75,6 +76,7 @@ def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
             "schema": "napari-hagmil/nodes/1",
             "slide": result.slide.fingerprint,
             "mpp": repr(result.slide.mpp),
+            "purpose": RESEARCH_USE,
         }
     )
 

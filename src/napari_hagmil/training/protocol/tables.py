@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from napari_hagmil.escaping import in_figure, in_markdown
 from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.training.protocol.figure3 import GROUP, figure3_rows, write_figure3
 from napari_hagmil.training.protocol.plan import Protocol, Threshold
 from napari_hagmil.training.protocol.printed import Column, Line, Table, latex, markdown
@@ -116,7 +117,7 @@ def as_markdown(rows: Sequence[MethodRow], protocol: Protocol, classes: Sequence
     if any(row.runs > 1 for row in rows):
         said.append(f"± is the standard deviation over runs {_resampled(protocol)}.")
     tables = printed_tables(rows, protocol.threshold)
-    return "\n".join([" ".join(said) + "\n" if said else "", *map(markdown, tables)])
+    return "\n".join([" ".join([*said, RESEARCH_USE]) + "\n", *map(markdown, tables)])
 
 
 def _resampled(protocol: Protocol) -> str:
