@@ -208,6 +208,7 @@ def test_places_on_no_slide_are_refused(tmp_path, number):
         ("[[method]]\nname = 'a'\noptions = 'b'", "needs options to be a table"),
         ("[[method]]\nname = 'a'\nguidance = [1]", "needs guidance to be a number"),
         ("[[method]]\nname = 'a'\nlearning_rate = nan", "needs learning_rate to be a number"),
+        (f"[[method]]\nname = 'a'\nclip = {'9' * 400}", "needs clip to be a number"),
         ("method = ['a']", r"needs \[\[method\]\] to be a table"),
     ],
 )

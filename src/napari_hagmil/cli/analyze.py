@@ -18,10 +18,12 @@ from napari_hagmil.cli.verb import (
     out_option,
     switch,
 )
+from napari_hagmil.errors import HagmilError
 from napari_hagmil.purpose import RESEARCH_USE
 
 if TYPE_CHECKING:
     from napari_hagmil.cascade import SlideResult
+    from napari_hagmil.export.pseudonyms import Pseudonym
     from napari_hagmil.features import EncodingProgress
     from napari_hagmil.prepare import Options
     from napari_hagmil.slide import Slide
@@ -66,24 +68,40 @@ class AnalyzeOptions:
     overwrite: bool = switch(
         "--overwrite", "replace the result of another slide, or under other settings"
     )
+    pseudonymise: bool = switch(
+        "--pseudonymise",
+        "write and say a pseudonym for the slide's name and folders, by a key of your own",
+    )
     json: bool = json_option()
 
 
 def analyze(options: AnalyzeOptions) -> int:
     """Run the cascade on one slide and write what it found."""
+    from napari_hagmil.export.pseudonyms import Pseudonym, own_key
+
+    if not options.pseudonymise:
+        return _analyze(options)
+    pseudonym = Pseudonym(options.slide, own_key())
+    try:
+        return _analyze(options, pseudonym)
+    except (HagmilError, OSError) as error:
+        raise pseudonym.error(error) from None
+
+
+def _analyze(options: AnalyzeOptions, pseudonym: Pseudonym | None = None) -> int:
     from napari_hagmil.export.result_json import result_document
     from napari_hagmil.slide import open_slide
 
     with open_slide(options.slide, mpp=options.mpp) as slide:
         slide.require_mpp()
         asked = _run_options(options, slide)
-        result = run_and_write(
-            slide, options.model, asked, options.out, overwrite=options.overwrite
-        )
+        how = Writing(options.overwrite, pseudonym)
+        result = run_and_write(slide, options.model, asked, options.out, how)
     if options.json:
         answer(result_document(result))
     else:
-        say(f"{slide.name}: {describe(result)}; files in {options.out}")
+        where = "" if pseudonym else f"; files in {options.out}"
+        say(f"{result.slide.name}: {describe(result)}{where}")
         for note in (*result.notes, RESEARCH_USE):
             say(f"  {note}")
     return INCOMPLETE if result.state == "incomplete" else 0
@@ -93,8 +111,24 @@ def analyze(options: AnalyzeOptions) -> int:
 INCOMPLETE = 3
 
 
+@dataclass(frozen=True)
+class Writing:
+    """How the files of an analysis are written.
+
+    Attributes
+    ----------
+    overwrite : bool
+        Whether the result of another slide, or under other settings, is replaced.
+    pseudonym : Pseudonym or None
+        What stands for the slide's name.
+    """
+
+    overwrite: bool = False
+    pseudonym: Pseudonym | None = None
+
+
 def run_and_write(
-    slide: Slide, model: str, options: Options, out: Path, *, overwrite: bool = False
+    slide: Slide, model: str, options: Options, out: Path, how: Writing | None = None
 ) -> SlideResult:
     """Analyze an open slide and write every file of an analysis into `out`."""
     from napari_hagmil.batch.analysis import write_files
@@ -102,9 +136,11 @@ def run_and_write(
     from napari_hagmil.files import require_writable
     from napari_hagmil.pipeline import analyze_slide, asked_result
 
+    how = how or Writing()
+    named = how.pseudonym.result if how.pseudonym else _as_it_is
     require_writable(out)
     # Now, and not after minutes of work.
-    require_replaceable(out, asked_result(slide, model, options), overwrite=overwrite)
+    require_replaceable(out, named(asked_result(slide, model, options)), overwrite=how.overwrite)
     with progress("patch") as bar:
 
         def show(now: EncodingProgress) -> None:
@@ -112,8 +148,12 @@ def run_and_write(
             bar.total, bar.n = now.total, now.done
             bar.refresh()
 
-        result = analyze_slide(slide, model, options=options, on_progress=show)
-    write_files(slide, result, out, overwrite=overwrite)
+        result = named(analyze_slide(slide, model, options=options, on_progress=show))
+    write_files(slide, result, out, overwrite=how.overwrite)
+    return result
+
+
+def _as_it_is(result: SlideResult) -> SlideResult:
     return result
 
 

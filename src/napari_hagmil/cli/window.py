@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from napari_hagmil.cli.analyze import describe, run_and_write
+from napari_hagmil.cli.analyze import Writing, describe, run_and_write
 from napari_hagmil.cli.terminal import say
 from napari_hagmil.cli.verb import Verb, argument, mpp_option, option, switch
 from napari_hagmil.errors import MissingExtraError, Problem
@@ -75,7 +75,7 @@ def demo(options: DemoOptions) -> int:
     say(f"No window{why}: reading the phantom slide into files …")
     with open_slide(phantom_path()) as slide:
         # The demo's own folder: another version's demo makes way.
-        result = run_and_write(slide, "demo", Options(), options.out, overwrite=True)
+        result = run_and_write(slide, "demo", Options(), options.out, Writing(overwrite=True))
     say(f"{slide.name}: {describe(result)}")
     for path in sorted(options.out.iterdir()):
         say(f"  {path}")

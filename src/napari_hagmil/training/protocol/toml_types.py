@@ -47,7 +47,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
+    return (isinstance(value, float) and not math.isnan(value)) or _is_whole(value)
 
 
 def _list_of(fits: Fits) -> Fits:
