@@ -186,6 +186,17 @@ def test_a_review_that_was_reopened_lies_above_the_slide_that_is_drawn_after_it(
     layers.close()
 
 
+def test_regions_that_are_the_first_layer_of_a_window_have_thin_outlines():
+    viewer = ViewerModel()
+    layers = LayerSync(viewer, lambda *edit: None)
+    viewer.scene.camera.zoom = 0.02  # as the slide before has left it
+    layers.show(ReviewState(regions=FOUND), 0.25, "")
+    assert viewer.scene.camera.zoom > 0.1
+    widths = np.asarray(viewer.layers[REGIONS].edge_width) * viewer.scene.camera.zoom
+    assert (widths < 6).all()
+    layers.close()
+
+
 def test_merge_split_and_redraw_with_keys_and_the_pointer(dock, viewer, press, pointer):
     press(Qt.Key.Key_N)
     press(Qt.Key.Key_M, SHIFT)

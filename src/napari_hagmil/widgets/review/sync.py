@@ -145,7 +145,12 @@ class LayerSync:
         if old is not None:
             meta = {**meta, "visible": old.visible, "opacity": old.opacity}
             layers.remove(old)
+        before = self._um_per_px
         added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        # The first layer of a window moves the camera, before it is known here.
+        if kind == "shapes" and len(added.data) and self._um_per_px != before:
+            drift = self._um_per_px / before
+            added.edge_width = (np.asarray(added.edge_width) * drift).tolist()
         layers.move(len(layers) - 1, at)
         if active is not None:
             layers.selection.active = added if active is old or active == old else active
