@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, fields, is_dataclass
@@ -20,6 +21,7 @@ from napari_hagmil.cli.terminal import answer, printable
 from napari_hagmil.cli.verb import Verb, argument, json_option
 from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export import read_geojson
+from napari_hagmil.review.shelf import shelf_of
 
 FILES = {
     "result.json",
@@ -440,3 +442,34 @@ def test_json_escapes_controls_and_reads_back_the_same(indent, capsys):
     assert json.loads(out) == document
     assert not set(out) & set("\x1b\x9b\u202e\u2028")
     assert "ä" in out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are text there")
+def test_a_name_that_is_not_utf8_is_like_any_other_in_any_locale(phantom, tmp_path):
+    slide = Path(os.fsdecode(bytes(tmp_path) + b"/sl\xe4de.tiff"))
+    slide.hardlink_to(phantom)
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "napari_hagmil", "info", str(slide)]
+    done = subprocess.run(command, env=os.environ | plain, capture_output=True, check=True)
+    assert b"sl\\udce4de.tiff" in done.stdout
+    assert b"\\xd7" in done.stdout  # × in ASCII
+    out = Path(os.fsdecode(bytes(tmp_path) + b"/o\xfct"))
+    assert main(["analyze", str(slide), "--out", str(out), "--budget", "2"]) == 0
+    assert (out / "nodes.parquet").stat().st_size > 0
+    (tmp_path / "cls" / "a").mkdir(parents=True)
+    (tmp_path / "cls" / "a" / slide.name).hardlink_to(phantom)
+    assert main(["cohort", "from-folders", str(tmp_path / "cls"), "--out", str(out / "t.csv")]) == 1
+    assert shelf_of(slide, "0").journal.parent == slide.with_name(slide.name + ".hagmil-review")
+
+
+def test_a_slide_whose_name_is_too_long_for_its_features_fails_alone(phantom, tmp_path, capsys):
+    long = "y" * 251 + ".svs"
+    (tmp_path / long).hardlink_to(phantom)
+    (tmp_path / "p.tiff").hardlink_to(phantom)
+    (tmp_path / "c.csv").write_text(f"slide\n{long}\np.tiff\n")
+    arguments = ["--store", str(tmp_path / "st"), "--depths", "4"]
+    assert main(["encode", str(tmp_path / "c.csv"), *arguments]) == 3
+    assert "has a name of 251 bytes" in "".join(capsys.readouterr())
+    assert (tmp_path / "st" / "p.zarr").is_dir()
+    shelf = shelf_of(tmp_path / ("診" * 79 + ".tiff"), "0", user_folder=tmp_path / "data")
+    assert shelf.journal.is_relative_to(tmp_path / "data")

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from napari_hagmil.errors import OutputError, SlideReadError
-from napari_hagmil.files import STALE, drafting, move, remove_drafts, replacing
+from napari_hagmil.files import (
+    STALE,
+    drafting,
+    fits_name,
+    move,
+    remove_drafts,
+    replacing,
+    short_name,
+    sibling,
+)
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -109,3 +118,26 @@ def test_drafts_of_killed_programs_go_when_they_are_old(tmp_path):
     assert set(tmp_path.iterdir()) == {fresh}
     remove_drafts(tmp_path, older_than=0)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["y" * 255, "診" * 85, "ab" * 100])
+def test_drafts_of_long_names_have_names_that_fit_and_are_found_again(tmp_path, name):
+    path = tmp_path / name
+    draft = sibling(path)
+    assert fits_name(draft)
+    assert not fits_name(tmp_path / (name * 2))
+    with replacing(path) as made:
+        made.write_text("whole")
+    assert path.read_text() == "whole"
+    draft.write_text("left by a killed program")
+    other = sibling(tmp_path / ("z" + name[1:]))
+    other.write_text("of another file")
+    remove_drafts(tmp_path, name, older_than=0)
+    assert (draft.exists(), other.exists()) == (False, True)
+
+
+def test_names_that_are_cut_alike_stay_apart():
+    one, other = short_name("a" * 300), short_name("a" * 299 + "b")
+    assert one != other
+    assert len(one) == len(other) == 255
+    assert short_name("short.json", 20) == "short.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import hashlib
 import os
 import re
 import shutil
@@ -18,6 +19,10 @@ from uuid import uuid4
 from napari_hagmil.errors import OutputError
 from napari_hagmil.process import machine, runs
 from napari_hagmil.untrusted import well_formed
+
+#: Bytes of the longest name that common systems take, those that a draft's name adds, and digits of
+#: a hash that stands for what was cut off.
+MAX_NAME, _DRAFT_ROOM, _HASH = 255, 34, 12
 
 #: A draft this old belongs to a program that was killed, s: none writes for a day.
 STALE = 86_400.0
@@ -183,7 +188,8 @@ def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) ->
         Seconds since they were begun or last added to. Those of processes of this machine that
         have ended go at once.
     """
-    for draft in folder.glob(f".{glob.escape(name) or '*'}.*.tmp"):
+    wanted = glob.escape(short_name(name, _DRAFT_ROOM)) or "*"
+    for draft in folder.glob(f".{wanted}.*.tmp"):
         with suppress(OSError):
             if _is_orphan(draft) or time.time() - draft.stat().st_mtime >= older_than:
                 remove(draft)
@@ -191,7 +197,8 @@ def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) ->
 
 def sibling(path: Path) -> Path:
     """Make up a hidden name beside `path` that nothing else uses."""
-    return path.parent / f".{path.name}.{_here()}-{os.getpid()}-{uuid4().hex[:8]}.tmp"
+    name = short_name(path.name, _DRAFT_ROOM)
+    return path.parent / f".{name}.{_here()}-{os.getpid()}-{uuid4().hex[:8]}.tmp"
 
 
 @cache
@@ -238,6 +245,23 @@ def reserve(path: Path, n_bytes: int) -> None:
 
 
 _BLOCK = 2**24
+
+
+def short_name(name: str, room: int = 0) -> str:
+    """A name of a file that leaves `room` bytes of a system's longest; cut, with a hash, to fit.
+
+    Long names are common in scripts of three bytes a character.
+    """
+    data = os.fsencode(name)
+    if len(data) <= MAX_NAME - room:
+        return name
+    cut = data[: MAX_NAME - room - _HASH - 1].decode("utf-8", "ignore")
+    return f"{cut}~{hashlib.sha256(data).hexdigest()[:_HASH]}"
+
+
+def fits_name(path: Path) -> bool:
+    """Whether a system takes the last part of a path as the name of a file."""
+    return len(os.fsencode(path.name)) <= MAX_NAME
 
 
 def _sync_folder(folder: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from napari_hagmil.cli.parser import build_parser
-from napari_hagmil.cli.terminal import complain
+from napari_hagmil.cli.terminal import bear_any_encoding, complain
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.process import (
     StoppedError,
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     prepare_process()
     end_by_raising()
+    bear_any_encoding()
     arguments = build_parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))

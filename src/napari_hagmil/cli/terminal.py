@@ -5,6 +5,7 @@ File names and labels come from others, and a terminal obeys escape sequences in
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import unicodedata
@@ -31,6 +32,13 @@ def printable(text: object) -> str:
 def _code(character: str) -> str:
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def bear_any_encoding() -> None:
+    r"""Let stdout and stderr write what their encoding lacks (× in ASCII) as ``\xd7``, not fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(line: object, *, above: tqdm[Any] | None = None) -> None:

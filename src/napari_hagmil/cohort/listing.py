@@ -11,6 +11,7 @@ from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.cohort.read import OPTIONAL, REQUIRED
 from napari_hagmil.errors import CohortError, Problem
 from napari_hagmil.files import write_csv
+from napari_hagmil.untrusted import well_formed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +61,14 @@ def write_cohort(path: str | Path, records: Sequence[SlideRecord]) -> None:
     Raises
     ------
     CohortError
-        When there is no slide.
+        When there is no slide, or a name that is no text and cannot stand in a table.
     OutputError
         When the table cannot be written.
     """
     path = Path(path)
     if not records:
         raise CohortError(f"{path.name} cannot be written", ["no slide was found"])
+    _require_text(path, records)
     columns = (*REQUIRED, *OPTIONAL)
     cells = [_cells(record, path.parent) for record in records]
     write_csv(path, columns, [[row.get(column, "") for column in columns] for row in cells])
@@ -81,6 +83,14 @@ def _cells(record: SlideRecord, folder: Path) -> dict[str, str]:
         "name": record.name,
         "truth": _named(record.truth, folder) if record.truth else "",
     }
+
+
+def _require_text(path: Path, records: Sequence[SlideRecord]) -> None:
+    names = [str(name) for one in records for name in (one.path, one.truth, one.label, one.patient)]
+    lost = [name for name in names if well_formed(name) != name]
+    if lost:
+        why = [f"{well_formed(name)} is not UTF-8: rename it" for name in lost]
+        raise CohortError(f"{path.name} cannot be written", why)
 
 
 def _named(path: Path, folder: Path) -> str:

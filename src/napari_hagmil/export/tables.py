@@ -84,8 +84,9 @@ def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
 def write_nodes(result: SlideResult, path: str | Path, *, placed: bool = True) -> None:
     """Write `nodes_table` as Parquet; `OutputError` when the file cannot be written."""
     table = nodes_table(result, placed=placed)
-    with replacing(Path(path)) as draft:
-        pq.write_table(table, draft, compression="zstd")
+    # pyarrow takes paths of UTF-8 alone.
+    with replacing(Path(path)) as draft, draft.open("wb") as file:
+        pq.write_table(table, file, compression="zstd")
 
 
 def _place_columns(grid: PatchGrid, nodes: Nodes, slide_shape: tuple[int, int]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ a manifest of its files; what differs from that is found where it is read.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -32,6 +33,7 @@ from napari_hagmil.features.store_metadata import (
     read_nodes,
     slide_shape_of,
 )
+from napari_hagmil.files import MAX_NAME, fits_name
 from napari_hagmil.ledger import Manifest, file_difference, file_facts, read_manifest
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, Quadtree, z_codes
@@ -232,9 +234,23 @@ def open_store(store: str | Path, slide: SlideRecord | str) -> FeatureStore:
 
 
 def store_path(store: str | Path, slide: SlideRecord | str) -> Path:
-    """Where the features of a slide are kept: ``STORE/NAME.zarr``."""
+    """Where the features of a slide are kept: ``STORE/NAME.zarr``.
+
+    Raises
+    ------
+    FeatureStoreError
+        When that name is longer than a file's may be.
+    """
     name = slide if isinstance(slide, str) else slide.name
-    return Path(store) / f"{name}{SUFFIX}"
+    path = Path(store) / f"{name}{SUFFIX}"
+    if not fits_name(path):
+        raise FeatureStoreError(
+            f"the slide {name[:40]}…",
+            f"has a name of {len(os.fsencode(name))} bytes, and its features need one of at most "
+            f"{MAX_NAME - len(SUFFIX)}",
+            remedy="give it a shorter one in the table's column name",
+        )
+    return path
 
 
 def difference(kept: FeatureKey, wanted: FeatureKey) -> str:

@@ -22,7 +22,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from napari_hagmil.errors import OutputError
-from napari_hagmil.files import remove, sibling
+from napari_hagmil.files import remove, short_name, sibling
 from napari_hagmil.process import machine, runs
 from napari_hagmil.untrusted import read_json
 
@@ -84,7 +84,7 @@ class Claims:
 
     def path(self, name: str) -> Path:
         """The file of a slide's claim."""
-        return self.folder / f"{name}.json"
+        return self.folder / f"{short_name(name, len('.json'))}.json"
 
     def take(self, name: str) -> Claim | None:
         """Claim a slide; None where somebody else has it.

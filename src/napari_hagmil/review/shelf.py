@@ -11,6 +11,7 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from napari_hagmil.errors import Problem
+from napari_hagmil.files import fits_name
 
 SUFFIX = ".hagmil-review"
 JOURNAL = ".jsonl"
@@ -56,9 +57,10 @@ def shelf_of(
     """
     slide = slide.resolve()
     elsewhere = user_folder or user_data_path("napari-hagmil", appauthor=False) / "reviews"
-    beside = slide.with_name(slide.name + SUFFIX)
     # A hash of the path tells slides of one name apart without disclosing the path.
-    own = elsewhere / (hashlib.sha256(str(slide).encode()).hexdigest()[:24] + SUFFIX)
+    own = elsewhere / (hashlib.sha256(os.fsencode(slide)).hexdigest()[:24] + SUFFIX)
+    beside = slide.with_name(slide.name + SUFFIX)
+    beside = beside if fits_name(beside) else own
     folder = beside if beside_slide and _writable(beside) else own
     name = fingerprint + JOURNAL
     places = [folder / name, beside / name, own / name]
