@@ -120,3 +120,29 @@ def test_downsamples_that_do_not_halve_are_refused():
             patch_size=16,
             downsamples=(3.0, 1.0),
         )
+
+
+class TestPatchesThatOthersCut:
+    """Grids whose patches overlap, or start between a quadtree's lines."""
+
+    GRID = PatchGrid(256, 2.0, (12, 12), span=4, origin=(40.0, 8.0))
+
+    def test_lie_where_their_edges_say(self):
+        assert self.GRID.stride == 128
+        assert self.GRID.edges(np.array([[0, 0], [3, 1]])).tolist() == [
+            [40, 8, 552, 520],
+            [424, 136, 936, 648],
+        ]
+        assert self.GRID.centres(np.array([[0, 0]])).tolist() == [[40 + 255.5, 8 + 255.5]]
+
+    def test_hold_the_points_between_their_edges_and_no_others(self):
+        nodes = np.array([[0, 0], [3, 0]])
+        held = [self.GRID.holding(nodes, (y, 8)).tolist() for y in (39.4, 40, 424, 551, 552)]
+        assert held == [[False] * 2, [True, False], [True] * 2, [True] * 2, [False, True]]
+
+    def test_are_drawn_there_as_the_mean_of_those_that_overlap(self):
+        from napari_hagmil.attention import attention_map, value_at
+
+        amap = attention_map(self.GRID, np.array([[0, 0], [3, 0]]), [1.0, 3.0])
+        found = [value_at(amap, y, 8) for y in (39, 40, 423, 424, 551, 552, 935, 936)]
+        assert np.array_equal(found, [np.nan, 1, 1, 2, 2, 3, 3, np.nan], equal_nan=True)

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from napari_hagmil.geometry import Region
 
@@ -37,6 +37,9 @@ class Mask(Protocol):
 class PatchGrid:
     """The regular grid of patches of one depth.
 
+    The patches of a cascade lie side by side from the slide's corner on: their `span` is 1 and
+    their `origin` (0, 0). Patches that others cut may overlap, or start anywhere.
+
     Attributes
     ----------
     patch_size : int
@@ -44,17 +47,28 @@ class PatchGrid:
     downsample : float
         Level-0 pixels per pixel at this depth.
     shape : tuple of int
-        Rows and columns.
+        Rows and columns of addresses.
+    span : int
+        Addresses that a patch reaches over along an axis.
+    origin : tuple of float
+        The level-0 pixel (y, x) whose corner is that of address (0, 0).
     """
 
     patch_size: int
     downsample: float
     shape: tuple[int, int]
+    span: int = 1
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def side(self) -> float:
+        """Level-0 pixels from one edge of a patch to the other."""
+        return self.patch_size * self.downsample
 
     @property
     def stride(self) -> float:
-        """Level-0 pixels from one patch to the next."""
-        return self.patch_size * self.downsample
+        """Level-0 pixels from one address to the next: where the span is 1, the side."""
+        return self.side / self.span
 
     def edges(self, nodes: Nodes) -> NDArray[np.int64]:
         """First and end row and column, (n, 4) as y0, x0, y1, x1 in level-0 px.
@@ -62,9 +76,23 @@ class PatchGrid:
         Edges are rounded to whole pixels from the exact product, so that the edges of four
         children are those of their parent, whatever the downsample.
         """
-        start = np.rint(nodes * self.stride).astype(np.int64)
-        stop = np.rint((nodes + 1) * self.stride).astype(np.int64)
+        start = np.rint(nodes * self.stride + self.origin).astype(np.int64)
+        stop = np.rint((nodes + self.span) * self.stride + self.origin).astype(np.int64)
         return np.concatenate([start, stop], axis=-1)
+
+    def centres(self, nodes: Nodes) -> NDArray[np.float64]:
+        """Centres (y, x), (n, 2) level-0 px, not rounded."""
+        return np.asarray((nodes + self.span / 2) * self.stride + self.origin - 0.5)
+
+    def address(self, points: ArrayLike) -> Nodes:
+        """Addresses of level-0 points (y, x), in the shape of `points`; inside the grid or not."""
+        at = (np.asarray(points, dtype=np.float64) + 0.5 - self.origin) / self.stride
+        return np.floor(at).astype(np.int64)
+
+    def holding(self, nodes: Nodes, point: tuple[float, float]) -> NDArray[np.bool_]:
+        """Which nodes' patches hold a level-0 point (y, x), (n,)."""
+        inside = self.address(point) - nodes
+        return np.asarray(((inside >= 0) & (inside < self.span)).all(axis=1))
 
     def edges_on(self, nodes: Nodes, slide_shape: tuple[int, int]) -> NDArray[np.int64]:
         """As `edges`, of the part of each node that lies on the slide.

@@ -74,7 +74,7 @@ def branch_outlines(
         then has no outline.
     inset : float
         How far each depth's outlines stay inside those of the depth before, as a share of
-        the finest stride: else a parent's outline is hidden under its children's.
+        the finest patch: else a parent's outline is hidden under its children's.
         0 draws them on the patch edges.
     """
     if not 0 <= inset * len(grids) < 0.5:
@@ -82,7 +82,7 @@ def branch_outlines(
             f"insets of {len(grids)} depths must stay below half a patch, got {inset} each; "
             "give for instance 0.02"
         )
-    step = inset * grids[-1].stride if grids else 0.0
+    step = inset * grids[-1].side if grids else 0.0
     rectangles, depths, statuses = [np.empty((0, 4, 2))], [np.empty(0, np.int64)], []
     for stage in stages:
         grid, last = grids[stage.depth], stage.depth == len(grids) - 1

@@ -22,17 +22,24 @@ class AttentionMap:
         Level-0 pixels per raster pixel: the stride of the grid.
     origin : tuple of float
         The level-0 pixel (y, x) whose corner is the raster's corner; together with
-        `downsample` what `geometry.overlay_placement` takes. A whole number of strides.
+        `downsample` what `geometry.overlay_placement` takes. A whole number of strides from
+        `grid_origin`.
+    grid_origin : tuple of float
+        That of the grid's own corner.
     """
 
     values: NDArray[np.float32]
     downsample: float
     origin: tuple[float, float] = (0.0, 0.0)
+    grid_origin: tuple[float, float] = (0.0, 0.0)
 
     @property
     def first_node(self) -> tuple[int, int]:
         """The address (row, column), in its depth's grid, of raster pixel (0, 0)."""
-        row, column = (round(o / self.downsample) for o in self.origin)
+        row, column = (
+            round((o - corner) / self.downsample)
+            for o, corner in zip(self.origin, self.grid_origin, strict=True)
+        )
         return row, column
 
     def edges(self, axis: int) -> NDArray[np.float64]:
@@ -42,7 +49,7 @@ class AttentionMap:
         in the grid exactly as `PatchGrid.edges` does, so that they meet the patches read.
         """
         addresses = self.first_node[axis] + np.arange(self.values.shape[axis] + 1)
-        return np.asarray(np.rint(addresses * self.downsample) - 0.5)
+        return np.asarray(np.rint(addresses * self.downsample + self.grid_origin[axis]) - 0.5)
 
     def edges_on(
         self, slide_shape: tuple[int, int]
@@ -55,7 +62,9 @@ class AttentionMap:
 def attention_map(
     grid: PatchGrid, nodes: Nodes, values: ArrayLike, *, crop: bool = True
 ) -> AttentionMap:
-    """Lay one value per node out as a raster, one pixel per node.
+    """Lay one value per node out as a raster, one pixel per address.
+
+    Where patches overlap, a pixel is the mean of those that it lies in.
 
     Parameters
     ----------
@@ -85,20 +94,37 @@ def attention_map(
             f"{nodes.min(axis=0).tolist()} to {nodes.max(axis=0).tolist()}; "
             "give the grid of the nodes' depth"
         )
-    first, shape = _extent(nodes) if crop else (np.zeros(2, np.int64), grid.shape)
-    raster = np.full(shape, np.nan, dtype=np.float32)
-    raster[tuple((nodes - first).T)] = values
-    return AttentionMap(
-        raster, grid.stride, (float(first[0] * grid.stride), float(first[1] * grid.stride))
-    )
+    first, shape = _extent(nodes, grid.span) if crop else (np.zeros(2, np.int64), grid.shape)
+    raster = _laid_out(nodes - first, values, shape, grid.span)
+    y, x = (first * grid.stride + grid.origin).tolist()
+    return AttentionMap(raster, grid.stride, (y, x), grid.origin)
 
 
-def _extent(nodes: Nodes) -> tuple[Nodes, tuple[int, int]]:
+def _laid_out(
+    nodes: Nodes, values: NDArray[np.float32], shape: tuple[int, int], span: int
+) -> NDArray[np.float32]:
+    if span == 1:
+        raster = np.full(shape, np.nan, dtype=np.float32)
+        raster[tuple(nodes.T)] = values
+        return raster
+    # Patches may reach over the last row and column of the grid.
+    sums = np.zeros(np.add(shape, span - 1), dtype=np.float32)
+    counts = np.zeros(sums.shape, dtype=np.float32)
+    for offset in np.ndindex(span, span):
+        at = tuple((nodes + offset).T)
+        sums[at] += values
+        counts[at] += 1
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float32] = sums / np.where(counts, counts, np.nan)
+    return means[: shape[0], : shape[1]]
+
+
+def _extent(nodes: Nodes, span: int) -> tuple[Nodes, tuple[int, int]]:
     """First address and shape of the bounding box; nothing for no nodes."""
     if not len(nodes):
         return np.zeros(2, np.int64), (0, 0)
     first = nodes.min(axis=0)
-    height, width = (nodes.max(axis=0) - first + 1).tolist()
+    height, width = (nodes.max(axis=0) - first + span).tolist()
     return first, (height, width)
 
 

@@ -45,14 +45,12 @@ class Steering:
         """Which nodes hold a point to follow, (n,)."""
         pinned = np.zeros(len(nodes), dtype=bool)
         for y, x in self.follow:
-            at = np.floor((np.array([y, x]) + 0.5) / grid.stride)
-            pinned |= (nodes == at).all(1)
+            pinned |= grid.holding(nodes, (y, x))
         return pinned
 
     def vetoed(self, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
         """Which nodes have their centre in a place to leave out, (n,)."""
-        centres = (nodes + 0.5) * grid.stride - 0.5
-        return contains([Rings(ring) for ring in self.leave_out], centres)
+        return contains([Rings(ring) for ring in self.leave_out], grid.centres(nodes))
 
 
 def load_steering(path: Path) -> Steering:

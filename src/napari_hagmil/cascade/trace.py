@@ -93,7 +93,7 @@ class StageIndex:
 
     def facts(self, y: float, x: float) -> NodeFacts:
         """What this stage found at a level-0 pixel."""
-        node = node_at(self.grid, (y, x))
+        node = self._nearest((y, x))
         i = self._place.get(node)
         if i is None:
             status = self._others.get(node, "not visited")
@@ -111,6 +111,17 @@ class StageIndex:
             self._cut_attention,
         )
 
+    def _nearest(self, point: tuple[float, float]) -> tuple[int, int]:
+        """The node whose patch holds a point: of those that overlap, the one that is nearest."""
+        row, column = node_at(self.grid, point)
+        reach = range(self.grid.span)
+        known = self._place.keys() | self._others.keys()
+        near = [n for i in reach for j in reach if (n := (row - i, column - j)) in known]
+        if not near:
+            return row, column
+        away = np.abs(self.grid.centres(np.array(near)) - point).max(axis=1)
+        return near[int(away.argmin())]
+
 
 def _cut(stage: Stage, ranks: NDArray[np.int64]) -> tuple[int, float]:
     """The last rank that was followed for its attention, and the attention there."""
@@ -123,8 +134,8 @@ def _cut(stage: Stage, ranks: NDArray[np.int64]) -> tuple[int, float]:
 
 def node_at(grid: PatchGrid, point: tuple[float, float]) -> tuple[int, int]:
     """Address of the node that holds a level-0 pixel (y, x)."""
-    row, column = np.floor((np.asarray(point) + 0.5) / grid.stride).astype(int)
-    return int(row), int(column)
+    row, column = grid.address(point).tolist()
+    return row, column
 
 
 def ancestor(node: tuple[int, int], depths: int) -> tuple[int, int]:

@@ -29,17 +29,18 @@ def meeting(lesion: Rings, grid: PatchGrid, nodes: Nodes) -> NDArray[np.bool_]:
     """
     met = np.zeros(len(nodes), dtype=bool)
     outer = np.asarray(lesion[0]) + 0.5  # pixel edges at integers
-    low = np.floor(outer.min(axis=0) / grid.stride).astype(np.int64)
-    high = np.floor(outer.max(axis=0) / grid.stride).astype(np.int64) + 1
+    low = grid.address(outer.min(axis=0) - 0.5) - (grid.span - 1)
+    high = grid.address(outer.max(axis=0) - 0.5) + 1
     near = np.flatnonzero(((nodes >= low) & (nodes < high)).all(axis=1))
     if not len(near):
         return met
     cells = int(np.clip(_RASTER // int((high - low).max()), _FEWEST, _MOST))
-    mask = _raster(lesion, grid, low, high, cells)
+    mask = _raster(lesion, grid, low, high + grid.span - 1, cells)
     sums = cv2.integral(mask)
     y, x = ((nodes[near] - low) * cells).T
-    shared = sums[y + cells, x + cells] - sums[y, x + cells] - sums[y + cells, x] + sums[y, x]
-    met[near] = shared >= SHARE * min(cells**2, int(mask.sum())) if mask.any() else False
+    side = cells * grid.span
+    shared = sums[y + side, x + side] - sums[y, x + side] - sums[y + side, x] + sums[y, x]
+    met[near] = shared >= SHARE * min(side**2, int(mask.sum())) if mask.any() else False
     return met
 
 
@@ -48,8 +49,8 @@ def _raster(
 ) -> NDArray[np.uint8]:
     """A lesion on a raster of `cells` a node's side, from node `low` on; holes stay empty."""
     rows, columns = (
-        (first + (np.arange((last - first) * cells) + 0.5) / cells) * grid.stride - 0.5
-        for first, last in zip(low, high, strict=True)
+        (first + (np.arange((last - first) * cells) + 0.5) / cells) * grid.stride + corner - 0.5
+        for first, last, corner in zip(low, high, grid.origin, strict=True)
     )
     return fill(merged([lesion]), rows, columns).astype(np.uint8)
 

@@ -32,6 +32,9 @@ DTypeName = Literal["float32", "float16"]
 #: Rows of one depth: 400,000 px a side have 2.5 million patches of 256 px.
 MAX_ROWS = 2**24
 
+#: Addresses that one patch reaches over: half a pixel of a small one.
+MAX_SPAN = 64
+
 #: Bytes of a metadata document; ours have some 2 KB.
 _MAX_DOCUMENT = 2**20
 
@@ -158,10 +161,27 @@ def key_of(facts: Mapping[str, Any]) -> FeatureKey:
     return FeatureKey(**key)
 
 
+def grid_facts(grid: PatchGrid) -> dict[str, Any]:
+    """A grid as a store says it; what only the patches of others have, only where they do."""
+    facts: dict[str, Any] = {"downsample": grid.downsample, "shape": list(grid.shape)}
+    if grid.span != 1 or any(grid.origin):
+        facts |= {"span": grid.span, "origin": list(grid.origin)}
+    return facts
+
+
 def grids_of(facts: Mapping[str, Any]) -> tuple[PatchGrid, ...]:
     """The grids among a store's facts, one per depth."""
     size = facts["key"]["patch_size"]
-    return tuple(PatchGrid(size, g["downsample"], tuple(g["shape"])) for g in facts["grids"])
+    return tuple(
+        PatchGrid(
+            size,
+            g["downsample"],
+            tuple(g["shape"]),
+            g.get("span", 1),
+            tuple(g.get("origin", (0.0, 0.0))),
+        )
+        for g in facts["grids"]
+    )
 
 
 def slide_shape_of(facts: Mapping[str, Any]) -> tuple[int, int]:
@@ -311,6 +331,12 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) < 2000
 
 
+def _is_place(value: Any) -> bool:
+    return (
+        isinstance(value, list) and len(value) == 2 and all(x == 0 or _is_length(x) for x in value)
+    )
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_size(2**26), value))
 
@@ -335,10 +361,15 @@ _KEY: dict[str, _Check] = {
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"tissue", "runtime", "slide_shape"}
+_LATER = {"tissue", "runtime", "slide_shape", "span", "origin"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),
     "n_features": _is_size(2**16),
 }
-_GRID: dict[str, _Check] = {"downsample": _is_length, "shape": _is_shape}
+_GRID: dict[str, _Check] = {
+    "downsample": _is_length,
+    "shape": _is_shape,
+    "span": _is_size(MAX_SPAN),
+    "origin": _is_place,
+}

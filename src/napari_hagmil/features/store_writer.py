@@ -23,6 +23,7 @@ from napari_hagmil.features.store_metadata import (
     chunk_path,
     chunk_place,
     draft_path,
+    grid_facts,
     grids_of,
     key_of,
     read_facts,
@@ -233,7 +234,7 @@ def _root_facts(
     slide_shape: tuple[int, int] | None,
 ) -> dict[str, Any]:
     """What a store says of itself when it is begun."""
-    grids = [{"downsample": grid.downsample, "shape": list(grid.shape)} for grid in tree.grids]
+    grids = [grid_facts(grid) for grid in tree.grids]
     facts = {
         "schema": SCHEMA,
         "complete": False,
