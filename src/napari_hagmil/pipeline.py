@@ -30,8 +30,10 @@ from napari_hagmil.prepare import (
     Options,
     PreparedSlide,
     load_model,
+    load_network,
     model_facts,
     prepare,
+    prepare_given,
     run_settings,
     slide_summary,
     why_unfit,
@@ -96,23 +98,31 @@ def analyze_slide(
             return analyze_slide(
                 opened, model, options=options, on_stage=on_stage, on_progress=on_progress
             )
-    loaded = load_model(model, device=options.device)
+    load = load_network if options.features else load_model
+    loaded = load(model, device=options.device)
     return analyze_with(loaded, slide, options, on_stage=on_stage, on_progress=on_progress)
 
 
 def analyze_with(
-    loaded: LoadedModel,
+    loaded: LoadedModel | CascadeModel,
     slide: Slide,
     options: Options,
     *,
     on_stage: Callable[[Stage], None] = lambda stage: None,
     on_progress: Callable[[EncodingProgress], None] | None = None,
 ) -> SlideResult:
-    """As `analyze_slide`, with a model that is loaded already: for many slides in a row."""
+    """As `analyze_slide`, with a model that is loaded already: for many slides in a row.
+
+    On stored features it needs no encoder.
+    """
     started = time.perf_counter()
-    network, encoder = loaded
+    network, encoder = loaded if isinstance(loaded, LoadedModel) else (loaded, None)
     try:
-        prepared = prepare(slide, network, encoder, tissue=options.tissue, on_progress=on_progress)
+        if encoder is None:
+            prepared = prepare_given(slide, network, options.features, tissue=options.tissue)
+        else:
+            prepared = prepare(slide, network, encoder, tissue=options.tissue)
+        prepared.features.on_progress = on_progress
     except NoTissueError as error:
         return _no_tissue(slide, network, options, str(error), time.perf_counter() - started)
     stages = []
@@ -169,7 +179,8 @@ def slide_result(
 def _settings(prepared: PreparedSlide, options: Options) -> Settings:
     """What was asked for, with what the run itself has added."""
     asked = run_settings(prepared.model, options, device=prepared.device)
-    how = computation_of(prepared.features.encoder)
+    encoder = prepared.features.encoder
+    how = computation_of(encoder) if encoder else asked
     return replace(
         asked,
         budget=prepared.config(options).budget,
@@ -206,7 +217,9 @@ def _notes(
 def _cost(prepared: PreparedSlide, stages: list[Stage], seconds: float, last_depth: int) -> Cost:
     spent = {**prepared.features.seconds, "model": sum(prepared.model_seconds)}
     return Cost(
-        patches_encoded=sum(len(stage.nodes) for stage in stages),
+        patches_encoded=sum(len(stage.nodes) for stage in stages)
+        if prepared.features.encoder
+        else 0,
         patches_exhaustive=sum(len(nodes) for nodes in prepared.quadtree.nodes[: last_depth + 1]),
         finest_encoded=len(stages[-1].nodes),
         finest_tissue=len(prepared.quadtree.nodes[stages[-1].depth]),

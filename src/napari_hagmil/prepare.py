@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -21,19 +21,22 @@ from napari_hagmil.cascade import (
 )
 from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.errors import BundleError
+from napari_hagmil.errors import BundleError, EncoderError, Remedy
 from napari_hagmil.features import (
     EncodingProgress,
     FeatureSource,
+    GivenFeatures,
     LazyFeatures,
     in_context,
     lay_out,
     lay_quadtree,
+    open_given,
 )
+from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import BundleConfig, CascadeModel, load_bundle
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import Slide
-from napari_hagmil.tissue import TissueMask
+from napari_hagmil.tissue import TissueMask, segment_tissue
 from napari_hagmil.untrusted import well_formed
 
 
@@ -55,6 +58,8 @@ class Options:
         Branches to follow and places to leave out.
     last_depth : int, optional
         Where the cascade ends, if before the last depth that model and slide have.
+    features : tuple of Path
+        Stored features to run on, instead of the slide's pixels: see `features.open_given`.
     file_hashes : mapping
         SHA-256 of the files that "tissue" and "steering" were read from, for the record.
     """
@@ -65,6 +70,7 @@ class Options:
     tissue: TissueMask | None = None
     steering: Steering = field(default_factory=Steering)
     last_depth: int | None = None
+    features: tuple[Path, ...] = ()
     file_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -81,7 +87,7 @@ class PreparedSlide:
     plan: DepthPlan
     tissue: TissueMask
     quadtree: Quadtree
-    features: LazyFeatures
+    features: LazyFeatures | GivenFeatures
     device: str
     model_seconds: list[float] = field(default_factory=list)
 
@@ -120,14 +126,20 @@ class PreparedSlide:
         deepest = self.plan.last_depth
         return deepest if options.last_depth is None else min(options.last_depth, deepest)
 
-    def with_tissue(self, tissue: TissueMask) -> PreparedSlide:
-        """The same slide with another tissue mask; encoded features are kept.
+    def with_tissue(self, tissue: TissueMask | None) -> PreparedSlide:
+        """The same slide with another tissue mask, or as it is found; features are kept.
 
         Raises
         ------
         NoTissueError
             When no tissue is found.
         """
+        given = self.features
+        if isinstance(given, GivenFeatures):
+            quadtree = given.quadtree if tissue is None else given.within(self.slide, tissue)
+            mask = given.tissue(self.slide) if tissue is None else tissue
+            return dataclasses.replace(self, tissue=mask, quadtree=quadtree)
+        tissue = segment_tissue(self.slide) if tissue is None else tissue
         quadtree = lay_quadtree(self.slide, self.plan, self.model.config.patch_size, tissue)
         return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
 
@@ -157,10 +169,68 @@ def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
         When the encoder or the device is not there.
     """
     where = resolve_device(device)
-    model = load_bundle(find_bundle(name), device=str(where))
-    encoder = load_encoder(model.config.encoder.name, device=where)
+    model = load_network(name, device=device)
+    try:
+        encoder = load_encoder(model.config.encoder.name, device=where)
+    except EncoderError as error:
+        raise _without_encoder(model.config, error) from error
     model.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
     return LoadedModel(model, encoder)
+
+
+def load_network(name: str | Path, *, device: str = "auto") -> CascadeModel:
+    """A bundle by name or path, without its encoder: for stored features."""
+    return load_bundle(find_bundle(name), device=str(resolve_device(device)))
+
+
+def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:
+    """The same problem, with what else can be done."""
+    before = error.problem.remedy
+    remedy = before if isinstance(before, Remedy) else Remedy(before)
+    return EncoderError(
+        f"the model {config.name}",
+        f"needs features of the encoder {config.encoder.name!r}: {error.problem.statement}",
+        remedy=Remedy(
+            library=f"give its features with features=, or {remedy.library}",
+            command_line=f"give its features with --features, or {remedy.on('command line')}",
+            window=f"choose stored features, or {remedy.on('window')}",
+        ),
+    )
+
+
+def prepare_given(
+    slide: Slide, model: CascadeModel, places: Sequence[Path], *, tissue: TissueMask | None = None
+) -> PreparedSlide:
+    """Find a slide's stored features and lay their nodes; no pixel is read for the model.
+
+    Raises
+    ------
+    MissingPixelSizeError
+        When the slide has no µm per pixel.
+    FeatureStoreError, BundleError
+        When the features are not there, or do not fit slide or model.
+    NoTissueError
+        When none of them lie in `tissue`.
+    """
+    mpp = slide.require_mpp()
+    features = open_given(slide, places, model.config)
+    grids = features.quadtree.grids
+    notes: tuple[str, ...] = (
+        f"The model ran on stored features ({features.name}): it read no pixels.",
+    )
+    if len(grids) < model.config.n_depths:
+        last = magnification_label(model.config.mpp[len(grids) - 1])
+        notes += (f"The features end at {last}, which decides.",)
+    notes += (features.note,) if features.note else ()
+    plan = DepthPlan(
+        tuple(grid.downsample for grid in grids),
+        tuple(grid.downsample * mpp for grid in grids),
+        notes,
+    )
+    device = str(next(model.parameters()).device)
+    mask = features.tissue(slide)
+    prepared = PreparedSlide(slide, model, plan, mask, features.quadtree, features, device)
+    return prepared if tissue is None else prepared.with_tissue(tissue)
 
 
 def prepare(

@@ -54,7 +54,7 @@ def test_clam_features_find_their_places_by_their_coordinates(tmp_path):
     assert (store.encoder.name, store.encoder.weights_sha256) == ("uni", None)
 
 
-def test_contours_with_grids_of_their_own_are_snapped_and_what_is_lost_is_told(tmp_path):
+def test_contours_with_grids_of_their_own_keep_every_patch_near_its_place(tmp_path):
     """CLAM lays a grid from each contour's corner: two may claim the same place."""
     first = [(100 + 256 * i, 50 + 256 * j) for i in range(4) for j in range(4)]
     second = [(100 + 256 * 3 + 40, 50 + 256 * j + 30) for j in range(5)]
@@ -62,8 +62,11 @@ def test_contours_with_grids_of_their_own_are_snapped_and_what_is_lost_is_told(t
     features = np.arange(len(coords), dtype=np.float32)[:, None].repeat(4, 1)
     write_h5(tmp_path / "h5" / "s.h5", coords, features)
     (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
-    assert event.message == "4 of 21 patches have no place of their own on the grid."
-    assert not open_store(tmp_path / "store", "s").is_placed
+    store = open_store(tmp_path / "store", "s")
+    assert (event.message, store.is_placed) == ("", True)
+    found = store.grids[0].edges(store.nodes[0])[:, :2]
+    rows = store(0, store.nodes[0])[:, 0].numpy().astype(int)
+    assert (np.abs(found - np.array(coords)[rows, ::-1]) <= 256 / 16).all()
 
 
 def trident(tmp_path, missing=()):
@@ -177,14 +180,14 @@ def test_faults_are_told_per_slide_and_the_rest_goes_on(tmp_path):
     grid = [(256 * i, 256 * j) for i in range(3) for j in range(3)]
     write_h5(folder / "good.h5", grid, np.zeros((9, 4)))
     write_h5(folder / "short.h5", grid, np.zeros((8, 4)))
-    write_h5(folder / "over.h5", grid, np.zeros((9, 4)), overlap=32)
+    write_h5(folder / "over.h5", grid, np.zeros((9, 4)), overlap=256)
     (folder / "text.h5").write_text("no h5")
     names = ("gone", "short", "over", "text", "good")
     events = bring(tmp_path, config("clam", folder, mpp=(0.5,)), names)
     assert [e.kind for e in events] == ["failed"] * 4 + ["done"]
     for event, says in zip(
         events,
-        ("does not exist", "features (8, 4)", "overlap by 32", "no h5 file"),
+        ("does not exist", "features (8, 4)", "an overlap below", "no h5 file"),
         strict=False,
     ):
         assert says in event.message

@@ -115,8 +115,8 @@ def _laid_out(
         sums[at] += values
         counts[at] += 1
     with np.errstate(invalid="ignore"):
-        means: NDArray[np.float32] = sums / np.where(counts, counts, np.nan)
-    return means[: shape[0], : shape[1]]
+        means = sums / np.where(counts, counts, np.nan)
+    return np.asarray(means[: shape[0], : shape[1]], dtype=np.float32)
 
 
 def _extent(nodes: Nodes, span: int) -> tuple[Nodes, tuple[int, int]]:

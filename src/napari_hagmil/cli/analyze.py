@@ -65,6 +65,14 @@ class AnalyzeOptions:
     steer: Path | None = option(
         "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
     )
+    features: list[Path] | None = option(
+        "--features",
+        type=Path,
+        action="append",
+        metavar="STORE_OR_H5",
+        help="stored features to run on, instead of pixels and encoder: a store, an h5 file or a "
+        "folder of them; h5 once per depth, coarse to fine",
+    )
     overwrite: bool = switch(
         "--overwrite", "replace the result of another slide, or under other settings"
     )
@@ -168,10 +176,12 @@ def describe(result: SlideResult) -> str:
     deciding = result.grids[result.stages[-1].depth].downsample * result.slide.mpp
     best = float(result.cascade.probabilities.max())
     cost = result.cost
+    n_nodes = sum(len(stage.nodes) for stage in result.stages)
+    looked = f"{n_nodes} patches {'encoded' if cost.patches_encoded else 'taken from features'}"
     warning = f"{result.unfit} It gives " if result.unfit else ""
     return (
         f"{warning}{result.cascade.predicted_class} {best:.3f} at {magnification_label(deciding)}, "
-        f"{cost.patches_encoded} patches encoded (all tissue has {cost.patches_exhaustive}), "
+        f"{looked} (all tissue has {cost.patches_exhaustive}), "
         f"{cost.seconds['total']:.1f} s"
     )
 
@@ -197,6 +207,7 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         if options.tissue
         else None,
         steering=load_steering(options.steer) if options.steer else Steering(),
+        features=tuple(options.features or ()),
         file_hashes={
             name: file_facts(path).sha256
             for name, path in (("tissue", options.tissue), ("steering", options.steer))

@@ -122,6 +122,8 @@ def _cost_bars(result: SlideResult) -> list[dict[str, str]]:
     encoded, exhaustive = result.cost.patches_encoded, result.cost.patches_exhaustive
     if not exhaustive:
         return []
+    if not encoded:  # the features were stored
+        return [_bar("All tissue patches", 1.0, f"{exhaustive:,}")]
     return [
         _bar("Patches encoded", encoded / max(encoded, exhaustive), f"{encoded:,}"),
         _bar("All tissue patches", exhaustive / max(encoded, exhaustive), f"{exhaustive:,}"),
@@ -134,10 +136,10 @@ def _cost_sentence(result: SlideResult) -> str:
     # A followed patch is read with all of its children, and glass may be among them.
     beyond = cost.patches_encoded > cost.patches_exhaustive
     glass = " (patches at the edge of the tissue are read too)" if beyond else ""
-    return (
-        f"{share} of the tissue patches of all magnifications{glass}; "
-        f"{cost.bytes_read / 1e6:,.0f} MB of pixels read"
-    )
+    which = f"{share} of the tissue patches of all magnifications{glass}"
+    if not cost.patches_encoded:
+        which = "The features were stored: no patch was encoded"
+    return f"{which}; {cost.bytes_read / 1e6:,.0f} MB of pixels read"
 
 
 def _region_cards(

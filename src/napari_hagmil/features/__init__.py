@@ -1,6 +1,7 @@
 """Bags of features, and where they come from."""
 
 from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
+from napari_hagmil.features.given import GivenFeatures, open_given
 from napari_hagmil.features.importers import ImportConfig, import_cohort
 from napari_hagmil.features.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
 from napari_hagmil.features.slide_plane import SlidePlane, columns_of, shifted
@@ -23,6 +24,7 @@ __all__ = [
     "FeatureStore",
     "FeatureTree",
     "FromDepth",
+    "GivenFeatures",
     "ImportConfig",
     "Layout",
     "LazyFeatures",
@@ -34,6 +36,7 @@ __all__ = [
     "in_context",
     "lay_out",
     "lay_quadtree",
+    "open_given",
     "open_store",
     "shifted",
     "store_path",

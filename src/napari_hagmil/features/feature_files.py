@@ -32,7 +32,12 @@ _MAX_BYTES, _MAX_SIDE = 12 * 10**9, 2**24
 #: What deflate shrinks at most, and features never come near.
 _MAX_SWELLING = 1100
 
-_ATTRIBUTES = frozenset({"patch_size", "patch_size_level0", "overlap", "target_magnification"})
+#: Of an encoder's name.
+_MAX_NAME = 200
+
+_ATTRIBUTES = frozenset(
+    {"patch_size", "patch_size_level0", "overlap", "target_magnification", "encoder"}
+)
 
 
 @dataclass(frozen=True)
@@ -46,27 +51,33 @@ class Patches:
         (y, x) of the upper left corners, level-0 px.
     patch_size : int
         px of its own magnification.
-    stride : float
-        Level-0 px from one patch to the next; 0 where the file does not say, and no two patches
-        share a row or a column.
+    side : float
+        Of a patch, level-0 px; 0 where the file does not say, and no two patches share a row or a
+        column.
     mpp : float or None
         µm per pixel, where the file says.
+    encoder : str
+        Where the file says; else empty.
+    overlaps : bool
+        Whether the file says that its patches do.
     """
 
     features: NDArray[np.float32]
     coords: NDArray[np.float64]
     patch_size: int
-    stride: float
+    side: float
     mpp: float | None
+    encoder: str = ""
+    overlaps: bool = False
 
-    def is_on_grid(self, origin: NDArray[np.float64]) -> bool:
+    def is_on_grid(self, origin: NDArray[np.float64], span: int = 1) -> bool:
         """Whether all patches lie on the grid through `origin`, to a pixel."""
-        at = (self.coords - origin) / self.stride
-        return bool((np.abs(at - np.rint(at)) * self.stride <= 1.0).all())
+        at = (self.coords - origin) * span / self.side
+        return bool((np.abs(at - np.rint(at)) * self.side / span <= 1.0).all())
 
-    def nodes(self, origin: NDArray[np.float64]) -> Nodes:
+    def nodes(self, origin: NDArray[np.float64], span: int = 1) -> Nodes:
         """The nearest address of every patch on the grid through `origin`."""
-        return np.rint((self.coords - origin) / self.stride).astype(np.int64)
+        return np.rint((self.coords - origin) * span / self.side).astype(np.int64)
 
 
 def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
@@ -75,7 +86,7 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
     Raises
     ------
     FeatureStoreError
-        When it is no such file, or its patches overlap.
+        When it is no such file.
     MissingExtraError
         When h5py is not installed.
     """
@@ -87,15 +98,25 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
         raise FeatureStoreError(
             path.name, f"needs patches of 1 to {_MAX_PATCH} px", value=size, remedy="correct it"
         )
-    if _number(path, facts, "overlap"):
+    overlap = _number(path, facts, "overlap")
+    if overlap >= size:
         raise FeatureStoreError(
-            f"the patches of {path.name}",
-            f"overlap by {facts['overlap']} px, where a quadtree needs patches side by side",
-            remedy="cut them again without overlap",
+            path.name,
+            f"needs an overlap below its patches' {size} px",
+            value=f"{overlap:g}",
+            remedy="correct it",
         )
-    stride = _positive(path, facts, "patch_size_level0") or _spacing(coords)
+    side = _positive(path, facts, "patch_size_level0") or _spacing(coords) * size / (size - overlap)
     shown = _positive(path, facts, "target_magnification")
-    return Patches(features, coords[:, ::-1], size, stride, MPP_AT_1X / shown if shown else None)
+    mpp = MPP_AT_1X / shown if shown else None
+    return Patches(features, coords[:, ::-1], size, side, mpp, _encoder(facts), overlap > 0)
+
+
+def _encoder(facts: dict[str, Any]) -> str:
+    """The encoder that a file names; empty where it names none."""
+    said = facts.get("encoder", "")
+    said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return said if isinstance(said, str) and len(said) < _MAX_NAME else ""
 
 
 def _h5_contents(path: Path) -> tuple[NDArray[Any], NDArray[Any], dict[str, Any]]:

@@ -126,7 +126,7 @@ def _import_slide(
     if config.kind == "official":
         found = _official(files, config)
     else:
-        found = _placed(files, config, canvas_origin(record.path))
+        found = place_features(files, config, canvas_origin(record.path))
     key = _key(files, found, config)
     claims = store_claims(path.parent)
     claim = claims.take(name)
@@ -217,44 +217,67 @@ def _virtual_nodes(n: int) -> Nodes:
     return nodes[:n]
 
 
-def _placed(files: Sequence[Path], config: ImportConfig, origin: Origin) -> Imported:
+def place_features(files: Sequence[Path], config: ImportConfig, origin: Origin) -> Imported:
     """Bags with coordinates, one per depth, on one grid; they count from the canvas's `origin`."""
     read = (read_h5(file, patch_size=config.patch_size) for file in files)
     bags = [replace(bag, coords=bag.coords - origin) for bag in read]
-    is_spaced = any(bag.stride for bag in bags)
-    if not all(bag.stride for bag in bags):
+    is_spaced = any(bag.side for bag in bags)
+    if not all(bag.side for bag in bags):
         bags = _spaced(files, bags, config)
-    corner = _corner(bags[0])
-    aligned = all(bag.is_on_grid(corner) for bag in bags)
+    span, corner = _lattice(bags[0]) if len(bags) == 1 else (1, _corner(bags[0]))
     if len(bags) > 1:
+        aligned = all(bag.is_on_grid(corner) and not bag.overlaps for bag in bags)
         _require_halving(files[0].stem, bags, aligned=aligned)
-    known = [bag.nodes(corner) for bag in bags]
+    known = [bag.nodes(corner, span) for bag in bags]
     nodes = [_in_z_order(known[0])]
     for _ in bags[1:]:
         nodes.append(children(nodes[-1]))
     rows = [_rows(some, among) for some, among in zip(nodes, known, strict=True)]
     features = tuple(_taken(bag.features, at) for bag, at in zip(bags, rows, strict=True))
-    height, width = (int(last) + 1 for last in nodes[0].max(axis=0))
+    height, width = (int(last) + span for last in nodes[0].max(axis=0))
+    y, x = corner.tolist()
+    shapes = [(height << d, width << d) for d in range(len(bags))]
     grids = tuple(
-        PatchGrid(bag.patch_size, bag.stride / bag.patch_size, (height << d, width << d))
-        for d, bag in enumerate(bags)
+        PatchGrid(bag.patch_size, bag.side / bag.patch_size, shape, span, (y, x))
+        for bag, shape in zip(bags, shapes, strict=True)
     )
     tree = FeatureTree(grids, tuple(nodes), tuple(at >= 0 for at in rows))
     return Imported(
         tree,
         features,
         _mpp(files[0].stem, bags, config),
-        placed=is_spaced and aligned and not corner.any(),
+        placed=is_spaced,
         note=" ".join(
             filter(None, (_left_out(known, nodes, rows), "" if is_spaced else _UNSPACED))
         ),
     )
 
 
-def _corner(bag: Patches) -> NDArray[np.float64]:
+def _corner(bag: Patches, span: int = 1) -> NDArray[np.float64]:
     """Where the grid begins, px (y, x): before 0 where patches reach over the scan's edge."""
-    first = bag.coords.min(axis=0)
-    return np.asarray(first - np.maximum(first // bag.stride, 0) * bag.stride)
+    first, step = bag.coords.min(axis=0), bag.side / span
+    return np.asarray(first - np.maximum(first // step, 0) * step)
+
+
+def _lattice(bag: Patches) -> tuple[int, NDArray[np.float64]]:
+    """The span and corner of a grid with a place for every patch of one depth.
+
+    CLAM begins a grid at every contour, and patches may overlap. The addresses are as coarse as
+    puts each patch to a pixel; where none do, a patch lies within a sixteenth of its side.
+    """
+    span, corner = 1, _corner(bag)
+    n_places = len(np.unique(bag.coords, axis=0))
+    for span in _SPANS:
+        corner = _corner(bag, span)
+        nodes = bag.nodes(corner, span)
+        is_near = span >= _FINE or bag.is_on_grid(corner, span)
+        if is_near and len(np.unique(nodes, axis=0)) == n_places:
+            break
+    return span, corner
+
+
+#: Addresses that a patch may reach over, and from where on they are fine enough.
+_SPANS, _FINE = (1, 2, 4, 8, 16, 32), 8
 
 
 #: A slide of one patch, or of patches none of which share a row or a column.
@@ -272,11 +295,9 @@ def _spaced(files: Sequence[Path], bags: Sequence[Patches], config: ImportConfig
     It is that of another depth of the slide, else that of other slides in the folder, else the
     size of a patch: patches that do not overlap keep addresses of their own.
     """
-    known = [bag.stride * 2.0**depth for depth, bag in enumerate(bags) if bag.stride]
+    known = [bag.side * 2.0**depth for depth, bag in enumerate(bags) if bag.side]
     coarsest = known[0] if known else _stride_beside(files[0], config) or bags[0].patch_size
-    return [
-        replace(bag, stride=bag.stride or coarsest / 2**depth) for depth, bag in enumerate(bags)
-    ]
+    return [replace(bag, side=bag.side or coarsest / 2**depth) for depth, bag in enumerate(bags)]
 
 
 def _stride_beside(file: Path, config: ImportConfig) -> float:
@@ -284,7 +305,7 @@ def _stride_beside(file: Path, config: ImportConfig) -> float:
     others = (other for other in sorted(file.parent.glob("*.h5")) if other != file)
     for other in islice(others, _NEIGHBOURS):
         try:
-            stride = read_h5(other, patch_size=config.patch_size).stride
+            stride = read_h5(other, patch_size=config.patch_size).side
         except FeatureStoreError:
             continue  # it will be reported as itself
         if stride:
@@ -293,7 +314,7 @@ def _stride_beside(file: Path, config: ImportConfig) -> float:
 
 
 def _require_halving(name: str, bags: Sequence[Patches], *, aligned: bool) -> None:
-    strides = [bag.stride for bag in bags]
+    strides = [bag.side for bag in bags]
     halves = np.allclose(strides, [strides[0] / 2**d for d in range(len(bags))], rtol=1e-3)
     alike = len({(bag.patch_size, bag.features.shape[1]) for bag in bags}) == 1
     if not (halves and aligned and alike):

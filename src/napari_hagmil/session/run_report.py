@@ -64,7 +64,9 @@ def cost_of_run(cost: Cost) -> str:
     looked, tissue = cost.patches_encoded, cost.patches_exhaustive
     if not tissue:
         return ""
-    if looked > tissue:
+    if not looked:
+        text = f"{tissue:,} patches with stored features, none encoded"
+    elif looked > tissue:
         text = f"{looked:,} patches looked at: all {tissue:,} with tissue, and glass beside them"
     else:
         share = percent(looked / tissue)
