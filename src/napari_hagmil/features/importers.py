@@ -234,13 +234,7 @@ def place_features(files: Sequence[Path], config: ImportConfig, origin: Origin) 
         nodes.append(children(nodes[-1]))
     rows = [_rows(some, among) for some, among in zip(nodes, known, strict=True)]
     features = tuple(_taken(bag.features, at) for bag, at in zip(bags, rows, strict=True))
-    height, width = (int(last) + span for last in nodes[0].max(axis=0))
-    y, x = corner.tolist()
-    shapes = [(height << d, width << d) for d in range(len(bags))]
-    grids = tuple(
-        PatchGrid(bag.patch_size, bag.side / bag.patch_size, shape, span, (y, x))
-        for bag, shape in zip(bags, shapes, strict=True)
-    )
+    grids = _grids(bags, nodes[0], span, corner)
     tree = FeatureTree(grids, tuple(nodes), tuple(at >= 0 for at in rows))
     return Imported(
         tree,
@@ -250,6 +244,19 @@ def place_features(files: Sequence[Path], config: ImportConfig, origin: Origin) 
         note=" ".join(
             filter(None, (_left_out(known, nodes, rows), "" if is_spaced else _UNSPACED))
         ),
+    )
+
+
+def _grids(
+    bags: Sequence[Patches], coarsest: Nodes, span: int, corner: NDArray[np.float64]
+) -> tuple[PatchGrid, ...]:
+    """The grid of each bag; those of finer depths cover what the coarsest does."""
+    height, width = (int(last) + span for last in coarsest.max(axis=0))
+    y, x = corner.tolist()
+    shapes = [(height << d, width << d) for d in range(len(bags))]
+    return tuple(
+        PatchGrid(bag.patch_size, bag.side / bag.patch_size, shape, span, (y, x))
+        for bag, shape in zip(bags, shapes, strict=True)
     )
 
 
