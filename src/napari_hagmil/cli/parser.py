@@ -11,6 +11,7 @@ from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
 from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
+from napari_hagmil.cli.features import EXPORT
 from napari_hagmil.cli.models import CONVERT, MODELS
 from napari_hagmil.cli.predict import PREDICT
 from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
@@ -37,6 +38,7 @@ VERBS: tuple[Verb[Any], ...] = (
     FROM_FOLDERS,
     CHECK,
     ENCODE,
+    EXPORT,
     TRAIN,
     PROTOCOL,
     TABLES_JOIN,
@@ -49,6 +51,7 @@ VERBS: tuple[Verb[Any], ...] = (
 #: What the verbs of a group, "GROUP VERB", do together.
 GROUPS = {
     "cohort": "write a cohort's table from a data set, or check one",
+    "features": "stored features for other programs",
     "tables": "put the tables of protocols together",
 }
 
