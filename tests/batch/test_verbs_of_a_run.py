@@ -12,6 +12,7 @@ import pytest
 
 from napari_hagmil.batch.attendant import Limits
 from napari_hagmil.batch.folder import open_run
+from napari_hagmil.batch.run import work_through
 from napari_hagmil.batch.runners import DaskRunner
 from napari_hagmil.cli import main
 from napari_hagmil.export.result_json import result_document
@@ -95,7 +96,8 @@ def test_a_prepared_run_says_how_it_is_worked_through(slides, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_does_what_processes_do(run, slides, tmp_path):
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "nanny"])
+def test_a_dask_cluster_does_what_processes_do(run, tmp_path, processes):
     pytest.importorskip("distributed", reason="distributed is not installed")
     from distributed import LocalCluster
 
@@ -103,12 +105,17 @@ def test_a_dask_cluster_does_what_processes_do(run, slides, tmp_path):
     folder = open_run(tmp_path / "run")
     folder.forget("p1")
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        n_workers=1, threads_per_worker=1, processes=processes, dashboard_address=":0"
     ) as cluster:
         runner = DaskRunner(folder, 1, Limits(), cluster.scheduler_address)
         try:
-            (outcome,) = runner.outcomes(["p1"])
+            outcomes = list(work_through(folder, runner, ["p1"]))
+            # What fails before a slide is begun is noted too, or it would be due for ever.
+            (tmp_path / "run" / "run.json").rename(tmp_path / "run" / "gone.json")
+            folder.forget("p2")
+            lost = list(work_through(folder, runner, ["p2"]))
         finally:
             runner.close()
-    assert (outcome.name, outcome.state) == ("p1", "done")
+    assert [(outcome.name, outcome.state) for outcome in outcomes] == [("p1", "done")]
     assert folder.is_settled("p1")
+    assert [outcome.state for outcome in lost] == ["crashed"] * 2 or len(lost) == 1

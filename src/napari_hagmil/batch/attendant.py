@@ -10,7 +10,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -89,7 +90,7 @@ class Attendant:
             self._kill()
             if stopped:
                 return SlideOutcome(name, "skipped", "it was stopped", 0)
-            return _lost(self.folder, name, end, time.monotonic() - started)
+            return lost(self.folder, name, end.state, end.reason, time.monotonic() - started)
 
     def stop(self) -> None:
         """End the process at once, from any thread; its slide is as if it had not been begun."""
@@ -109,13 +110,15 @@ class Attendant:
         self._kill()
         spawn = multiprocessing.get_context("spawn")
         self._line, theirs = spawn.Pipe()
-        self._process = spawn.Process(
+        process = spawn.Process(
             target=_serve,
             args=(theirs, self.folder.root, self.limits.threads, self.work),
             name="hagmil-slide",
             daemon=True,
         )
-        self._process.start()
+        with _allowed_children():
+            process.start()
+        self._process = process
         theirs.close()
 
     def _kill(self) -> None:
@@ -164,6 +167,21 @@ class Attendant:
         return f"its process ended with status {code}"
 
 
+@contextmanager
+def _allowed_children() -> Iterator[None]:
+    """Let a daemonic process start one: workers of dask's nanny are daemonic.
+
+    Ours ends with the line to whoever asks, so that none is left behind.
+    """
+    config = multiprocessing.current_process()._config  # type: ignore[attr-defined]
+    before = config.pop("daemon", None)
+    try:
+        yield
+    finally:
+        if before is not None:
+            config["daemon"] = before
+
+
 class _EndedError(Exception):
     """A process is gone, or must go."""
 
@@ -172,7 +190,9 @@ class _EndedError(Exception):
         self.state, self.reason = state, reason
 
 
-def _lost(folder: RunFolder, name: str, end: _EndedError, seconds: float) -> SlideOutcome:
+def lost(
+    folder: RunFolder, name: str, state: SlideState, reason: str, seconds: float
+) -> SlideOutcome:
     """Write down what a process that is gone cannot say itself."""
     from napari_hagmil.batch.folder import SlideOutcome
     from napari_hagmil.batch.one import sweep
@@ -186,7 +206,7 @@ def _lost(folder: RunFolder, name: str, end: _EndedError, seconds: float) -> Sli
             return known
         sweep(folder, name)
         tries = 1 + (known.tries if known else 0)
-        outcome = SlideOutcome(name, end.state, end.reason, tries, seconds)
+        outcome = SlideOutcome(name, state, reason, tries, seconds)
         folder.note(outcome)
         return outcome
 

@@ -86,8 +86,13 @@ def retry(folder: RunFolder, names: Iterable[str], states: Sequence[SlideState])
     count = 0
     for name in names:
         outcome = folder.outcome(name)
-        if outcome is not None and outcome.state in states:
-            folder.forget(name)
+        if outcome is None or outcome.state not in states:
+            continue
+        # Not while somebody is at it: his manifest would be taken from him.
+        claim = folder.claims.take(name)
+        if claim is not None:
+            with claim:
+                folder.forget(name)
             count += 1
     return count
 

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_hagmil.batch.attendant import Attendant, Limits
+from napari_hagmil.batch.attendant import Attendant, Limits, lost
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome, open_run
 from napari_hagmil.errors import MissingExtraError, OutputError
 
@@ -137,6 +137,8 @@ class DaskRunner:
         """Do these slides, in any order."""
         from distributed import as_completed
 
+        if self._stopping:
+            return
         submitted = [
             self._client.submit(
                 _attend, str(self.folder.root), name, self.limits, pure=False, retries=2
@@ -151,17 +153,20 @@ class DaskRunner:
                 continue
             error = future.exception()
             if error is not None:
-                yield SlideOutcome(by_key[future.key], "crashed", f"dask: {error}"[:200])
+                # Noted, or the slide would be due for ever.
+                yield lost(self.folder, by_key[future.key], "crashed", f"dask: {error}"[:200], 0.0)
             else:
                 yield future.result()
             future.release()
 
     def finish(self) -> None:
         """Begin no other slide."""
+        self._stopping = True
         self._client.cancel([future for future in self._futures if future.status == "pending"])
 
     def stop(self) -> None:
         """Stop at once."""
+        self._stopping = True
         self._client.cancel(list(self._futures))
         _close_attendants()
 
