@@ -336,6 +336,21 @@ def test_models_lists_the_demo_bundle_and_the_default_encoder(capsys):
     assert {"name": "efficientnet-lite0", "missing": ""} in answer["encoders"]
 
 
+def test_doctor_says_what_is_there_and_what_brings_the_rest(tmp_path, monkeypatch, capsys):
+    from napari_hagmil.cli import doctor
+
+    monkeypatch.setenv("HAGMIL_WEIGHTS", str(tmp_path))
+    versions = {"PyQt6": "6", "onnx": ""}
+    monkeypatch.setattr(doctor, "_version", lambda name: versions.get(name, "1"))
+    assert main(["doctor", "--json"]) == 0
+    found = {each["subject"]: each for each in json.loads(capsys.readouterr().out)}
+    assert found["encoder efficientnet-lite0"]["found"] == "ready"
+    assert "download https://" in found["encoder resnet50-layer3"]["found"]
+    assert "ready" in found["device cpu"]["found"]
+    assert found["onnx"]["remedy"] == "run pip install 'napari-hagmil[onnx]'"
+    assert found["h5py"] == {"subject": "h5py", "found": "1", "remedy": ""}
+
+
 def test_convert_makes_a_bundle_of_the_official_checkpoint(data_dir, tmp_path):
     from napari_hagmil.models import load_bundle
 

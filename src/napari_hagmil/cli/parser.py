@@ -9,6 +9,7 @@ from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
 from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
 from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
+from napari_hagmil.cli.doctor import DOCTOR
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.features import EXPORT
@@ -46,6 +47,7 @@ VERBS: tuple[Verb[Any], ...] = (
     PREDICT,
     VERIFY,
     MODELS,
+    DOCTOR,
     CONVERT,
 )
 #: What the verbs of a group, "GROUP VERB", do together.
