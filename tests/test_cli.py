@@ -19,6 +19,8 @@ from napari_hagmil.cli import main
 from napari_hagmil.cli.parser import VERBS, build_parser
 from napari_hagmil.cli.terminal import answer, printable
 from napari_hagmil.cli.verb import Verb, argument, json_option
+from napari_hagmil.encoders import resolve_device
+from napari_hagmil.encoders.network import chosen_runtime
 from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export import read_geojson
 from napari_hagmil.review.shelf import shelf_of
@@ -66,7 +68,7 @@ def test_the_result_has_the_fields_of_the_contract(analysis):
     assert result["slide"]["reader"] == "tiff"
     assert len(result["model"]["encoder_sha256"]) == 64
     assert result["settings"]["precision"] in ("float32", "bfloat16")
-    assert result["settings"]["runtime"] == "torch"
+    assert result["settings"]["runtime"] == chosen_runtime(resolve_device())
     assert result["settings"]["threads"] >= 1
     assert result["settings"]["tissue"]["source"] == "detected"
     assert len(result["settings"]["tissue"]["sha256"]) == 64
