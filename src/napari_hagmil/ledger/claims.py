@@ -9,6 +9,7 @@ Not `flock`: it is not reliable on network drives, and does not say who holds a 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import socket
@@ -134,18 +135,30 @@ class Claims:
         found = _claimant(path)
         if not self._is_stale(path, found):
             return False
-        aside = sibling(path)
-        try:
-            path.replace(aside)
-        except FileNotFoundError:
-            return True
-        moved = _claimant(aside)
-        if moved != found and (moved is None or moved.token != (found.token if found else "")):
-            # Somebody was quicker, and this is his new claim: give it back.
-            _appear(aside, path)
-            remove(aside)
+        # One process alone may end a claim: another would take away the one that follows it.
+        mark = path.with_name(f".{path.name}.{_short(found)}.over")
+        if not self._marked(mark):
             return False
-        remove(aside)
+        try:
+            if _claimant(path) != found:
+                return False
+            aside = sibling(path)
+            with suppress(FileNotFoundError):
+                path.replace(aside)
+            remove(aside)
+            return True
+        finally:
+            remove(mark)
+
+    def _marked(self, mark: Path) -> bool:
+        """Make a file that nobody else has; one that a killed process left goes with time."""
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            with suppress(OSError):
+                if _now_by_files(self.folder) - mark.stat().st_mtime > self.stale:
+                    remove(mark)
+            return False
         return True
 
     def _is_stale(self, path: Path, found: Claimant | None) -> bool:
@@ -228,6 +241,11 @@ class Claim:
         file.write(_document(Claimant(**renewed)))
         os.fsync(file.fileno())
         return True
+
+
+def _short(found: Claimant | None) -> str:
+    """A file's name for a claim: its token may be anything."""
+    return hashlib.sha256(repr(found.token if found else None).encode()).hexdigest()[:16]
 
 
 def _document(who: Claimant) -> bytes:
