@@ -83,7 +83,10 @@ def test_depths_that_do_not_halve_are_wrong_usage(cohort, tmp_path, depths):
     assert stop.value.code == 2
 
 
-def test_official_features_need_no_slides(tmp_path, capsys):
+@pytest.mark.parametrize(
+    "verb", [("encode", "--import"), ("features", "import", "--from")], ids=["encode", "import"]
+)
+def test_official_features_need_no_slides(tmp_path, capsys, verb):
     table = tmp_path / "cohort.csv"
     table.write_text("slide,label,patient\nelsewhere/a.svs,x,p1\nelsewhere/b.svs,y,p2\n")
     for i, depth in enumerate(("level_2", "level_1_corresponding", "level_0_corresponding")):
@@ -91,8 +94,8 @@ def test_official_features_need_no_slides(tmp_path, capsys):
         folder.mkdir(parents=True)
         torch.save(torch.ones(2 * 4**i, 8), folder / "a.pt")
     store = tmp_path / "store"
-    words = ["--import", "official", "--features", str(tmp_path)]
-    assert main(["encode", str(table), "--store", str(store), *words]) == 3
+    words = [verb[-1], "official", "--features", str(tmp_path)]
+    assert main([*verb[:-1], str(table), "--store", str(store), *words]) == 3
     assert "[1/2] a: 42 patches" in capsys.readouterr().out
     assert open_store(store, "a").encoder.name == "resnet50-layer3"
 

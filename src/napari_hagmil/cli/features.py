@@ -1,4 +1,4 @@
-"""``features export``: stored features as the h5 files of other programs."""
+"""``features``: what other programs have encoded, and what they can read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,77 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_hagmil.cli.encode import EncodeOptions, Kind, encode, halving
 from napari_hagmil.cli.terminal import answer, say
-from napari_hagmil.cli.verb import Verb, argument, json_option, option, out_option
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    at_least_one,
+    json_option,
+    option,
+    out_option,
+    slides_argument,
+    switch,
+)
 from napari_hagmil.errors import FeatureStoreError
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Options of ``features import``."""
+
+    cohort: str = slides_argument()
+    store: Path = option(
+        "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
+    )
+    kind: Kind = option(
+        "--from",
+        required=True,
+        choices=("clam", "trident", "official"),
+        help="who made the files",
+    )
+    features: list[Path] = option(
+        "--features",
+        type=Path,
+        action="append",
+        required=True,
+        metavar="DIR",
+        help="folder to import from; for clam and trident once per depth, coarse to fine",
+    )
+    encoder: str | None = option("--encoder", metavar="NAME", help="which encoder made them")
+    depths: tuple[float, ...] | None = option(
+        "--depths",
+        type=halving,
+        metavar="X,X/2,…",
+        help="µm per pixel of each depth, coarse to fine",
+    )
+    patch_size: int | None = option(
+        "--patch-size", type=at_least_one, metavar="PX", help="default the files' own"
+    )
+    overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
+    json: bool = json_option()
+
+
+def import_features(options: ImportOptions) -> int:
+    """Import what another program has encoded; the same as ``encode --import``."""
+    return encode(
+        EncodeOptions(
+            cohort=options.cohort,
+            store=options.store,
+            encoder=options.encoder,
+            depths=options.depths,
+            patch_size=options.patch_size,
+            dtype="float32",
+            device="cpu",
+            workers=1,
+            overwrite=options.overwrite,
+            mpp=None,
+            tissue_dir=None,
+            imported=options.kind,
+            features=options.features,
+            json=options.json,
+        )
+    )
 
 
 @dataclass(frozen=True)
@@ -54,4 +122,10 @@ EXPORT = Verb(
     ExportOptions,
     export,
     "write stored features as h5 of CLAM, TRIDENT or STAMP",
+)
+IMPORT = Verb(
+    "features import",
+    ImportOptions,
+    import_features,
+    "take over features of CLAM, TRIDENT or the official code",
 )

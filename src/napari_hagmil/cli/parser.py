@@ -12,7 +12,7 @@ from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_
 from napari_hagmil.cli.doctor import DOCTOR
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
-from napari_hagmil.cli.features import EXPORT
+from napari_hagmil.cli.features import EXPORT, IMPORT
 from napari_hagmil.cli.models import CONVERT, MODELS
 from napari_hagmil.cli.predict import PREDICT
 from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
@@ -39,6 +39,7 @@ VERBS: tuple[Verb[Any], ...] = (
     FROM_FOLDERS,
     CHECK,
     ENCODE,
+    IMPORT,
     EXPORT,
     TRAIN,
     PROTOCOL,
@@ -53,7 +54,7 @@ VERBS: tuple[Verb[Any], ...] = (
 #: What the verbs of a group, "GROUP VERB", do together.
 GROUPS = {
     "cohort": "write a cohort's table from a data set, or check one",
-    "features": "stored features for other programs",
+    "features": "take over features of other programs, or write stored ones for them",
     "tables": "put the tables of protocols together",
 }
 
