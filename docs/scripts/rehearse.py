@@ -257,7 +257,8 @@ def analyze(out: Path, run: Run) -> dict[str, Any]:
         places = {Path(row["slide"]).stem: row["slide"] for row in csv.DictReader(file)}
     slide = out / places[run.tested[0]["slide"]]
     bundle = str(run.folder / "model.hagmil")
-    call("analyze", str(slide), "--model", bundle, "--device", "cpu", "--out", str(out / "slide"))
+    words = ["--model", bundle, "--device", "cpu", "--out", str(out / "slide"), "--overwrite"]
+    call("analyze", str(slide), *words)
     return json.loads((out / "slide" / "result.json").read_text(encoding="utf-8"))
 
 

@@ -169,7 +169,7 @@ def write_h5(path, *, attributes=(), coords=None):
 
 
 def test_a_plain_h5_file_is_read(tmp_path):
-    assert read_h5(write_h5(tmp_path / "a.h5")).stride == 256
+    assert read_h5(write_h5(tmp_path / "a.h5")).side == 256
 
 
 @pytest.mark.parametrize(

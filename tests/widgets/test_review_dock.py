@@ -69,7 +69,7 @@ def press(viewer, qapp):
 
 
 @pytest.fixture
-def pointer(viewer, qapp):
+def pointer(viewer, qapp, wait_until):
     """Where on the canvas a level-0 pixel is, and the mouse."""
     canvas = viewer.window._qt_window._qt_viewer.canvas.native
 
@@ -94,7 +94,9 @@ def pointer(viewer, qapp):
 
         def click(self, y, x):
             QTest.mouseMove(canvas, self.at(y, x))
-            self.rest()
+            # The move goes through the display, the click does not, and would overtake it.
+            there, near = np.array([y, x]) * 0.25, 2 / viewer.scene.camera.zoom
+            wait_until(lambda: np.abs(viewer.cursor.position - there).max() <= near)
             QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
             self.rest()
 

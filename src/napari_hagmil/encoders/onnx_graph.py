@@ -23,7 +23,7 @@ from napari_hagmil.files import remove, replacing
 _log = logging.getLogger(__name__)
 
 #: Raised when what is exported changes.
-_EXPORT = 1
+_EXPORT = 2
 #: The exporter's operators are those of this version of the standard at most.
 _OPSET = 17
 
@@ -182,7 +182,7 @@ def _exported(network: nn.Module, patches: torch.Tensor) -> bytes:
             dynamo=False,
             input_names=["patches"],
             output_names=["features"],
-            dynamic_axes={"patches": {0: "n"}, "features": {0: "n"}},
+            dynamic_axes={"patches": {0: "n", 1: "height", 2: "width"}, "features": {0: "n"}},
             opset_version=_OPSET,
         )
         return path.read_bytes()

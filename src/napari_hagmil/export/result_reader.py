@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from napari_hagmil.cascade.result import (
     CascadeResult,
     Cost,
+    Given,
     ModelFacts,
     Settings,
     SlideResult,
@@ -78,6 +79,7 @@ def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) 
     if not stages or any(len(stage.logits) != classes for stage in stages):
         raise ValueError("probabilities and classes do not agree")
     settings = {**said["settings"], "budget": tuple(int(k) for k in said["settings"]["budget"])}
+    settings |= {name: Given(**settings[name]) for name in ("tissue", "steering", "features")}
     return SlideResult(
         state=said["state"],
         slide=SlideSummary(**said["slide"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject
+from qtpy.QtCore import QChildEvent, QEvent, QObject
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
@@ -46,8 +46,8 @@ class WheelGuard(QObject):  # type: ignore[misc]
         if kind == QEvent.Type.Wheel and _must_not_turn(watched):
             event.ignore()  # so that it goes on to the parent
             return True
-        new = kind in (QEvent.Type.ChildAdded, QEvent.Type.ChildPolished)
-        if new and isinstance(event.child(), QWidget):
+        # PyQt may give an event that is gone in the wrapper of another kind: ask the object itself.
+        if isinstance(event, QChildEvent) and event.added() and isinstance(event.child(), QWidget):
             self._watch(event.child())
         return False
 
