@@ -9,6 +9,8 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_hagmil.widgets.preferences import preference, set_preference
+
 
 @pytest.fixture
 def viewer(qapp, monkeypatch, tmp_path):
@@ -23,9 +25,12 @@ def viewer(qapp, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     made = napari.Viewer(show=True)
     made.window._qt_window.resize(1280, 800)
+    own_classes = preference("review", "own_classes", "")
     yield made
     made.close()
     QApplication.processEvents()
+    # napari keeps preferences in the user's folder: a test's classes are not to stay there.
+    set_preference("review", "own_classes", own_classes)
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ _PARTS = {
 _FORMATS = {
     "geojson": "GeoJSON, for QuPath",
     "csv": "Table (CSV), with measures and the conclusion",
-    "asap": "XML, for ASAP (holes cut open, no rulers, no conclusion)",
+    "asap": "XML, for ASAP (no holes, no rulers)",
 }
 _NOTHING = "Nothing to write yet: accept a region, draw, or write a conclusion."
 _NO_PLACE = "XML for ASAP cannot hold a conclusion: choose GeoJSON or the table as well."
