@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def press(viewer, qapp):
 
 
 @pytest.fixture
-def pointer(viewer, qapp, wait_until):
+def pointer(viewer, qapp):
     """Where on the canvas a level-0 pixel is, and the mouse."""
     canvas = viewer.window._qt_window._qt_viewer.canvas.native
 
@@ -94,9 +95,12 @@ def pointer(viewer, qapp, wait_until):
 
         def click(self, y, x):
             QTest.mouseMove(canvas, self.at(y, x))
-            # The move goes through the display, the click does not, and would overtake it.
+            # The move goes through the display, and the click, which does not, would overtake it.
+            # Where the pointer was there before, nothing comes.
             there, near = np.array([y, x]) * 0.25, 2 / viewer.scene.camera.zoom
-            wait_until(lambda: np.abs(viewer.cursor.position - there).max() <= near)
+            until = time.monotonic() + 1
+            while np.abs(viewer.cursor.position - there).max() > near and time.monotonic() < until:
+                self.rest()
             QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=self.at(y, x))
             self.rest()
 
