@@ -57,7 +57,7 @@ STATE_RULES: dict[SlideState, StateRule] = {
     "done": StateRule(True, 0, 1, ""),
     "no_tissue": StateRule(True, 3, 1, "look at the slide, and give its tissue's outline"),
     "incomplete": StateRule(True, 3, 1, "copy or export the file again, then --retry incomplete"),
-    "missing_mpp": StateRule(False, 3, 1, "give --mpp, then --retry missing_mpp"),
+    "missing_mpp": StateRule(False, 3, 1, "read such slides into another folder, with --mpp"),
     "unreadable": StateRule(False, 3, 1, "copy or export the file again, then --retry unreadable"),
     "failed": StateRule(False, 3, 2, "mend what the reason says, then --retry failed"),
     "crashed": StateRule(False, 3, 2, "open the slide alone to see why, then --retry crashed"),
