@@ -4,10 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+from qtpy.QtTest import QTest
 from test_cascade_dock import click, dock, names, open_slide, run
 from test_keyboard import drop
 
 from napari_hagmil.plugin.reader import read_slides
+from napari_hagmil.widgets.cascade.slide import switch
 from napari_hagmil.widgets.review.dock import ReviewDock
 
 pytestmark = pytest.mark.window
@@ -90,6 +92,25 @@ def test_in_the_middle_of_a_run_another_slide_is_asked_for(
     assert len(asked) == 1
     assert names(viewer) == ["other.tiff"]
     assert opened.session.result is None
+
+
+def test_a_run_that_ends_while_the_question_is_shown_opens_nothing_by_itself(
+    opened, viewer, other, wait_until, monkeypatch
+):
+    def slowly(parent, question):
+        wait_until(lambda: not opened._work.busy)
+        viewer.add_points(np.zeros((1, 2)), name="mine", units=("um", "um"))
+        QTest.qWait(100)
+        return False
+
+    monkeypatch.setattr(switch, "ask", slowly)
+    start_a_run(opened)
+    add_as_napari_does(viewer, other)
+    wait_until(lambda: "mine" in names(viewer) and "other.tiff" not in names(viewer))
+    QTest.qWait(100)
+    assert not opened._work.busy
+    assert opened.session.slide.name == "phantom.tiff"
+    assert opened.session.state == "done"
 
 
 def test_a_drawing_that_is_not_finished_is_asked_for(opened, viewer, other, wait_until, answers):

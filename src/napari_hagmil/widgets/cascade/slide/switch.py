@@ -39,6 +39,7 @@ class SlideSwitch:
         drawing: Callable[[], bool],
     ) -> None:
         self._parent, self._context, self._opens, self._drawing = parent, context, opens, drawing
+        self._asking = False
         # After napari's own handlers: they still walk through the list of layers.
         self._look_soon = QTimer(parent, singleShot=True, interval=0)
         self._look_soon.timeout.connect(self.look)
@@ -70,6 +71,8 @@ class SlideSwitch:
 
     def look(self) -> None:
         """Do what the layers that came or went ask for."""
+        if self._asking:
+            return  # The answer decides; layers of the run come and go while the question is shown.
         session, layers = self._context.session, self._context.slide_layers
         if layers.lost and session.state != "opening":
             self._end_run()
@@ -103,4 +106,8 @@ class SlideSwitch:
         name = session.slide.name if session.slide else ""
         text = f"{what} on {name}."
         more = f"It ends with {doing}. The review is saved as it is."
-        return ask(self._parent, Question(f"{go_on}?", text, more, go_on, f"Stay on {name}"))
+        self._asking = True
+        try:
+            return ask(self._parent, Question(f"{go_on}?", text, more, go_on, f"Stay on {name}"))
+        finally:
+            self._asking = False
