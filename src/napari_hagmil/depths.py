@@ -1,4 +1,4 @@
-"""Which pixels of a slide serve which depth of a model."""
+"""Map the depths of a model to the pixels of a slide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree.
+"""The errors of this package, as a tree.
 
 ::
 
@@ -38,7 +38,7 @@ Front = Literal["library", "command line", "window"]
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What to do, where that depends on who is asked.
+    """A remedy whose words depend on the reader: a Python caller, the command line, the window.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong, and what to do about it: an error's content, or a warning.
+    """What is wrong and what to do about it: the content of an error or a warning.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Text from outside for formats that read more into it than its characters.
+"""Escape outside text for formats in which some characters have a meaning.
 
 Names of classes, slides and methods come from tables and bundles of others. Here they become text
 of Markdown, LaTeX and figures; cells of tables are made in `files.spreadsheet_cell`.
@@ -37,7 +37,7 @@ def in_figure(text: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Put spaces for line breaks and controls, which no label or cell can hold."""
+    """Replace line breaks and control characters by spaces: no label or cell can hold them."""
     return "".join(" " if unicodedata.category(one) in _NOT_SHOWN else one for one in text)
 
 

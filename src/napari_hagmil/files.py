@@ -24,13 +24,13 @@ from napari_hagmil.untrusted import well_formed
 #: a hash that stands for what was cut off.
 MAX_NAME, _DRAFT_ROOM, _HASH = 255, 34, 12
 
-#: A draft this old belongs to a program that was killed, s: none writes for a day.
+#: Age from which a draft is taken to be a killed program's, s: none is written to for a day.
 STALE = 86_400.0
 
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """Give a temporary sibling to write to; it takes the place of `path` at the end.
+    """Yield a temporary sibling to write to; it replaces `path` at the end.
 
     When the writing fails the sibling is removed, and what stood at `path` stays.
 
@@ -58,7 +58,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def drafting(path: Path) -> Iterator[Path]:
-    """Give a temporary sibling of `path` to write to; what is left of it is removed at the end.
+    """Yield a temporary sibling of `path` to write to; it is removed at the end if still there.
 
     A sibling, since a rename is atomic only within one file system.
 
@@ -103,8 +103,8 @@ def write_csv(
 ) -> None:
     """Write a table, one line per row; `OutputError` when it cannot be written.
 
-    A text that a spreadsheet would take for a formula has an apostrophe before it. No other code
-    writes CSV.
+    A text that a spreadsheet would take for a formula gets an apostrophe in front. All CSV files
+    are written here.
     """
     with replacing(path) as draft, draft.open("w", encoding=encoding, newline="") as file:
         writer = csv.writer(file, lineterminator=end)
@@ -138,7 +138,7 @@ def _is_number(text: str) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path from outside leads to something; one that no system takes leads nowhere."""
+    """Whether a path from outside exists; False for one that the system cannot even represent."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -152,7 +152,7 @@ def require_writable(path: Path) -> None:
 
 
 def move(draft: Path, path: Path) -> None:
-    """Put a finished file or folder in the place of another of the same name."""
+    """Move a finished file or folder to its final place, replacing what stands there."""
     if not (draft.is_dir() and path.is_dir()):
         draft.replace(path)
         return
@@ -196,14 +196,14 @@ def remove_drafts(folder: Path, name: str = "", *, older_than: float = STALE) ->
 
 
 def sibling(path: Path) -> Path:
-    """Make up a hidden name beside `path` that nothing else uses."""
+    """Return an unused hidden name beside `path`."""
     name = short_name(path.name, _DRAFT_ROOM)
     return path.parent / f".{name}.{_here()}-{os.getpid()}-{uuid4().hex[:8]}.tmp"
 
 
 @cache
 def _here() -> str:
-    """What tells this machine, start and container from others, short enough for a file's name."""
+    """A short identifier of this machine, boot and container, for a file's name."""
     return f"{zlib.crc32(machine().encode()):08x}"
 
 
@@ -227,9 +227,10 @@ def _sweep(folder: Path) -> None:
 
 
 def reserve(path: Path, n_bytes: int) -> None:
-    """Make a file of zeros that has its place on the disk, before it is mapped into memory.
+    """Allocate a file of zeros on the disk before it is mapped into memory.
 
-    A mapped file that has none ends the process with SIGBUS when the disk is full.
+    Writing to a mapped file without allocated blocks ends the process with SIGBUS when the disk is
+    full.
 
     Raises
     ------
@@ -248,9 +249,9 @@ _BLOCK = 2**24
 
 
 def short_name(name: str, room: int = 0) -> str:
-    """A name of a file that leaves `room` bytes of a system's longest; cut, with a hash, to fit.
+    """Shorten a file's name, with a hash, so that it leaves `room` bytes of the longest possible.
 
-    Long names are common in scripts of three bytes a character.
+    Long names are common in scripts that need three bytes a character.
     """
     data = os.fsencode(name)
     if len(data) <= MAX_NAME - room:

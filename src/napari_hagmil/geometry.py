@@ -1,4 +1,4 @@
-"""Where things are: regions in level-0 pixels, pixel size and magnification.
+"""Coordinates: regions in level-0 pixels, pixel size and magnification.
 
 Coordinates are (y, x) in level-0 pixels, pixel centres at integers, as in napari. Files
 that speak (x, y) with pixel edges at integers are converted here and nowhere else.
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 #: µm per pixel times magnification: 0.25 µm/px is shown as 40×.
 MPP_AT_1X = 10.0
 
-#: Pixel sizes outside this range (µm per pixel of level 0) are questioned, never used silently.
+#: Pixel sizes outside this range (µm per pixel of level 0) must be confirmed by the user.
 PLAUSIBLE_MPP = (0.05, 10.0)
 
 
@@ -51,7 +51,7 @@ class Region:
 def square_around(
     bounds: tuple[float, float, float, float], side: float, slide_shape: tuple[int, int]
 ) -> Region:
-    """The square of a picture of some place, moved onto the slide where it would leave it.
+    """The square around a place, for a picture; moved so that it stays on the slide.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Outlines of the quadtree's branches: where the cascade went on, and where it stopped."""
+"""Outlines of the quadtree's branches: which were followed, and where the cascade stopped."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Many slides: a folder as the queue, that any number of processes may work on."""
+"""Batch runs over many slides: a folder is the queue, and any number of processes may share it."""

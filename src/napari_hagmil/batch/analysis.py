@@ -1,4 +1,4 @@
-"""One slide analyzed into a folder: what ``analyze`` and the workers of a batch do alike."""
+"""Analyze one slide into a folder: what ``analyze`` and the workers of a batch share."""
 
 from __future__ import annotations
 

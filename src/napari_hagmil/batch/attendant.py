@@ -1,4 +1,4 @@
-"""A process that does one slide after another, watched from outside.
+"""A worker process that analyzes one slide after another, supervised from outside.
 
 A slide whose reader crashes, hangs or eats memory costs its process, and not the run: the process
 is replaced. The process stays up from slide to slide, since loading torch and a model takes longer

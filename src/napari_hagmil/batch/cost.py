@@ -1,4 +1,4 @@
-"""What a run will cost, from the tissue of a few slides and the speed of this machine."""
+"""Estimate what a run will cost from the tissue of a few slides and the speed of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BYTES_PER_SLIDE = 6_000_000
 
 @dataclass(frozen=True, slots=True)
 class BatchCost:
-    """What the slides that are due will take, about.
+    """The estimated cost of the slides that are due.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class BatchCost:
     gigabytes : float
         On disk.
     looked_at : int
-        Slides that the figures are from; 0: none could be read, and nothing is known.
+        Slides that the estimate was made from; 0 when none could be read and nothing is known.
     """
 
     slides: int
@@ -55,7 +55,7 @@ class BatchCost:
 
 
 def expected_cost(folder: RunFolder, names: Sequence[str]) -> BatchCost:
-    """Judge the cost of some slides by the first few of them that can be read."""
+    """Estimate the cost of some slides from the first few of them that can be read."""
     settings = folder.settings
     model, encoder = load_model(settings.model, device=settings.device)
     counts: list[int] = []

@@ -1,8 +1,8 @@
-"""A run's folder: what is to be done with which slides, and what became of each.
+"""The folder of a batch run: its settings, its slides, and the state of each.
 
-``run.json`` says with what they are read, ``table.parquet`` which slides, ``slides/NAME`` holds the
-files of each, ``claims/NAME.json`` who is at it, ``states/NAME.json`` what became of it. A slide is
-done when its folder has a manifest that is true; nothing else decides.
+``run.json`` holds the settings, ``table.parquet`` the list of slides, ``slides/NAME`` the files of
+a slide, ``claims/NAME.json`` the process that works on it, and ``states/NAME.json`` its last state.
+A slide is done if and only if its folder has a manifest that its files agree with.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class BatchSettings:
-    """With what the slides of a run are read; the same for every process that joins.
+    """How the slides of a run are analyzed; the same for every process that joins.
 
     Attributes
     ----------
@@ -64,7 +64,7 @@ class BatchSettings:
 
 @dataclass(frozen=True, slots=True)
 class SlideOutcome:
-    """What became of a slide.
+    """The outcome of the last attempt at a slide.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class SlideOutcome:
     reason : str
         Why, as a sentence; empty when done.
     tries : int
-        How often it was begun.
+        Number of attempts.
     seconds : float
         Of the last try.
     """
@@ -86,12 +86,12 @@ class SlideOutcome:
 
     @property
     def exit_status(self) -> int:
-        """0 done, 3 not done, 4 somebody else has it."""
+        """0 when done, 3 when not, 4 when another process holds the claim."""
         return STATE_RULES[self.state].exit_status
 
 
 class RunFolder:
-    """A run's folder that exists.
+    """An existing folder of a batch run.
 
     Parameters
     ----------
@@ -119,10 +119,10 @@ class RunFolder:
             return False
 
     def outcome(self, name: str) -> SlideOutcome | None:
-        """What became of a slide; None while nothing has.
+        """The outcome of a slide; None before the first attempt has ended.
 
-        A slide with a manifest has the state of its result, whatever its state's file says, and one
-        that lost its files has none.
+        The manifest takes precedence over the state's file: a slide with one has the state of its
+        result, and a slide whose files were lost has no outcome.
         """
         noted = self._noted(name)
         try:
@@ -139,13 +139,13 @@ class RunFolder:
         return replace(known, state=state, reason=reason)  # type: ignore[arg-type]
 
     def note(self, outcome: SlideOutcome) -> None:
-        """Write down what became of a slide."""
+        """Record the outcome of a slide."""
         document = asdict(outcome) | {"remedy": STATE_RULES[outcome.state].remedy}
         with replacing(self._state_path(outcome.name)) as draft:
             draft.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def forget(self, name: str) -> None:
-        """Let a slide be tried as if it never had been; its files stay until new ones are whole."""
+        """Reset a slide's attempts; its files stay until new ones are complete."""
         self._state_path(name).unlink(missing_ok=True)
         (self.place(name) / "manifest.json").unlink(missing_ok=True)
 
@@ -175,7 +175,7 @@ class RunFolder:
 def prepare_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolder:
     """Write run.json and table.parquet, or join a run that is there.
 
-    Slides may be added to a run; what it reads them with cannot change, nor where one lies.
+    Slides may be added to a run; its settings and the path of a slide cannot change.
 
     Raises
     ------
@@ -210,7 +210,7 @@ def open_run(root: Path) -> RunFolder:
     Raises
     ------
     OutputError
-        When it is none.
+        When it is not the folder of a run.
     """
     try:
         said = read_json(root / "run.json")

@@ -20,7 +20,7 @@ Work = Callable[[SlideRecord, BatchSettings, Path], SlideState]
 
 
 def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
-    """Settle one slide, unless it is settled or somebody else is at it.
+    """Analyze one slide, unless that is done or another process holds its claim.
 
     Returns
     -------

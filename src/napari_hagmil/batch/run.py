@@ -1,4 +1,4 @@
-"""Working through a run's folder: what is due, what failed tried once more, what is left."""
+"""Work through a run's folder: what is due, what is retried, and what is left."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_hagmil.ledger import SlideState
 
 
 class Runner(Protocol):
-    """A way of working through slides."""
+    """A strategy for working through slides: local processes, or a cluster."""
 
     workers: int
 
@@ -20,7 +20,7 @@ class Runner(Protocol):
         """Do these slides, in any order."""
 
     def finish(self) -> None:
-        """Begin no other slide."""
+        """Start no further slide."""
 
     def stop(self) -> None:
         """Stop at once."""
@@ -36,9 +36,9 @@ class RunStatus:
     Attributes
     ----------
     states : dict of str to int
-        Slides by state, those of which nothing is known as "waiting", those at work as "running".
+        Number of slides by state; "waiting" has no outcome yet, "running" is claimed by a process.
     running : dict of str to str
-        Who is at each slide that is at work.
+        The process (host and pid) that works on each running slide.
     seconds : float
         Mean of the slides that are done.
     """
@@ -54,17 +54,17 @@ class RunStatus:
 
     @property
     def left(self) -> int:
-        """Slides that nothing is known of yet, or that are at work."""
+        """Slides that are waiting or running."""
         return self.states.get("waiting", 0) + self.states.get("running", 0)
 
     def seconds_left(self) -> float | None:
-        """As long as the rest will take with as many processes as there are now."""
+        """Estimated seconds until the rest is done by the processes that are at work now."""
         at_work = len(self.running)
         return self.left * self.seconds / at_work if at_work and self.seconds else None
 
 
 def work_through(folder: RunFolder, runner: Runner, names: Sequence[str]) -> Iterator[SlideOutcome]:
-    """Do all slides that are due, and once more those that failed in a way that may pass.
+    """Analyze all slides that are due, and retry those whose failure may be temporary.
 
     Yields
     ------
@@ -82,7 +82,7 @@ def work_through(folder: RunFolder, runner: Runner, names: Sequence[str]) -> Ite
 
 
 def retry(folder: RunFolder, names: Iterable[str], states: Sequence[SlideState]) -> int:
-    """Let the slides in some states be tried again; how many there are."""
+    """Reset the slides in some states so that they are tried again; return how many there are."""
     count = 0
     for name in names:
         outcome = folder.outcome(name)
@@ -98,7 +98,7 @@ def retry(folder: RunFolder, names: Iterable[str], states: Sequence[SlideState])
 
 
 def status_of(folder: RunFolder) -> RunStatus:
-    """Look how far a run has come; changes nothing."""
+    """Return how far a run has come, without changing anything."""
     states: Counter[str] = Counter()
     running: dict[str, str] = {}
     seconds: list[float] = []

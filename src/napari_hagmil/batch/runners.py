@@ -1,7 +1,7 @@
-"""Ways of working through a run's folder: processes of this machine, or a dask cluster.
+"""Strategies for working through a run's folder: processes of this machine, or a dask cluster.
 
-All of them do the same with a slide: an `Attendant` beside whoever asks. Results go to the folder
-at once; what travels is a name and an outcome.
+Each hands its slides to an `Attendant`. Results are written to the folder at once; only names and
+outcomes travel between processes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class LocalRunner:
-    """Some processes of this machine, one slide each at a time.
+    """A pool of processes on this machine, each with one slide at a time.
 
     Parameters
     ----------
@@ -84,10 +84,10 @@ class LocalRunner:
 
 
 class DaskRunner:
-    """A dask cluster: one that is there, or one of this machine's.
+    """A dask cluster: an existing one, or a local one made for the run.
 
-    Every thread of its workers has a process of its own for the slides, so that what a slide does
-    to its process never reaches dask's worker.
+    Every thread of its workers has its own process for the slides, so that a slide that crashes its
+    process never takes dask's worker with it.
 
     Parameters
     ----------
@@ -97,14 +97,14 @@ class DaskRunner:
         Of a cluster that is made.
     limits : Limits
     scheduler : str, optional
-        Address of a cluster that is there.
+        Address of an existing cluster.
 
     Raises
     ------
     MissingExtraError
         When distributed is not installed.
     OutputError
-        When nobody answers at the address.
+        When nothing answers at the address.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class DaskRunner:
         _close_attendants()
 
     def close(self) -> None:
-        """Leave the cluster; one that was made here ends."""
+        """Disconnect from the cluster, and shut it down if it was made here."""
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()

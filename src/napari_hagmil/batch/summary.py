@@ -1,4 +1,4 @@
-"""A run in one table: a row per slide, as Parquet and CSV. No path and no patient stands in it."""
+"""The summary table of a run, a row per slide, as Parquet and CSV; without paths and patients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A second look: how much attention the branches that were cut may hide; no torch.
+"""The second look: estimate from a sample what the branches that were cut may hide; no torch.
 
 Some of the branches that a stage cut are drawn at random, opened, and put into the bag of the
 next depth beside those that were followed. A drawn branch *hides as much* when the highest
@@ -39,7 +39,7 @@ class SecondLookPlan:
 
 @dataclass(frozen=True, eq=False)
 class SecondLook:
-    """What a sample of the cut branches says of all of them.
+    """What a sample of the cut branches says about all of them.
 
     Attributes
     ----------

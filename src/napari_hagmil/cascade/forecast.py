@@ -12,7 +12,7 @@ from napari_hagmil.quadtree import Nodes, Quadtree
 
 @dataclass(frozen=True, slots=True)
 class DepthForecast:
-    """What one depth will cost.
+    """The number of patches that one depth will look at.
 
     Attributes
     ----------

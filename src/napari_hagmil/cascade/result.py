@@ -220,7 +220,7 @@ class CascadeResult:
 
 @dataclass(frozen=True, slots=True)
 class SlideSummary:
-    """What a result says of its slide; never a path, never patient data.
+    """What a result records about its slide; never a path, never patient data.
 
     Attributes
     ----------
@@ -239,7 +239,7 @@ class SlideSummary:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a result says of its model, and of the encoder that it was given features by."""
+    """What a result records about its model and the encoder of its features."""
 
     name: str
     sha256: str
@@ -250,7 +250,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """Something that went into a run beside slide and model.
+    """An input of a run other than slide and model: where it came from, and its hash.
 
     Attributes
     ----------
@@ -270,7 +270,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What was asked for, and what it was computed with.
+    """The settings of a run, and the precision, runtime and threads it was computed with.
 
     Attributes
     ----------
@@ -298,7 +298,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What the answer cost.
+    """The cost of a run in patches, bytes and seconds.
 
     Attributes
     ----------
@@ -340,7 +340,7 @@ class SlideResult:
         Why the model is not for this slide, as a sentence: it stands before any class. Empty where
         nothing says so.
     start : str
-        When it was begun, ISO 8601 in UTC; "" where that is not known.
+        When the run started, ISO 8601 in UTC; "" where that is not known.
     """
 
     state: ResultState

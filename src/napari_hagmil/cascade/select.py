@@ -1,4 +1,4 @@
-"""From one depth to the next: which nodes a stage hands on, and what the next one looks at.
+"""The step from one depth to the next: which nodes are followed, and what the next depth looks at.
 
 `descend` is that step. The run, its forecast, and both schedules of training share it. No torch.
 """
@@ -114,7 +114,7 @@ class CascadeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """What one stage hands on.
+    """The step that leads from one stage to the next.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ def descend(
     if config.tissue is not None and len(opened):
         kept = is_among(opened, config.tissue[depth + 1])
         if pinned is not None:
-            # Somebody wants to see what lies below, whatever it is.
+            # The reader has asked to see what lies below a pinned node, tissue or not.
             kept |= np.repeat(pinned[chosen], 4)
         opened = opened[kept]
     return Descent(followed, opened)

@@ -1,4 +1,4 @@
-"""What the reader of the slide adds: branches to follow, places to leave out."""
+"""Steering: what the reader of the slide adds, branches to follow and places to leave out."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SCHEMA = "napari-hagmil/steering/1"
 
 @dataclass(frozen=True)
 class Steering:
-    """Wishes of the reader of the slide; level-0 px, (y, x), pixel centres at integers.
+    """Branches to follow and places to leave out; level-0 px, (y, x), pixel centres at integers.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Steering:
 
     @property
     def sha256(self) -> str:
-        """Hash of the wishes; "" where there are none."""
+        """SHA-256 of the steering; "" where there is none."""
         if not (self.follow or self.leave_out):
             return ""
         text = json.dumps([self.follow, self.leave_out], separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Why a place was followed or cut: what every depth found at one point; no torch."""
+"""Trace one point through the depths: why it was followed or cut; no torch."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def within_branch(nodes: Nodes, depth: int, branch: Branch) -> NDArray[np.bool_]
 
 
 def described(facts: Sequence[NodeFacts]) -> str:
-    """Why the cascade went on here, or stopped: one sentence."""
+    """One sentence on why the cascade followed this node or stopped here."""
     reached = [one for one in facts if one.n_nodes]
     if not facts:
         return "Run the cascade to see what it says of this place."

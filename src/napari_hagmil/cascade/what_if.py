@@ -1,4 +1,4 @@
-"""Questions to the model after a run: without a branch, and with branches that were cut."""
+"""Counterfactuals after a run: without a branch, and with branches that were cut."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def without_branch(
 ) -> list[NDArray[np.float64] | None]:
     """Class probabilities of every stage when one branch is taken out of its bag.
 
-    No other branch takes its place: the selection stays as it was. None where the bag would
-    be empty.
+    The selection stays as it was: no other branch takes its place. A stage whose bag would be
+    empty gives None.
 
     Parameters
     ----------

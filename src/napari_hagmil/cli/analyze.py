@@ -1,4 +1,4 @@
-"""``analyze``: the cascade once, headless, and every file it leaves."""
+"""``analyze``: run the cascade on one slide without a window, and write its files."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ INCOMPLETE = 3
 
 @dataclass(frozen=True)
 class Writing:
-    """How the files of an analysis are written.
+    """Options for writing the files of an analysis.
 
     Attributes
     ----------
     overwrite : bool
         Whether the result of another slide, or under other settings, is replaced.
     pseudonym : Pseudonym or None
-        What stands for the slide's name.
+        What replaces the slide's name.
     """
 
     overwrite: bool = False
@@ -166,7 +166,7 @@ def _as_it_is(result: SlideResult) -> SlideResult:
 
 
 def describe(result: SlideResult) -> str:
-    """One line: what was found, where it was decided, what it cost."""
+    """Summarize a result in one line: class, deciding depth, cost."""
     from napari_hagmil.geometry import magnification_label
 
     if result.state == "incomplete":

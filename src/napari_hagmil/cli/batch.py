@@ -1,4 +1,4 @@
-"""``batch``, ``run-one``, ``status``: many slides, in a folder that processes share."""
+"""``batch``, ``run-one``, ``status``: analyze many slides in a folder that processes share."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class BatchOptions:
 
 
 def batch(options: BatchOptions) -> int:
-    """Read many slides; what is done already stays."""
+    """Analyze many slides; results that exist already stay."""
     from napari_hagmil.batch.run import retry
 
     folder, notes = _prepared(options)
@@ -143,7 +143,7 @@ def _chosen(folder: RunFolder, only: Sequence[str] | None) -> list[str]:
 
 
 def _announce(options: BatchOptions, folder: RunFolder, due: Sequence[str]) -> int:
-    """What there is to do; with --dry-run, also what it costs, from the slides' sizes."""
+    """Print what there is to do and, with --dry-run, what it will cost."""
     from napari_hagmil.batch.cost import expected_cost
 
     if options.prepare:
@@ -190,7 +190,7 @@ def _runner(options: BatchOptions, folder: RunFolder) -> Runner:
 
 @contextmanager
 def _interruptible(runner: Runner) -> Iterator[None]:
-    """Let Ctrl-C wait for the slides at work; a second one does not."""
+    """Let the first Ctrl-C finish the slides at work; a second one stops them."""
 
     def finish(*_: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -229,7 +229,7 @@ def _tell(options: BatchOptions, line: str) -> None:
 
 
 class _Shown:
-    """How far a run has come: a bar on a terminal, a line per slide elsewhere."""
+    """Shows the progress of a run: a bar on a terminal, a line per slide elsewhere."""
 
     def __init__(self, options: BatchOptions, total: int) -> None:
         self.bar: tqdm[object] = progress("slide", total)
@@ -237,7 +237,7 @@ class _Shown:
         self._started, self._ended = time.perf_counter(), 0
 
     def show(self, outcome: SlideOutcome) -> None:
-        """Show one slide's end."""
+        """Show the outcome of one slide."""
         self._ended += 1
         self.bar.update()
         rate = self._ended / (time.perf_counter() - self._started)
@@ -260,7 +260,7 @@ class RunOneOptions:
 
 
 def run_one_slide(options: RunOneOptions) -> int:
-    """Do one slide of a run's folder."""
+    """Analyze one slide of a run's folder."""
     from napari_hagmil.batch.analysis import analyze_into
     from napari_hagmil.batch.folder import open_run
     from napari_hagmil.batch.one import run_one
@@ -285,7 +285,7 @@ class StatusOptions:
 
 
 def status(options: StatusOptions) -> int:
-    """Say how far a run has come."""
+    """Print how far a run has come."""
     from napari_hagmil.batch.folder import open_run
     from napari_hagmil.batch.run import status_of
 

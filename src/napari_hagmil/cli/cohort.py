@@ -1,4 +1,4 @@
-"""``cohort``: a table of slides from what a data set comes with, and what is wrong with one."""
+"""``cohort``: make a cohort's table from a data set's own files, and check a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: Names that stand in a line before the rest is counted.
+#: Names listed in a line; further ones are counted.
 _NAMED = 4
 
 
@@ -195,7 +195,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def check(options: CheckOptions) -> int:
-    """Say what is wrong with a table and its slides, and what encoding them will take."""
+    """Report what is wrong with a table and its slides, and estimate the cost of encoding them."""
     from napari_hagmil.cohort import check_slides, check_table
 
     table = check_table(options.cohort)
@@ -245,7 +245,7 @@ def _problems(table: TableCheck, slides: Sequence[SlideCheck]) -> list[str]:
 def _estimate(
     options: CheckOptions, usable: Sequence[SlideCheck]
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """Cost of encoding, and why some of the sampled slides cannot be encoded."""
+    """Estimate the cost of encoding, and say why sampled slides cannot be encoded."""
     from napari_hagmil.encoders import load_encoder, resolve_device
     from napari_hagmil.features import encoding_cost as cost
     from napari_hagmil.features.encode import DEFAULT_MPP
@@ -272,7 +272,7 @@ def _estimate(
 
 
 def _spread(slides: Sequence[SlideCheck], n: int) -> list[SlideCheck]:
-    """`n` slides from all over a table; all of them for 0."""
+    """`n` slides spread evenly over a table; all of them for 0."""
     import numpy as np
 
     if not n or n >= len(slides):

@@ -1,4 +1,4 @@
-"""``doctor``."""
+"""``doctor``: check the installation, and say what brings what is missing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DoctorOptions:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing that was looked at: what it is, and what to do where that is not well."""
+    """One check: what was found, and the remedy where something is wrong."""
 
     subject: str
     found: str
@@ -42,7 +42,7 @@ class Diagnosis:
 
 
 def doctor(options: DoctorOptions) -> int:
-    """Say what is installed, what is missing, and what brings it."""
+    """Print what is installed, what is missing, and the command that brings it."""
     findings = [*_basics(), *_devices(), *_encoders(), *_packages()]
     if options.json:
         answer([asdict(each) for each in findings])

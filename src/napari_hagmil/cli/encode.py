@@ -1,4 +1,4 @@
-"""``encode``: features of a whole cohort, kept on disk."""
+"""``encode``: encode a whole cohort into a feature store."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class EncodeOptions:
 
 
 def encode(options: EncodeOptions) -> int:
-    """Encode every slide of a cohort, or import what others encoded."""
+    """Encode every slide of a cohort, or import features that another program has encoded."""
     from napari_hagmil.cohort import gather_slides
 
     if bool(options.features) != bool(options.imported):
@@ -151,7 +151,7 @@ def _encoding(options: EncodeOptions, cohort: Cohort) -> EncodeConfig:
 
 
 def _outlines(folder: Path, cohort: Cohort) -> Callable[[str], TissueOutline | None]:
-    """What gives a slide's outlines, read when its turn comes."""
+    """Return the function that reads a slide's tissue outlines when its turn comes."""
     from napari_hagmil.export.geojson_reader import read_area
     from napari_hagmil.ledger import file_facts
     from napari_hagmil.tissue import TissueOutline
@@ -229,7 +229,7 @@ class _Report:
             self._end(event)
 
     def _advance(self, event: EncodeEvent) -> None:
-        # More than was encoded here, where another process did some of it.
+        # Another process may have encoded some of it.
         n = self._remaining[event.name] - (event.total - event.done)
         self._remaining[event.name] -= n
         self._made += n
@@ -261,7 +261,7 @@ class _Report:
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words that are exact enough to plan by: "40 s", "12 min", "3.5 h"."""
+    """Format seconds for planning: "40 s", "12 min", "3.5 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

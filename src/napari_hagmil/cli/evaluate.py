@@ -1,4 +1,4 @@
-"""``evaluate``: a model on a cohort with labels."""
+"""``evaluate``: measure a model on a cohort with labels."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class _Ready:
 
 
 def evaluate(options: EvaluateOptions) -> int:
-    """Run a model over the labelled slides of a cohort, and write how good it was."""
+    """Run a model over the labelled slides of a cohort, and write its metrics."""
     from napari_hagmil.cohort import read_cohort
     from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.summary import summarise
@@ -179,7 +179,7 @@ def _thresholds(
 def _patient_rule(
     options: EvaluateOptions, cohort: Cohort, ready: _Ready, split: str
 ) -> tuple[PatientRule | None, dict[str, float]]:
-    """How patients are called, and by which AUC over validation patients that was chosen."""
+    """Choose the rule by which patients are called, and return the validation AUC of each rule."""
     from napari_hagmil.evaluation.patients import RULES, best_rule
 
     if options.patients != "choose":

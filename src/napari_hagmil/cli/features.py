@@ -1,4 +1,4 @@
-"""``features``: what other programs have encoded, and what they can read."""
+"""``features``: import the features of other programs, and export features for them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class ExportOptions:
 
 
 def export(options: ExportOptions) -> int:
-    """Write one depth of every slide of a store."""
+    """Export one depth of every slide of a store."""
     from napari_hagmil.features.exporters import export_store
     from napari_hagmil.features.store import SUFFIX, FeatureStore
 

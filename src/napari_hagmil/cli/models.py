@@ -1,4 +1,4 @@
-"""``models`` and ``convert``."""
+"""``models`` and ``convert``: list encoders and bundles, and convert checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ConvertOptions:
 
 
 def models(options: ModelsOptions) -> int:
-    """List what can be used here, and what is missing for the rest."""
+    """List which encoders and bundles can be used here, and what is missing for the rest."""
     from napari_hagmil.bundles import shipped_bundles
     from napari_hagmil.encoders import ENCODERS
 

@@ -1,4 +1,4 @@
-"""``predict``: a model on slides without labels, from their stored features."""
+"""``predict``: run a model on slides without labels, from their stored features."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PredictOptions:
 
 
 def predict(options: PredictOptions) -> int:
-    """Run a model over stored features, and write what it calls and where it looked."""
+    """Run a model over stored features, and write its predictions and attention."""
     from napari_hagmil.bundles import find_bundle
     from napari_hagmil.cohort import gather_slides
     from napari_hagmil.encoders import resolve_device
@@ -89,7 +89,7 @@ def _say(summary: dict[str, Any], options: PredictOptions) -> None:
 
 
 def _shown(bar: tqdm[Any], total: int, *, quiet: bool) -> Callable[[Event], None]:
-    """What shows a slide: the bar on a terminal, a line elsewhere and for what went wrong."""
+    """Return what shows a slide: a bar on a terminal; elsewhere, and for failures, a line."""
     on_terminal, n = sys.stderr.isatty(), 0
 
     def show(event: Event) -> None:
@@ -104,7 +104,7 @@ def _shown(bar: tqdm[Any], total: int, *, quiet: bool) -> Callable[[Event], None
 
 
 def _line(event: Event) -> tuple[str, bool]:
-    """A slide in one line, and whether it was called."""
+    """Summarize a slide in one line; the second value says whether it was called."""
     from napari_hagmil.evaluation.evaluate import SlideFailure
 
     name = event.record.name

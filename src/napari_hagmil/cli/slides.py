@@ -1,4 +1,4 @@
-"""``info``, ``pyramid``, ``cache`` and ``phantom``."""
+"""``info``, ``pyramid``, ``cache`` and ``phantom``: describe and write slides."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class PhantomOptions:
 
 
 def info(options: InfoOptions) -> int:
-    """Say what a slide file holds."""
+    """Print what a slide file holds."""
     from napari_hagmil.slide import check_slide, open_slide, slide_info
 
     with open_slide(options.slide, mpp=options.mpp) as slide:
@@ -111,7 +111,7 @@ def _short(value: Any) -> str:
 
 
 def pyramid(options: PyramidOptions) -> int:
-    """Write a slide anew as a pyramid."""
+    """Write a copy of a slide as a pyramidal file."""
     from napari_hagmil.slide import TiffStyle, make_pyramid
 
     style = TiffStyle(options.compression, options.quality)
@@ -134,7 +134,7 @@ def pyramid(options: PyramidOptions) -> int:
 
 
 def cache(options: CacheOptions) -> int:
-    """Say what the cache of coarse levels holds, or empty it."""
+    """Print what the cache of coarse levels holds, or empty it."""
     from napari_hagmil.slide import cached_pyramids, clear_cache
     from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
 

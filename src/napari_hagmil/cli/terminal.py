@@ -1,4 +1,4 @@
-"""What reaches the terminal: lines, JSON, complaints and progress, free of control characters.
+"""Output on the terminal: lines, JSON, errors and progress, free of control characters.
 
 File names and labels come from others, and a terminal obeys escape sequences in them.
 """
@@ -35,7 +35,7 @@ def _code(character: str) -> str:
 
 
 def bear_any_encoding() -> None:
-    r"""Let stdout and stderr write what their encoding lacks (× in ASCII) as ``\xd7``, not fail."""
+    r"""Let stdout and stderr escape characters that their encoding lacks (× as ``\xd7``)."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -69,7 +69,7 @@ def complain(line: object) -> None:
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at the terminal."""
+    """Whether a user can be asked: stdin and stderr are a terminal."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

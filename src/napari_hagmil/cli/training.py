@@ -1,4 +1,4 @@
-"""``train`` and ``protocol``: cascades and baselines learned from a cohort's stored features."""
+"""``train`` and ``protocol``: train cascades and baselines on a cohort's stored features."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _require_two_classes(protocol: Protocol, facts: FeatureFacts) -> None:
 def _tabled(
     options: ProtocolOptions, protocol: Protocol, cohort: Cohort, records: Iterator[RunRecord]
 ) -> int:
-    """Write the tables after every run, show them at the end, and return the exit status."""
+    """Write the tables after every run, print them at the end, and return the exit status."""
     from napari_hagmil.training.protocol.tables import write_tables
 
     done: list[RunRecord] = []
@@ -166,7 +166,7 @@ def _tabled(
 
 
 def _asked_order(classes: tuple[str, ...]) -> tuple[str, ...]:
-    """Two classes in the order that the user gives; as they are where nobody can be asked."""
+    """Ask which of two classes is the negative; keep their order where nobody can be asked."""
     first, second = classes
     if can_ask():
         if ask(f"Which class is the negative one, {first} or {second}?", first) == second:
@@ -233,7 +233,7 @@ def _record(
     steps: Iterator[DepthEpoch | RunRecord],
     bar: tqdm[Any],
 ) -> RunRecord:
-    """Carry out one run, showing every epoch, and say how it ended in a line."""
+    """Carry out one run, show every epoch, and print a line on how it ended."""
     from napari_hagmil.training.protocol.runs import RunRecord
     from napari_hagmil.training.tensorboard import EventWriter
 
@@ -266,7 +266,7 @@ def _epoch_line(run: ProtocolRun, step: DepthEpoch) -> str:
 
 
 def _facts(stores: Sequence[FeatureStore], cohort: Cohort) -> FeatureFacts:
-    """What all slides' features have in common: everything, but how many depths there are.
+    """The facts that the features of all slides share; only the number of depths may differ.
 
     A slide that was scanned at 20× has none of the patches that others have at 40×.
     """

@@ -1,4 +1,4 @@
-"""A verb: its options, declared as the fields of a frozen dataclass, and what carries it out."""
+"""A verb: its options, declared as fields of a frozen dataclass, and what carries it out."""
 
 from __future__ import annotations
 

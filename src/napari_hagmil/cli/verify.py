@@ -1,4 +1,4 @@
-"""``verify``: whether results, runs, stores and reviews are as they were written."""
+"""``verify``: check that results, runs, stores and reviews are as they were written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``view`` and ``demo``: the window, or the same work without one."""
+"""``view`` and ``demo``: open the window; ``demo`` also works without one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def view(options: ViewOptions) -> int:
         raise MissingExtraError(
             missing.subject, missing.rule, value=missing.value, remedy=missing.remedy
         )
-    # A file that cannot be opened should fail here, in the terminal, not behind a window.
+    # A file that cannot be opened fails here, in the terminal, not behind a window.
     open_slide(options.slide, mpp=options.mpp).close()
     if options.result is not None:
         read_result(options.result)
@@ -74,7 +74,7 @@ def demo(options: DemoOptions) -> int:
     why = "" if options.no_window or missing is None else f" ({missing.sentence('command line')})"
     say(f"No window{why}: reading the phantom slide into files …")
     with open_slide(phantom_path()) as slide:
-        # The demo's own folder: another version's demo makes way.
+        # The folder is the demo's own: results of another version's demo are replaced.
         result = run_and_write(slide, "demo", Options(), options.out, Writing(overwrite=True))
     say(f"{slide.name}: {describe(result)}")
     for path in sorted(options.out.iterdir()):
@@ -84,7 +84,7 @@ def demo(options: DemoOptions) -> int:
 
 
 def _no_window() -> Problem | None:
-    """Why no window can be opened; None when one can."""
+    """Say why no window can be opened; None when one can."""
     if not any(find_spec(name) for name in _QT_BINDINGS):
         return Problem(
             "napari's window",

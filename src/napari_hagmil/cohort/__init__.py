@@ -1,4 +1,4 @@
-"""Many slides with labels: the table that names them, where it comes from, how they are divided."""
+"""Cohorts: the table that names slides and labels, where it comes from, how it is split."""
 
 from napari_hagmil.cohort.camelyon16 import from_camelyon16
 from napari_hagmil.cohort.check import (

@@ -29,7 +29,7 @@ _RELEASED = {"normal": 159, "tumor": 111, "test": 129}
 
 _NAME = re.compile(r"(normal|tumor|test)_0*(\d+)", re.IGNORECASE)
 
-#: Folders whose images are no slides, though they are named as such in one of the layouts.
+#: Folders whose images are not slides, although one of the layouts names them like slides.
 _NO_SLIDES = re.compile(r"mask|ground_truth|background_tissue|evaluation", re.IGNORECASE)
 
 _LABELS = {

@@ -1,4 +1,4 @@
-"""What is wrong with a cohort before the long work begins: its table, its files, its pixels."""
+"""Check a cohort before the long work begins: its table, its files, its pixels."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TableCheck:
 
 @dataclass(frozen=True, slots=True)
 class SlideCheck:
-    """What opening a slide showed.
+    """What was found when a slide was opened.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def _checked(record: SlideRecord, mpp: float | None) -> SlideCheck:
             except ValueError as error:
                 problem = _problem_of(record, error)
             return SlideCheck(record, size, *facts, problem)
-    except Exception as error:  # whatever a decoder meets in one file, the others are checked
+    except Exception as error:  # a decoder may raise anything; check the others
         return SlideCheck(record, size, problem=_problem_of(record, error))
 
 

@@ -1,4 +1,4 @@
-"""Slides that were sorted into folders: one per class, with parts above if need be."""
+"""Slides sorted into folders: one per class, optionally inside one per part."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _record(place: PlacedSlide, *, has_parts: bool) -> SlideRecord:
 
 
 def told_apart(records: Sequence[SlideRecord], folder: Path) -> Iterator[SlideRecord]:
-    """Records with names of their own: of equal ones, the path within the folder."""
+    """Give every record a unique name; records named alike get their path within the folder."""
     counts = Counter(record.name.casefold() for record in records)
     for one in records:
         name, patient = one.name, one.patient

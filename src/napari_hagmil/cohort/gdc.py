@@ -23,7 +23,7 @@ _SHEET = ("file id", "file name", "project id", "case id")
 
 @dataclass
 class _Taken:
-    """What was met before, to find what comes twice."""
+    """The rows seen so far, to find duplicates."""
 
     ids: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -110,7 +110,7 @@ def _sheet(path: Path) -> dict[str, Row]:
 
 
 def _twice(row: Row, taken: _Taken) -> str:
-    """Why a row repeats one before it; empty when it does not."""
+    """Say why a row repeats an earlier one; empty when it does not."""
     file_id, name, md5 = row["id"].lower(), row["filename"], row.get("md5", "").lower()
     if file_id in taken.ids:
         return "the manifest names it twice"
@@ -125,7 +125,7 @@ def _twice(row: Row, taken: _Taken) -> str:
 
 
 def _reason_against(row: Row, sheet: Mapping[str, Row] | None) -> str:
-    """Why a file is no slide of the cohort; empty when it is one."""
+    """Say why a file is not a slide of the cohort; empty when it is."""
     barcode = read_barcode(row["filename"])
     if barcode is None:
         return "its name does not begin with the barcode of a TCGA slide"
@@ -174,7 +174,7 @@ def _places(folder: Path) -> dict[str, list[Path]]:
 
 
 def _place(row: Row, places: Mapping[str, list[Path]]) -> tuple[Path, str]:
-    """Where a slide lies, and why it cannot be used, if so."""
+    """Return where a slide lies, and why it cannot be used; empty when it can."""
     found = places.get(row["filename"], [])
     if not found:
         partial = f"{row['filename']}.partial" in places

@@ -1,4 +1,4 @@
-"""What a data set's files were found to hold: slides, and what was left out and why."""
+"""The slides found in a data set, and what was left out and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from napari_hagmil.untrusted import well_formed
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Something that a data set holds and its cohort does not.
+    """A file or row of a data set that is not in its cohort.
 
     Attributes
     ----------

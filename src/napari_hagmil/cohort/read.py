@@ -1,4 +1,4 @@
-"""``COHORT.csv``: read as spreadsheets write it, and everything wrong with it said at once."""
+"""Read ``COHORT.csv`` as spreadsheets write it, and report everything wrong with it at once."""
 
 from __future__ import annotations
 

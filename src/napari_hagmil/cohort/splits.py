@@ -1,4 +1,4 @@
-"""Training, validation and test slides: by patient, every class in every part, seeded."""
+"""Split a cohort into training, validation and test: by patient, every class in each, seeded."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _place_rest(
     missing = shares[:, None] * totals - [counts[part == i].sum(axis=0) for i in range(len(shares))]
     free = rng.permutation(np.flatnonzero(part < 0))
     for patient in free[np.argsort(-counts[free].sum(axis=1), kind="stable")]:
-        # What stays amiss in part i when the patient goes there, less what was before.
+        # Change in the squared shortfall of part i if the patient goes there.
         after = np.square((missing - counts[patient]) / totals).sum(axis=1)
         best = int(np.argmin(after - np.square(missing / totals).sum(axis=1)))
         part[patient] = best

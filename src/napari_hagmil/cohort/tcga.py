@@ -1,4 +1,4 @@
-"""TCGA barcodes: whose slide, of what sample, and of which disease its source sent tissue.
+"""TCGA barcodes: patient, sample type, and the disease of the tissue source site.
 
 ``TCGA-KL-8323-01Z-00-DX1``: project, tissue source site, participant, sample and vial, portion,
 slide. Facts of the code tables of the Genomic Data Commons.

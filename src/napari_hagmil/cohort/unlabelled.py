@@ -1,4 +1,4 @@
-"""Slides without labels: a table that needs no more than paths, a folder, a glob, or one slide."""
+"""Find slides without labels: a table of paths, a folder, a glob, or one slide."""
 
 from __future__ import annotations
 

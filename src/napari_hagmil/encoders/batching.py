@@ -1,4 +1,4 @@
-"""Patches in batches that the memory holds."""
+"""Encode patches in batches that fit into memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class Batching:
-    """Encodes patches batch by batch, in smaller batches once the memory did not suffice.
+    """Encodes patches batch by batch; when memory runs out, the batch is halved.
 
     Parameters
     ----------

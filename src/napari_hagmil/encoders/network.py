@@ -1,4 +1,4 @@
-"""An encoder that is one network: how it is fed, in what it computes, and what runs it."""
+"""An encoder made of one network: its normalisation, precision and runtime."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EncoderNetwork:
 
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """How an encoder computes: the same weights give features that differ in their last digits.
+    """How an encoder computes; the same weights give features that differ in their last digits.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class NetworkEncoder:
 
 
 def computation_of(encoder: object) -> Computation:
-    """How an encoder computes; one that does not say so is taken for torch's on its device."""
+    """Return how an encoder computes; an encoder that does not say so is assumed to use torch."""
     known = getattr(encoder, "computation", None)
     if isinstance(known, Computation):
         return known
@@ -116,7 +116,7 @@ def computation_of(encoder: object) -> Computation:
 
 
 def chosen_runtime(device: torch.device) -> RuntimeName:
-    """What computes on a device: HAGMIL_RUNTIME if it says so, else by rule.
+    """Choose the runtime for a device: HAGMIL_RUNTIME where it is set, else by rule.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""An encoder of one's own: an ONNX file, and beside it what its patches must be."""
+"""A user's own encoder: an ONNX file, with a JSON file that describes its patches."""
 
 from __future__ import annotations
 

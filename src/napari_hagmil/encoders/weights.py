@@ -1,4 +1,4 @@
-"""Weights that do not come with the package: where they lie, and how they are read."""
+"""Weights that do not ship with the package: where they are, and how they are read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How good a model is: metrics with intervals, curves, calibration, and where it looked."""
+"""Evaluation of models: metrics with intervals, curves, calibration and localisation."""

@@ -1,4 +1,4 @@
-"""A trained cascade on labelled slides: its predictions, where it looked, what that cost."""
+"""Evaluate a trained cascade on labelled slides: predictions, localisation and cost."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class SlideEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class SlideFailure:
-    """A slide that could not be evaluated, and why."""
+    """A slide that could not be evaluated, with the reason."""
 
     record: SlideRecord
     why: str

@@ -1,4 +1,4 @@
-"""What ``evaluate`` writes: figures as JSON, tables, pictures, and a page that shows them."""
+"""Write the files of an evaluation: metrics as JSON, tables, figures, and a page of them all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from napari_hagmil.purpose import RESEARCH_USE
 
 SCHEMA = "napari-hagmil/metrics/1"
 
-#: Say that the others are there.
+#: Written last: they declare the other files complete.
 _LAST = ("metrics.json", "manifest.json")
 
 

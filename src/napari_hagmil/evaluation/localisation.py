@@ -1,4 +1,4 @@
-"""Whether the cascade looked where the lesions are."""
+"""Localisation: whether the cascade looked where the lesions are."""
 
 from __future__ import annotations
 

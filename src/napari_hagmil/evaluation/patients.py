@@ -1,4 +1,4 @@
-"""Patients with several slides: one call each.
+"""Predictions per patient, from one or several slides.
 
 Three rules. "bag": all slides of a patient are one slide to the cascade, with one budget. "mean":
 the mean of the slides' probabilities. "max": those of the slide that is least like the first class,

@@ -1,4 +1,4 @@
-"""What a model says of slides without labels: a result each, from stored features."""
+"""Predict slides without labels from their stored features."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def predict_slide(record: SlideRecord, model: CascadeModel, source: Source) -> S
 
 @dataclass(frozen=True, slots=True)
 class PatientCall:
-    """What a model calls a patient.
+    """The prediction for one patient.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What ``predict`` writes: a folder per slide, a table, a summary, and the manifest of it all."""
+"""Write the files of ``predict``: a folder per slide, a table, a summary, and their manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All files of one analysis, together in one folder."""
+"""Write all files of one analysis into one folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from napari_hagmil.geometry import magnification
 from napari_hagmil.ledger import write_manifest
 from napari_hagmil.untrusted import read_json
 
-#: What stands in the folder; the manifest comes last and says that the others are there.
+#: The files of the folder; the manifest comes last and declares the others complete.
 FILES = (
     "nodes.parquet",
     "attention.ome.zarr",
@@ -34,13 +34,13 @@ FILES = (
     "manifest.json",
 )
 
-#: Longer side of the blank page that stands for a slide without a thumbnail, px.
+#: Longer side of the blank picture drawn for a slide without a thumbnail, px.
 _BLANK = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thumbnail:
-    """The whole slide, small.
+    """A small picture of the whole slide.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ def write_analysis(
 ) -> None:
     """Write every file of an analysis (`FILES`) into a folder.
 
-    They are made in a folder beside it and moved in when all are there. Other files in the
+    They are written to a folder beside it and moved in once complete. Other files in the
     folder stay; an earlier result of the same slide under the same settings is replaced.
 
     Parameters
@@ -106,7 +106,7 @@ def write_analysis(
 def require_replaceable(out: Path, result: SlideResult, *, overwrite: bool = False) -> None:
     """Raise `OutputError` when a result cannot be put into a folder, or must not be.
 
-    Before a run, `result` may be what is known of it: slide, model and settings.
+    Before a run, `result` may hold just what is known by then: slide, model and settings.
     """
     if out.exists() and not out.is_dir():
         raise OutputError(
@@ -129,7 +129,7 @@ def require_replaceable(out: Path, result: SlideResult, *, overwrite: bool = Fal
 
 
 def _other_result(path: Path, result: SlideResult) -> str:
-    """How a stored result is another than `result`, in words; "" where it is the same again."""
+    """Say how a stored result differs from `result` in what identifies it; "" if it does not."""
     try:
         kept = identity(read_json(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -140,10 +140,10 @@ def _other_result(path: Path, result: SlideResult) -> str:
 
 
 def identity(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a result the same again when it is made again, by its name.
+    """Return what identifies a result: two results with equal values may replace each other.
 
-    Device, precision and threads do not: they change the last digits. What earlier versions did not
-    write is left out.
+    Device, precision and threads are left out, since they change the last digits only, and so is
+    what earlier versions did not write.
     """
     slide, model, settings = document["slide"], document["model"], document["settings"]
     found = {
@@ -160,11 +160,11 @@ def identity(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _move_in(draft: Path, out: Path) -> None:
-    """Move the finished files; what else the folder holds stays."""
+    """Move the finished files in; other files in the folder stay."""
     if not out.exists():
         move(draft, out)
         return
-    # Without these the folder does not pass for complete while files change.
+    # Removed first: while files change, the folder must not pass for complete.
     remove(out / "manifest.json")
     remove(out / "result.json")
     for name in FILES:

@@ -1,4 +1,4 @@
-"""Annotations of QuPath and others, from GeoJSON, with their classes and comments."""
+"""Read annotations of QuPath and others from GeoJSON, with their classes and comments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 from napari_hagmil.slide.canvas import Origin
 
-#: What a geometry is here, and of how many places one of them must be.
+#: The kind of annotation that each geometry becomes, and how many positions it needs.
 _KINDS: dict[str, tuple[AnnotationKind, int]] = {
     "Point": ("point", 1),
     "MultiPoint": ("point", 1),
@@ -115,7 +115,7 @@ def _shapes(
 
 
 def _places(part: Any, kind: str, name: str) -> NDArray[np.float64]:
-    """Places (x, y) of a point or a line; an altitude is dropped."""
+    """Positions (x, y) of a point or a line; an altitude is dropped."""
     try:
         places = [part] if kind.endswith("Point") else part
         points = np.array([(float(x), float(y)) for x, y, *_ in places])

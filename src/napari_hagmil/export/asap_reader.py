@@ -1,4 +1,4 @@
-"""Areas that people drew in ASAP, as Camelyon's annotations are: XML → (y, x)."""
+"""Read annotations drawn in ASAP, such as Camelyon's: XML → (y, x)."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def _root(path: Path) -> Xml.Element:
 
 
 def _decoded(data: bytes) -> str:
-    """The text, whatever its declaration says: in another encoding, no word of it could be found.
+    """Decode the file as UTF-8 or UTF-16, whatever its declaration says.
 
-    Names of groups are all that can be damaged by this.
+    In another encoding only names of groups can be damaged by this.
     """
     is_wide = data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     return data.decode("utf-16" if is_wide else "utf-8-sig", errors="replace")

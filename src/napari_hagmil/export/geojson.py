@@ -80,7 +80,7 @@ def region_feature(
     path_class: PathClass = REGION,
     measurements: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """One region as a QuPath annotation; `measurements` are added to score and area."""
+    """Make a QuPath annotation of one region; `measurements` are added to score and area."""
     rings = [closed_ring(region.polygon), *(closed_ring(h, hole=True) for h in region.holes)]
     measured = {
         "Attention score (percentile)": region.score,
@@ -109,8 +109,8 @@ def write_features(
 ) -> None:
     """Write features, made by `region_feature` or alike, as a FeatureCollection.
 
-    `review` is what is to be known of all of them: a foreign member of the collection (RFC 7946,
-    section 6.1), which QuPath passes over.
+    `review` describes all of them; it becomes a foreign member of the collection (RFC 7946,
+    section 6.1), which QuPath ignores.
     """
     collection: dict[str, Any] = {"type": "FeatureCollection", "purpose": RESEARCH_USE}
     collection["features"] = list(features)

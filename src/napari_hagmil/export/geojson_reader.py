@@ -1,4 +1,4 @@
-"""Polygons that people drew elsewhere: GeoJSON of QuPath and others → (y, x)."""
+"""Read polygons from GeoJSON of QuPath and others → (y, x)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strip below the overview: scale bar, colours, what the lines mean."""
+"""The legend below the overview: scale bar, colours, meaning of the lines."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _magnification(result: SlideResult, depth: int) -> str:
 
 
 def _ascii(text: str) -> str:
-    """Keep to what the built-in font can draw."""
+    """Replace the characters that the built-in font cannot draw."""
     return text.replace("×", "x").encode("ascii", "replace").decode()
 
 

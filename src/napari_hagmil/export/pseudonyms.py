@@ -1,7 +1,7 @@
-"""Keyed pseudonyms: a result that names neither the slide's file nor its folders.
+"""Keyed pseudonyms, for results that name neither the slide's file nor its folders.
 
-The same key gives the same slide the same pseudonym, so that results can be put together. Without
-the key nobody can say which name it stands for, or try names out.
+The same key gives the same slide the same pseudonym, so that results can be joined. Without the
+key nobody can find the name behind a pseudonym, not even by trying names.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _KEY = 32
 
 
 class Pseudonym:
-    """What stands for one slide.
+    """The pseudonym of one slide.
 
     Parameters
     ----------
@@ -52,11 +52,11 @@ class Pseudonym:
         self._words = re.compile("|".join(map(re.escape, longest)), re.IGNORECASE)
 
     def hide(self, text: str) -> str:
-        """Put the pseudonym for the slide's name, and for every path to it."""
+        """Replace the slide's name, and every path to it, by the pseudonym."""
         return self._words.sub(self.name, text)
 
     def result(self, result: SlideResult) -> SlideResult:
-        """A result that says the pseudonym for the name, its notes too."""
+        """Return the result with the pseudonym in place of the name, also in its notes."""
         return replace(
             result,
             slide=replace(result.slide, name=self.name),
@@ -65,7 +65,7 @@ class Pseudonym:
         )
 
     def error(self, error: HagmilError | OSError) -> HagmilError:
-        """An error that says the pseudonym; raise it ``from None``, for its cause has the name."""
+        """Return the error with the pseudonym; raise it ``from None``: its cause holds the name."""
         if not isinstance(error, HagmilError):
             reason = self.hide(system_reason(error))
             return SlideReadError(self.name, f"cannot be read ({reason})", remedy="check its file")

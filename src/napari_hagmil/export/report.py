@@ -1,4 +1,4 @@
-"""report.html: one page that needs nothing else, to read, mail or print."""
+"""report.html: one self-contained page to read, mail or print."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from napari_hagmil.files import replacing
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.untrusted import well_formed
 
-#: More regions than anyone reads on paper are counted, not shown.
+#: Regions shown; further ones are counted, since nobody reads more on paper.
 _MOST_REGIONS = 12
 
 
@@ -163,7 +163,7 @@ def _region_cards(
 
 
 def percent(share: float) -> str:
-    """Write a share as people read it; what is not certain never looks certain."""
+    """Format a share as a percentage that never reads 0 or 100 % unless it is."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:

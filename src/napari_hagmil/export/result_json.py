@@ -1,4 +1,4 @@
-"""result.json: what was found, on what, with what, at what cost."""
+"""result.json: findings, slide, model, settings and cost of one analysis."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _PACKAGES = (
 
 
 def result_document(result: SlideResult) -> dict[str, Any]:
-    """Arrange a result by the schema ``napari-hagmil/result/1``; plain JSON types only.
+    """Convert a result to the schema ``napari-hagmil/result/1``; plain JSON types only.
 
     Probabilities are lists in the order of ``model.classes``. Without a finished cascade
     (no tissue, cancelled, incomplete) ``prediction`` is null: the deepest stage alone decides.
@@ -81,7 +81,7 @@ def versions() -> dict[str, str]:
 
 
 def changed_versions(document: Mapping[str, Any]) -> str:
-    """What a stored result was computed with that is different here, in words; "" if nothing is."""
+    """Say which packages had other versions when a stored result was made; "" where none had."""
     then, now = document.get("versions"), versions()
     if not isinstance(then, dict):
         return "its versions are not known"

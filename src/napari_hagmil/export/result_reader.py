@@ -1,4 +1,4 @@
-"""An analysis read back from its folder: result.json and nodes.parquet are all of it."""
+"""Read an analysis back from its folder, from result.json and nodes.parquet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.untrusted import read_json
 
-#: More than any slide has: a larger table is not one of ours.
+#: More nodes than any slide has; a larger table is not ours.
 _MOST_BYTES, _MOST_NODES, _MOST_DEPTHS = 256 * 2**20, 5_000_000, 16
 
 _SEEN = ("followed", "pinned", "cut", "leaf")
@@ -37,7 +37,7 @@ _ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError,
 
 
 def keep_result(result: SlideResult, folder: Path) -> None:
-    """Write as much of an analysis as `read_result` needs; `OutputError` when that fails."""
+    """Write the part of an analysis that `read_result` needs; `OutputError` when that fails."""
     with replacing(folder) as draft:
         draft.mkdir()
         write_result(result, draft / "result.json")
@@ -48,7 +48,7 @@ def read_result(folder: str | Path) -> SlideResult:
     """Read an analysis that was carried to its end.
 
     Attention, ranks, followed and pinned nodes and probabilities are those that were written. The
-    logits of each depth are not: what stands for them gives the same probabilities.
+    logits of each depth are not stored; their stand-ins give the same probabilities.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A review as files: GeoJSON for QuPath, a table, XML for ASAP."""
+"""Export a review: GeoJSON for QuPath, a table, XML for ASAP."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ class ReviewWish:
         return (regions if self.regions else []), (drawn if self.annotations else [])
 
     def conclusion(self, state: ReviewState) -> Conclusion | None:
-        """The conclusion, where there is one and a format that holds it."""
+        """The conclusion, where one was written and a format can hold it."""
         held = any(name in CONCLUDING for name in self.formats)
         return state.conclusion if held and state.conclusion != Conclusion() else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Export:
-    """What the writers of all formats are given."""
+    """The input of the writers of all formats."""
 
     state: ReviewState
     wish: ReviewWish
@@ -285,7 +285,7 @@ def _put_coordinates(annotation: Xml.Element, points: NDArray[np.float64]) -> No
 
 
 def _xml(text: str) -> str:
-    """Put U+FFFD for what XML 1.0 cannot hold: control characters and lone surrogates."""
+    """Replace what XML 1.0 cannot hold, control characters and lone surrogates, by U+FFFD."""
     return _NOT_XML.sub("\ufffd", text)
 
 

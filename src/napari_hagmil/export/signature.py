@@ -1,4 +1,4 @@
-"""Who reviewed which slide, when, and under which model: what every export of a review carries."""
+"""The signature that every export of a review carries: reviewer, slide, date and model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_hagmil.review import Conclusion
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Whose review of which slide an export is; what is empty is left out.
+    """Who reviewed which slide, when, and with which model; empty fields are left out.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class Signature:
         return self.signed.isoformat(timespec="seconds") if self.signed else ""
 
     def as_json(self, conclusion: Conclusion, mpp: float | None) -> dict[str, Any]:
-        """What a GeoJSON file says beside its features; empty when there is nothing to say."""
+        """The signature as a member of a GeoJSON file; empty when nothing is known."""
         facts: dict[str, Any] = {
             "slide": self.slide,
             "fingerprint": self.fingerprint,

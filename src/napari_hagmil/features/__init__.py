@@ -1,4 +1,4 @@
-"""Bags of features, and where they come from."""
+"""Features of patches: encoding, storing, importing and exporting them."""
 
 from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.features.given import GivenFeatures, open_given

@@ -1,8 +1,8 @@
-"""Encoding a cohort: every node that a cascade can reach, of every slide, kept on disk.
+"""Encode a cohort: every node that a cascade can reach, of every slide, into a store on disk.
 
-All slides are laid out first, so that one that cannot be read is known in the first minutes and
-the work left is known exactly; then they are encoded one by one. Processes that share a store
-divide both among them.
+All slides are laid out first, so that unreadable ones are reported within minutes and the
+remaining work is known exactly; then they are encoded one by one. Processes that share a store
+share both kinds of work.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class EncodeConfig:
     chunk_rows : int
         Patches encoded, and kept, at a time.
     outlines : callable, optional
-        A slide's name → the tissue that somebody drew; None for slides whose tissue is detected.
+        A slide's name → the tissue drawn for it; None for slides whose tissue is detected.
     """
 
     mpp: tuple[float, ...] = DEFAULT_MPP
@@ -106,11 +106,11 @@ class EncodeEvent:
 def encode_cohort(
     records: Sequence[SlideRecord], store: Path, encoder: Encoder, config: EncodeConfig
 ) -> Iterator[EncodeEvent]:
-    """Encode slides into a store; what is there already, and is as it was written, stays.
+    """Encode slides into a store; intact features that are there already stay.
 
-    Any number of processes may fill one store: each slide is claimed while it is worked on, and one
-    that another process has is left to it. A slide that fails is reported as an event, and the rest
-    goes on.
+    Any number of processes may fill one store: each slide is claimed while it is worked on, and
+    slides that another process has claimed are skipped. A slide that fails is reported as an event,
+    and the others go on.
 
     Raises
     ------
@@ -149,7 +149,7 @@ class _Work:
 
     @contextmanager
     def claimed(self, name: str) -> Iterator[Claim | None]:
-        """Claim a slide for the length of a block; None where another process has it."""
+        """Claim a slide for the duration of a block; None where another process has it."""
         claim = self.claims.take(name)
         try:
             yield claim
@@ -158,7 +158,7 @@ class _Work:
                 claim.release()
 
     def laid_out(self, record: SlideRecord) -> EncodeEvent | None:
-        """Find what there is to do for a slide; None where another process is at it."""
+        """Lay a slide out, and find what is left to encode; None where another process has it."""
         with self.claimed(record.name) as claim:
             if claim is None:
                 return None
@@ -191,7 +191,7 @@ class _Work:
         yield EncodeEvent("done", record.name, n, n, unread, state="done")
 
     def skipped(self, record: SlideRecord) -> EncodeEvent:
-        """Say who has a slide."""
+        """Report which process has a slide."""
         holder = self.claims.holder(record.name) or "another process"
         return EncodeEvent(
             "skipped", record.name, message=f"{holder} is encoding it", state="skipped"
@@ -205,7 +205,7 @@ class _Work:
         return EncodeEvent("laid out", record.name, done, writer.n_patches, message=note)
 
     def _writer(self, record: SlideRecord) -> tuple[StoreWriter, str]:
-        """What earlier runs have made of a slide, or an empty store; and a note for the user."""
+        """Return the store that earlier runs began, or an empty one, and a note for the user."""
         path, config = store_path(self.store, record), self.config
         outline = config.outlines(record.name) if config.outlines else None
         notes = ["Its tissue was detected: it has no outlines."] if config.outlines else []
@@ -261,7 +261,7 @@ def slide_key(
 
 
 def failed_event(name: str, error: Exception) -> EncodeEvent:
-    """Report a slide that failed, for whatever reason: the others of a night's run go on."""
+    """Report a slide that failed, whatever the reason: the rest of an overnight run goes on."""
     text = " ".join(str(error).split()) or type(error).__name__
     return EncodeEvent("failed", name, message=text, state=state_after(error))
 
@@ -269,7 +269,7 @@ def failed_event(name: str, error: Exception) -> EncodeEvent:
 def _pixels(
     slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], workers: int
 ) -> Iterator[tuple[Chunk, list[Patch | None]]]:
-    """Pixels of each chunk in turn; the next one's are read while one is worked on."""
+    """Yield the pixels of each chunk; those of the next are read in the background."""
 
     def read(chunk: Chunk) -> list[Patch | None]:
         return read_nodes(slide, grids[chunk.depth], chunk.nodes, workers=workers)

@@ -1,7 +1,7 @@
-"""What encoding a cohort will take, before it begins: patches, hours, disk.
+"""Estimate what encoding a cohort will take: patches, hours, disk.
 
-Tissue is found on some slides only, since that alone is minutes for a large cohort; the others are
-taken to hold as many patches per mm² of glass.
+Tissue is detected on a sample of slides only, since on all of a large cohort that alone takes
+minutes; the others are assumed to hold as many patches per mm² of glass.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MEASURED = 32
 
 @dataclass(frozen=True, slots=True)
 class EncodingCost:
-    """An estimate, and what it rests on.
+    """An estimate and the assumptions behind it.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast patches are read and encoded.
+    """The rate at which patches are read and encoded.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class Rate:
 
 
 def count_patches(slide: Slide, mpp: Sequence[float], patch_size: int) -> int:
-    """Patches of all depths that `encode` would keep of a slide.
+    """Count the patches of all depths that `encode` would store for a slide.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def measure_rate(slide: Slide, encoder: Encoder, mpp: Sequence[float], patch_siz
     """Read and encode some of a slide's finest patches, and time it."""
     tree = feature_tree(lay_out(slide, mpp, patch_size).quadtree)
     grid, nodes = tree.grids[-1], tree.nodes[-1]
-    # From all over the tissue: glass compresses to nothing, and is read faster.
+    # Sampled from all of the tissue: glass compresses to nothing and would read faster.
     picked = nodes[np.linspace(0, len(nodes) - 1, min(2 * _MEASURED, len(nodes))).astype(int)]
     half = max(len(picked) // 2, 1)
     encode_pixels(encoder, read_nodes(slide, grid, picked[:half], workers=2))

@@ -1,4 +1,4 @@
-"""Feature files of other programs: read without running what they contain."""
+"""Read feature files of other programs without running code that they contain."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ATTRIBUTES = frozenset(
 
 @dataclass(frozen=True)
 class Patches:
-    """Features of one magnification, and where their patches lie.
+    """The features of one magnification, and the positions of their patches.
 
     Attributes
     ----------
@@ -202,7 +202,7 @@ def _checked_tensor(path: Path, content: object) -> NDArray[np.float32]:
 
 
 def _described(content: object) -> str:
-    """What a file holds, in a few words."""
+    """Describe what a file holds in a few words."""
     if isinstance(content, torch.Tensor):
         return f"one of shape {tuple(content.shape)}, {content.dtype}, {content.layout}"
     return type(content).__name__

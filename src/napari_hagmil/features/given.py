@@ -1,4 +1,4 @@
-"""Features that were made before, in place of an encoder: found, checked, and asked like one."""
+"""Stored features in place of an encoder: find them, check them, and serve them to a run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _FOLDER = "features_"
 
 @dataclass(frozen=True)
 class GivenFiles:
-    """Where the features of one slide lie.
+    """The files with the features of one slide.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class GivenFiles:
 
     @property
     def name(self) -> str:
-        """What to call them, without folders."""
+        """Their name for messages, without folders."""
         return ", ".join(file.name for file in self.files)
 
 
 class GivenFeatures:
-    """A slide's features as a run asks for them: nothing is read from the slide, or encoded.
+    """Serves stored features to a run; nothing is read from the slide or encoded.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class GivenFeatures:
     Attributes
     ----------
     encoder : None
-        There is none.
+        Always None.
     patches_encoded : int
-        None either: 0.
+        Always 0.
     seconds : dict
         Wall time spent in "read" and "encode".
     """
@@ -124,7 +124,7 @@ class GivenFeatures:
 
 
 def open_given(slide: Slide, places: Sequence[Path], config: BundleConfig) -> GivenFeatures:
-    """The features of a slide for a model, checked against both.
+    """Open the features of a slide for a model, and check them against both.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def open_given(slide: Slide, places: Sequence[Path], config: BundleConfig) -> Gi
 
 
 def find_given(slide: Path, places: Sequence[Path]) -> GivenFiles:
-    """The files with a slide's features: those given, or those of its name in the folders given.
+    """Find the files with a slide's features: as given, or by its name in the folders given.
 
     Raises
     ------

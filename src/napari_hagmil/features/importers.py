@@ -1,4 +1,4 @@
-"""Features that others made: h5 of CLAM and TRIDENT, the three folders of the official code."""
+"""Import features of others: h5 of CLAM and TRIDENT, the three folders of the official code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COLUMN_MAJOR = np.array([0, 2, 1, 3])
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Where features are, and what their files do not say.
+    """Where the features to import are, and what their files do not say.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class ImportConfig:
 
 @dataclass(frozen=True)
 class Imported:
-    """A slide's features, laid into a tree.
+    """A slide's features, arranged as a tree.
 
     Attributes
     ----------
@@ -91,7 +91,7 @@ class Imported:
 def import_cohort(
     records: Sequence[SlideRecord], store: Path, config: ImportConfig
 ) -> Iterator[EncodeEvent]:
-    """Bring existing features into a store; a slide that fails is reported as an event.
+    """Import existing features into a store; a slide that fails is reported as an event.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def import_cohort(
             event = _import_slide(record, folders, store_path(store, record), config)
         except (OutputError, CancelledError):
             raise
-        # Foreign files break their libraries in ways of their own; the other slides go on.
+        # A foreign file can make its library raise anything; the other slides go on.
         except Exception as error:
             event = failed_event(record.name, error)
         yield event

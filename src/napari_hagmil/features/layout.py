@@ -1,4 +1,4 @@
-"""Where the patches of a slide lie: its depths, its tissue, its quadtree."""
+"""Lay out the patches of a slide: depths, tissue, quadtree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the encoding of a slide goes on: what an earlier run has left, checked by its contents."""
+"""Resume the encoding of a slide: what an earlier run left, checked by its contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Verdict = Literal["sound", "mend", "anew"]
 
 
 def resumed(path: Path, key: FeatureKey, *, overwrite: bool) -> StoreWriter | None:
-    """What earlier runs have made of this very key; None where a slide has to be begun.
+    """Return the writer that continues earlier runs with this key; None where there is none.
 
     Chunks that are not as they were written are among those missing. A store whose other files are
     damaged is begun again, and stays until the new one is there. Call it with the slide claimed.
@@ -49,7 +49,7 @@ def resumed(path: Path, key: FeatureKey, *, overwrite: bool) -> StoreWriter | No
     """
     require_replaceable(path)
     draft = draft_path(path)
-    # Nobody else writes here: what killed runs left under other names is of no use.
+    # With the claim held nobody else writes here; leftovers of killed runs can go.
     for place in (path, draft):
         remove_drafts(place.parent, place.name, older_than=0)
     verdict = _verdict(path, key, overwrite=overwrite) if path.exists() else "anew"
@@ -69,7 +69,7 @@ def store_claims(store: Path) -> Claims:
 
 
 def require_held(claim: Claim) -> None:
-    """Raise `FeatureStoreError` when another process has taken a claim over."""
+    """Raise `FeatureStoreError` when another process has taken over a claim."""
     if not claim.is_held():
         raise FeatureStoreError(
             f"the features of {claim.name}",
@@ -110,7 +110,7 @@ def _verdict(path: Path, key: FeatureKey, *, overwrite: bool) -> Verdict:
 def _damaged(path: Path, facts: Mapping[str, Any]) -> set[str]:
     """The files of a store that are not as they were written.
 
-    What a store holds beside its own files nobody reads, and is none of them.
+    Foreign files in a store are never read, and not reported.
     """
     try:
         return set(check_manifest(path)) & set(read_manifest(path).files)
@@ -119,7 +119,7 @@ def _damaged(path: Path, facts: Mapping[str, Any]) -> set[str]:
 
 
 def _damaged_without_manifest(path: Path, facts: Mapping[str, Any]) -> set[str]:
-    """As `_damaged`, of a store made before there were manifests: it is given one.
+    """As `_damaged`, for a store made before there were manifests; writes one.
 
     Sizes and the count of unread patches are all that can be checked.
     """

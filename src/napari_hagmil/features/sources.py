@@ -1,4 +1,4 @@
-"""Where features come from when a cascade asks for them."""
+"""Feature sources: what a cascade asks for the features of nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a feature store says of itself, believed only as far as it is our own layout.
+"""Read a feature store's metadata, and trust them only as far as they match our own layout.
 
 A store may come from anybody. Zarr follows what its metadata say: other codecs (numcodecs' pickle
 runs code), consolidated copies that differ from the arrays, sizes that fill the memory. So the
@@ -41,7 +41,7 @@ _MAX_DOCUMENT = 2**20
 
 @dataclass(frozen=True, slots=True)
 class FeatureKey:
-    """What features are of, and what they were made with: another key, other features.
+    """The identity of stored features: slide, encoder, depths and settings.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def is_chunk(place: str) -> bool:
 
 
 def read_facts(path: Path) -> dict[str, Any]:
-    """What a store says of itself, every entry checked.
+    """Read the metadata of a store, every entry checked.
 
     Raises
     ------

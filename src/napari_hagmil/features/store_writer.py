@@ -1,4 +1,4 @@
-"""Writing a slide's feature store, chunk by chunk, so that a killed run loses one chunk at most."""
+"""Write a slide's feature store chunk by chunk, so that a killed run loses one chunk at most."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from napari_hagmil.ledger import FileFacts, Manifest, file_difference, read_mani
 from napari_hagmil.quadtree import Nodes
 from napari_hagmil.untrusted import read_regular
 
-#: Rows of a chunk, which is also the batch that a killed run loses: seconds on a CPU.
+#: Rows of a chunk, which is all that a killed run can lose: seconds of work on a CPU.
 CHUNK_ROWS = 512
 
 #: The list of a draft's chunks: SHA-256 and place, a line each.

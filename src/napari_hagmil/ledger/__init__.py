@@ -1,4 +1,4 @@
-"""Who works on what in a folder that many processes share, and what its files should hold."""
+"""Coordination of processes that share a folder: claims, manifests and states."""
 
 from napari_hagmil.ledger.claims import Claim, Claimant, Claims
 from napari_hagmil.ledger.manifest import (

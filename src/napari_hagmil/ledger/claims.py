@@ -39,7 +39,7 @@ _SIZE = 1024
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """Who holds a claim: the content of its file.
+    """The owner of a claim: the content of its file.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Claims:
         return self.folder / f"{short_name(name, len('.json'))}.json"
 
     def take(self, name: str) -> Claim | None:
-        """Claim a slide; None where somebody else has it.
+        """Claim a slide; None where another process holds the claim.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class Claims:
         return claim
 
     def holder(self, name: str) -> Claimant | None:
-        """Who works on a slide; None where nobody does, or a dead process did."""
+        """The process that works on a slide; None where there is none, or it has died."""
         path = self.path(name)
         found = _claimant(path)
         return None if found is None or self._is_stale(path, found) else found
@@ -131,7 +131,7 @@ class Claims:
         return Claim(path, who, self.beat)
 
     def _set_aside(self, path: Path) -> bool:
-        """Move a claim away whose owner is gone; whether its place is free now."""
+        """Move the claim of a dead owner aside; return whether its place is free now."""
         found = _claimant(path)
         if not self._is_stale(path, found):
             return False
@@ -151,7 +151,7 @@ class Claims:
             remove(mark)
 
     def _marked(self, mark: Path) -> bool:
-        """Make a file that nobody else has; one that a killed process left goes with time."""
+        """Create a marker exclusively; one left by a killed process expires."""
         try:
             mark.touch(exist_ok=False)
         except FileExistsError:
@@ -204,7 +204,7 @@ class Claim:
         return found is not None and found.token == self.owner.token
 
     def release(self) -> None:
-        """Give the slide up; nothing when it is no longer held."""
+        """Give up the claim; does nothing when it is no longer held."""
         self._closing.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
@@ -224,7 +224,7 @@ class Claim:
         self.release()
 
     def _live(self) -> None:
-        """Renew through an open file: one that was moved aside stays the one written to."""
+        """Renew the heartbeat through an open file: a claim that was moved aside is not recreated."""
         try:
             with self.path.open("rb+", buffering=0) as file:
                 while not self._closing.wait(self._beat):
@@ -253,7 +253,7 @@ def _document(who: Claimant) -> bytes:
 
 
 def _claimant(path: Path) -> Claimant | None:
-    """Who a file names; None where there is none, or something else."""
+    """Read the claimant from a file; None where there is no valid one."""
     try:
         said: Any = read_json(path, limit=2 * _SIZE)
         found = Claimant(**said)
@@ -266,7 +266,7 @@ def _claimant(path: Path) -> Claimant | None:
 
 
 def _appear(draft: Path, path: Path) -> bool:
-    """Give a file a second name, unless the name is taken: whole, and by one process only."""
+    """Link a file to its final name unless the name is taken: atomic, and for one process only."""
     try:
         os.link(draft, path)
     except FileExistsError:

@@ -40,7 +40,7 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file should hold.
+    """The expected size and hash of a file.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def write_manifest(folder: Path, *, leave_out: Collection[str] = ()) -> Manifest
     ----------
     folder : Path
     leave_out : collection of str
-        Names at the top of the folder that others write.
+        Names at the top of the folder that other programs write.
 
     Raises
     ------
@@ -124,9 +124,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def check_manifest(folder: Path) -> dict[str, str]:
-    """What differs between a folder and its manifest: a clause by place; empty when nothing does.
+    """Compare a folder with its manifest: a clause for each path that differs.
 
-    What somebody laid beside the files is none of it; within a folder among them it is.
+    Foreign files beside the listed ones are ignored; inside a listed folder they are reported.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def check_manifest(folder: Path) -> dict[str, str]:
 
 
 def file_difference(path: Path, known: FileFacts) -> str:
-    """How a file differs from what it should hold, in words; "" where it does not."""
+    """Say how a file differs from what is expected; "" where it does not."""
     try:
         if path.is_symlink() or not path.is_file():
             return "is a link" if path.is_symlink() else "is missing"

@@ -1,4 +1,4 @@
-"""What became of a slide of a cohort."""
+"""The states of a slide in a batch run, and what follows from each."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ read; failed otherwise; its process died; it took too long; memory ran out; left
 
 @dataclass(frozen=True, slots=True)
 class StateRule:
-    """What follows from a state.
+    """The consequences of a state.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class StateRule:
     exit_status : int
         Of what worked on the slide alone.
     tries : int
-        How often it is tried, unless somebody asks to try that state again.
+        Attempts, unless the user asks to retry that state.
     remedy : str
-        What a person can do.
+        What the user can do.
     """
 
     has_manifest: bool

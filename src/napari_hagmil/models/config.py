@@ -38,7 +38,7 @@ class EncoderFacts:
 
 @dataclass(frozen=True, slots=True)
 class BundleConfig:
-    """A bundle without its weights.
+    """The configuration of a bundle: everything but its weights.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What phantom is asked for: how large, how many lesions, which seed."""
+"""The configuration of a phantom: size, lesions, seed."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class PhantomError(HagmilError, ValueError):
 
 @dataclass(frozen=True)
 class PhantomConfig:
-    """What to plant, and how large.
+    """The size of a phantom and the lesions to plant.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What misleads a reader: folds, focus, pen, dust, uneven light."""
+"""Distractors that can mislead a reader: folds, blur, pen, dust, uneven light."""
 
 import math
 from dataclasses import dataclass
