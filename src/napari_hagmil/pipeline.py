@@ -133,7 +133,7 @@ def analyze_with(
 
 
 def asked_result(slide: Slide, model: str | Path, options: Options) -> SlideResult:
-    """What is known of a result before the run: slide, model and settings."""
+    """The part of a result that is known before the run: slide, model and settings."""
     network = load_bundle(find_bundle(model))
     return SlideResult(
         state="cancelled",
@@ -154,7 +154,7 @@ def slide_result(
     *,
     complete: bool = True,
 ) -> SlideResult:
-    """The result of an analysis: what the stages found, and what it cost."""
+    """Assemble the result of an analysis from its stages and its cost."""
     config = prepared.model.config
     reached = len(stages)
     unread = most_unread(stages, prepared.quadtree.nodes)
@@ -177,7 +177,7 @@ def slide_result(
 
 
 def _settings(prepared: PreparedSlide, options: Options) -> Settings:
-    """What was asked for, with what the run itself has added."""
+    """The settings of the run, completed by what the run has determined."""
     asked = run_settings(prepared.model, options, device=prepared.device)
     encoder = prepared.features.encoder
     how = computation_of(encoder) if encoder else asked
@@ -191,7 +191,7 @@ def _settings(prepared: PreparedSlide, options: Options) -> Settings:
 
 
 def _start(seconds: float) -> str:
-    """When a run that took so long until now was begun."""
+    """The time at which a run that has taken this long was started."""
     begun = datetime.now(UTC) - timedelta(seconds=seconds)
     return begun.isoformat(timespec="seconds")
 

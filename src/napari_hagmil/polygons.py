@@ -47,7 +47,7 @@ class Rings(NamedTuple):
 #: Level-0 px that no slide reaches. Farther out, areas overflow and GEOS fails in its own words.
 FARTHEST = 2.0**31
 
-#: Share of its own size by which a gap is overreached when regions that are apart are joined.
+#: Share of a gap's size added when it is bridged to join separate regions.
 _REACH = 1.02
 
 
@@ -58,7 +58,7 @@ def outline(points: ArrayLike) -> Outline:
 
 
 def are_on_a_slide(points: ArrayLike) -> bool:
-    """Whether all numbers of places from outside are finite, and none too far for any slide."""
+    """Whether all coordinates are finite and within the bounds of any slide."""
     return bool((np.abs(np.asarray(points, dtype=np.float64)) <= FARTHEST).all())  # NaN is not
 
 
@@ -94,7 +94,7 @@ def shape_of(rings: Rings) -> BaseGeometry:
 
 
 def _enclosed(ring: Outline) -> BaseGeometry:
-    """What a ring goes around an odd number of times.
+    """The area that a ring winds around an odd number of times.
 
     Not shapely's make_valid, which takes a side that a ring runs there and back for a border, and
     encloses something with it.
@@ -285,7 +285,7 @@ def without_holes(rings: Rings) -> list[Outline]:
 def cut(rings: Rings, line: Outline) -> list[Rings]:
     """The parts of a polygon on both sides of a line, largest first.
 
-    Ends of the line that lie inside are led on straight, until they are out.
+    Ends of the line that lie inside are extended straight until they are outside.
 
     Raises
     ------

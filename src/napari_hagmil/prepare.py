@@ -1,4 +1,4 @@
-"""One slide prepared for one model: options, networks, tissue, quadtree."""
+"""Prepare one slide for one model: options, networks, tissue, quadtree."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class PreparedSlide:
 
     @property
     def unfit(self) -> str:
-        """Why the model is not for this slide, as a sentence; empty where nothing says so."""
+        """Why the model does not fit this slide, as a sentence; empty where it may fit."""
         return why_unfit(self.model.config, self.slide)
 
     @property
@@ -145,7 +145,7 @@ class PreparedSlide:
 
 
 def why_unfit(config: BundleConfig, slide: Slide) -> str:
-    """Why a model is not for a slide, as a sentence; empty where nothing says so."""
+    """Say in a sentence why a model does not fit a slide; empty where it may fit."""
     if config.made_for == "phantoms" and not slide.is_phantom:
         return f"The model {config.name} is not for this slide. {config.intended_use}".rstrip()
     return ""
@@ -184,7 +184,7 @@ def load_network(name: str | Path, *, device: str = "auto") -> CascadeModel:
 
 
 def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:
-    """The same problem, with what else can be done."""
+    """The same problem with an additional remedy: stored features need no encoder."""
     before = error.problem.remedy
     remedy = before if isinstance(before, Remedy) else Remedy(before)
     return EncoderError(
@@ -202,7 +202,7 @@ def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:
 def prepare_given(
     slide: Slide, model: CascadeModel, places: Sequence[Path], *, tissue: TissueMask | None = None
 ) -> PreparedSlide:
-    """Find a slide's stored features and lay their nodes; no pixel is read for the model.
+    """Find a slide's stored features and lay out their nodes; no pixel is read for the model.
 
     Raises
     ------
@@ -242,7 +242,7 @@ def prepare(
     tissue: TissueMask | None = None,
     on_progress: Callable[[EncodingProgress], None] | None = None,
 ) -> PreparedSlide:
-    """Find the tissue and lay the quadtree; nothing is encoded yet.
+    """Find the tissue and lay out the quadtree; nothing is encoded yet.
 
     Raises
     ------
@@ -267,7 +267,7 @@ def encoder_device(encoder: Encoder) -> str:
 
 
 def slide_summary(slide: Slide) -> SlideSummary:
-    """What a result says of a slide."""
+    """What a result records about a slide."""
     height, width = slide.shape
     return SlideSummary(
         well_formed(slide.name),
@@ -281,7 +281,7 @@ def slide_summary(slide: Slide) -> SlideSummary:
 
 
 def run_settings(model: CascadeModel, options: Options, *, device: str = "") -> Settings:
-    """What a result says of how it was asked for; the tissue's hash only where it was drawn."""
+    """The settings that a result records; the tissue's hash only where it was drawn."""
     tissue, steering = options.tissue, options.steering
     hashes = options.file_hashes
     return Settings(
@@ -299,7 +299,7 @@ def run_settings(model: CascadeModel, options: Options, *, device: str = "") -> 
 
 
 def model_facts(model: CascadeModel) -> ModelFacts:
-    """What a result says of a model."""
+    """What a result records about a model."""
     config = model.config
     encoder = config.encoder
     return ModelFacts(

@@ -1,6 +1,6 @@
-"""Processes: how ours waits, allocates and ends, and which others still run.
+"""Process settings: how threads wait, how memory is kept, how signals end the process.
 
-Nothing here changes a result, only what it costs the machine.
+Nothing here changes a result, only its cost in time and memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MMAP_THRESHOLD = (-3, 2**30)
 
 
 def prepare_process() -> None:
-    """Let threads sleep while they wait, and memory stay for the next batch.
+    """Let waiting threads sleep, and keep freed memory for the next batch.
 
     OpenMP reads its policy when torch is loaded: call this before. A policy that the user set
     stays. ``HAGMIL_MALLOPT=0`` leaves the allocator as it is.
@@ -44,7 +44,7 @@ def keep_freed_memory() -> bool:
 
 
 class StoppedError(KeyboardInterrupt):
-    """The system asked the process to end: as Ctrl-C, so that drafts are removed on the way out."""
+    """The system asked the process to end; handled like Ctrl-C, so that drafts are removed."""
 
 
 def end_by_raising() -> None:
@@ -101,7 +101,7 @@ _CV_NO_MEMORY = -4
 
 
 def machine() -> str:
-    """What tells this machine, since its start, and this container from all others."""
+    """An identifier of this machine, this boot of it, and this container."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
@@ -111,7 +111,7 @@ def machine() -> str:
 
 
 def runs(pid: int) -> bool:
-    """Whether a process of this machine runs, as far as can be seen."""
+    """Whether a process of this machine is running, as far as can be told."""
     if os.name == "nt":  # There, 0 is Ctrl-C and not a question: trust the heartbeat.
         return True
     try:
@@ -124,7 +124,7 @@ def runs(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Whether a process is over, and only its parent has not asked how it ended."""
+    """Whether a process has ended and only waits for its parent to collect its exit status."""
     try:
         # The name, in brackets, may hold anything; the state follows the last of them.
         said = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()

@@ -1,4 +1,4 @@
-"""What results are for, in the words that stand wherever one is shown or exported."""
+"""The research-use sentences that appear wherever a result is shown or exported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the tissue is: a mask at a few µm per pixel.
+"""Tissue detection: a mask at a few µm per pixel.
 
 The glass is measured first, and everything is judged against it, so that a tinted or dim
 background counts as glass. Ink is taken away before any threshold is looked for: it is
@@ -75,7 +75,7 @@ class TissueMask:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the mask should know: where ink was seen, or a stain of its hue."""
+        """What the user should know about the mask: ink, or stain with the hue of ink."""
         told = []
         if (pen := self.thresholds.get("pen", 0.0)) > 0:
             told.append(f"Marker ink covers {pen:.1%} of the slide and is left out of the tissue.")
@@ -282,7 +282,7 @@ def _ink(density: Floats, share: float) -> Bools:
 
 
 def drawn_tissue(slide: Slide, rings: Iterable[Outline]) -> TissueMask:
-    """The tissue that somebody drew, as fine as the tissue that is found.
+    """Make a mask of drawn outlines, as fine as the mask of detected tissue.
 
     Parameters
     ----------

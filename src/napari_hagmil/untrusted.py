@@ -1,4 +1,4 @@
-"""Bytes and JSON from outside: bounded, finite and of regular files only, or a `ValueError`.
+"""Read untrusted bytes and JSON: bounded, finite, regular files only; else a `ValueError`.
 
 JSON as Python reads it knows NaN, whole numbers of any length, lone surrogates and any nesting;
 each breaks something far from the file. Here they end at the file, with one kind of error.
@@ -97,7 +97,7 @@ def _finite_only(value: Any) -> Any:
 
 
 def well_formed(text: str) -> str:
-    """Put U+FFFD for lone surrogates, which no encoding can write."""
+    """Replace lone surrogates, which no encoding can write, by U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

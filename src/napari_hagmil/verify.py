@@ -1,7 +1,7 @@
-"""Whether a folder's files are as they were written: by their manifests and chains.
+"""Verify that a folder's files are as they were written, by their manifests and hash chains.
 
-Neither has a key. They find what a disk, a copy or a careless hand changed; who can write the files
-can write a manifest, too, unless its hash was written down elsewhere.
+Neither has a key. They detect what a disk, a copy or a careless hand changed; whoever can write the
+files can also write a manifest, unless its hash was noted elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FEATURES = "napari-hagmil/features/"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it was written.
+    """A file that differs from what was written.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Verification:
-    """What was compared, and what was found.
+    """The outcome of a verification.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Verification:
         How many were compared with a manifest, and by their chain.
     findings : list of Finding
     notes : list of Finding
-        What is as it was written, and yet worth knowing: a result of other versions.
+        Remarks on intact files: a result of other versions.
     """
 
     files: int = 0

@@ -224,7 +224,7 @@ class Claim:
         self.release()
 
     def _live(self) -> None:
-        """Renew the heartbeat through an open file: a claim that was moved aside is not recreated."""
+        """Renew the heartbeat in the open file: a claim that was moved aside is not recreated."""
         try:
             with self.path.open("rb+", buffering=0) as file:
                 while not self._closing.wait(self._beat):

@@ -1,1 +1,1 @@
-"""What napari asks of the plugin: layers, readers, sample data; no Qt, no torch."""
+"""The plugin's napari contributions: layers, readers, sample data; no Qt, no torch."""

@@ -1,4 +1,4 @@
-"""What the last run changed, as a layer."""
+"""A layer that shows what the last run changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def change_layer(
     mpp: float,
     slide_shape: tuple[int, int],
 ) -> LayerTuple:
-    """Outlines of the nodes that only this run looked at, and of those that it no longer did.
+    """Outline the nodes that only this run looked at, and those that only the run before did.
 
     The first depth looks at all the tissue in every run, and is left out.
 

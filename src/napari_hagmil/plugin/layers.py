@@ -1,4 +1,4 @@
-"""What an analysis looks like in napari: layer tuples, every one in µm.
+"""An analysis as napari layers: layer tuples, every one in µm.
 
 All layers of a slide share its frame: level-0 pixel (0, 0) is centred on the origin, one
 world unit is one µm.
@@ -70,7 +70,7 @@ def slide_layer(slide: Slide) -> LayerTuple:
 
 
 def _colours_look(coarsest: NDArray[Any]) -> dict[str, Any]:
-    """Between black and white: napari would stretch more than 8 bits between percentiles."""
+    """Contrast from black to white: napari would stretch more than 8 bits between percentiles."""
     if coarsest.dtype == np.uint8:
         return {"rgb": True}
     return {"rgb": True, "contrast_limits": (0.0, white_of(coarsest))}
@@ -174,7 +174,7 @@ def _branch_color(depth: int, status: str) -> str:
 def unread_layer(
     grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float, slide_shape: tuple[int, int]
 ) -> LayerTuple:
-    """A cross over every place that the file could not give."""
+    """A cross over every place that could not be read from the file."""
     outlines = branch_outlines(grids, stages, slide_shape=slide_shape)
     corners = outlines.only("unread").rectangles * mpp
     top_left, top_right, bottom_right, bottom_left = corners.transpose(1, 0, 2)

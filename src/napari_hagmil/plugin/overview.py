@@ -1,4 +1,4 @@
-"""The picture of a whole slide, small, with its attention as a tint."""
+"""A small picture of the whole slide, with its attention as a tint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What shows that a journal is as it was written: its chain of links, and the head of the chain.
+"""The hash chain of a journal, and the head file that records its last link.
 
-The chain has no key: who can write the files can write another chain. It finds what was edited,
-removed, moved or lost, and a link that was written down elsewhere stands for all lines before it.
+The chain has no key: whoever can write the files can write another chain. It detects lines that
+were edited, removed, moved or lost; a link noted elsewhere vouches for all lines before it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MAX_HEAD = 200
 
 
 def write_head(journal: Path, n_lines: int, link: str) -> None:
-    """Note how many lines a journal has, and the link of the last."""
+    """Record how many lines a journal has, and the link of the last."""
     with replacing(journal.with_suffix(HEAD)) as draft:
         draft.write_text(f"{n_lines} {link}\n", encoding="ascii")
 
 
 def lacks_lines(journal: Path, data: bytes) -> bool:
-    """Whether lines are gone from the end of a journal, or all of it is another one.
+    """Whether lines are missing from the end of a journal, or it is a different journal.
 
     A journal may have more lines than its head says, where a process was killed between the two;
     one of an earlier version has no links to compare.
@@ -58,7 +58,7 @@ def is_journal(path: Path) -> bool:
 
 
 def check_journal(path: Path) -> str:
-    """What is wrong with a journal, as a clause; "" when it is as it was written.
+    """Say what is wrong with a journal, as a clause; "" when it is intact.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def _step_record(before: ReviewState, step: Step) -> Record:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a journal leads to.
+    """The result of replaying a journal.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Replay:
     damaged : bool
         Whether more than a torn last line could not be read, or is missing.
     whole : bytes
-        The file, where all of it is good and it can be gone on with; else empty.
+        The content of the file where it is intact and can be appended to; else empty.
     """
 
     history: History

@@ -24,8 +24,8 @@ Report = Callable[[Problem | None], object]
 class Journal:
     """Appends records to a file from a thread of its own; neither exists before `start`.
 
-    Everything that the file should hold is also kept in memory: after a full disk or a network
-    drive that was away, the whole file is rewritten.
+    Everything that the file should hold is also kept in memory, so that the whole file can be
+    rewritten after the disk was full or a network drive was unavailable.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class Journal:
         ----------
         records : iterable of dict
         whole : bytes
-            The file as it was read, all of it good: it is gone on with where it is still so.
+            The intact content that was read; it is appended to if the file still holds it.
         by_force : bool
             Take the lock from another window.
 

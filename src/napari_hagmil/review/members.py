@@ -1,4 +1,4 @@
-"""Members of a review's state from JSON, each checked: a journal may come from anybody.
+"""Read the members of a review's state from JSON, each checked: a journal may come from anybody.
 
 Every function raises a ValueError, KeyError or TypeError for what `ReviewState` cannot hold, so
 that neither the window nor an export meets it later.

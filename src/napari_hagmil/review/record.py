@@ -1,9 +1,9 @@
 """States and steps as JSON, one line of the journal each.
 
 A step holds only what changed. A line carries its number and a checksum, so that a torn one is
-recognized, and a link to the line before, so that a changed, removed or moved one is. The codec is
-written out by hand: cattrs or pydantic would cover the members of the dataclasses, but neither the
-differences of lists by id nor the tolerance for fields of later versions, which is most of it.
+recognized, and a link to the line before, so that a changed, removed or moved one is, too. The
+codec is written by hand: cattrs or pydantic would cover the members of the dataclasses, but not
+the differences of lists by id or the tolerance for fields of later versions, which are most of it.
 """
 
 from __future__ import annotations

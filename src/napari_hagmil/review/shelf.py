@@ -92,7 +92,7 @@ def _orphans(slide: Path) -> list[Path]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether files can be made there, or the folder itself; a link leads anywhere, and is not."""
+    """Whether the folder is writable or can be created; a symbolic link is not accepted."""
     if folder.is_symlink():
         return False
     if folder.is_dir():

@@ -26,14 +26,14 @@ MAX_LINES, MAX_BYTES = 2_000, 16 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The review of an earlier content of the same file, which can be gone on with.
+    """The review of an earlier content of the same file, offered to be continued.
 
     Attributes
     ----------
     path : Path
         Its journal.
     state : ReviewState
-        How it ended.
+        Its last state.
     written : datetime
         When it was last written.
     """
@@ -58,7 +58,7 @@ class Sitting:
     slide : dict
         Name and fingerprint, for the first line of the journal.
     whole : bytes
-        The journal as it was read, where it can be gone on with.
+        The journal's content where it can be appended to.
 
     Attributes
     ----------
@@ -306,7 +306,7 @@ def open_sitting(
     beside_slide : bool
         Whether it goes beside the slide, where that folder is writable.
     classes : tuple of PathClass
-        On offer in a review that begins.
+        The classes offered in a new review.
     """
     try:
         shelf = shelf_of(slide, fingerprint, user_folder=user_folder, beside_slide=beside_slide)

@@ -1,4 +1,4 @@
-"""A review as one value: what was found, decided, drawn and concluded on one slide.
+"""The state of a review as one value: regions, decisions, annotations, steering, conclusion.
 
 Places are (y, x) in level-0 px, pixel centres at integers. Outlines are tuples, so that
 states can be compared and never change.

@@ -1,4 +1,4 @@
-"""What is open, chosen, running, found and decided in one window; no Qt."""
+"""The session of one window: open slide, choices, runs, results and review; no Qt."""
 
 from napari_hagmil.session.choices import Choice, bundle_choice, device_choices, encoder_choices
 from napari_hagmil.session.review import Review, ReviewPreferences

@@ -1,4 +1,4 @@
-"""What the keys and buttons of a review do, without a screen."""
+"""The actions of a review that keys and buttons trigger; no Qt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in words: its price, what it found and took, and what it changed."""
+"""Describe a run in words: expected cost, findings, time, and changes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def stage_labels(session: Session) -> list[str]:
 
 
 def price_of_depth(forecast: DepthForecast) -> str:
-    """How many patches the next run looks at at a depth, and how many of them are new."""
+    """Say how many patches the next run looks at on one depth, and how many of them are new."""
     upto = "" if forecast.exact else "up to "
     new = f"{upto}{forecast.new:,} to encode" if forecast.new else "all known"
     return f"looks at {upto}{forecast.nodes:,}: {new}"
 
 
 def price_of_run(cost: RunCost) -> str:
-    """How many patches the next run encodes, and how long that takes."""
+    """Say how many patches the next run encodes, and how long that takes."""
     if not cost.new:
         return "The next run encodes no new patches."
     upto = "" if cost.exact else "up to "
@@ -47,7 +47,7 @@ def price_of_run(cost: RunCost) -> str:
 
 
 def run_label(cost: RunCost | None) -> str:
-    """What the button after a run says: ``"Run (72 s)"``, or "Run again" where all is known."""
+    """The label of the run button after a run: ``"Run (72 s)"``, or "Run again" if all is known."""
     if cost is None or not cost.new:
         return "Run again"
     if cost.seconds is None:
@@ -75,7 +75,7 @@ def cost_of_run(cost: Cost) -> str:
 
 
 def notes_of_run(result: SlideResult) -> str:
-    """What to know about a result, a line each."""
+    """The notes on a result, a line each."""
     notes = list(result.notes)
     if result.state == "cancelled":
         notes.insert(0, "Cancelled: the depths above are complete; finer ones were not read.")
@@ -83,7 +83,7 @@ def notes_of_run(result: SlideResult) -> str:
 
 
 def change_at_depth(session: Session, change: DepthChange) -> str:
-    """What the last run changed at one depth: the prediction, nodes looked at and followed."""
+    """Describe the changes of the last run at one depth: prediction, nodes looked at, followed."""
     label, model = stage_label(session, change.depth), session.model
     if model is None:
         return label

@@ -1,4 +1,4 @@
-"""Errors and warnings as the window words them."""
+"""Errors and warnings in the words of the window."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Session:
     Signals
     -------
     cleared
-        What was shown is gone: it was of another slide, model or device.
+        What was shown is dropped: it was of another slide, model or device.
     stage_found : Stage
         A stage of `shown` is new.
     finished : SlideResult

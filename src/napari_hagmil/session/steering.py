@@ -71,7 +71,7 @@ def set_pins(session: Session, places: ArrayLike) -> None:
 
 
 def set_tissue(session: Session, mask: TissueMask | None) -> None:
-    """Take an edited mask; None goes back to the tissue that is found."""
+    """Use an edited mask as the tissue; None returns to the detected tissue."""
     if session.slide is None:
         return
     rings = None if mask is None else outlines_of(mask, session.slide.shape)
@@ -86,7 +86,7 @@ def set_tissue_rings(session: Session, rings: tuple[Outline, ...] | None, action
 
 
 def correct_mpp(session: Session, mpp: float | None) -> None:
-    """Use the user's µm per pixel; None goes back to what the file says."""
+    """Use the user's µm per pixel; None returns to the file's own."""
     sitting = session.sitting
     if sitting is not None:
         sitting.change("correct the pixel size", mpp_override=mpp)
@@ -100,7 +100,7 @@ def clear_steering(session: Session) -> None:
 
 
 def steered(state: ReviewState) -> str:
-    """What is steered, as a sentence."""
+    """Describe the steering in a sentence."""
     n_pins, n_out = len(state.pins), len(state.vetoes)
     if not (n_pins or n_out):
         return "Nothing is steered: the model alone decides."

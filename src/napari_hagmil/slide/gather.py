@@ -1,4 +1,4 @@
-"""From tiles to any rectangle of a level, through a cache that is bounded in bytes."""
+"""Assemble any rectangle of a level from its tiles, through a cache bounded in bytes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Gatherer:
     statuses: dict[int, bytearray] = field(default_factory=dict)
 
     def status(self, address: Address) -> TileStatus:
-        """What became of a tile so far."""
+        """The status of a tile so far."""
         level, row, column = address
         if not self._holds(address):
             return "absent"
@@ -170,13 +170,13 @@ class Gatherer:
         try:
             tile = self.tile(address, keep=False)
         except SlideReadError:
-            return None  # `read` comes upon it again, and raises or marks the place
+            return None  # `read` meets it again, and raises or marks the place
         if tile is None or tile.shape[:2] != shape:
             return None
         return tile if tile.flags.writeable and tile.flags.c_contiguous else tile.copy()
 
     def tile(self, address: Address, *, keep: bool = True) -> Pixels | None:
-        """Decode one tile, or take it from the cache, and note what became of it.
+        """Decode one tile, or take it from the cache, and record its status.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""How a place that could not be decoded is drawn: as diagonal stripes, never as glass.
+"""Draw places that could not be decoded as diagonal stripes, never as glass.
 
-Stripes are laid on at the resolution that is shown. Stripes that were there before an area mean
-would come out as an even grey, which could be tissue.
+Stripes are drawn at the resolution that is shown: drawn before an area mean, they would come out
+as an even grey, which could pass for tissue.
 """
 
 from __future__ import annotations

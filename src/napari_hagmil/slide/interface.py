@@ -1,4 +1,4 @@
-"""What a file format has to offer to be a slide: a grid of tiles per level, and some facts.
+"""The interface of a file format: a grid of tiles per level, and facts about the slide.
 
 A backend decodes single tiles. Everything above that is written once, for all formats: gathering
 and caching (`gather`), resampling (`region`) and the viewer's levels (`view`, `slide`).
@@ -90,7 +90,7 @@ class PixelSize:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """What a file says of a channel.
+    """What a file says about a channel.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Where a slide lies: on a disk, or behind a URL that was carried in a `Path`."""
+"""The location of a slide: on a disk, or behind a URL that is carried in a `Path`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixel size to believe: the user's, the vendor's, the resolution's or the objective's.
+"""Choose the pixel size: the user's, the vendor's, the resolution tags' or the objective's.
 
 A wrong pixel size makes a model look at the wrong magnification, silently. A value that no light
 microscope has is therefore never taken from a file: the slide opens without a pixel size and says

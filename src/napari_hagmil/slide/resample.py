@@ -1,4 +1,4 @@
-"""Making pictures smaller by area, exactly where the factor is whole."""
+"""Shrink pictures by area means, exact where the factor is whole."""
 
 from __future__ import annotations
 

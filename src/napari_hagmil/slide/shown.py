@@ -1,4 +1,4 @@
-"""Colours of more than 8 bits on a screen: between black and the white of the scanner."""
+"""Display colours of more than 8 bits: from black to the white of the scanner."""
 
 from __future__ import annotations
 

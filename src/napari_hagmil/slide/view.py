@@ -1,4 +1,4 @@
-"""Levels for a viewer: those of the file, and virtual ones between and below them."""
+"""Levels for a viewer: those of the file, and virtual ones between and beyond them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHUNK = 1024
 
 
 class _Source(Protocol):
-    """What is needed of a slide."""
+    """The part of a slide that this module needs."""
 
     fingerprint: str
 

@@ -1,4 +1,4 @@
-"""Training: one stage on its bags, a whole cascade, and every method of a protocol."""
+"""Training: a stage on its bags, a whole cascade, every method of a protocol."""
 
 from napari_hagmil.training.bags import Bag, Standardiser, join_bags, standardised
 from napari_hagmil.training.checkpoint import Checkpoint, CheckpointFolder

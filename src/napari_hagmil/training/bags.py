@@ -1,4 +1,4 @@
-"""Training bags: their label and guide, standardised features, and bags joined to vary them."""
+"""Training bags: label, guide, standardised features, and augmentation by joining bags."""
 
 from __future__ import annotations
 

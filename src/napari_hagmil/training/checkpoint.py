@@ -1,4 +1,4 @@
-"""The state of a training run on disk: a killed run resumes from it and ends the same."""
+"""Checkpoints of a training run: a killed run resumes from one, with the same outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Checkpoint:
     ----------
     path : Path
     key : str
-        Names everything that the run depends on; a state with another key is ignored.
+        A hash of everything that the run depends on; a state with another key is ignored.
     every : float
         Least seconds between two writes. A resumed run repeats what came after the last one.
     """

@@ -1,4 +1,4 @@
-"""How one stage is trained: all of it, checked."""
+"""The configuration of one stage's training, validated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Validated = Literal["total", "bag"]
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How one stage is trained.
+    """The settings of one stage's training.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class TrainConfig:
     min_epochs : int
         Epochs before which it does not end.
     validated : str
-        What of the validation loss counts: "total", or the "bag"'s cross-entropy alone.
+        Which validation loss counts: "total", or the cross-entropy of the "bag" alone.
     learning_rate, weight_decay : float
         Of the optimiser.
     optimiser : str

@@ -167,7 +167,7 @@ def _in_training(
 
 @dataclass(frozen=True)
 class _Lesson:
-    """A slide as an epoch meets it: how it is descended, its scales, the bags of its steps."""
+    """One slide's turn in an epoch: its cascade settings, loss scales, and bags per step."""
 
     slide: TrainingSlide
     cascade: CascadeConfig
@@ -177,7 +177,7 @@ class _Lesson:
 
 @dataclass(frozen=True)
 class _Look:
-    """One depth's pass over one slide, its loss not yet learned from; bags of its step."""
+    """One depth's forward pass over one slide, before the backward pass."""
 
     loss: Tensor
     attention: Tensor

@@ -1,4 +1,4 @@
-"""Optimisers of a model: the paper's, and those that the other methods' authors train with."""
+"""Optimisers: the paper's, and those that the authors of the baselines use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The epochs of a training run, and its state between two: all that the next one depends on."""
+"""The epochs of a training run, and the state between two of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The docks: the only place that knows Qt."""
+"""The docks: the only package that imports Qt."""
 
 from napari_hagmil.process import prepare_process
 

@@ -1,4 +1,4 @@
-"""What both docks have in common: their tabs, their keys, and files dropped on them."""
+"""The common part of the docks: tabs, keys, and files dropped on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Dock(QWidget):  # type: ignore[misc]
         self._wheel = WheelGuard(self)
 
     def take_dropped(self, path: Path) -> None:
-        """Do what a file dropped on this dock asks for."""
+        """Open or import a file dropped on this dock."""
         raise NotImplementedError
 
     def bind_keys(self, actions: Mapping[KeyAction, Callable[[], object]]) -> None:

@@ -1,4 +1,4 @@
-"""How the docks look: colours, titled sections, scrolled pages, labels that wrap."""
+"""The look of the docks: colours, titled sections, scrolled pages, labels that wrap."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Page(QScrollArea):  # type: ignore[misc]
 
 
 def plain_label(text: str = "") -> QLabel:
-    """A label whose text is text: Qt would take what looks like HTML for it."""
+    """A label of plain text; by default Qt would render what looks like HTML."""
     label = QLabel(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
@@ -68,7 +68,7 @@ def rich_label(text: str = "") -> QLabel:
 
 
 def explain(target: QWidget | QAction | QStandardItem, text: str) -> None:
-    """Give a widget or a menu's entry a tip that is text: tips know no plain format."""
+    """Give a widget or a menu's entry a plain-text tooltip; Qt's tooltips have no such mode."""
     if Qt.mightBeRichText(text):
         lines = "<br>".join(map(html.escape, text.splitlines()))
         text = f"<qt>{lines}</qt>"

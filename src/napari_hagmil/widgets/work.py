@@ -35,7 +35,7 @@ class Background:
         return self._worker is not None
 
     def when_free(self, do: Callable[[], object]) -> None:
-        """Call `do` now, or as soon as no work is left; of those that wait, only the last."""
+        """Call `do` now or once no work is left; of several waiting calls only the last is made."""
         if self.busy:
             self._next = do
         else:

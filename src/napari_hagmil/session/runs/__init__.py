@@ -1,1 +1,1 @@
-"""Runs of the cascade in a window: what is made ready, what a run costs, what it found."""
+"""Runs of the cascade in a window: preparation, cost, findings, and results kept on disk."""

@@ -34,7 +34,7 @@ class CascadeRun:
     stages : list of Stage
         What was found, coarse to fine.
     seconds : list of float
-        What each of them took.
+        Seconds for each of them.
     result : SlideResult or None
         Once it has ended.
     restored : bool
@@ -71,7 +71,7 @@ class CascadeRun:
 
     @classmethod
     def of_result(cls, result: SlideResult) -> CascadeRun:
-        """The run of a result that was read back: what it took at each depth is not known."""
+        """The run of a stored result; its seconds per depth are not known."""
         run = cls(grids=result.grids, result=result, restored=True)
         for stage in result.stages:
             run._take(stage, result.slide.mpp)

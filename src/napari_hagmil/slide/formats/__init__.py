@@ -1,1 +1,1 @@
-"""One module, or folder, per kind of file, and what keeps a malformed one from harm."""
+"""One module or folder per file format, and the guards against malformed files."""

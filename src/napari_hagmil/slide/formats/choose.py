@@ -15,7 +15,7 @@ _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _IMAGE_MAGIC = (b"\x89PNG", b"\xff\xd8\xff")
 _ZARR_DOCUMENTS = ("zarr.json", ".zgroup", ".zarray", ".zattrs", ".zmetadata")
 
-#: How files begin that only OpenSlide reads, and what they are.
+#: The first bytes of formats that only OpenSlide reads, and the names of these formats.
 _OPENSLIDE_MAGIC = {
     b"[Virtual Microscope Specimen]": "a Hamamatsu VMS",
     b"[Uncompressed Virtual Microscope": "a Hamamatsu VMU",
@@ -42,7 +42,7 @@ def choose_reader(path: Path) -> SlideReader:
         if path.is_dir():
             return _folder_reader(path)
         if path.exists() and not path.is_file():
-            # A pipe would be waited for, and a device may never end.
+            # Opening a pipe would block, and reading a device may never end.
             raise SlideFormatError(path.name, "is no regular file", remedy="give a slide's file")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""What a file has lost, in words: tiles that are damaged, and tiles that are absent."""
+"""Errors and warnings about a file's damaged and absent tiles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large a level and its tiles may claim to be; what is larger is refused before it is decoded.
+"""Limits on the declared sizes of levels and tiles; anything larger is refused before decoding.
 
 The same for every format whose files state these sizes themselves (TIFF, Zarr): a file of a few
 hundred bytes can claim anything.

@@ -1,4 +1,4 @@
-"""Pictures that are stored turned or mirrored, with a tag that says so (TIFF 6.0 and EXIF, 274)."""
+"""Pictures stored rotated or mirrored, as tag 274 of TIFF 6.0 and EXIF says."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _TAG = 274
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What makes a stored picture upright: first rows for columns, then the mirrors.
+    """The transform that makes a stored picture upright: first transpose, then mirror.
 
     Attributes
     ----------
     swaps : bool
-        Rows and columns change places.
+        Whether rows and columns are transposed.
     flips_y, flips_x : bool
         The result is mirrored top to bottom, and left to right.
     """

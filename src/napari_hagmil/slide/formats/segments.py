@@ -1,4 +1,4 @@
-"""Look into an encoded tile before it is decoded: its size, and whether it ends.
+"""Inspect an encoded tile before it is decoded: its size, and whether it is complete.
 
 Decoders allocate what the tile's own header declares, and fill a truncated JPEG with grey
 without an error. Both are caught here.

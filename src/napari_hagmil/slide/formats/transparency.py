@@ -1,4 +1,4 @@
-"""Transparent places are glass: they are laid on white, whatever colour hides behind them."""
+"""Treat transparent pixels as glass: blend them onto white, whatever colour they hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ a fourth sample that the file does not explain."""
 
 
 def on_white(pixels: Pixels, alpha: Alpha = "straight") -> Pixels:
-    """Lay pixels with an opacity on white.
+    """Blend pixels with an alpha channel onto white.
 
     Parameters
     ----------

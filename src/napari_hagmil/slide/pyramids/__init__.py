@@ -1,1 +1,1 @@
-"""Levels that a file lacks: made, written, and kept on disk."""
+"""Make the levels that a file lacks, write them, and cache them on disk."""

@@ -1,4 +1,4 @@
-"""A level of a slide, and area means of it, in one pass from top to bottom."""
+"""Compute area means of a slide's level 0 in one pass from top to bottom."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def write_levels(
 
 
 def _spool(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels:
-    """An array on disk, of which every byte has its place there."""
+    """A memory-mapped array whose bytes are all allocated on the disk."""
     reserve(path, prod(shape) * dtype.itemsize)
     return np.memmap(path, dtype, mode="r+", shape=shape)
 

@@ -1,4 +1,4 @@
-"""Coarse levels of large slides that have none: made once, kept on disk, bounded in size.
+"""Cache the coarse levels of large slides that have none: made once, bounded in size.
 
 The levels of a viewer that a file lacks are area means of a finer one. Of a slide of one level, the
 coarsest is the mean of everything: minutes for a large one. So they are kept, lossless, under the
@@ -81,7 +81,7 @@ def clear_cache(folder: Path | None = None) -> int:
 
 
 def _is_worth(grid: LevelGrid) -> bool:
-    """Whether the means of a level are long in making, and so worth their space."""
+    """Whether the means of a level take so long to make that they are worth their space."""
     share = grid.share_held
     return share >= _FULL and share * prod(grid.shape) >= WORTH_PIXELS
 
@@ -91,8 +91,8 @@ def open_cached(
 ) -> CachedLevels | None:
     """Open the means of a slide's level 0, made now if they are not kept yet.
 
-    Returns None where they are not worth their space, or cannot be had: places of the slide are
-    damaged (and would be kept without their marks), or the disk does not take them.
+    Returns None where they are not worth their space or cannot be made: places of the slide are
+    damaged (and would be cached without their marks), or the disk refuses them.
     """
     if not _is_worth(slide.reader.facts.grids[0]):
         return None

@@ -1,4 +1,4 @@
-"""A slide of one level → one that can be zoomed into: pyramid TIFF or OME-Zarr."""
+"""Convert a slide to a pyramid: TIFF or OME-Zarr."""
 
 from __future__ import annotations
 

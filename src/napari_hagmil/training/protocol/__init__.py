@@ -1,1 +1,1 @@
-"""A protocol: every method of it, trained and tested on the same splits, and the tables."""
+"""Protocols: train and test several methods on the same splits, and tabulate them."""

@@ -1,4 +1,4 @@
-"""The card of a trained model, of what its bundle says: data, figures, intended use, limits."""
+"""Write a model card from a bundle: data, figures, intended use, limits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def identity(config: BundleConfig, sha256: str) -> Iterator[str]:
 
 
 def training_section(config: BundleConfig) -> Iterator[str]:
-    """Say what the model was trained on and how, line by line."""
+    """Describe what the model was trained on and how, line by line."""
     training = config.training
     method, slides = training["method"], training["slides"]
     yield "\n## Training\n"

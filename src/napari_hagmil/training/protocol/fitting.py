@@ -1,4 +1,4 @@
-"""A method on some slides: its model is made, and trained by the schedule that it asks for."""
+"""Build a method's model, and train it by the method's schedule."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _stage(method: Method, n_features: int, n_classes: int) -> StageConfig:
 
 @dataclass(frozen=True, slots=True)
 class FitSettings:
-    """How one run of a method is seeded, and where it can be resumed from.
+    """The seed of one run of a method, and its checkpoints.
 
     Attributes
     ----------

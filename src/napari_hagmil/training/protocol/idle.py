@@ -1,8 +1,8 @@
-"""Settings of a method that would change nothing, or not what they say: refused by name.
+"""Refuse settings of a method that would have no effect, or not the one they promise.
 
-A setting that is written down and does nothing makes two rows of a table the same without saying
-so. Each rule names the settings that it silences, as a protocol file has them; one of them that is
-not at its default is told.
+A setting without effect makes two rows of a table identical without saying so. Each rule names the
+settings that it makes ineffective, as a protocol file has them; any of these that is not at its
+default is reported.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _UNTRAINED_ATTENTION = ("max_pooling", "mean_pooling")
 
 
 class IdleSetting(NamedTuple):
-    """A setting that does nothing in a method: its name, as a protocol file has it, and why."""
+    """A setting without effect in a method: its name, as a protocol file has it, and the reason."""
 
     name: str
     why: str
@@ -156,7 +156,7 @@ _IDLE = (
 
 
 class _Conflict(NamedTuple):
-    """What does not go together, and what to do."""
+    """Two settings that exclude each other, and the remedy."""
 
     holds: Callable[[Method], bool]
     rule: str

@@ -1,4 +1,4 @@
-"""What a protocol compares: methods, divisions of the slides, and the features that it is for."""
+"""The plan of a protocol: methods, splits, and the features that it requires."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _alike(wanted: tuple[float, ...], got: tuple[float, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is compared, and how often.
+    """The methods that are compared, and the splits and seeds they run on.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The tables and curves in a run's folder: epochs, losses, predictions of the test slides."""
+"""Write the tables and curves of a run: epochs, losses, predictions of the test slides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A protocol: every method on every split, each run on disk, resumable, the same each time."""
+"""Carry out a protocol's runs: on disk, resumable, reproducible."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RunRecord:
     budget, training_budget : list of int
         k in use and k of training, at each depth but the finest.
     failure : str
-        Why the training came to no end; the figures are empty then. "" otherwise.
+        Why the training failed; "" if it did not. Figures of a failed run are empty.
     """
 
     method: str
@@ -167,7 +167,7 @@ def carry_out(
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
-    """What a run's record needs besides its model.
+    """What a run's record holds besides the model's figures.
 
     Attributes
     ----------
@@ -272,7 +272,7 @@ def _swept(
 def _summary(
     run: ProtocolRun, sides: Sequence[Sequence[CohortSlide]], record: RunRecord
 ) -> dict[str, Any]:
-    """What the bundle, and its card, say of the training."""
+    """The summary of the training for the bundle and its card."""
     return {
         "method": _plain(run.method),
         "seed": run.seed,

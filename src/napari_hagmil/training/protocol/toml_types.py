@@ -1,4 +1,4 @@
-"""Whether an entry of a protocol's file is of the type of the field that it sets."""
+"""Check that the entries of a protocol file have the types of the fields they set."""
 
 from __future__ import annotations
 

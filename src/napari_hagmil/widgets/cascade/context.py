@@ -15,7 +15,7 @@ from napari_hagmil.widgets.work import Background
 
 @dataclass(frozen=True)
 class CascadeContext:
-    """What one dock works on.
+    """What the tabs of one dock share.
 
     Attributes
     ----------

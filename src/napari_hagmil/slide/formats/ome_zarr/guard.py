@@ -1,4 +1,4 @@
-"""What a Zarr chunk claims is checked on its way from the store to the codec.
+"""Check what a Zarr chunk declares on its way from the store to the codec.
 
 Codecs trust what a chunk's header declares: 100 KB of zeros may claim to be 2 GB. Some codecs can
 run code. Both are refused here.

@@ -1,4 +1,4 @@
-"""Which arrays of a Zarr hierarchy are a slide's levels, and what their axes mean.
+"""Find the arrays of a Zarr hierarchy that are a slide's levels, and the meaning of their axes.
 
 OME-Zarr 0.4 and 0.5 say so in their metadata, reached through zarr's own attributes; for plain Zarr
 they are inferred from the shapes.

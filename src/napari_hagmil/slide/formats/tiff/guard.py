@@ -1,4 +1,4 @@
-"""What a TIFF claims is checked before anything is decoded, allocated or followed.
+"""Check what a TIFF declares before anything is decoded, allocated or followed.
 
 A 272 KB file can declare a tile of 268 MB, a 1 MB JPEG can hold 8192² pixels behind a tile
 of 256², and a chain of pages can bite its own tail.
@@ -125,7 +125,7 @@ def check_tile_table(name: str, n_listed: int, n_needed: int) -> None:
 def held_tiles(
     tables: Iterable[tuple[Sequence[int], Sequence[int]]], grid: LevelGrid
 ) -> tuple[int, NDArray[np.bool_] | None]:
-    """Tell which tiles a level lacks.
+    """Find which tiles a level lacks.
 
     Parameters
     ----------

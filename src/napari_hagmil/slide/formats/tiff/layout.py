@@ -1,4 +1,4 @@
-"""Which pages of a TIFF are the slide's levels, and how their tiles are found.
+"""Find the pages of a TIFF that are the slide's levels, and the tiles of these pages.
 
 The only module that knows the shapes of tifffile's objects, over both of its generations
 (`TiffFile.series` is a property before 2026.5 and a method after).
@@ -92,7 +92,7 @@ class TiffLayout:
     associated : tuple of str
         Names of the other pictures.
     unseen : tuple of str
-        What else of the slide is not shown: "2 more focal planes".
+        Parts of the slide that are not shown: "2 more focal planes".
     stated : StatedPicture or None
         What XML says of the slide.
     alpha : str

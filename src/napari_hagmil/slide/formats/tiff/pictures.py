@@ -1,4 +1,4 @@
-"""Which picture of a TIFF is the scan, and which are label, macro and thumbnail of the glass.
+"""Tell the scan from the label, macro and thumbnail among the pictures of a TIFF.
 
 A file may begin with its macro, and a macro may have more pixels than a scan. So pictures are told
 apart by what the file says of each: its name, its pixel size, and whether it shows the whole glass.
@@ -102,7 +102,7 @@ def scan_of(pictures: Sequence[TiffPicture]) -> TiffPicture:
 def _matched(
     all_series: Sequence[Any], stated: Sequence[StatedPicture]
 ) -> list[StatedPicture | None]:
-    """Find what is said of each series: by its first page, or by size, name and order."""
+    """Match the XML's entries to the series: by first page, or by size, name and order."""
     seen: Counter[tuple[tuple[int, int], str]] = Counter()
     found: list[StatedPicture | None] = []
     for series in all_series:

@@ -1,7 +1,7 @@
-"""Uncompressed strips that follow each other are plain rows of pixels, and read as such.
+"""Read contiguous uncompressed strips as plain rows of pixels.
 
-Libraries write a large picture as one strip of any size. To decode it whole for a patch would take
-gigabytes; its rows can be read in parts.
+Libraries write a large picture as one strip of any size. Decoding it whole for one patch would take
+gigabytes, but its rows can be read in parts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PART = (256, 1024)
 
 @dataclass(frozen=True, slots=True)
 class PlainRows:
-    """Where the uncompressed rows of a picture lie in its file.
+    """The layout of a picture's uncompressed rows in its file.
 
     Attributes
     ----------

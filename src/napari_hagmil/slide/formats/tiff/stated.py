@@ -1,4 +1,4 @@
-"""What XML in a TIFF says of each of its pictures: name, size, pixel size, objective, channels.
+"""Read each picture's name, size, pixel size, objective and channels from the XML in a TIFF.
 
 XML is searched by regular expressions and not parsed: descriptions come cut short or malformed, and
 a parser would expand the entities of a hostile one.
@@ -21,7 +21,7 @@ _MICROMETRES = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 
 
 @dataclass(frozen=True, slots=True)
 class StatedPicture:
-    """What the file's XML says of one picture.
+    """What the file's XML says about one picture.
 
     Attributes
     ----------

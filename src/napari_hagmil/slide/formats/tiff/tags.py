@@ -1,4 +1,4 @@
-"""What the vendors write into their TIFFs: pixel size, objective, kind of light, channels."""
+"""Read vendors' TIFF tags: pixel size, objective, kind of light, channels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NDPI_OBJECTIVE, _NDPI_FILTER = 65421, 65434
 
 @dataclass(frozen=True, slots=True)
 class VendorFacts:
-    """What the tags of a file say.
+    """What the tags of a file say about the slide.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class VendorFacts:
 
 
 def vendor_facts(tiff: Any, page: Any, picture: StatedPicture | None) -> VendorFacts:
-    """Read what is said of the slide among the pictures of a file.
+    """Read the tags that describe the slide among the pictures of a file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The Cascade tab: choose, see the price, run, and read the findings depth by depth."""
+"""The Cascade tab: choose settings, see the cost, run, and see the findings depth by depth."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class CascadeTab(CascadePage):
         )
 
     def make_ready(self) -> None:
-        """Load the model, detect the tissue and time a few patches, to tell the price."""
+        """Load the model, detect the tissue and time a few patches, to estimate the cost."""
         if self.context.work.busy or self.session.slide is None:
             return
         self._take_plan()

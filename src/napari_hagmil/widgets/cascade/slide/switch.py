@@ -1,4 +1,4 @@
-"""From one slide to another, or to none, in whatever way the user asks for it."""
+"""Switch from one slide to another, or to none, in whatever way the user asks for it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SlideSwitch:
         events.removed.connect(self._changed)
 
     def stop(self) -> None:
-        """Follow napari no more."""
+        """Stop following napari."""
         events = self._context.viewer.layers.events
         events.inserted.disconnect(self._changed)
         events.removed.disconnect(self._changed)
@@ -70,7 +70,7 @@ class SlideSwitch:
             self._context.work.when_free(session.close_slide)
 
     def look(self) -> None:
-        """Do what the layers that came or went ask for."""
+        """React to layers that were added or removed."""
         if self._asking:
             return  # The answer decides; layers of the run come and go while the question is shown.
         session, layers = self._context.session, self._context.slide_layers
