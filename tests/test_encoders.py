@@ -3,7 +3,11 @@ import pytest
 import torch
 
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
-from napari_hagmil.encoders.efficientnet import _load_network, _weights_path, fold_for_inference
+from napari_hagmil.encoders.families.efficientnet import (
+    _load_network,
+    _weights_path,
+    fold_for_inference,
+)
 from napari_hagmil.errors import DeviceError, EncoderError
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from napari_hagmil.encoders.resnet import ResNet50Stages
+from napari_hagmil.encoders.families.resnet import ResNet50Stages
 from napari_hagmil.errors import EncoderError
 from napari_hagmil.models import (
     BundleConfig,

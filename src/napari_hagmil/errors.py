@@ -16,6 +16,7 @@
     ├── BundleError (ValueError)           a model bundle is broken or does not fit
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
     ├── DeviceError (RuntimeError)         the device asked for is absent
+    ├── OfflineError (OSError)             the network is needed, and the user forbade it
     ├── OutputError (OSError)              a result cannot be written
     ├── JournalError (OSError)             a review cannot be saved
     ├── ReviewHeldError (RuntimeError)     another window holds the review
@@ -198,6 +199,10 @@ class EncoderError(HagmilError, RuntimeError):
 
 class DeviceError(HagmilError, RuntimeError):
     """The device asked for is not there."""
+
+
+class OfflineError(HagmilError, OSError):
+    """The network is needed, and the offline switch forbids it."""
 
 
 class ResultError(HagmilError, ValueError):

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 
 from napari_hagmil.encoders import Encoder
-from napari_hagmil.encoders.resnet import ResNet50Layer3, ResNet50Stages, _fold
+from napari_hagmil.encoders.families.resnet import ResNet50Layer3, ResNet50Stages, _fold
 from napari_hagmil.errors import EncoderError
 
 CPU = torch.device("cpu")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hagmil.batch.attendant import Attendant, Limits, lost
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome, open_run
 from napari_hagmil.errors import MissingExtraError, OutputError
+from napari_hagmil.offline import is_this_machine, require_network
 
 if TYPE_CHECKING:
     from napari_hagmil.batch.one import Work
@@ -105,6 +106,8 @@ class DaskRunner:
         When distributed is not installed.
     OutputError
         When nothing answers at the address.
+    OfflineError
+        When the cluster is on another machine, and the user wants no use of the network.
     """
 
     def __init__(
@@ -117,6 +120,8 @@ class DaskRunner:
             )  # fmt: skip
         from distributed import Client, LocalCluster
 
+        if scheduler and not is_this_machine(scheduler):
+            require_network(f"the scheduler {scheduler}")
         self.folder, self.limits = folder, limits
         self._cluster: Any = None
         if scheduler is None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from napari_hagmil.cli.parser import build_parser
 from napari_hagmil.cli.terminal import bear_any_encoding, complain
 from napari_hagmil.errors import HagmilError
+from napari_hagmil.offline import go_offline
 from napari_hagmil.process import (
     StoppedError,
     end_at_once,
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     end_by_raising()
     bear_any_encoding()
     arguments = build_parser().parse_args(argv)
+    if arguments.offline:
+        go_offline()
     try:
         return int(arguments.run(arguments))
     except (HagmilError, OSError) as error:

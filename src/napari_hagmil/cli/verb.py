@@ -37,6 +37,7 @@ class Verb(Generic[Options]):
     def declare(self, parser: argparse.ArgumentParser) -> None:
         """Add the options to a parser, whose ``run`` then carries the verb out."""
         parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        parser.add_argument("--offline", action="store_true", help="refuse any use of the network")
         for each in fields(self.options):  # type: ignore[arg-type]
             flags = each.metadata["flags"]
             if flags:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from napari_hagmil.encoders.efficientnet import EfficientNetLite0
+from napari_hagmil.encoders.families.efficientnet import EfficientNetLite0
+from napari_hagmil.encoders.families.onnx_file import OnnxFileEncoder
+from napari_hagmil.encoders.families.resnet import ResNet50Layer3
+from napari_hagmil.encoders.families.timm_networks import TimmEncoder
 from napari_hagmil.encoders.interface import Encoder
-from napari_hagmil.encoders.onnx_file import OnnxFileEncoder
-from napari_hagmil.encoders.resnet import ResNet50Layer3
-from napari_hagmil.encoders.timm_family import TimmEncoder
 from napari_hagmil.encoders.weights import weights_folder
 from napari_hagmil.errors import EncoderError
 

@@ -15,6 +15,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
+from napari_hagmil.offline import is_this_machine, require_network
 from napari_hagmil.slide.formats.ome_zarr.guard import Check
 from napari_hagmil.slide.location import url_of
 
@@ -26,6 +27,9 @@ _SILENCE, _MOST = 30.0, 300.0
 
 #: A gap that no two parts of a shard have, overlapping or not: none are fetched as one.
 _NEVER = -(2**62)
+
+#: Protocols of fsspec that stay on this machine.
+_LOCAL = ("file", "local", "memory")
 
 
 class GuardedStore(WrapperStore):  # type: ignore[misc]
@@ -141,11 +145,15 @@ def open_guarded(path: Path) -> GuardedStore:
         When a URL's protocol wants a package that is not installed.
     SlideFormatError
         When the protocol is unknown.
+    OfflineError
+        When a URL leads to another machine, and the user wants no use of the network.
     """
     url = url_of(path)
     if url is None:
         return GuardedStore(LocalStore(path, read_only=True))
     scheme = url.partition("://")[0]
+    if scheme.rpartition("::")[2] not in _LOCAL and not is_this_machine(url):
+        require_network(f"the slide {path.name}")
     try:
         options = _patience(scheme)
         return GuardedStore(FsspecStore.from_url(url, read_only=True, storage_options=options))
