@@ -107,7 +107,7 @@ class TestPublishedWeights:
         torch.testing.assert_close(again(features).logits, model(features).logits)
 
     def test_one_methods_weights_are_not_anothers(self, data_dir: Path):
-        with pytest.raises(BundleError, match="no checkpoint of this method"):
+        with pytest.raises(BundleError, match="is DTFD-MIL and not CLAMSB"):
             load_published_clam(data_dir / "checkpoints" / "dtfd_model.pth")
-        with pytest.raises(BundleError, match="lacks the matrix"):
+        with pytest.raises(BundleError, match="is CLAM-SB and not DTFD"):
             load_published_dtfd(data_dir / "checkpoints" / "clam_s_0_checkpoint.pt")

@@ -173,7 +173,7 @@ CONFIG_FAULTS: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (lambda c: c["stages"].pop(), "mpp of its 2 depths"),
     (lambda c: c.update(stages=[]), "no stages"),
     (lambda c: c.update(stages=[1, 2, 3]), "'stages' .* to be a list of objects"),
-    (lambda c: c.update(order="random"), "order 'quadtree' or 'attention'"),
+    (lambda c: c.update(order="random"), "order 'quadtree', 'attention' or 'columns'"),
     (lambda c: c.update(thresholds={"other": 0.5}), "thresholds for"),
     (lambda c: c.update(weights_sha256="00"), "that its config.json was written with, .* got "),
 ]

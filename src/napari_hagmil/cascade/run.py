@@ -39,7 +39,7 @@ def iter_cascade(
     SlideReadError
         When not one node of a stage can be read.
     """
-    nodes, logits = quadtree.nodes[0], []
+    nodes, logits = config.in_order(quadtree.nodes[0]), []
     for depth in range(config.last_depth + 1):
         grid = quadtree.grids[depth]
         vetoed = config.steering.vetoed(grid, nodes)

@@ -86,6 +86,7 @@ class CascadeConfig:
         "quadtree": children are listed along the Z-order curve, so that neighbours in the bag
         are neighbours on the glass and Nyström landmarks average neighbouring tissue.
         "attention": in descending attention of their parents, as the official code lists them.
+        "columns": down one column of the slide after the other, as CLAM and TRIDENT list patches.
     steering : Steering
         Branches to follow and places to leave out.
     choose : callable
@@ -97,7 +98,7 @@ class CascadeConfig:
 
     budget: tuple[int, ...]
     last_depth: int = -1
-    order: Literal["quadtree", "attention"] = "quadtree"
+    order: Literal["quadtree", "attention", "columns"] = "quadtree"
     steering: Steering = field(default_factory=Steering)
     choose: Choose = by_attention
     tissue: tuple[Nodes, ...] | None = field(default=None, compare=False, repr=False)
@@ -110,6 +111,12 @@ class CascadeConfig:
                 f"a budget is a positive number of nodes for each of {self.last_depth} depths, "
                 f"got {self.budget}; give for instance {(16,) * self.last_depth}"
             )
+
+    def in_order(self, nodes: Nodes) -> Nodes:
+        """A bag's nodes in the order in which the model reads them."""
+        if self.order != "columns":
+            return nodes
+        return nodes[np.lexsort((nodes[:, 0], nodes[:, 1]))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,4 +172,4 @@ def descend(
             # The reader has asked to see what lies below a pinned node, tissue or not.
             kept |= np.repeat(pinned[chosen], 4)
         opened = opened[kept]
-    return Descent(followed, opened)
+    return Descent(followed, config.in_order(opened))

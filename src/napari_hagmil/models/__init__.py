@@ -2,7 +2,13 @@
 
 from napari_hagmil.models.bundle import bundle_sha256, load_bundle, save_bundle
 from napari_hagmil.models.cascade import CascadeModel
+from napari_hagmil.models.checkpoints.convert import convert_checkpoint
 from napari_hagmil.models.checkpoints.official import OfficialFacts, convert_official
+from napari_hagmil.models.checkpoints.published import (
+    PublishedFacts,
+    convert_published,
+    load_published,
+)
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import BlockOutput, IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
@@ -24,10 +30,14 @@ __all__ = [
     "LossConfig",
     "NystromAttention",
     "OfficialFacts",
+    "PublishedFacts",
     "StageConfig",
     "build_stage",
     "bundle_sha256",
+    "convert_checkpoint",
     "convert_official",
+    "convert_published",
     "load_bundle",
+    "load_published",
     "save_bundle",
 ]

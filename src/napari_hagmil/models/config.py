@@ -13,7 +13,7 @@ from napari_hagmil.models.stage import StageConfig
 #: px a side: a batch of larger patches fills the memory.
 MAX_PATCH = 4096
 
-BagOrder = Literal["quadtree", "attention"]
+BagOrder = Literal["quadtree", "attention", "columns"]
 Context = Literal["none", "ancestors"]
 Children = Literal["tissue", "all"]
 MadeFor = Literal["", "phantoms"]
@@ -54,9 +54,10 @@ class BundleConfig:
         One per depth, coarse to fine.
     budget : tuple of int
         k of every depth but the finest.
-    order : "quadtree" or "attention"
-        Of a bag: Z-order of the nodes, or the children in descending attention of their parents
-        (as the official code has it).
+    order : "quadtree", "attention" or "columns"
+        Of a bag: Z-order of the nodes; the children in descending attention of their parents
+        (as the official code has it); or down one column of the slide after the other (as CLAM
+        and TRIDENT list patches).
     context : "none" or "ancestors"
         Features that an instance carries besides its own: with "ancestors", those of its parent,
         its grandparent and so on follow.
@@ -166,8 +167,8 @@ class BundleConfig:
     def _choice_rules(self) -> list[tuple[bool, str]]:
         return [
             (
-                self.order in ("quadtree", "attention"),
-                f"needs the order 'quadtree' or 'attention', not {self.order!r}",
+                self.order in get_args(BagOrder),
+                f"needs the order 'quadtree', 'attention' or 'columns', not {self.order!r}",
             ),
             (
                 self.context in ("none", "ancestors"),

@@ -23,7 +23,7 @@ class ABMIL(BagModel):
     ----------
     n_features, n_classes : int
     widths : sequence of int
-        One Linear + ReLU each; the paper's for MUSK: (256, 128, 64).
+        One Linear + ReLU each; the paper's for MUSK: (256, 128, 64). None: h_i = x_i.
     hidden : int
         Length of V h; the paper's for MUSK: 64.
     dropout : float
@@ -43,8 +43,9 @@ class ABMIL(BagModel):
     ) -> None:
         super().__init__(n_features, n_classes)
         self.embed = embedding(n_features, widths, dropout=dropout)
-        self.scores = AttentionScores(widths[-1], hidden, gated=self.gated)
-        self.head = nn.Linear(widths[-1], n_classes)
+        pooled = widths[-1] if widths else n_features
+        self.scores = AttentionScores(pooled, hidden, gated=self.gated)
+        self.head = nn.Linear(pooled, n_classes)
 
     def forward(self, features: Tensor) -> BagOutput:
         """Classify one bag of features, (n, n_features)."""
@@ -53,6 +54,15 @@ class ABMIL(BagModel):
         attention = self.scores(hidden).squeeze(-1).softmax(0)
         pooled = attention @ hidden
         return BagOutput(self.head(pooled), attention, pooled)
+
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """As of every bag model; raises where attention and head see the features themselves."""
+        if not len(self.embed):
+            raise ValueError(
+                f"{type(self).__name__} without widths has no first layer to absorb a mean; give "
+                "it widths, or train it on raw features"
+            )
+        super().absorb(mean, scale)
 
 
 class GatedABMIL(ABMIL):

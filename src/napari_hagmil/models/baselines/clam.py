@@ -26,11 +26,14 @@ class _CLAM(BagModel):
         hidden: int = 512,
         gate_dim: int = 256,
         dropout: float = 0.25,
+        gated: bool = True,
     ) -> None:
         super().__init__(n_features, n_classes)
         self.embed = embedding(n_features, [hidden], dropout=dropout)
         branches = self._branches()
-        self.scores = AttentionScores(hidden, gate_dim, dropout=dropout, branches=branches)
+        self.scores = AttentionScores(
+            hidden, gate_dim, gated=gated, dropout=dropout, branches=branches
+        )
         self._add_heads(hidden)
         self.instance_classifiers = nn.ModuleList(nn.Linear(hidden, 2) for _ in range(n_classes))
 
@@ -86,6 +89,8 @@ class CLAMSB(_CLAM):
         Length of h and of V h; CLAM's "small": 512 and 256.
     dropout : float
         After the ReLU and on both branches of the gate.
+    gated : bool
+        With the factor σ(U h_i).
     """
 
     def _branches(self) -> int:
@@ -123,6 +128,8 @@ class CLAMMB(_CLAM):
         Length of h and of V h; CLAM's "small": 512 and 256.
     dropout : float
         After the ReLU and on both branches of the gate.
+    gated : bool
+        With the factor σ(U h_i).
     """
 
     def class_attention(self, features: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ from napari_hagmil.models.iat import ADMIN_GAIN, IATConfig
 OFFICIAL_BUDGET = 10_000
 """k of the official code at inference, at every depth."""
 
+_MODEL = re.compile(r"model(\d+)\.(.+)")
+
 _TAKE_LIGHTNING = "take the Lightning .ckpt file that the official code writes"
 
 
@@ -96,11 +98,17 @@ def convert_official(
     return model.eval()
 
 
+def is_official(content: Mapping[str, Any]) -> bool:
+    """Whether what a checkpoint holds has models named as in the official HAG-MIL code."""
+    weights = content.get("state_dict", content)
+    return isinstance(weights, Mapping) and any(_MODEL.fullmatch(str(name)) for name in weights)
+
+
 def _coarse_to_fine(content: Mapping[str, Any], path: Path) -> list[dict[str, Tensor]]:
     """Weights of model(D−1), …, model1, model0."""
     models: dict[int, dict[str, Tensor]] = {}
     for name, tensor in content.get("state_dict", content).items():
-        found = re.fullmatch(r"model(\d+)\.(.+)", str(name))
+        found = _MODEL.fullmatch(str(name))
         if found and isinstance(tensor, Tensor):
             models.setdefault(int(found[1]), {})[found[2]] = tensor
     if not models or sorted(models) != list(range(len(models))):

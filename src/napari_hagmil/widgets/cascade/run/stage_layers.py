@@ -209,6 +209,10 @@ class StageLayers:
     def _replace(self, kind: str, layer_tuple: LayerTuple) -> None:
         layer: Any = self._others.get(kind)
         data, meta, layer_kind = layer_tuple
+        if layer_kind == "vectors" and not len(data):
+            # napari has no colours for no vectors: a model of one depth has no branches.
+            self._drop(self._others.pop(kind, None))
+            return
         if layer_kind == "vectors":
             meta["edge_width"] = _LINE_PX * self._line_um
         if self._missing(layer):
@@ -257,8 +261,8 @@ class StageLayers:
         layer._max_vectors_thumbnail = _IN_THUMBNAIL
         return self.viewer.add_layer(layer)
 
-    def _drop(self, layer: Layer) -> None:
-        if layer in self.viewer.layers:
+    def _drop(self, layer: Layer | None) -> None:
+        if not self._missing(layer):
             self.viewer.layers.remove(layer)
 
 
