@@ -241,12 +241,12 @@ def test_annotations_of_every_kind_are_drawn_measured_and_listed(dock, viewer, p
     pointer.drag((2100, 2100), (2300, 2300), (2500, 2500))
     press(Qt.Key.Key_X, SHIFT)
     pointer.click(2600, 2600)
+    assert dock.tools.drawing.kind == "point"
     press(Qt.Key.Key_O, SHIFT)
     for place in [(2100, 2600), (2100, 2800), (2300, 2800)]:
         pointer.click(*place)
     press(Qt.Key.Key_Return)
     pointer.rest()
-    press(Qt.Key.Key_O, SHIFT)
     drawn = dock.review.state.annotations
     assert [one.kind for one in drawn] == ["ruler", "rectangle", "point", "polygon"]
     assert {one.path_class for one in drawn} == {"Tumor"}

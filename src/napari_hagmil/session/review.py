@@ -235,6 +235,14 @@ class Review:
         except HagmilError as error:
             self.say(error_sentence(error))
 
+    def drop_sketch(self) -> None:
+        """Take a drawing that the user has given up out of the journal."""
+        if self.sitting is not None and self.sitting.sketch is not None:
+            try:
+                self.sitting.keep_sketch(None)
+            except HagmilError as error:
+                self.say(error_sentence(error))
+
     def import_annotations(self, path: str | Path) -> str:
         """Add the annotations of a GeoJSON file, or of ASAP's XML.
 

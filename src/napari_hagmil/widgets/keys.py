@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from napari.components import ViewerModel
+from napari.utils.key_bindings import KeymapProvider
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,21 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
 }
 
 
+#: Leaves a tool; bound to the layer that is drawn on, not to the viewer.
+ESCAPE = KeyAction("Escape", "Leave the tool; what is not finished is dropped", "Draw")
+
+
 def bind(
-    viewer: ViewerModel, actions: Mapping[KeyAction, Callable[[], object]]
+    provider: KeymapProvider, actions: Mapping[KeyAction, Callable[[], object]]
 ) -> Callable[[], None]:
     """Bind keys to the canvas; a key that is already bound stays with its owner.
+
+    Parameters
+    ----------
+    provider : napari.components.ViewerModel or napari.layers.Layer
+        A layer's keys work while it is the active one.
+    actions : mapping of KeyAction to callable
+        What each key does.
 
     Returns
     -------
@@ -78,17 +89,17 @@ def bind(
     """
     bound: dict[Any, object] = {}
     for action, do in actions.items():
-        before = set(viewer.keymap)
+        before = set(provider.keymap)
         try:
-            viewer.bind_key(action.key, _one_argument(do))
+            provider.bind_key(action.key, _one_argument(do))
         except ValueError:  # already bound by someone else
             continue
-        bound.update({key: viewer.keymap[key] for key in set(viewer.keymap) - before})
+        bound.update({key: provider.keymap[key] for key in set(provider.keymap) - before})
 
     def unbind() -> None:
         for key, function in bound.items():
-            if viewer.keymap.get(key) is function:
-                viewer.bind_key(key, None)
+            if provider.keymap.get(key) is function:
+                provider.bind_key(key, None)
         bound.clear()
 
     return unbind

@@ -55,6 +55,11 @@ def preferred_opacity() -> float:
     return preference("display", "opacity", round(100 * ATTENTION_OPACITY)) / 100
 
 
+def keeps_tool() -> bool:
+    """Whether a drawing tool stays in the hand once a shape is done."""
+    return preference("review", "keep_tool", False)
+
+
 def preferred_budget(n: int) -> tuple[int, ...] | None:
     """The preferred budget for a model with n budgets; None where there is none that fits."""
     try:

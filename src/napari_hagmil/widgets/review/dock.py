@@ -16,6 +16,7 @@ from superqt.utils import qdebounced
 from napari_hagmil.review import Offer
 from napari_hagmil.session.sentences import problem_sentence
 from napari_hagmil.widgets.dock import Dock
+from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction
 from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
@@ -53,7 +54,10 @@ class ReviewDock(Dock):
         self._offer: Offer | None = None
         self._offered_for: object = None
         self._lay_out()
-        self.bind_keys(self._key_actions())
+        actions = self._key_actions()
+        self.bind_keys(actions)
+        self.queue.edit_asked.connect(lambda name: self._from_button(actions[REVIEW_KEYS[name]]))
+        self.draw.tool_asked.connect(lambda kind: self._from_button(actions[REVIEW_KEYS[kind]]))
         self.review.changed.connect(self._show_state)
         self.review.said.connect(self._say)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
@@ -95,7 +99,7 @@ class ReviewDock(Dock):
         if self._sheet is None:
             actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]
             few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
-            back = KeyAction("Esc", "From a dock back to the slide", "Docks")
+            back = KeyAction("Esc", "Leave a tool; from a dock back to the slide", "Docks")
             self._sheet = CheatSheet(self.window(), [*actions, few, back])
         self._sheet.toggle()
 
@@ -165,6 +169,11 @@ class ReviewDock(Dock):
         for number, key in CLASS_KEYS.items():
             actions[key] = lambda number=number: self._class_by_number(number)  # type: ignore[misc]
         return actions
+
+    def _from_button(self, do: Callable[[], object]) -> None:
+        """Do what a key would; then the hand goes to the canvas, where Enter and Escape work."""
+        do()
+        focus_canvas(self)
 
     def _class_by_number(self, number: int) -> None:
         classes = self.review.state.classes

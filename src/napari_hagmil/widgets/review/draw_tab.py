@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -34,8 +34,8 @@ _TOOLS = {
     "ruler": ("Ruler", "Shift-E", "Drag from one end to the other: the length is in µm."),
 }
 _IDLE = (
-    "Choose a tool; choose it again, or press its key, to stop. To move corners, select the layer "
-    "Annotations and use napari's own tools."
+    "Choose a tool; Esc leaves it. To move corners, select the layer Annotations and use napari's "
+    "own tools."
 )
 
 
@@ -47,8 +47,15 @@ class DrawTab(QWidget):  # type: ignore[misc]
     review : Review
         Whose annotations are listed.
     tools : ReviewTools
-        What the buttons switch on.
+        Whose tool is shown.
+
+    Signals
+    -------
+    tool_asked : str
+        A kind of annotation is to be drawn, or no longer.
     """
+
+    tool_asked = Signal(str)
 
     def __init__(self, review: Review, tools: ReviewTools) -> None:
         super().__init__()
@@ -111,7 +118,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
         for i, (kind, (label, key, tip)) in enumerate(_TOOLS.items()):
             button = QPushButton(label, checkable=True)
             explain(button, f"{tip} ({key})")
-            button.clicked.connect(lambda _=False, kind=kind: self.drawing_tools.draw(kind))
+            button.clicked.connect(lambda _=False, kind=kind: self.tool_asked.emit(kind))
             self.tools[kind] = button
             grid.addWidget(button, i // 3, i % 3)
         row = QHBoxLayout()

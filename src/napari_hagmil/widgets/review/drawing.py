@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from qtpy.QtCore import QObject, QTimer
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.polygons import Outline, outline
 from napari_hagmil.review import AnnotationKind
+from napari_hagmil.widgets.keys import ESCAPE, bind
 
 #: How often an unfinished outline is read, ms: each of its corners is saved within 1 s.
 _READ_MS = 400
@@ -41,11 +42,14 @@ class Brush:
         Of the line, as napari takes it.
     keep : bool
         Whether the next outline can be drawn after one is finished.
+    classed : bool
+        Whether it has the class, and so the colour, of the next annotation.
     """
 
     kind: AnnotationKind | Literal["line"]
     color: Any
     keep: bool = False
+    classed: bool = False
 
 
 class Drawing(QObject):  # type: ignore[misc]
@@ -62,11 +66,14 @@ class Drawing(QObject):  # type: ignore[misc]
     ----------
     brush : Brush or None
         What is being drawn; None while nothing is.
+    on_left : callable
+        Called when Escape or a finished outline has put the tool away.
     """
 
     def __init__(self, viewer: ViewerModel, on_sketch: Take) -> None:
         super().__init__()
         self.viewer, self.on_sketch = viewer, on_sketch
+        self.on_left: Callable[[], object] = lambda: None
         self.brush: Brush | None = None
         self._layer: Layer | None = None
         self._before: Layer | None = None
@@ -97,11 +104,14 @@ class Drawing(QObject):  # type: ignore[misc]
         take : callable
             Called with each finished outline, level-0 px.
         """
-        self.stop()
+        if self.active:
+            self.leave()
         self._before = self.viewer.layers.selection.active
         self.brush, self._mpp, self._take_finished = brush, mpp, take
         layer = self._add_layer(brush)
         layer.events.data.connect(self._on_data)
+        # napari takes this key for the end of the outline, and would keep it.
+        bind(layer, {ESCAPE: self.leave})
         self._layer = layer
         self.viewer.layers.selection.active = layer
         self._timer.start()
@@ -124,8 +134,22 @@ class Drawing(QObject):  # type: ignore[misc]
         layer.mode = _MODES[brush.kind]
         return layer
 
+    def recolor(self, color: Any) -> None:
+        """Go on drawing in another colour; corners that are set stay."""
+        layer: Any = self._layer
+        if layer is None or self.brush is None:
+            return
+        self.brush = replace(self.brush, color=color)
+        if self.brush.kind == "point":
+            layer.current_face_color = color
+            return
+        # On a selected outline napari colours that one too.
+        layer.current_edge_color = color
+        if len(layer.data):
+            layer.edge_color = [color] * len(layer.data)
+
     def stop(self) -> None:
-        """Stop drawing; an unfinished outline is dropped."""
+        """Stop drawing; an unfinished outline goes from the canvas, and stays in the journal."""
         self._timer.stop()
         layer, self._layer, self.brush = self._layer, None, None
         if layer is None:
@@ -135,6 +159,11 @@ class Drawing(QObject):  # type: ignore[misc]
             self.viewer.layers.remove(layer)
         if self._before is not None and self._before in self.viewer.layers:
             self.viewer.layers.selection.active = self._before
+
+    def leave(self) -> None:
+        """Put the tool away, and drop an unfinished outline."""
+        self.stop()
+        self.on_left()
 
     def _on_data(self, event: Any) -> None:
         if str(getattr(event, "action", "")).endswith("added"):
@@ -150,7 +179,7 @@ class Drawing(QObject):  # type: ignore[misc]
             with layer.events.data.blocker():
                 layer.data = [] if brush.kind != "point" else np.empty((0, 2))
         else:
-            self.stop()
+            self.leave()
         if drawn:
             take(drawn)
 

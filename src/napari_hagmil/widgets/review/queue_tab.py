@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -43,7 +43,14 @@ class QueueTab(QWidget):  # type: ignore[misc]
     ----------
     review : Review
         Whose regions are shown.
+
+    Signals
+    -------
+    edit_asked : str
+        "merge", "split", "redraw" or "remove" the current region.
     """
+
+    edit_asked = Signal(str)
 
     def __init__(self, review: Review) -> None:
         super().__init__()
@@ -190,7 +197,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         ):
             button = QPushButton(label)
             explain(button, tip)
-            button.clicked.connect(lambda _=False, name=name: getattr(self.tools_, name)())
+            button.clicked.connect(lambda _=False, name=name: self.edit_asked.emit(name))
             row.addWidget(button)
             self.edits[name] = button
         return row

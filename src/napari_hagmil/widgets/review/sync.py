@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari.layers import Image, Layer
 from napari_hagmil.plugin import review_layers as look
 from napari_hagmil.plugin.layers import LayerTuple
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
+from napari_hagmil.widgets.keys import ESCAPE, bind
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
@@ -40,6 +42,7 @@ class LayerSync:
         self.label = look.LABEL_ON_BRIGHT
         self._layers: dict[str, Layer] = {}
         self._state, self._mpp, self._current = ReviewState(), 1.0, ""
+        self._stated_mpp: float | None = None
         self._own = False
         self._um_per_px = 1.0
         viewer.scene.camera.events.zoom.connect(self._keep_width)
@@ -81,6 +84,7 @@ class LayerSync:
             self._show_regions(state.regions, scale, current)
             self._show_annotations(state.annotations, state.classes, mpp)
         self._state, self._mpp, self._current = state, scale, current
+        self._stated_mpp = mpp
 
     def layer(self, name: str) -> Layer | None:
         """One of the layers; None when it is not in the viewer."""
@@ -155,7 +159,18 @@ class LayerSync:
         if active is not None:
             layers.selection.active = added if active is old or active == old else active
         added.events.data.connect(self._on_data)
+        bind(added, {ESCAPE: partial(self._leave_tool, name)})
         self._layers[name] = added
+
+    def _leave_tool(self, name: str) -> None:
+        """Leave a tool of napari's that adds; what it has not finished is dropped."""
+        layer: Any = self.layer(name)
+        if layer is None or not str(layer.mode).startswith("add"):
+            return
+        with self._ours():
+            layer.mode = "pan_zoom"  # napari finishes the shape, here where that counts for nothing
+            state, self._state = self._state, ReviewState()
+            self.show(state, self._stated_mpp, self._current)
 
     def _drawn_there(self, layer: Layer, read: Any, wanted: Any) -> bool:
         return len(read) == len(wanted) and all(

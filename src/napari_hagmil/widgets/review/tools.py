@@ -9,6 +9,7 @@ from napari_hagmil.plugin.review_layers import DECISION_COLORS
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import AnnotationKind, ReviewRegion, class_named
 from napari_hagmil.session import Review
+from napari_hagmil.widgets.preferences import keeps_tool
 from napari_hagmil.widgets.review.drawing import Brush, Drawing
 
 
@@ -33,6 +34,7 @@ class ReviewTools:
     def __init__(self, viewer: ViewerModel, review: Review) -> None:
         self.review = review
         self.drawing = Drawing(viewer, self._keep_sketch)
+        self.drawing.on_left = self._left
         review.drawing_class_changed.connect(self._draw_in_new_class)
 
     def split(self) -> None:
@@ -59,9 +61,9 @@ class ReviewTools:
         self.drawing.start(brush, review.mpp, lambda outer: review.redraw(region.id, outer))
 
     def draw(self, kind: AnnotationKind) -> None:
-        """Draw annotations of one kind, one after the other; the same kind again stops."""
+        """Draw an annotation, or points one after the other; the same kind again stops."""
         again = self.drawing.kind == kind
-        self.drawing.stop()
+        self.drawing.leave()
         if not again:
             self._start(kind)
         self.changed.emit()
@@ -70,15 +72,24 @@ class ReviewTools:
         review = self.review
         if review.session.slide is None:
             return
-        color = class_named(review.state.classes, review.path_class).color
-        brush = Brush(kind, [value / 255 for value in color], keep=True)
+        keep = kind == "point" or keeps_tool()
+        brush = Brush(kind, self._class_color(), keep, classed=True)
         self.drawing.start(brush, review.mpp, lambda points: review.add_annotation(kind, points))
 
     def _draw_in_new_class(self) -> None:
         """Give annotations that are being drawn the new class; a cut or a region has none."""
         brush = self.drawing.brush
-        if brush is not None and brush.keep and brush.kind != "line":
-            self._start(brush.kind)
+        if brush is not None and brush.classed:
+            self.drawing.recolor(self._class_color())
+
+    def _class_color(self) -> list[float]:
+        color = class_named(self.review.state.classes, self.review.path_class).color
+        return [value / 255 for value in color]
+
+    def _left(self) -> None:
+        """Say that nothing is drawn any more: the journal drops what was not finished."""
+        self.review.drop_sketch()
+        self.changed.emit()
 
     def _keep_sketch(self, points: Outline) -> None:
         brush = self.drawing.brush

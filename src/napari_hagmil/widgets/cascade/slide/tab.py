@@ -31,6 +31,7 @@ from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
 from napari_hagmil.widgets.cascade.slide.tissue_panel import NO_SLIDE, TissuePanel
 from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
+from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.style import QUIET_COLOR, text_label
 
 #: Milliseconds between two updates of the view while the camera moves.
@@ -264,3 +265,4 @@ class SlideTab(CascadePage):
         self.tissue_panel.box.setChecked(True)
         self._show_tissue()
         self.tissue.take_tool(tool)
+        focus_canvas(self)  # where Escape leaves the tool

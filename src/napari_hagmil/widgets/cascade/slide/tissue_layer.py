@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.utils.colormaps import DirectLabelColormap
+from qtpy.QtCore import QTimer
 from superqt.utils import qdebounced
 
 from napari_hagmil.geometry import overlay_placement
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.tissue import TissueMask
+from napari_hagmil.widgets.keys import ESCAPE, bind
+from napari_hagmil.widgets.preferences import keeps_tool
 
 #: Milliseconds after the last stroke that the mask is handed on.
 _REST = 300
@@ -35,6 +38,7 @@ class TissueLayer:
         self.viewer, self._on_edit = viewer, on_edit
         self._layer: Any = None
         self._mask: TissueMask | None = None
+        self._mpp = 1.0
         self._hand_on_soon = qdebounced(self._hand_on, timeout=_REST)
 
     @property
@@ -45,14 +49,14 @@ class TissueLayer:
     def show(self, mask: TissueMask, mpp: float) -> None:
         """Show a mask; an existing layer is changed in place."""
         values = mask.values.astype(np.uint8)
-        self._mask = mask
+        self._mask, self._mpp = mask, mpp
         if self._there() and self._layer.data.shape == values.shape:
             if not np.array_equal(self._layer.data, values):
                 self._layer.data = values
             self._layer.visible = True
             return
         self.clear()
-        self._mask = mask
+        self._mask, self._mpp = mask, mpp
         scale, translate = overlay_placement(mask.downsample, mpp)
         self._layer = self.viewer.add_labels(
             values,
@@ -69,6 +73,7 @@ class TissueLayer:
         self._layer.brush_size = 12
         self._layer.events.paint.connect(self._edited)
         self._layer.events.labels_update.connect(self._edited)
+        bind(self._layer, {ESCAPE: self._leave_tool})
 
     def hide(self) -> None:
         """Hide the mask."""
@@ -93,8 +98,26 @@ class TissueLayer:
         """Hand on an edit that was still waiting."""
         self._hand_on_soon.flush(restart_timer=False)
 
+    def _leave_tool(self) -> None:
+        """Take the hand off; a polygon that is not finished goes with the layer that holds it."""
+        mask, mpp, layers = self._mask, self._mpp, self.viewer.layers
+        if mask is None:
+            return
+        self.close()
+        at = layers.index(self._layer)
+        self.clear()
+        self.show(mask, mpp)
+        layers.move(layers.index(self._layer), at)
+
     def _edited(self, event: Any) -> None:
         self._hand_on_soon()
+        if self._layer.mode == "polygon" and not keeps_tool():
+            # napari is still inside its own mouse event.
+            QTimer.singleShot(0, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._there() and self._layer.mode == "polygon":
+            self._layer.mode = "pan_zoom"
 
     def _hand_on(self) -> None:
         if self._mask is None or not self._there():

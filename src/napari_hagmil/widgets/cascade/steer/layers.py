@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Layer
+from qtpy.QtCore import QTimer
 from superqt.utils import qdebounced
 
 from napari_hagmil.cascade import DepthChange
@@ -16,6 +17,8 @@ from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
 from napari_hagmil.widgets.cascade.camera import um_per_screen_px
+from napari_hagmil.widgets.keys import ESCAPE, bind
+from napari_hagmil.widgets.preferences import keeps_tool
 
 PIN_COLOR, OUT_COLOR, OUT_FACE = "#56b4e9", "#e69f00", "#e69f0044"
 
@@ -92,6 +95,16 @@ class SteerLayers:
             meta["edge_width"] = 2.5 * um_per_screen_px(self.viewer)
             self._changed = self.viewer.add_vectors(data, **meta)
 
+    def _leave_tool(self) -> None:
+        """Take the hand off; a ring that is not finished is dropped."""
+        self._hand_on_soon.flush(restart_timer=False)
+        for layer in filter(self._there, (self._pins, self._rings)):
+            with layer.events.data.blocker(self._edited):  # type: ignore[union-attr]
+                layer.mode = "pan_zoom"  # type: ignore[union-attr]
+        sitting = self.session.sitting
+        if sitting is not None:
+            self.show_state(sitting.state)
+
     def clear(self) -> None:
         """Remove all layers."""
         self._hand_on_soon.cancel()
@@ -112,6 +125,7 @@ class SteerLayers:
                 metadata={KEY: {"pins": True}},
             )
             self._pins.events.data.connect(self._edited)
+            bind(self._pins, {ESCAPE: self._leave_tool})
         return self._pins
 
     def _rings_layer(self) -> Any:
@@ -127,12 +141,22 @@ class SteerLayers:
                 metadata={KEY: {"vetoes": True}},
             )
             self._rings.events.data.connect(self._edited)
+            bind(self._rings, {ESCAPE: self._leave_tool})
         return self._rings
 
     def _edited(self, event: Any) -> None:
         # A shape that is being drawn is in the data already; "added" tells that it is complete.
-        if str(getattr(event, "action", "")) not in ("adding", "changing"):
-            self._hand_on_soon()
+        action = str(getattr(event, "action", ""))
+        if action in ("adding", "changing"):
+            return
+        self._hand_on_soon()
+        if action == "added" and event.source == self._rings and not keeps_tool():
+            # napari is still inside its own mouse event.
+            QTimer.singleShot(0, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._there(self._rings):
+            self._rings.mode = "pan_zoom"  # type: ignore[union-attr]
 
     def _hand_on(self) -> None:
         mpp = self.session.mpp

@@ -25,6 +25,7 @@ from napari_hagmil.session.steering import (
 )
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.steer.layers import SteerLayers
+from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
@@ -128,10 +129,15 @@ class SteerTab(CascadePage):
         section.add(self.summary, self.error)
         section.body.addLayout(second)
         self.add(section)
-        self.pin_button.clicked.connect(self.layers.set_pins)
-        self.draw_button.clicked.connect(self.layers.draw_place)
+        self.pin_button.clicked.connect(lambda: self._take(self.layers.set_pins))
+        self.draw_button.clicked.connect(lambda: self._take(self.layers.draw_place))
         self.clear_button.clicked.connect(lambda: self._steer(lambda: clear_steering(self.session)))
         self.run_button.clicked.connect(self.run_asked)
+
+    def _take(self, tool: Callable[[], None]) -> None:
+        """Take a tool; then the hand goes to the canvas, where Escape leaves it."""
+        tool()
+        focus_canvas(self)
 
     def _make_changes(self) -> None:
         self.changes = plain_label()
