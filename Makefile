@@ -12,6 +12,7 @@ CONSTRAINTS := .ci/constraints.txt
 ENVIRONMENT := $(VENV)/.made
 PACKAGES := $(VENV)/.packages
 DOCS_PACKAGES := $(VENV)/.docs-packages
+INTEROP := $(VENV)/interop
 PIP_INSTALL := $(BIN)/python -m pip install --constraint $(CONSTRAINTS)
 
 export PYTHON
@@ -47,6 +48,15 @@ docs: $(DOCS_PACKAGES)  ## The documentation, into site/
 .PHONY: bench
 bench: $(PACKAGES) | system  ## The benchmarks among the tests
 	.ci/with-display $(BIN)/python -m pytest --benchmark-enable --benchmark-only $(TEST_ARGS)
+
+# In an environment of their own, which sees the packages of the first: what they bring is never
+# installed beside what is pinned.
+.PHONY: interop
+interop: $(PACKAGES) | system  ## Other libraries open what this one writes
+	$(BIN)/python -m venv $(INTEROP)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(INTEROP)/lib/python3*/site-packages)/first.pth
+	$(INTEROP)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group interop
+	PYTHONPATH=src .ci/with-display $(INTEROP)/bin/python -m pytest tests/export/interop $(TEST_ARGS)
 
 .PHONY: audit
 audit: $(PACKAGES)  ## Known weaknesses of the pinned versions (needs the network)

@@ -131,7 +131,7 @@ def test_regions_lie_on_the_slide_and_the_maps_have_holes_where_nothing_was_visi
     for polygon in read_geojson(analysis / "regions.geojson"):
         assert polygon.min() >= -0.5
     group = zarr.open_group(analysis / "attention.ome.zarr", mode="r")
-    finest = group["20x/0"][:]
+    finest = group["1/0"][:]
     assert np.isfinite(finest).sum() == result["stages"][1]["nodes"]
     assert np.isnan(finest).any()
 

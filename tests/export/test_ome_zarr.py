@@ -4,6 +4,7 @@ import zarr
 
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import write_attention_zarr
+from napari_hagmil.slide.formats.tiff.stated import ome_pictures
 
 
 @pytest.fixture
@@ -13,20 +14,33 @@ def root(result, tmp_path):
     return zarr.open_group(path, mode="r")
 
 
-def test_a_group_per_depth_is_listed_coarse_to_fine(root):
-    assert root["OME"].attrs["ome"]["series"] == ["10x", "20x", "40x"]
+def test_an_image_per_depth_is_listed_coarse_to_fine(root):
+    assert root["OME"].attrs["ome"]["series"] == ["0", "1", "2"]
+    names = [root[path].attrs["ome"]["multiscales"][0]["name"] for path in "012"]
+    assert names == ["Attention 10x", "Attention 20x", "Attention 40x"]
     assert root.metadata.zarr_format == 3
+
+
+def test_the_images_are_told_in_ome_xml(root, result, tmp_path):
+    text = (tmp_path / "attention.ome.zarr/OME/METADATA.ome.xml").read_text()
+    told = list(ome_pictures(text))
+    assert [one.name for one in told] == ["Attention 10x", "Attention 20x", "Attention 40x"]
+    assert [one.shape for one in told] == [grid.shape for grid in result.grids]
+    assert [one.size.mpp[0] for one in told] == [224, 112, 56]
 
 
 def test_the_files_are_valid_ome_zarr(root):
     models = pytest.importorskip("ome_zarr_models.v05")
-    models.BioFormats2Raw.from_zarr(root)
-    for name in root["OME"].attrs["ome"]["series"]:
-        models.Image.from_zarr(root[name])
+    collection = models.BioFormats2Raw.from_zarr(root)
+    assert collection.image_paths == ["0", "1", "2"]
+    for path, image in collection.images.items():
+        (dataset,) = image.ome_attributes.multiscales[0].datasets
+        scale, _ = dataset.coordinateTransformations
+        assert scale.scale == [224 / 2 ** int(path)] * 2
 
 
 def test_nodes_hold_their_attention_and_the_rest_nan(root, result):
-    for name, stage in zip(("10x", "20x", "40x"), result.stages, strict=True):
+    for name, stage in zip("012", result.stages, strict=True):
         values = root[name]["0"][:]
         assert values.shape == result.grids[stage.depth].shape
         np.testing.assert_array_equal(values[tuple(stage.nodes.T)], stage.attention)
@@ -34,7 +48,7 @@ def test_nodes_hold_their_attention_and_the_rest_nan(root, result):
 
 
 def test_the_transformation_leads_to_the_centre_of_the_patch(root, result):
-    for name, stage in zip(("10x", "20x", "40x"), result.stages, strict=True):
+    for name, stage in zip("012", result.stages, strict=True):
         (dataset,) = root[name].attrs["ome"]["multiscales"][0]["datasets"]
         scale, translation = dataset["coordinateTransformations"]
         um = stage.nodes * scale["scale"] + translation["translation"]

@@ -21,6 +21,7 @@ import zarr
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError, SlideReadError
 from napari_hagmil.slide import open_slide, slide_info
+from napari_hagmil.slide.interface import Placement
 from napari_hagmil.slide.location import local_path, url_of
 
 
@@ -168,12 +169,92 @@ def test_scales_of_levels_and_of_the_picture_multiply(tmp_path: Path) -> None:
         assert any("not square" in w for w in slide.warnings)
 
 
-def test_a_collection_opens_its_first_picture(pictures, tmp_path: Path) -> None:
+def collection(path: Path, parts: dict[str, list[np.ndarray]], *, xml: bool = True) -> Path:
+    """Pictures by name, in bioformats2raw's layout; `xml`: named in OME-XML, else in themselves."""
+    root = zarr.open_group(path, mode="w", zarr_format=2)
+    root.attrs["bioformats2raw.layout"] = 3
+    root.create_group("OME").attrs["series"] = [str(i) for i in range(len(parts))]
+    images = []
+    for i, (name, levels) in enumerate(parts.items()):
+        made.write_zarr(path / str(i), levels, "0.4")
+        if not xml:
+            group = zarr.open_group(path / str(i), mode="r+")
+            group.attrs["multiscales"] = [{**group.attrs["multiscales"][0], "name": name}]
+        height, width = levels[0].shape[:2]
+        pixels = f'<Pixels SizeX="{width}" SizeY="{height}"/>'
+        images.append(f'<Image ID="Image:{i}" Name="{name}">{pixels}</Image>')
+    if xml:
+        (path / "OME/METADATA.ome.xml").write_text(f"<OME>{''.join(images)}</OME>")
+    return path
+
+
+@pytest.mark.parametrize("xml", [True, False])
+def test_a_collection_that_begins_with_the_macro_opens_its_scan(
+    pictures, tmp_path: Path, xml: bool
+) -> None:
+    large = [np.full((700, 900, 3), 90, np.uint8)]
+    parts = {"macro image": large, "a.svs": pictures, "a.svs - label": large}
+    with open_slide(collection(tmp_path / "a.zarr", parts, xml=xml)) as slide:
+        np.testing.assert_array_equal(slide.read(0, (0, 0), (600, 500)), pictures[0])
+        assert slide.associated == ("macro", "label")
+        assert slide.mpp == pytest.approx(made.MPP)
+
+
+def test_a_collection_without_names_opens_the_largest_picture_and_not_the_photograph(
+    pictures, tmp_path: Path
+) -> None:
+    photograph = [np.full((700, 900, 3), 90, np.uint8)]
+    parts = {"": photograph, " ": [pictures[1]], "  ": pictures}
+    path = collection(tmp_path / "a.zarr", parts)
+    group = zarr.open_group(path / "0", mode="r+")
+    image = group.attrs["multiscales"][0]
+    image["datasets"][0]["coordinateTransformations"][0]["scale"] = [1, 15, 15]
+    group.attrs["multiscales"] = [image]
+    with open_slide(path) as slide:
+        assert slide.shape == (600, 500)
+        assert slide.associated == ("macro", "other")
+
+
+def test_a_collection_of_one_picture_that_lists_none_opens_it(pictures, tmp_path: Path) -> None:
     root = zarr.open_group(tmp_path / "series.zarr", mode="w", zarr_format=2)
     root.attrs["bioformats2raw.layout"] = 3
     made.write_zarr(tmp_path / "series.zarr" / "0", pictures, "0.4")
     with open_slide(tmp_path / "series.zarr") as slide:
         np.testing.assert_array_equal(slide.read(0, (0, 0), (600, 500)), pictures[0])
+
+
+def test_a_collection_on_a_web_server_is_told_by_its_ome_xml(pictures, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp", reason="the extra remote is not installed")
+    collection(tmp_path / "a.zarr", {"macro": [pictures[0]], "scan": [pictures[1]]})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        with open_slide(f"http://127.0.0.1:{server.server_port}/a.zarr") as slide:
+            assert slide.associated == ("macro",)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_collection_says_which_picture_it_lacks(tmp_path: Path) -> None:
+    root = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=3)
+    root.attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
+    root.create_group("OME").attrs["ome"] = {"version": "0.5", "series": ["scan"]}
+    with pytest.raises(SlideFormatError, match="no picture scan"):
+        open_slide(tmp_path / "a.zarr")
+
+
+def test_a_place_in_a_shared_frame_is_known(tmp_path: Path) -> None:
+    metadata = image("yx", [2.0, 4.0], "millimeter")
+    transforms = metadata["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+    transforms.append({"type": "translation", "translation": [1.0, 3.0]})
+    metadata["multiscales"][0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": [0.5, 0.5]},
+        {"type": "translation", "translation": [0.25, 0.0]},
+    ]
+    path = write_one(tmp_path / "a.zarr", np.zeros((64, 64), np.uint8), metadata)
+    with open_slide(path) as slide:
+        assert slide.reader.facts.placement == Placement((1e3, 2e3), (750.0, 1500.0))
 
 
 def test_a_plain_pyramid_is_told_from_its_shapes(pictures, tmp_path: Path) -> None:

@@ -115,9 +115,9 @@ def test_a_slide_can_be_opened_and_read_in_one_go(dock, phantom, wait_until):
 
 
 def test_a_slide_opened_by_napari_is_taken_over(dock, viewer, phantom, wait_until):
-    from napari_hagmil.plugin.reader import read_slides
+    from napari_hagmil.plugin.reader import read_layers
 
-    ((data, meta, _),) = read_slides(str(phantom))
+    ((data, meta, _),) = read_layers(str(phantom))
     viewer.add_image(data, **meta)
     wait_until(lambda: dock.session.slide is not None and not dock._work.busy)
     assert names(viewer) == ["phantom.tiff"]

@@ -8,7 +8,7 @@ from qtpy.QtTest import QTest
 from test_cascade_dock import click, dock, names, open_slide, run
 from test_keyboard import drop
 
-from napari_hagmil.plugin.reader import read_slides
+from napari_hagmil.plugin.reader import read_layers
 from napari_hagmil.widgets.cascade.slide import switch
 from napari_hagmil.widgets.review.dock import ReviewDock
 
@@ -32,7 +32,7 @@ def opened(dock, phantom, wait_until):
 
 def add_as_napari_does(viewer, path):
     """As File ▸ Open and a drop on the canvas: the plugin's reader gives the layers."""
-    ((data, meta, _),) = read_slides(str(path))
+    ((data, meta, _),) = read_layers(str(path))
     viewer.add_image(data, **meta)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as Xml
 
 import numpy as np
 import zarr
@@ -18,15 +19,19 @@ from napari_hagmil.purpose import RESEARCH_USE
 _VERSION = "0.5"
 _CHUNK = 1024
 
+_SINGLE = (("Z", 1), ("C", 1), ("T", 1))
+_OME_XML = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+
 
 def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
     """Write the attention of every stage as a collection of images.
 
-    The layout is bioformats2raw's (OME-Zarr 0.5, Zarr 3): each depth is a subgroup named by
-    its magnification, ``10x``, ``20x`` …, coarse to fine, and ``OME`` lists them under
-    ``series``. Each is a multiscale image of one level, float32 (y, x) over the whole grid
-    of its depth, NaN where the cascade did not look; scale and translation in µm put it over
-    the slide, whose level-0 pixel (0, 0) has its centre at 0 µm.
+    The layout is bioformats2raw's (OME-Zarr 0.5, Zarr 3), the one that other readers know: the
+    depths are the images ``0``, ``1`` …, coarse to fine, named by their magnification, and
+    ``OME`` lists them in ``series`` and in ``METADATA.ome.xml``. Each is a multiscale image of
+    one level, float32 (y, x) over the whole grid of its depth, NaN where the cascade did not
+    look; scale and translation in µm put it over the slide, whose level-0 pixel (0, 0) has its
+    centre at 0 µm.
 
     Raises
     ------
@@ -44,23 +49,26 @@ def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
         root = zarr.open_group(draft, mode="w", zarr_format=3)
         root.attrs["ome"] = {"version": _VERSION, "bioformats2raw.layout": 3}
         root.attrs["napari-hagmil"] = {"purpose": RESEARCH_USE}
-        names = [_write_stage(root, result, stage) for stage in result.stages]
+        for number, stage in enumerate(result.stages):
+            _write_stage(root.create_group(str(number)), result, stage)
         series = root.create_group("OME")
+        names = [str(number) for number in range(len(result.stages))]
         series.attrs["ome"] = {"version": _VERSION, "series": names}
+        (draft / "OME" / "METADATA.ome.xml").write_bytes(_ome_xml(result))
 
 
-def image_name(mpp: float) -> str:
-    """Group name of a depth of `mpp` µm per pixel: ``"10x"``, ``"2.5x"``."""
-    return magnification_label(mpp).replace("×", "x")
+def image_name(result: SlideResult, stage: Stage) -> str:
+    """What the image of a stage is called: ``"Attention 10x"``."""
+    mpp = result.slide.mpp * result.grids[stage.depth].downsample
+    return f"Attention {magnification_label(mpp).replace('×', 'x')}"
 
 
-def _write_stage(root: zarr.Group, result: SlideResult, stage: Stage) -> str:
-    """Write one image group; returns its name."""
-    grid = result.grids[stage.depth]
-    name = image_name(result.slide.mpp * grid.downsample)
-    amap = attention_map(grid, stage.nodes, stage.attention, crop=False)
-    group = root.create_group(name)
-    group.attrs["ome"] = _image_metadata(amap, result.slide.mpp, f"attention {name}")
+def _write_stage(group: zarr.Group, result: SlideResult, stage: Stage) -> None:
+    """Write one image."""
+    amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention, crop=False)
+    name = image_name(result, stage)
+    group.attrs["ome"] = _image_metadata(amap, result.slide.mpp, name)
+    group.attrs["napari-hagmil"] = {"attention": {"depth": stage.depth}}
     array = group.create_array(
         "0",
         shape=amap.values.shape,
@@ -70,7 +78,6 @@ def _write_stage(root: zarr.Group, result: SlideResult, stage: Stage) -> str:
         dimension_names=("y", "x"),
     )
     array[:] = amap.values
-    return name
 
 
 def _image_metadata(amap: AttentionMap, mpp: float, name: str) -> dict[str, Any]:
@@ -94,4 +101,36 @@ def _image_metadata(amap: AttentionMap, mpp: float, name: str) -> dict[str, Any]
                 ],
             }
         ],
+        "omero": {"channels": [_shown(amap)]},
     }
+
+
+def _shown(amap: AttentionMap) -> dict[str, Any]:
+    """How a viewer shows it at first: from no attention to the most."""
+    top = float(np.nanmax(amap.values, initial=0.0)) or 1.0
+    window = {"min": 0.0, "max": top, "start": 0.0, "end": top}
+    return {"label": "attention", "color": "FFFFFF", "active": True, "window": window}
+
+
+def _ome_xml(result: SlideResult) -> bytes:
+    """Name and size of every image, as bioformats2raw states them beside its Zarr groups."""
+    root = Xml.Element("OME", {"xmlns": _OME_XML})
+    for number, stage in enumerate(result.stages):
+        grid, facts = result.grids[stage.depth], {"ID": f"Image:{number}"}
+        image = Xml.SubElement(root, "Image", {**facts, "Name": image_name(result, stage)})
+        side = repr(result.slide.mpp * grid.stride)
+        sizes = (*zip("YX", grid.shape, strict=True), *_SINGLE)
+        pixels = {
+            "ID": f"Pixels:{number}",
+            "DimensionOrder": "XYZCT",
+            "Type": "float",
+            **{f"Size{axis}": str(size) for axis, size in sizes},
+            **{f"PhysicalSize{axis}": side for axis in "XY"},
+            **{f"PhysicalSize{axis}Unit": "µm" for axis in "XY"},
+        }
+        element = Xml.SubElement(image, "Pixels", pixels)
+        Xml.SubElement(element, "Channel", {"ID": f"Channel:{number}:0", "SamplesPerPixel": "1"})
+        Xml.SubElement(element, "MetadataOnly")
+    Xml.indent(root)
+    written: bytes = Xml.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return written

@@ -97,7 +97,8 @@ def _channels_look(slide: Slide, coarsest: NDArray[Any]) -> dict[str, Any]:
 
 
 def _contrast(values: NDArray[Any]) -> tuple[float, float]:
-    low, high = (float(v) for v in np.percentile(values, (1, 99.8)))
+    known = values[np.isfinite(values)]  # a heat map knows nothing of most places
+    low, high = (float(v) for v in np.percentile(known, (1, 99.8))) if known.size else (0.0, 1.0)
     return (low, high) if high > low else (low, low + 1)
 
 

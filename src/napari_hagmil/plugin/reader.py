@@ -1,4 +1,4 @@
-"""napari's reader: a slide's path → its layers."""
+"""napari's reader: a path → its layers, be it a slide, a results folder or annotations."""
 
 from __future__ import annotations
 
@@ -6,42 +6,85 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import napari
 from napari.utils import progress
 
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.plugin.layers import LayerTuple, slide_layer
-from napari_hagmil.slide import open_slide
+from napari_hagmil.export.annotations_reader import read_annotations
+from napari_hagmil.plugin.layers import KEY, LayerTuple, slide_layer
+from napari_hagmil.plugin.own_files import (
+    annotation_layers,
+    attention_images,
+    attention_layers,
+    is_result,
+    placed,
+    result_layers,
+)
+from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide.canvas import canvas_origin
 
 #: Files that make a folder a candidate: of a DICOM slide, or of a Zarr.
 _FOLDER_MEMBERS = ("*.dcm", "zarr.json", ".zgroup", ".zarray", ".zattrs")
+
+_ANNOTATIONS = (".geojson", ".xml")
 
 Reader = Callable[[str | list[str]], list[LayerTuple]]
 
 
 def get_reader(path: str | list[str]) -> Reader | None:
-    """Return a function that reads the path, or None when it is not a slide.
+    """Return a function that reads the path, or None when this package cannot.
 
     napari applies no filename patterns to folders, so this looks for their members.
     """
     first = Path(path[0] if isinstance(path, list) else path)
-    if first.is_dir() and not any(any(first.glob(pattern)) for pattern in _FOLDER_MEMBERS):
-        return None
+    if first.is_dir():
+        if is_result(first) or attention_images(first):
+            return read_layers
+        if not any(any(first.glob(pattern)) for pattern in _FOLDER_MEMBERS):
+            return None
     try:
-        open_slide(first).close()
+        if first.suffix.lower() in _ANNOTATIONS:
+            read_annotations(first)
+        else:
+            open_slide(first).close()
     except HagmilError:
         return None
-    return read_slides
+    return read_layers
 
 
-def read_slides(path: str | list[str]) -> list[LayerTuple]:
-    """Layers of one or more slides."""
+def read_layers(path: str | list[str]) -> list[LayerTuple]:
+    """Layers of one or more paths that `get_reader` takes."""
     paths = path if isinstance(path, list) else [path]
-    return [_slide_layer(one) for one in paths]
+    return [layer for one in paths for layer in _layers(Path(one))]
 
 
-def _slide_layer(path: str) -> LayerTuple:
-    """The layer of a slide, with napari's progress bar while its coarse levels are made."""
+def _layers(path: Path) -> list[LayerTuple]:
+    if path.suffix.lower() in _ANNOTATIONS:
+        mpp, origin = _slide_shown()
+        return annotation_layers(path, mpp, origin)
+    if is_result(path):
+        return result_layers(path)
+    if images := attention_images(path):
+        return attention_layers(images)
     slide = open_slide(path)
+    return [placed(_slide_layer(slide), slide)]
+
+
+def _slide_shown() -> tuple[float | None, tuple[int, int]]:
+    """Pixel size and origin of the slide in the window: annotations know neither.
+
+    Of several slides it is the topmost.
+    """
+    viewer = napari.current_viewer()
+    facts = [one.metadata.get(KEY, {}) for one in (viewer.layers if viewer else ())]
+    slides = [one for one in facts if "path" in one]
+    if not slides:
+        return None, (0, 0)
+    return slides[-1]["mpp"], canvas_origin(Path(slides[-1]["path"]))
+
+
+def _slide_layer(slide: Slide) -> LayerTuple:
+    """The layer of a slide, with napari's progress bar while its coarse levels are made."""
     bars: list[Any] = []
 
     def show(share: float) -> None:

@@ -89,6 +89,22 @@ class PixelSize:
 
 
 @dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a file says its pixels lie in a frame that it shares with other pictures.
+
+    Attributes
+    ----------
+    scale : tuple of float
+        µm per level-0 pixel, (y, x); of any picture, a heat map's too.
+    translation : tuple of float
+        Where the centre of level-0 pixel (0, 0) lies, µm (y, x).
+    """
+
+    scale: tuple[float, float]
+    translation: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Channel:
     """What a file says about a channel.
 
@@ -136,6 +152,8 @@ class SlideFacts:
         Why this backend was chosen.
     origin : tuple of int
         Pixel (y, x) of the canvas on which level-0 pixel (0, 0) lies: see `slide.canvas`.
+    placement : Placement or None
+        As an OME-Zarr states it. A slide is a frame of its own; what lies over one is not.
     """
 
     grids: tuple[LevelGrid, ...]
@@ -151,6 +169,7 @@ class SlideFacts:
     problems: tuple[Problem, ...] = ()
     why: str = ""
     origin: tuple[int, int] = (0, 0)
+    placement: Placement | None = None
 
     @property
     def background(self) -> int:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import zarr
 
 from napari_hagmil.errors import SlideFormatError
-from napari_hagmil.slide.interface import Channel, PixelSize
+from napari_hagmil.slide.interface import Channel, PixelSize, Placement
 
 _MICROMETRES = {
     "micrometer": 1.0,
@@ -53,6 +53,12 @@ class ZarrLayout:
         Names and colours; may be empty.
     is_rgb : bool
         Whether the shape says that the channels are red, green, blue and perhaps opacity.
+    title : str
+        What the picture is called; may hold what a user typed.
+    associated : tuple of str
+        What the other pictures of its collection show.
+    placement : Placement or None
+        Where it lies, when it has a unit of length.
     """
 
     arrays: tuple[Any, ...]
@@ -61,7 +67,9 @@ class ZarrLayout:
     pixel_sizes: tuple[PixelSize, ...] = ()
     channels: tuple[Channel, ...] = ()
     is_rgb: bool = False
-    notes: tuple[str, ...] = field(default=())
+    title: str = ""
+    associated: tuple[str, ...] = ()
+    placement: Placement | None = None
 
     @property
     def n_channels(self) -> int:
@@ -75,7 +83,7 @@ class ZarrLayout:
 
 
 def zarr_layout(name: str, node: Any) -> ZarrLayout:
-    """Find the levels under a zarr group, or take the array that is given.
+    """Find the levels under a zarr group that is one picture, or take the array that is given.
 
     Raises
     ------
@@ -84,11 +92,7 @@ def zarr_layout(name: str, node: Any) -> ZarrLayout:
     """
     if isinstance(node, zarr.Array):
         return _plain(name, [node])
-    ome = node.attrs.get("ome", node.attrs.asdict())
-    if not isinstance(ome, Mapping):
-        raise _malformed(name, "its ome entry is no table")
-    if ome.get("bioformats2raw.layout") == 3 and "multiscales" not in ome:
-        return _first_of_series(name, node)
+    ome = ome_metadata(name, node)
     if "plate" in ome:
         raise SlideFormatError(
             name, "is a plate of many pictures, not a slide", remedy="give one of its fields"
@@ -98,12 +102,12 @@ def zarr_layout(name: str, node: Any) -> ZarrLayout:
     return _plain(name, [array for _, array in node.arrays()])
 
 
-def _first_of_series(name: str, node: Any) -> ZarrLayout:
-    """Open the first picture of a collection; the others are label, macro and the like."""
-    first = node.get("0")
-    if not isinstance(first, zarr.Group):
-        raise _malformed(name, "its collection has no picture 0")
-    return zarr_layout(name, first)
+def ome_metadata(name: str, node: Any) -> Mapping[str, Any]:
+    """What a zarr group says of itself as an OME-Zarr of either version; empty when nothing."""
+    ome = node.attrs.get("ome", node.attrs.asdict())
+    if not isinstance(ome, Mapping):
+        raise malformed(name, "its ome entry is no table")
+    return ome
 
 
 def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
@@ -115,16 +119,24 @@ def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
         datasets = list(image["datasets"])
         arrays = [node[str(dataset["path"])] for dataset in datasets]
         _check_axes(name, axes, arrays)
-        size = _pixel_size(axes, stated, image, datasets[0])
+        placement = _placement(axes, stated, image, datasets[0])
     except SlideFormatError:
         raise
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _malformed(name, f"{type(error).__name__}: {error}") from error
+        raise malformed(name, f"{type(error).__name__}: {error}") from error
     windows = (ome.get("omero") or {}).get("channels") or ()
     channels = tuple(
         Channel(str(c.get("label", "")), _color(c)) for c in windows if isinstance(c, Mapping)
     )
-    return ZarrLayout(_finest_first(arrays, axes), axes, f"OME-Zarr {version}", size, channels)
+    return ZarrLayout(
+        _finest_first(arrays, axes),
+        axes,
+        f"OME-Zarr {version}",
+        (PixelSize(placement.scale, "OME-Zarr scale"),) if placement else (),
+        channels,
+        title=str(image.get("name") or ""),
+        placement=placement,
+    )
 
 
 def _color(channel: Mapping[str, Any]) -> str:
@@ -135,28 +147,35 @@ def _color(channel: Mapping[str, Any]) -> str:
     return found[1] if found else ""
 
 
-def _pixel_size(
+def _placement(
     axes: str,
     stated: Sequence[Mapping[str, Any]],
     image: Mapping[str, Any],
     finest: Mapping[str, Any],
-) -> tuple[PixelSize, ...]:
-    """µm per pixel from the scales of the finest level; none without a unit of length."""
-    scale = np.ones(len(axes))
+) -> Placement | None:
+    """Scale and translation of the finest level, µm; None without a unit of length.
+
+    Those of the picture are applied after those of the level.
+    """
+    scale, shift = np.ones(len(axes)), np.zeros(len(axes))
     for transforms in (
         finest.get("coordinateTransformations"),
         image.get("coordinateTransformations"),
     ):
         for transform in transforms or ():
             if transform.get("type") == "scale":
-                scale = scale * np.asarray(transform["scale"], dtype=np.float64)
-    sides = []
+                by = np.asarray(transform["scale"], dtype=np.float64)
+                scale, shift = scale * by, shift * by
+            elif transform.get("type") == "translation":
+                shift = shift + np.asarray(transform["translation"], dtype=np.float64)
+    sides, places = [], []
     for axis in "yx":
         unit = _MICROMETRES.get(str(stated[axes.index(axis)].get("unit", "")).lower())
         if unit is None:
-            return ()
+            return None
         sides.append(float(scale[axes.index(axis)]) * unit)
-    return (PixelSize((sides[0], sides[1]), "OME-Zarr scale"),)
+        places.append(float(shift[axes.index(axis)]) * unit)
+    return Placement((sides[0], sides[1]), (places[0], places[1]))
 
 
 def _plain(name: str, arrays: Sequence[Any]) -> ZarrLayout:
@@ -191,12 +210,12 @@ def _plain(name: str, arrays: Sequence[Any]) -> ZarrLayout:
 def _check_axes(name: str, axes: str, arrays: Sequence[Any]) -> None:
     known = set(axes) <= set("tczyx") and len(set(axes)) == len(axes)
     if not (known and {"y", "x"} <= set(axes)) or axes.index("y") > axes.index("x"):
-        raise _malformed(name, f"its axes are {axes!r}")
+        raise malformed(name, f"its axes are {axes!r}")
     for array in arrays:
         if not isinstance(array, zarr.Array) or array.ndim != len(axes):
-            raise _malformed(name, "a level is not an array of its axes")
+            raise malformed(name, "a level is not an array of its axes")
         if min(array.shape) < 1:
-            raise _malformed(name, f"a level has shape {array.shape}")
+            raise malformed(name, f"a level has shape {array.shape}")
 
 
 def _finest_first(arrays: Sequence[Any], axes: str) -> tuple[Any, ...]:
@@ -211,7 +230,8 @@ def _finest_first(arrays: Sequence[Any], axes: str) -> tuple[Any, ...]:
     return tuple(kept)
 
 
-def _malformed(name: str, why: str) -> SlideFormatError:
+def malformed(name: str, why: str) -> SlideFormatError:
+    """The error of a hierarchy whose metadata says what cannot be."""
     return SlideFormatError(
         name, f"is a Zarr whose metadata is malformed ({why})", remedy="write it again as OME-Zarr"
     )

@@ -18,8 +18,8 @@ from napari_hagmil.errors import HagmilError, Problem, SlideFormatError
 from napari_hagmil.slide.formats.colours import with_colours
 from napari_hagmil.slide.formats.damage import absent_tiles, damaged_tile, reason_of
 from napari_hagmil.slide.formats.limits import check_level_size
+from napari_hagmil.slide.formats.ome_zarr.collection import slide_layout
 from napari_hagmil.slide.formats.ome_zarr.guard import chunk_check, compressor_of
-from napari_hagmil.slide.formats.ome_zarr.layout import zarr_layout
 from napari_hagmil.slide.formats.ome_zarr.store import GuardedStore, local_keys, open_guarded
 from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import Address, LevelGrid, Meter, Pixels, SlideFacts
@@ -55,7 +55,7 @@ class ZarrReader:
         self._store: GuardedStore | None = open_guarded(path)
         try:
             node = zarr.open(self._store, mode="r")
-            self._layout = zarr_layout(path.name, node)
+            self._layout = slide_layout(path.name, node, self._store.text)
             self.facts = self._facts()
             self.facts = with_colours(self.facts, self.read_tile)
         except HagmilError:
@@ -181,8 +181,10 @@ class ZarrReader:
             pixel_sizes=layout.pixel_sizes,
             vendor=layout.kind,
             channels=layout.channels,
+            associated=layout.associated,
             problems=tuple(problems),
             why=f"{layout.kind}{' behind a URL' if url_of(self.path) else ''}",
+            placement=layout.placement,
         )
 
     def _grid(self, array: Any) -> LevelGrid:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from zarr.abc.store import Store
+from zarr.abc.store import RangeByteRequest, Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
@@ -21,6 +21,9 @@ from napari_hagmil.slide.location import url_of
 
 #: Names of metadata documents: never chunks.
 _DOCUMENTS = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+
+#: Bytes of a document of text that are read: OME-XML of many planes has some 10 MB.
+_MOST_TEXT = 16 * 2**20
 
 #: Seconds without a byte after which a server is given up, and those that one object may take.
 _SILENCE, _MOST = 30.0, 300.0
@@ -98,6 +101,12 @@ class GuardedStore(WrapperStore):  # type: ignore[misc]
     def holds(self, key: str) -> bool:
         """Whether there is such an object."""
         return bool(sync(self._store.exists(key)))
+
+    def text(self, key: str) -> str:
+        """Read the beginning of a document; empty where there is none."""
+        part = RangeByteRequest(0, _MOST_TEXT)
+        found = sync(self._store.get(key, default_buffer_prototype(), part))
+        return "" if found is None else found.to_bytes().decode("utf-8", errors="replace")
 
     def fetch(self, keys: Sequence[str]) -> list[bytes]:
         """Fetch objects as they are stored, unchecked; empty where there is none."""

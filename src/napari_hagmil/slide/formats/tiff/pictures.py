@@ -6,29 +6,15 @@ apart by what the file says of each: its name, its pixel size, and whether it sh
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from napari_hagmil.geometry import is_plausible_mpp
+from napari_hagmil.slide.formats.associated import associated_kind, is_camera_picture
 from napari_hagmil.slide.formats.tiff.stated import StatedPicture, stated_pictures
 from napari_hagmil.slide.formats.tiff.tags import tiff_resolution
-
-#: Names that scanners and converters give to pictures that are no scan: alone, with "image" or a
-#: number, or at the end of the slide's own name ("a.svs - label", "a.ndpi [macro]").
-_ASSOCIATED = re.compile(
-    r"(?:.*[\[(#:|/]\s*|.*\s-\s+|.*\.\w{2,6}[\s_]+)?(?:slide[\s_-]*|whole[\s_-]*)?"
-    r"(label|macro|overview|thumbnail|thumb|barcode|preview|map)"
-    r"(?:[\s_-]*(?:image|img|picture|photo))?(?:[\s_#-]*\d{1,4}(?:x\d{1,4})?)?[\])\s]*",
-    re.IGNORECASE,
-)
-_NAME_LENGTH = 120
-
-#: A camera's picture of the glass has pixels of this many µm (resolutions of 72, 96, 150 and 300
-#: dots per inch, which say nothing, are larger) and is this many times coarser than the scan.
-_MACRO_MPP, _COARSER = (2.5, 60.0), 4.0
 
 _MACRO_FILE_TYPE = 9  # NewSubfileType that Aperio gives to macros
 _PAGE_NAME = 285
@@ -117,18 +103,15 @@ def _matched(
 
 def _kind(picture: TiffPicture, pictures: Sequence[TiffPicture]) -> str:
     for name in _names(picture):
-        if found := _ASSOCIATED.fullmatch(name.strip()[-_NAME_LENGTH:]):
-            return found[1].lower()
+        if found := associated_kind(name):
+            return found
     page, others = picture.series.keyframe, [p for p in pictures if p is not picture]
     if int(page.subfiletype or 0) == _MACRO_FILE_TYPE:
         return "macro"
     if picture.stated and picture.stated.shows_all:
         parts = any(p.stated and not p.stated.shows_all for p in others)
         return "macro" if parts else ""
-    mpp = picture.mpp or 0.0
-    is_camera = _MACRO_MPP[0] <= mpp <= _MACRO_MPP[1]
-    finer = any(p.mpp is not None and p.mpp * _COARSER <= mpp for p in others)
-    return "macro" if is_camera and finer else ""
+    return "macro" if is_camera_picture(picture.mpp, [p.mpp for p in others]) else ""
 
 
 def _names(picture: TiffPicture) -> list[str]:

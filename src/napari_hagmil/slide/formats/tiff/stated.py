@@ -64,7 +64,7 @@ def stated_pictures(tiff: Any) -> list[StatedPicture]:
     if not (tiff.is_scn or tiff.is_ome):
         return []
     text = str(tiff.pages[0].description or "")
-    return list(_leica(text) if tiff.is_scn else _ome(text))
+    return list(_leica(text) if tiff.is_scn else ome_pictures(text))
 
 
 def _elements(text: str, tag: str) -> Iterator[tuple[str, str]]:
@@ -74,7 +74,8 @@ def _elements(text: str, tag: str) -> Iterator[tuple[str, str]]:
         yield head[1], text[head.end() : following.start() if following else len(text)]
 
 
-def _ome(text: str) -> Iterator[StatedPicture]:
+def ome_pictures(text: str) -> Iterator[StatedPicture]:
+    """What OME-XML says, in the order of its images."""
     lenses = {
         attribute(lens, "ID"): number(attribute(lens, "NominalMagnification"))
         for lens, _ in _elements(text, "Objective")
