@@ -77,8 +77,9 @@ def test_a_slide_that_ends_its_process_costs_that_process_and_the_rest_is_done(t
     }  # fmt: skip
     assert "SIGSEGV" in folder.outcome("segfault").reason
     assert "an error that nobody foresaw" in folder.outcome("bug").reason
-    # Quarantined: nothing is tried again, until somebody asks.
+    # Quarantined: nothing is tried again, until somebody asks; `run-one` would die of it here.
     assert carried_out(folder) == []
+    assert run_one(folder, "segfault", work) == folder.outcome("segfault")
     assert retry(folder, names, ["unreadable"]) == 1
     assert [outcome.name for outcome in carried_out(folder)] == ["unreadable"]
 

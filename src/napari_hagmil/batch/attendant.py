@@ -1,4 +1,4 @@
-"""A worker process that analyzes one slide after another, supervised from outside.
+"""A worker process that answers one request after another, supervised from outside.
 
 A slide whose reader crashes, hangs or eats memory costs its process, and not the run: the process
 is replaced. The process stays up from slide to slide, since loading torch and a model takes longer
@@ -10,21 +10,18 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
 from napari_hagmil.process import prepare_process
 
 if TYPE_CHECKING:
-    from napari_hagmil.batch.folder import RunFolder, SlideOutcome
-    from napari_hagmil.batch.one import Work
     from napari_hagmil.ledger import SlideState
 
 #: Seconds between two looks at a process.
@@ -34,13 +31,20 @@ _GRACE = 5.0
 #: Seconds for a process to load what it needs, on the slowest network drive.
 _START = 600.0
 
-#: What a process says when it has loaded everything: the clock of a slide starts then.
+#: What a process says when it has loaded everything: the clock of a request starts then.
 _READY = "ready"
+
+
+class Job(Protocol):
+    """What a process is for. It travels to the process, and is called there once."""
+
+    def __call__(self) -> Callable[[Any], Iterator[Any]]:
+        """Load what is needed; returns what answers a request, with one reply or several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a process may take for one slide.
+    """What a process may take for one request.
 
     Attributes
     ----------
@@ -56,44 +60,67 @@ class Limits:
     threads: int | None = None
 
 
-class Attendant:
-    """One process that works on the slides of a run's folder, started with the first.
+class EndedError(Exception):
+    """A process is gone, or had to go.
 
     Parameters
     ----------
-    folder : RunFolder
-    limits : Limits
-    work : callable, optional
-        What is done with a slide; the analysis, unless given. It must be importable by name.
+    state : str
+        "crashed", "timeout" or "oom"; "skipped" where somebody stopped it.
+    reason : str
+    seconds : float
+        That it worked on the request.
     """
 
-    def __init__(self, folder: RunFolder, limits: Limits, work: Work | None = None) -> None:
-        self.folder, self.limits, self.work = folder, limits, work
+    def __init__(self, state: SlideState, reason: str, seconds: float = 0.0) -> None:
+        super().__init__(reason)
+        self.state, self.reason, self.seconds = state, reason, seconds
+
+
+class Attendant:
+    """One process for a job, started with the first request.
+
+    Parameters
+    ----------
+    job : Job
+    limits : Limits
+    """
+
+    def __init__(self, job: Job, limits: Limits) -> None:
+        self.job, self.limits = job, limits
         self._process: SpawnProcess | None = None
         self._line: Connection | None = None
         self._stopping = False
 
-    def run(self, name: str) -> SlideOutcome:
-        """Do one slide; whatever becomes of the process, there is an outcome."""
-        from napari_hagmil.batch.folder import SlideOutcome
+    def replies(self, request: Any) -> Iterator[Any]:
+        """What the process says to a request.
 
+        Raises
+        ------
+        EndedError
+            When the process ends before it has said everything, or may not go on; the next
+            request has another.
+        Exception
+            What the job itself raised; the process goes on.
+        """
         started = time.monotonic()
         try:
             if self._process is None or not self._process.is_alive():
                 self._start()
                 self._received(_START)
-            self._send(name)
-            outcome: SlideOutcome = self._received(self.limits.seconds)
-            return outcome
-        except _EndedError as end:
-            stopped = self._stopping
+                started = time.monotonic()
+            self._send(request)
+            while not isinstance(reply := self._received(self._left(started)), _Over):
+                yield reply
+        except EndedError as end:
             self._kill()
-            if stopped:
-                return SlideOutcome(name, "skipped", "it was stopped", 0)
-            return lost(self.folder, name, end.state, end.reason, time.monotonic() - started)
+            end.seconds = time.monotonic() - started
+            raise EndedError("skipped", "it was stopped") if self._stopping else end from None
+        if reply.error is not None:
+            raise reply.error
 
     def stop(self) -> None:
-        """End the process at once, from any thread; its slide is as if it had not been begun."""
+        """End the process at once, from any thread."""
         self._stopping = True
         if self._process is not None:
             self._process.kill()
@@ -108,11 +135,12 @@ class Attendant:
 
     def _start(self) -> None:
         self._kill()
+        prepare_process()  # What the job travels with may load torch, before `_serve` is called.
         spawn = multiprocessing.get_context("spawn")
         self._line, theirs = spawn.Pipe()
         process = spawn.Process(
             target=_serve,
-            args=(theirs, self.folder.root, self.limits.threads, self.work),
+            args=(theirs, self.job, self.limits.threads),
             name="hagmil-slide",
             daemon=True,
         )
@@ -129,32 +157,40 @@ class Attendant:
             process.kill()
             process.join()
 
-    def _send(self, name: str) -> None:
+    def _left(self, started: float) -> float | None:
+        """Seconds that are left of a request's."""
+        limit = self.limits.seconds
+        return None if limit is None else limit - (time.monotonic() - started)
+
+    def _send(self, request: Any) -> None:
         with suppress(OSError):  # It is gone: whoever waits for the answer finds out.
             if self._line is not None:
-                self._line.send(name)
+                self._line.send(request)
 
     def _received(self, seconds: float | None) -> Any:
-        """What the process says next; `_EndedError` when it cannot, or may not go on."""
+        """What the process says next; `EndedError` when it cannot, or may not go on."""
         line, started = self._line, time.monotonic()
         try:
             while line is not None and not line.poll(_LOOK):
-                self._require_well(line, time.monotonic() - started, seconds)
+                late = seconds is not None and time.monotonic() - started > seconds
+                self._require_well(line, late=late)
             return line.recv() if line is not None else None
         except (EOFError, OSError):
-            raise _EndedError("crashed", self._how_it_died()) from None
+            raise EndedError("crashed", self._how_it_died()) from None
 
-    def _require_well(self, line: Connection, waited: float, seconds: float | None) -> None:
+    def _require_well(self, line: Connection, *, late: bool) -> None:
         process, limit = self._process, self.limits.memory
         if (process is None or not process.is_alive()) and not line.poll():
-            raise _EndedError("crashed", self._how_it_died())
-        if seconds is not None and waited > seconds:
-            raise _EndedError("timeout", f"it took longer than {seconds:.0f} s")
+            raise EndedError("crashed", self._how_it_died())
+        if late:
+            raise EndedError(
+                "timeout", f"it took longer than {self.limits.seconds or _START:.0f} s"
+            )
         if limit is not None and process is not None:
             with suppress(psutil.Error):
                 used = psutil.Process(process.pid).memory_info().rss
                 if used > limit:
-                    raise _EndedError("oom", f"its process took {used / 2**30:.1f} GiB of memory")
+                    raise EndedError("oom", f"its process took {used / 2**30:.1f} GiB of memory")
 
     def _how_it_died(self) -> str:
         if self._process is None:
@@ -182,53 +218,31 @@ def _allowed_children() -> Iterator[None]:
             config["daemon"] = before
 
 
-class _EndedError(Exception):
-    """A process is gone, or must go."""
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """The end of an answer, and what the job raised."""
 
-    def __init__(self, state: SlideState, reason: str) -> None:
-        super().__init__(reason)
-        self.state, self.reason = state, reason
-
-
-def lost(
-    folder: RunFolder, name: str, state: SlideState, reason: str, seconds: float
-) -> SlideOutcome:
-    """Write down what a process that is gone cannot say itself."""
-    from napari_hagmil.batch.folder import SlideOutcome
-    from napari_hagmil.batch.one import sweep
-
-    claim = folder.claims.take(name)
-    if claim is None:
-        return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
-    with claim:
-        known = folder.outcome(name)
-        if known is not None and folder.is_settled(name):
-            return known
-        sweep(folder, name)
-        tries = 1 + (known.tries if known else 0)
-        outcome = SlideOutcome(name, state, reason, tries, seconds)
-        folder.note(outcome)
-        return outcome
+    error: Exception | None = None
 
 
-def _serve(line: Connection, root: Path, threads: int | None, work: Work | None) -> None:
-    """Work until whoever asks is gone."""
+def _serve(line: Connection, job: Job, threads: int | None) -> None:
+    """Answer until whoever asks is gone."""
     # Ctrl-C goes to the whole group: whoever asks decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_process()
-    from napari_hagmil.batch.folder import open_run
-    from napari_hagmil.batch.one import run_one
-
-    if work is None:
+    answer = job()
+    if threads is not None:
         import torch
 
-        from napari_hagmil.batch.analysis import analyze_into
-
-        work = analyze_into
-        if threads is not None:
-            torch.set_num_threads(threads)
-    folder = open_run(root)
+        torch.set_num_threads(threads)
     with suppress(EOFError, OSError):
         line.send(_READY)
         while True:
-            line.send(run_one(folder, line.recv(), work))
+            request = line.recv()
+            try:
+                for reply in answer(request):
+                    line.send(reply)
+            except Exception as error:
+                line.send(_Over(error))
+            else:
+                line.send(_Over())

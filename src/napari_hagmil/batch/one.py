@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,12 +21,12 @@ Work = Callable[[SlideRecord, BatchSettings, Path], SlideState]
 
 
 def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
-    """Analyze one slide, unless that is done or another process holds its claim.
+    """Analyze one slide, unless no attempt is due or another process holds its claim.
 
     Returns
     -------
     SlideOutcome
-        "skipped" where another process has it.
+        "skipped" where another process has it; that of the last try where no other is due.
 
     Raises
     ------
@@ -42,13 +43,29 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
         return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
     with claim:
         known = folder.outcome(name)
-        if known is not None and folder.is_settled(name):
+        if known is not None and not folder.is_due(name):
             return known
         sweep(folder, name)
         outcome = _tried(folder, claim, work, 1 + (known.tries if known else 0))
         if outcome.state != "skipped":
             folder.note(outcome)
         return outcome
+
+
+def lost(folder: RunFolder, outcome: SlideOutcome) -> SlideOutcome:
+    """Write down what a process that is gone cannot say itself; its try is counted here."""
+    name = outcome.name
+    claim = folder.claims.take(name)
+    if claim is None:
+        return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
+    with claim:
+        known = folder.outcome(name)
+        if known is not None and folder.is_settled(name):
+            return known
+        sweep(folder, name)
+        counted = replace(outcome, tries=1 + (known.tries if known else 0))
+        folder.note(counted)
+        return counted
 
 
 def sweep(folder: RunFolder, name: str) -> None:

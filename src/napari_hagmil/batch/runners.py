@@ -7,20 +7,52 @@ outcomes travel between processes.
 from __future__ import annotations
 
 import importlib.util
-import os
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_hagmil.batch.attendant import Attendant, Limits, lost
+from napari_hagmil.batch.attendant import Attendant, EndedError, Limits
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome, open_run
+from napari_hagmil.batch.pool import Pool
 from napari_hagmil.errors import MissingExtraError, OutputError
 from napari_hagmil.offline import is_this_machine, require_network
 
 if TYPE_CHECKING:
     from napari_hagmil.batch.one import Work
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """A process for the slides of a run's folder: a name in, an outcome out.
+
+    Attributes
+    ----------
+    root : Path
+        The folder.
+    work : callable, optional
+        What is done with a slide; the analysis, unless given. It must be importable by name.
+    """
+
+    root: Path
+    work: Work | None = None
+
+    def __call__(self) -> Callable[[str], Iterator[SlideOutcome]]:
+        """Load torch and the analysis."""
+        from napari_hagmil.batch.one import run_one
+
+        work = self.work
+        if work is None:
+            from napari_hagmil.batch.analysis import analyze_into
+
+            work = analyze_into
+        folder, done = open_run(self.root), work
+
+        def answer(name: str) -> Iterator[SlideOutcome]:
+            yield run_one(folder, name, done)
+
+        return answer
 
 
 class LocalRunner:
@@ -32,56 +64,42 @@ class LocalRunner:
     workers : int
     limits : Limits
     work : callable, optional
-        As of `Attendant`.
+        As of `RunJob`.
     """
 
     def __init__(
         self, folder: RunFolder, workers: int, limits: Limits, work: Work | None = None
     ) -> None:
-        self.workers = workers
-        self._free = [Attendant(folder, limits, work) for _ in range(workers)]
-        self._all = tuple(self._free)
-        self._lock, self._stopping = threading.Lock(), threading.Event()
+        self.folder, self.workers = folder, workers
+        self._pool = Pool(RunJob(folder.root, work), workers, limits)
 
     def outcomes(self, names: Sequence[str]) -> Iterator[SlideOutcome]:
         """Do these slides, in any order."""
-        todo = iter(names)
-        with ThreadPoolExecutor(self.workers) as pool:
-            running: set[Future[SlideOutcome]] = set()
-            while True:
-                while len(running) < self.workers and not self._stopping.is_set():
-                    name = next(todo, None)
-                    if name is None:
-                        break
-                    running.add(pool.submit(self._run, name))
-                if not running:
-                    return
-                ended, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in ended)
+        for name, reply in self._pool.replies(names):
+            yield _outcome(self.folder, name, reply)
 
     def finish(self) -> None:
         """Begin no other slide."""
-        self._stopping.set()
+        self._pool.finish()
 
     def stop(self) -> None:
         """Stop at once; slides that were at work are as if they had not been begun."""
-        self.finish()
-        for attendant in self._all:
-            attendant.stop()
+        self._pool.stop()
 
     def close(self) -> None:
         """End the processes."""
-        for attendant in self._all:
-            attendant.close()
+        self._pool.close()
 
-    def _run(self, name: str) -> SlideOutcome:
-        with self._lock:
-            attendant = self._free.pop()
-        try:
-            return attendant.run(name)
-        finally:
-            with self._lock:
-                self._free.append(attendant)
+
+def _outcome(folder: RunFolder, name: str, reply: SlideOutcome | EndedError) -> SlideOutcome:
+    """What became of a slide, also where its process is gone and cannot say."""
+    from napari_hagmil.batch.one import lost
+
+    if not isinstance(reply, EndedError):
+        return reply
+    if reply.state == "skipped":
+        return SlideOutcome(name, "skipped", reply.reason, 0)
+    return lost(folder, SlideOutcome(name, reply.state, reply.reason, seconds=reply.seconds))
 
 
 class DaskRunner:
@@ -159,7 +177,8 @@ class DaskRunner:
             error = future.exception()
             if error is not None:
                 # Noted, or the slide would be due for ever.
-                yield lost(self.folder, by_key[future.key], "crashed", f"dask: {error}"[:200], 0.0)
+                ended = EndedError("crashed", f"dask: {error}"[:200])
+                yield _outcome(self.folder, by_key[future.key], ended)
             else:
                 yield future.result()
             future.release()
@@ -188,23 +207,22 @@ def has_distributed() -> bool:
     return importlib.util.find_spec("distributed") is not None
 
 
-def threads_of(workers: int) -> int:
-    """Threads of torch in each of some processes that share this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // workers)
-
-
 _here = threading.local()
 _attendants: list[Attendant] = []
 
 
 def _attend(root: str, name: str, limits: Limits) -> SlideOutcome:
     """On a thread of a dask worker: one slide, by the process of this thread."""
+    job = RunJob(Path(root))
     mine: Attendant | None = getattr(_here, "attendant", None)
-    if mine is None or mine.folder.root != Path(root) or mine.limits != limits:
-        mine = _here.attendant = Attendant(open_run(Path(root)), limits)
+    if mine is None or mine.job != job or mine.limits != limits:
+        mine = _here.attendant = Attendant(job, limits)
         _attendants.append(mine)
-    return mine.run(name)
+    try:
+        (reply,) = mine.replies(name)
+    except EndedError as end:
+        reply = end
+    return _outcome(open_run(job.root), name, reply)
 
 
 def _close_attendants() -> None:

@@ -18,14 +18,17 @@ from napari_hagmil.cli.terminal import answer, complain, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
-    at_least_one,
     device_option,
     json_option,
+    memory_option,
     mpp_option,
     option,
     out_option,
     slides_argument,
     switch,
+    timeout_option,
+    tissue_dir_option,
+    workers_option,
 )
 from napari_hagmil.errors import OutputError
 from napari_hagmil.ledger import STATES
@@ -56,25 +59,14 @@ class BatchOptions:
     device: str = device_option()
     exhaustive: bool = switch("--exhaustive", "follow every branch")
     mpp: float | None = mpp_option()
-    tissue_dir: Path | None = option(
-        "--tissue-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
-    )
-    workers: int = option(
-        "--workers", type=at_least_one, default=1, help="processes, a slide each (default 1)"
-    )
+    tissue_dir: Path | None = tissue_dir_option()
+    workers: int = workers_option(1)
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS", help="of a dask cluster that sees the same folders"
     )
     pool: bool = switch("--pool", "plain processes, even where dask.distributed is installed")
-    timeout: float | None = option(
-        "--timeout", type=float, metavar="S", help="most seconds for a slide (default no limit)"
-    )
-    memory: float | None = option(
-        "--memory", type=float, metavar="GIB", help="most memory of a process (default no limit)"
-    )
+    timeout: float | None = timeout_option()
+    memory: float | None = memory_option()
     retry: list[str] | None = option(
         "--retry",
         action="append",
@@ -173,14 +165,11 @@ def _work(options: BatchOptions, folder: RunFolder, names: Sequence[str], total:
 
 
 def _runner(options: BatchOptions, folder: RunFolder) -> Runner:
-    from napari_hagmil.batch.attendant import Limits
-    from napari_hagmil.batch.runners import DaskRunner, LocalRunner, has_distributed, threads_of
+    from napari_hagmil.batch.pool import limits_of
+    from napari_hagmil.batch.runners import DaskRunner, LocalRunner, has_distributed
 
-    limits = Limits(
-        options.timeout,
-        options.memory * 2**30 if options.memory else None,
-        None if options.scheduler else threads_of(options.workers),
-    )
+    sharing = 0 if options.scheduler else options.workers
+    limits = limits_of(sharing, options.timeout, options.memory)
     if options.scheduler or (has_distributed() and not options.pool and options.workers > 1):
         return DaskRunner(folder, options.workers, limits, options.scheduler)
     if options.workers > 1 and not options.pool:

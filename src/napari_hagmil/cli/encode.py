@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,11 +16,15 @@ from napari_hagmil.cli.verb import (
     at_least_one,
     device_option,
     json_option,
+    memory_option,
     mpp_option,
     numbers,
     option,
     slides_argument,
     switch,
+    timeout_option,
+    tissue_dir_option,
+    workers_option,
 )
 from napari_hagmil.errors import AnnotationError, EncoderError, FeatureStoreError, Remedy
 
@@ -71,17 +75,15 @@ class EncodeOptions:
         help="of the stored features (default float32)",
     )
     device: str = device_option()
-    workers: int = option(
-        "--workers", type=at_least_one, default=2, help="threads that read (default 2)"
+    workers: int | None = workers_option()
+    readers: int = option(
+        "--readers", type=at_least_one, default=2, help="threads of a process that read (default 2)"
     )
+    timeout: float | None = timeout_option()
+    memory: float | None = memory_option()
     overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
     mpp: float | None = mpp_option()
-    tissue_dir: Path | None = option(
-        "--tissue-dir",
-        type=Path,
-        metavar="DIR",
-        help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
-    )
+    tissue_dir: Path | None = tissue_dir_option()
     imported: Kind | None = option(
         "--import",
         choices=("clam", "trident", "official"),
@@ -124,15 +126,25 @@ def encode(options: EncodeOptions) -> int:
 
 
 def _events(options: EncodeOptions, cohort: Cohort) -> Iterator[EncodeEvent]:
+    from napari_hagmil.batch.encoding import EncodeJob, encode_by_processes
+    from napari_hagmil.batch.pool import pool_for
     from napari_hagmil.encoders import load_encoder, resolve_device
     from napari_hagmil.features import encode_cohort, import_cohort
 
     if options.imported is not None:
-        return import_cohort(cohort.records, options.store, _importing(options, options.imported))
-    encoder = load_encoder(
-        options.encoder or DEFAULT_ENCODER, device=resolve_device(options.device)
-    )
-    return encode_cohort(cohort.records, options.store, encoder, _encoding(options, cohort))
+        yield from import_cohort(
+            cohort.records, options.store, _importing(options, options.imported)
+        )
+        return
+    name, config = options.encoder or DEFAULT_ENCODER, _encoding(options, cohort)
+    encoder = load_encoder(name, device=resolve_device(options.device))
+    job = EncodeJob(options.store, name, options.device, config)
+    with pool_for(job, options) as pool:
+        if pool is None:
+            yield from encode_cohort(cohort.records, options.store, encoder, config)
+        else:
+            del encoder  # It was loaded to say now what is wrong with it.
+            yield from encode_by_processes(cohort.records, pool)
 
 
 def _encoding(options: EncodeOptions, cohort: Cohort) -> EncodeConfig:
@@ -145,23 +157,29 @@ def _encoding(options: EncodeOptions, cohort: Cohort) -> EncodeConfig:
         dtype=options.dtype,
         slide_mpp=options.mpp,
         overwrite=options.overwrite,
-        workers=options.workers,
+        readers=options.readers,
         outlines=_outlines(options.tissue_dir, cohort) if options.tissue_dir else None,
     )
 
 
-def _outlines(folder: Path, cohort: Cohort) -> Callable[[str], TissueOutline | None]:
-    """Return the function that reads a slide's tissue outlines when its turn comes."""
-    from napari_hagmil.export.geojson_reader import read_area
-    from napari_hagmil.ledger import file_facts
-    from napari_hagmil.tissue import TissueOutline
+@dataclass(frozen=True)
+class _Outlines:
+    """Reads a slide's tissue outlines from a folder when its turn comes."""
 
-    def outline(name: str) -> TissueOutline | None:
-        path = folder / f"{name}.geojson"
+    folder: Path
+
+    def __call__(self, name: str) -> TissueOutline | None:
+        from napari_hagmil.export.geojson_reader import read_area
+        from napari_hagmil.ledger import file_facts
+        from napari_hagmil.tissue import TissueOutline
+
+        path = self.folder / f"{name}.geojson"
         if not path.is_file():
             return None
         return TissueOutline(read_area(path), file_facts(path).sha256)
 
+
+def _outlines(folder: Path, cohort: Cohort) -> _Outlines:
     if not any((folder / f"{record.name}.geojson").is_file() for record in cohort.records):
         example = cohort.records[0].name
         raise AnnotationError(
@@ -169,7 +187,7 @@ def _outlines(folder: Path, cohort: Cohort) -> Callable[[str], TissueOutline | N
             "holds no outlines of these slides",
             remedy=f"name the files after the slides: {example}.geojson",
         )
-    return outline
+    return _Outlines(folder)
 
 
 def _importing(
@@ -217,10 +235,13 @@ class _Report:
     def show(self, event: EncodeEvent) -> None:
         """Show one event."""
         if event.kind == "laid out":
+            # A slide is laid out again where another process takes it over.
+            known = self._remaining.get(event.name)
             self._remaining[event.name] = event.total - event.done
-            self.bar.set_description("finding tissue")
-            self._started = time.perf_counter()  # the last slide to be laid out sets the clock
-            self._add_work(event.total - event.done)
+            self._add_work(event.total - event.done - (known or 0))
+            if known is None:
+                self.bar.set_description("finding tissue")
+                self._started = time.perf_counter()  # the last slide to be laid out sets the clock
             if event.message:
                 self.say(f"{event.name}: {event.message}")
         elif event.kind == "encoded":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,15 +16,19 @@ from napari_hagmil.cli.verb import (
     cohort_argument,
     device_option,
     json_option,
+    memory_option,
     mpp_option,
     numbers,
     option,
     out_option,
     switch,
+    timeout_option,
+    workers_option,
 )
 from napari_hagmil.errors import CohortError
 
 if TYPE_CHECKING:
+    from napari_hagmil.batch.cohort_jobs import ModelOverSlides
     from napari_hagmil.cohort import Cohort, SlideRecord
     from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure, Source
     from napari_hagmil.evaluation.files import Evaluation
@@ -80,14 +84,19 @@ class EvaluateOptions:
     )
     device: str = device_option()
     mpp: float | None = mpp_option()
+    workers: int | None = workers_option()
+    timeout: float | None = timeout_option()
+    memory: float | None = memory_option()
     json: bool = json_option()
 
 
 @dataclass(frozen=True)
 class _Ready:
+    asked: EvaluateOptions
+    over: ModelOverSlides
     model: CascadeModel
     source: Source
-    factors: Sequence[float]
+    factors: tuple[float, ...]
     chance: int | None = None
     patients: PatientRule | None = None
 
@@ -139,20 +148,11 @@ def _write(evaluation: Evaluation, options: EvaluateOptions) -> None:
 
 
 def _ready(options: EvaluateOptions) -> _Ready:
-    from napari_hagmil.bundles import find_bundle
-    from napari_hagmil.encoders import resolve_device
-    from napari_hagmil.evaluation.evaluate import live, stored
-    from napari_hagmil.models import load_bundle
-    from napari_hagmil.prepare import load_model
+    from napari_hagmil.batch.cohort_jobs import ModelOverSlides
 
-    if options.store is None:
-        model, encoder = load_model(options.model, device=options.device)
-        source = live(model, encoder, mpp=options.mpp)
-        return _Ready(model, source, options.factors or _FACTORS_LIVE, options.chance)
-    device = resolve_device(options.device)
-    model = load_bundle(find_bundle(options.model), device=device)
-    factors = options.factors or _FACTORS_STORED
-    return _Ready(model, stored(options.store, model), factors, options.chance)
+    over = ModelOverSlides(options.model, options.device, options.store, options.mpp)
+    usual = _FACTORS_LIVE if options.store is None else _FACTORS_STORED
+    return _Ready(options, over, *over.load(), options.factors or usual, options.chance)
 
 
 def _thresholds(
@@ -236,7 +236,8 @@ def _run(
     config = ready.model.config
     if ready.patients == "bag":
         groups = slides_by_patient(records)
-        ready = replace(ready, source=patient_bags(ready.source, groups))
+        source, over = patient_bags(ready.source, groups), replace(ready.over, bags=tuple(records))
+        ready = replace(ready, source=source, over=over)
         records = [patient_record(slides, config.classes) for slides in groups.values()]
     slides, failures = _run_each(records, ready, quiet=quiet)
     if ready.patients in (None, "bag"):
@@ -249,15 +250,12 @@ def _run_each(
     records: Sequence[SlideRecord], ready: _Ready, *, quiet: bool
 ) -> tuple[list[SlideEvaluation], list[SlideFailure]]:
     """Evaluate one by one: a bar on a terminal, a line each elsewhere."""
-    from napari_hagmil.evaluation.evaluate import SlideFailure, evaluate_cohort
+    from napari_hagmil.evaluation.evaluate import SlideFailure
 
     slides, failures = [], []
-    events = evaluate_cohort(
-        records, ready.model, ready.source, factors=ready.factors, chance=ready.chance
-    )
     shown = sys.stderr.isatty()
     with progress("slide", len(records)) as bar:
-        for n, event in enumerate(events, start=1):
+        for n, event in enumerate(_events(records, ready), start=1):
             if isinstance(event, SlideFailure):
                 failures.append(event)
             else:
@@ -266,6 +264,24 @@ def _run_each(
                 say(f"[{n}/{len(records)}] {_line(event)}", above=bar)
             bar.update()
     return slides, failures
+
+
+def _events(
+    records: Sequence[SlideRecord], ready: _Ready
+) -> Iterator[SlideEvaluation | SlideFailure]:
+    """Evaluate here, or by processes where any were asked for."""
+    from napari_hagmil.batch.cohort_jobs import EvaluateJob, over_cohort
+    from napari_hagmil.batch.pool import pool_for
+    from napari_hagmil.evaluation.evaluate import evaluate_cohort
+
+    factors, chance = ready.factors, ready.chance
+    with pool_for(EvaluateJob(ready.over, factors, chance), ready.asked) as pool:
+        if pool is None:
+            yield from evaluate_cohort(
+                records, ready.model, ready.source, factors=factors, chance=chance
+            )
+        else:
+            yield from over_cohort(records, pool)  # type: ignore[misc]
 
 
 def _line(event: SlideEvaluation | SlideFailure) -> str:

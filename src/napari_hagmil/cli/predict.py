@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,15 +13,22 @@ from napari_hagmil.cli.verb import (
     Verb,
     device_option,
     json_option,
+    memory_option,
     option,
     out_option,
     slides_argument,
+    timeout_option,
+    workers_option,
 )
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
+    from napari_hagmil.batch.cohort_jobs import ModelOverSlides
+    from napari_hagmil.cohort import Cohort
+    from napari_hagmil.evaluation.evaluate import Source
     from napari_hagmil.evaluation.prediction_files import Event
+    from napari_hagmil.models import CascadeModel
 
 
 @dataclass(frozen=True)
@@ -42,25 +49,25 @@ class PredictOptions:
         "by the slide least like the first class, or all slides as one",
     )
     device: str = device_option()
+    workers: int | None = workers_option()
+    timeout: float | None = timeout_option()
+    memory: float | None = memory_option()
     json: bool = json_option()
 
 
 def predict(options: PredictOptions) -> int:
     """Run a model over stored features, and write its predictions and attention."""
-    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.batch.cohort_jobs import ModelOverSlides
     from napari_hagmil.cohort import gather_slides
-    from napari_hagmil.encoders import resolve_device
-    from napari_hagmil.evaluation.evaluate import stored
     from napari_hagmil.evaluation.patients import slides_by_patient
-    from napari_hagmil.evaluation.predict import call_patients, predict_cohort
+    from napari_hagmil.evaluation.predict import call_patients
     from napari_hagmil.evaluation.prediction_files import require_free, write_predictions
-    from napari_hagmil.models import load_bundle
 
-    model = load_bundle(find_bundle(options.model), device=resolve_device(options.device))
+    over = ModelOverSlides(options.model, options.device, options.store)
+    model, source = over.load()
     cohort = gather_slides(options.cohort, files=False)
     require_free(options.out)
-    source = stored(options.store, model)
-    events = predict_cohort(cohort.records, model, source)
+    events = _events(options, cohort, over, (model, source))
     has_several = len(slides_by_patient(cohort.records)) < len(cohort)
     with progress("slide", len(cohort)) as bar:
         show = _shown(bar, len(cohort), quiet=options.json)
@@ -75,6 +82,24 @@ def predict(options: PredictOptions) -> int:
         )
     _say(summary, options)
     return 0 if summary["states"].get("done", 0) == len(cohort) else 3
+
+
+def _events(
+    options: PredictOptions,
+    cohort: Cohort,
+    over: ModelOverSlides,
+    loaded: tuple[CascadeModel, Source],
+) -> Iterator[Event]:
+    """Predict here, or by processes where any were asked for."""
+    from napari_hagmil.batch.cohort_jobs import PredictJob, over_cohort
+    from napari_hagmil.batch.pool import pool_for
+    from napari_hagmil.evaluation.predict import predict_cohort
+
+    with pool_for(PredictJob(over), options) as pool:
+        if pool is None:
+            yield from predict_cohort(cohort.records, *loaded)
+        else:
+            yield from over_cohort(cohort.records, pool)  # type: ignore[misc]
 
 
 def _say(summary: dict[str, Any], options: PredictOptions) -> None:

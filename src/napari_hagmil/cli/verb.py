@@ -81,6 +81,42 @@ def device_option(default: str = "auto") -> Any:
     return option("--device", default=default, help=f"{DEVICES} (default {default})")
 
 
+def tissue_dir_option() -> Any:
+    """``--tissue-dir``."""
+    return option(
+        "--tissue-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
+    )
+
+
+def workers_option(default: int | None = None) -> Any:
+    """``--workers``, processes; None: the work is done in this one."""
+    usual = "this one alone, which a slide that crashes ends" if default is None else str(default)
+    return option(
+        "--workers",
+        type=at_least_one,
+        default=default,
+        metavar="N",
+        help=f"processes, a slide each at a time (default {usual})",
+    )
+
+
+def timeout_option() -> Any:
+    """``--timeout``."""
+    return option(
+        "--timeout", type=float, metavar="S", help="most seconds for a slide (default no limit)"
+    )
+
+
+def memory_option() -> Any:
+    """``--memory``."""
+    return option(
+        "--memory", type=float, metavar="GIB", help="most memory of a process (default no limit)"
+    )
+
+
 def out_option() -> Any:
     """``--out``, a folder."""
     return option("--out", type=Path, required=True, metavar="DIR", help="folder for the results")

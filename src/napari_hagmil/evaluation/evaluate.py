@@ -218,13 +218,32 @@ def evaluate_cohort(
         Also run with places drawn at random, from this seed: what attention is compared with.
     """
     for n, record in enumerate(records):
-        draw = None if chance is None else at_random((chance, n))
-        try:
-            yield evaluate_slide(record, model, source, factors=factors, chance=draw)
-        except (CancelledError, DeviceError):
-            raise
-        except (HagmilError, OSError, ValueError) as error:
-            yield SlideFailure(record, " ".join(str(error).split()), state_after(error))
+        seed = None if chance is None else (chance, n)
+        yield try_slide(record, model, source, factors=factors, seed=seed)
+
+
+def try_slide(
+    record: SlideRecord,
+    model: CascadeModel,
+    source: Source,
+    *,
+    factors: Sequence[float] = (1.0,),
+    seed: tuple[int, int] | None = None,
+) -> SlideEvaluation | SlideFailure:
+    """As `evaluate_slide`, for a slide of many: what goes wrong with it is returned.
+
+    Parameters
+    ----------
+    seed : (int, int), optional
+        Of the run by chance, and the slide's place in its cohort.
+    """
+    draw = None if seed is None else at_random(seed)
+    try:
+        return evaluate_slide(record, model, source, factors=factors, chance=draw)
+    except (CancelledError, DeviceError):
+        raise
+    except (HagmilError, OSError, ValueError) as error:
+        return SlideFailure(record, " ".join(str(error).split()), state_after(error))
 
 
 def evaluate_slide(

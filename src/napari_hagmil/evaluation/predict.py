@@ -67,12 +67,19 @@ def predict_cohort(
         `evaluate.stored` or `evaluate.live`.
     """
     for record in records:
-        try:
-            yield predict_slide(record, model, source)
-        except (CancelledError, DeviceError):
-            raise
-        except (HagmilError, OSError, ValueError) as error:
-            yield SlideFailure(record, " ".join(str(error).split()), state_after(error))
+        yield try_prediction(record, model, source)
+
+
+def try_prediction(
+    record: SlideRecord, model: CascadeModel, source: Source
+) -> SlidePrediction | SlideFailure:
+    """As `predict_slide`, for a slide of many: what goes wrong with it is returned."""
+    try:
+        return predict_slide(record, model, source)
+    except (CancelledError, DeviceError):
+        raise
+    except (HagmilError, OSError, ValueError) as error:
+        return SlideFailure(record, " ".join(str(error).split()), state_after(error))
 
 
 def predict_slide(record: SlideRecord, model: CascadeModel, source: Source) -> SlidePrediction:

@@ -55,7 +55,7 @@ class EncodeConfig:
         µm per level-0 pixel, where the slides' files are silent.
     overwrite : bool
         Whether features of another encoder, slide or depth are replaced; they are refused if not.
-    workers : int
+    readers : int
         Threads that decode.
     chunk_rows : int
         Patches encoded, and kept, at a time.
@@ -68,7 +68,7 @@ class EncodeConfig:
     dtype: DTypeName = "float32"
     slide_mpp: float | None = None
     overwrite: bool = False
-    workers: int = 2
+    readers: int = 2
     chunk_rows: int = CHUNK_ROWS
     outlines: Callable[[str], TissueOutline | None] | None = None
 
@@ -117,7 +117,7 @@ def encode_cohort(
     OutputError
         When the store cannot be written: it would fail for every slide.
     """
-    work = _Work(store, encoder, config)
+    work = StoreWork(store, encoder, config)
     waiting: list[SlideRecord] = []
     for record in records:
         event = work.laid_out(record)
@@ -138,8 +138,15 @@ def encode_cohort(
         waiting = left
 
 
-class _Work:
-    """Encoding into one store by one process."""
+class StoreWork:
+    """Encoding into one store by one process; others may do the same.
+
+    Parameters
+    ----------
+    store : Path
+    encoder : Encoder
+    config : EncodeConfig
+    """
 
     def __init__(self, store: Path, encoder: Encoder, config: EncodeConfig) -> None:
         self.store, self.encoder, self.config = store, encoder, config
@@ -231,7 +238,7 @@ class _Work:
         if not chunks:
             return
         with open_slide(record.path, mpp=self.config.slide_mpp) as slide:
-            for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config.workers):
+            for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config.readers):
                 features = []
                 for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
                     features.append(encode_pixels(self.encoder, part))
@@ -267,12 +274,12 @@ def failed_event(name: str, error: Exception) -> EncodeEvent:
 
 
 def _pixels(
-    slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], workers: int
+    slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], readers: int
 ) -> Iterator[tuple[Chunk, list[Patch | None]]]:
     """Yield the pixels of each chunk; those of the next are read in the background."""
 
     def read(chunk: Chunk) -> list[Patch | None]:
-        return read_nodes(slide, grids[chunk.depth], chunk.nodes, workers=workers)
+        return read_nodes(slide, grids[chunk.depth], chunk.nodes, workers=readers)
 
     with ThreadPoolExecutor(1) as pool:
         ahead: Future[list[Patch | None]] = pool.submit(read, chunks[0])
