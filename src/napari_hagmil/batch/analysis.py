@@ -15,10 +15,12 @@ from napari_hagmil.errors import BundleError
 from napari_hagmil.export import Thumbnail, write_analysis
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.export.result_json import write_result
+from napari_hagmil.features.store import SUFFIX
 from napari_hagmil.geometry import Region, square_around
-from napari_hagmil.ledger import SlideState, write_manifest
+from napari_hagmil.ledger import SlideState, file_facts, write_manifest
+from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import analyze_with
-from napari_hagmil.prepare import LoadedModel, Options, load_model
+from napari_hagmil.prepare import LoadedModel, Options, load_model, load_network
 from napari_hagmil.slide import Slide, open_slide, read_scaled
 from napari_hagmil.tissue import drawn_tissue
 
@@ -38,17 +40,10 @@ _THUMBNAIL = 192
 
 def analyze_into(record: SlideRecord, settings: BatchSettings, folder: Path) -> SlideState:
     """Analyze one slide into a folder, its manifest last."""
-    loaded = _model(settings.model, settings.model_sha256, settings.device)
+    loaded = _model(settings)
     with open_slide(record.path, mpp=settings.mpp) as slide:
         slide.require_mpp()
-        outline = Path(settings.tissue_dir, f"{record.name}.geojson")
-        drawn = bool(settings.tissue_dir) and outline.is_file()
-        options = Options(
-            budget=settings.budget,
-            device=settings.device,
-            exhaustive=settings.exhaustive,
-            tissue=drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None,
-        )
+        options = _options(slide, record, settings)
         result = analyze_with(loaded, slide, options)
         if result.state == "no_tissue":
             folder.mkdir(parents=True)
@@ -76,13 +71,37 @@ def _write_thumbnail(folder: Path) -> None:
     small.save(folder / THUMBNAIL, quality=80)
 
 
+def _options(slide: Slide, record: SlideRecord, settings: BatchSettings) -> Options:
+    """The run's settings, with the files of this slide."""
+    outline = Path(settings.tissue_dir, f"{record.name}.geojson")
+    drawn = bool(settings.tissue_dir) and outline.is_file()
+    return Options(
+        budget=settings.budget,
+        device=settings.device,
+        exhaustive=settings.exhaustive,
+        tissue=drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None,
+        features=tuple(_features_of(record, Path(place)) for place in settings.features),
+        file_hashes={"tissue": file_facts(outline).sha256} if drawn else {},
+    )
+
+
+def _features_of(record: SlideRecord, place: Path) -> Path:
+    """The features of a slide by its name in the table, else what its file's name finds."""
+    for suffix in (SUFFIX, ".h5"):
+        if (place / f"{record.name}{suffix}").exists():
+            return place / f"{record.name}{suffix}"
+    return place
+
+
 @lru_cache(maxsize=1)
-def _model(name: str, sha256: str, device: str) -> LoadedModel:
-    """The run's model, kept from slide to slide."""
-    loaded = load_model(name, device=device)
-    if loaded.model.sha256 != sha256:
+def _model(settings: BatchSettings) -> LoadedModel | CascadeModel:
+    """The run's model, kept from slide to slide; without its encoder where features are stored."""
+    load = load_network if settings.features else load_model
+    loaded = load(settings.model, device=settings.device)
+    model = loaded.model if isinstance(loaded, LoadedModel) else loaded
+    if model.sha256 != settings.model_sha256:
         raise BundleError(
-            f"the model bundle {loaded.model.config.name!r}",
+            f"the model bundle {model.config.name!r}",
             "is another than the one that this run was begun with",
             remedy="bring that back, or start another run",
         )

@@ -36,10 +36,10 @@ _READY = "ready"
 
 
 class Job(Protocol):
-    """What a process is for. It travels to the process, and is called there once."""
+    """What a worker process does. It is sent to the process, and called there once."""
 
     def __call__(self) -> Callable[[Any], Iterator[Any]]:
-        """Load what is needed; returns what answers a request, with one reply or several."""
+        """Load what is needed; return the function that answers a request with replies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +61,15 @@ class Limits:
 
 
 class EndedError(Exception):
-    """A process is gone, or had to go.
+    """A worker process ended, or was ended, before it had answered.
 
     Parameters
     ----------
     state : str
-        "crashed", "timeout" or "oom"; "skipped" where somebody stopped it.
+        "crashed", "timeout" or "oom"; "skipped" where the user stopped it.
     reason : str
     seconds : float
-        That it worked on the request.
+        How long it had worked on the request.
     """
 
     def __init__(self, state: SlideState, reason: str, seconds: float = 0.0) -> None:
@@ -93,15 +93,15 @@ class Attendant:
         self._stopping = False
 
     def replies(self, request: Any) -> Iterator[Any]:
-        """What the process says to a request.
+        """Yield the replies of the process to a request.
 
         Raises
         ------
         EndedError
-            When the process ends before it has said everything, or may not go on; the next
-            request has another.
+            When the process ends before the answer is complete, or exceeds a limit; the next
+            request starts another.
         Exception
-            What the job itself raised; the process goes on.
+            What the job itself raised; the process stays up.
         """
         started = time.monotonic()
         try:
@@ -158,7 +158,7 @@ class Attendant:
             process.join()
 
     def _left(self, started: float) -> float | None:
-        """Seconds that are left of a request's."""
+        """Seconds that the request may still take."""
         limit = self.limits.seconds
         return None if limit is None else limit - (time.monotonic() - started)
 
@@ -220,7 +220,7 @@ def _allowed_children() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Over:
-    """The end of an answer, and what the job raised."""
+    """The end of an answer, with the error that the job raised."""
 
     error: Exception | None = None
 

@@ -1,6 +1,6 @@
-"""A model run over a cohort by several processes: what ``evaluate`` and ``predict`` do.
+"""Run a model over a cohort with several processes, for ``evaluate`` and ``predict``.
 
-Nothing lies in a folder until all is there, so what a process found travels back to whoever asked.
+Their files are written when all slides are done, so the results travel back to the caller.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Numbered = tuple[int, SlideRecord]
 
 @dataclass(frozen=True, slots=True)
 class ModelOverSlides:
-    """A model, and where the slides that it is run over are read from.
+    """A model and the source of the slides that it runs over.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class ModelOverSlides:
     mpp : float or None
         µm per level-0 pixel, where files have none.
     bags : tuple of SlideRecord
-        Slides that make a bag with the others of their patient; empty: each is its own.
+        Slides to be pooled into one bag per patient; empty for one bag per slide.
     """
 
     model: str
@@ -70,7 +70,7 @@ class ModelOverSlides:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateJob:
-    """A process that evaluates slides.
+    """Evaluates slides.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class EvaluateJob:
 
 @dataclass(frozen=True, slots=True)
 class PredictJob:
-    """A process that predicts slides."""
+    """Predicts slides."""
 
     over: ModelOverSlides
 
@@ -114,12 +114,12 @@ class PredictJob:
 def over_cohort(
     records: Sequence[SlideRecord], pool: Pool
 ) -> Iterator[SlideEvaluation | SlidePrediction | SlideFailure]:
-    """Run a job of these over slides; one whose process ends is tried once more, the rest goes on.
+    """Run one of these jobs over slides; one whose process ends is tried once more.
 
     Yields
     ------
     SlideEvaluation, SlidePrediction or SlideFailure
-        As the job's, in the order of `records`, whichever process is faster.
+        In the order of `records`, whichever process is faster.
     """
     found: dict[int, SlideEvaluation | SlidePrediction | SlideFailure] = {}
     due, tries, said = list(enumerate(records)), 0, 0

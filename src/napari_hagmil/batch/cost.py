@@ -42,9 +42,12 @@ class BatchCost:
     hours: float
     gigabytes: float
     looked_at: int
+    is_encoded: bool = True
 
     def sentence(self, workers: int) -> str:
         """The cost as a clause."""
+        if not self.is_encoded:
+            return f"no patch is encoded, since features are stored; {self.gigabytes:.1f} GB"
         if not self.looked_at:
             return "nothing is known of the cost, since none of the first could be read"
         return (
@@ -57,6 +60,9 @@ class BatchCost:
 def expected_cost(folder: RunFolder, names: Sequence[str]) -> BatchCost:
     """Estimate the cost of some slides from the first few of them that can be read."""
     settings = folder.settings
+    if settings.features:
+        gigabytes = len(names) * _BYTES_PER_SLIDE / 1e9
+        return BatchCost(len(names), 0, 0.0, gigabytes, 0, is_encoded=False)
     model, encoder = load_model(settings.model, device=settings.device)
     counts: list[int] = []
     rate = 0.0

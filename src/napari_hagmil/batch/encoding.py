@@ -1,4 +1,4 @@
-"""Encoding a cohort by several processes that share one store."""
+"""Encode a cohort with several processes that share one store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Step = Literal["lay out", "encode"]
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """A process that lays out and encodes slides into a store.
+    """Lays out and encodes slides into a store.
 
     Attributes
     ----------
@@ -58,9 +58,9 @@ class EncodeJob:
 
 
 def encode_by_processes(records: Sequence[SlideRecord], pool: Pool) -> Iterator[EncodeEvent]:
-    """As `encode_cohort`, by the processes of an `EncodeJob`.
+    """As `encode_cohort`, with the processes of an `EncodeJob`.
 
-    A slide whose process ends, hangs or takes too much memory is tried once more; the rest goes on.
+    A slide whose process crashes or exceeds a limit is tried once more; the others go on.
     """
     waiting = list(records)
     for event in _carried_out(pool, "lay out", waiting):
@@ -79,7 +79,7 @@ def encode_by_processes(records: Sequence[SlideRecord], pool: Pool) -> Iterator[
 
 
 def _carried_out(pool: Pool, step: Step, records: Iterable[SlideRecord]) -> Iterator[EncodeEvent]:
-    """Take a step with slides, and once more with those whose process ended."""
+    """Carry out one step for each slide, and once more where its process ended."""
     due, tries = list(records), 0
     while due:
         tries += 1

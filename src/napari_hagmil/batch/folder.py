@@ -51,6 +51,9 @@ class BatchSettings:
         µm per level-0 pixel, where a file has none.
     tissue_dir : str
         Folder with NAME.geojson, the tissue's outlines; empty: tissue is detected.
+    features : tuple of str
+        Folders or files with stored features for the model, see `features.open_given`; none:
+        slides are read and encoded.
     """
 
     model: str
@@ -60,6 +63,7 @@ class BatchSettings:
     exhaustive: bool = False
     mpp: float | None = None
     tissue_dir: str = ""
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,8 +254,9 @@ def _settings(said: Any) -> BatchSettings:
     settings = BatchSettings(**said)
     if settings.budget is not None:
         settings = replace(settings, budget=tuple(int(k) for k in settings.budget))
+    settings = replace(settings, features=tuple(settings.features))
     texts = (settings.model, settings.model_sha256, settings.device, settings.tissue_dir)
-    if not all(isinstance(text, str) for text in texts):
+    if not all(isinstance(text, str) for text in (*texts, *settings.features)):
         raise ValueError("its settings are not text")
     return settings
 

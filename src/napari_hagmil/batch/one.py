@@ -26,7 +26,7 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
     Returns
     -------
     SlideOutcome
-        "skipped" where another process has it; that of the last try where no other is due.
+        "skipped" where another process has it; the last outcome where no other attempt is due.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
 
 
 def lost(folder: RunFolder, outcome: SlideOutcome) -> SlideOutcome:
-    """Write down what a process that is gone cannot say itself; its try is counted here."""
+    """Record the outcome of a slide whose process ended, and count the attempt."""
     name = outcome.name
     claim = folder.claims.take(name)
     if claim is None:

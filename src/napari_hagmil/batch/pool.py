@@ -1,4 +1,4 @@
-"""Some processes of this machine that share the requests of one job."""
+"""A pool of worker processes on this machine that share the requests of one job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from napari_hagmil.batch.attendant import Attendant, EndedError, Job, Limits
 
 
 class Pool:
-    """Processes for one job, a request each at a time.
+    """Worker processes for one job, each with one request at a time.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Pool:
         self._lock, self._stopping = threading.Lock(), threading.Event()
 
     def replies(self, requests: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """What is said to the requests, in any order.
+        """Yield the replies to the requests, in the order in which they arrive.
 
         Yields
         ------
@@ -40,7 +40,7 @@ class Pool:
         Raises
         ------
         Exception
-            What the job raised; the processes are stopped.
+            What the job raised; all processes are stopped.
         """
         todo, said = iter(requests), SimpleQueue[tuple[Any, Any] | Exception | None]()
         threads = [
@@ -64,11 +64,11 @@ class Pool:
             raise
 
     def finish(self) -> None:
-        """Begin no other request."""
+        """Start no further request."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Stop at once; what was at work is as if it had not been begun."""
+        """Stop at once; requests in progress are abandoned."""
         self.finish()
         for attendant in self._attendants:
             attendant.stop()
@@ -84,7 +84,7 @@ class Pool:
         todo: Iterator[Any],
         said: SimpleQueue[tuple[Any, Any] | Exception | None],
     ) -> None:
-        """On a thread for each process: one request after another."""
+        """Hand one request after another to a process, on a thread of its own."""
         try:
             while not self._stopping.is_set():
                 with self._lock:
@@ -103,11 +103,11 @@ class Pool:
 
 
 class Asked(Protocol):
-    """What the user asked of processes: options of a verb."""
+    """The options of a verb that concern worker processes."""
 
     @property
     def workers(self) -> int | None:
-        """How many; None: none."""
+        """Number of processes; None for none."""
 
     @property
     def timeout(self) -> float | None:
@@ -120,7 +120,7 @@ class Asked(Protocol):
 
 @contextmanager
 def pool_for(job: Job, asked: Asked) -> Iterator[Pool | None]:
-    """The processes that the user asked for; None where nothing says that there be any."""
+    """Start the pool that the options ask for; None where they ask for none."""
     if not (asked.workers or asked.timeout or asked.memory):
         yield None
         return
@@ -133,9 +133,9 @@ def pool_for(job: Job, asked: Asked) -> Iterator[Pool | None]:
 
 
 def limits_of(sharing: int, seconds: float | None, gigabytes: float | None) -> Limits:
-    """The limits of processes of which so many share this machine's cores.
+    """The limits of worker processes, `sharing` of which share this machine's cores.
 
-    Where none do, as on a cluster, torch chooses its threads itself.
+    With 0, as on a cluster, torch chooses its number of threads itself.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = max(1, (cores or 1) // sharing) if sharing else None

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunJob:
-    """A process for the slides of a run's folder: a name in, an outcome out.
+    """Analyzes slides of a run's folder: takes a name, replies with the outcome.
 
     Attributes
     ----------
     root : Path
         The folder.
     work : callable, optional
-        What is done with a slide; the analysis, unless given. It must be importable by name.
+        Replaces the analysis of a slide, in tests; must be importable by name.
     """
 
     root: Path
@@ -92,7 +92,7 @@ class LocalRunner:
 
 
 def _outcome(folder: RunFolder, name: str, reply: SlideOutcome | EndedError) -> SlideOutcome:
-    """What became of a slide, also where its process is gone and cannot say."""
+    """The outcome of a slide, recorded here where its process ended without a reply."""
     from napari_hagmil.batch.one import lost
 
     if not isinstance(reply, EndedError):

@@ -60,6 +60,14 @@ class BatchOptions:
     exhaustive: bool = switch("--exhaustive", "follow every branch")
     mpp: float | None = mpp_option()
     tissue_dir: Path | None = tissue_dir_option()
+    features: list[Path] | None = option(
+        "--features",
+        type=Path,
+        action="append",
+        metavar="STORE_OR_DIR",
+        help="folder with stored features to run on, NAME.zarr or NAME.h5, instead of pixels and "
+        "encoder; of h5 once per depth, coarse to fine",
+    )
     workers: int = workers_option(1)
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS", help="of a dask cluster that sees the same folders"
@@ -120,6 +128,7 @@ def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
         exhaustive=options.exhaustive,
         mpp=options.mpp,
         tissue_dir=str(options.tissue_dir.absolute()) if options.tissue_dir else "",
+        features=tuple(str(place.absolute()) for place in options.features or ()),
     )
     return prepare_run(options.out, cohort, settings), cohort.notes
 

@@ -230,7 +230,7 @@ def try_slide(
     factors: Sequence[float] = (1.0,),
     seed: tuple[int, int] | None = None,
 ) -> SlideEvaluation | SlideFailure:
-    """As `evaluate_slide`, for a slide of many: what goes wrong with it is returned.
+    """As `evaluate_slide`, but return the failure of a slide instead of raising it.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ def predict_cohort(
 def try_prediction(
     record: SlideRecord, model: CascadeModel, source: Source
 ) -> SlidePrediction | SlideFailure:
-    """As `predict_slide`, for a slide of many: what goes wrong with it is returned."""
+    """As `predict_slide`, but return the failure of a slide instead of raising it."""
     try:
         return predict_slide(record, model, source)
     except (CancelledError, DeviceError):
