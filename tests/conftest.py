@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,18 +33,37 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def timm() -> ModuleType:
     """The package timm, where it is installed."""
+    return _library("timm")
+
+
+@pytest.fixture(scope="session")
+def transformers() -> ModuleType:
+    """The package transformers, where it is installed."""
+    return _library("transformers")
+
+
+@pytest.fixture(scope="session")
+def zoo() -> ModuleType:
+    """The package lazyslide-models, where it is installed."""
+    return _library("lazyslide_models")
+
+
+def _library(name: str) -> ModuleType:
+    """A library of encoders, whatever build of torch its torchvision was made for."""
     import torch
 
-    if find_spec("timm") is None:
-        pytest.skip("the extra encoders is not installed")
+    if find_spec(name) is None:
+        pytest.skip(f"{name} is not installed")
     # torchvision from PyPI belongs to torch with CUDA; beside another build it looks for these
     # operators, which nothing here calls, and does not find them.
     if find_spec("torchvision") and not hasattr(torch.ops.torchvision, "nms"):
         library = torch.library.Library("torchvision", "DEF")
-        for name in ("nms", "qnms"):
-            library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
         _LIBRARIES.append(library)
-    return pytest.importorskip("timm")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of these libraries' own dependencies
+        return pytest.importorskip(name)
 
 
 #: Operators are there as long as their library is.

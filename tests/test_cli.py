@@ -335,11 +335,12 @@ def test_models_lists_the_demo_bundle_and_the_default_encoder(capsys):
     assert main(["models", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert "demo" in [bundle["name"] for bundle in answer["bundles"]]
-    assert {"name": "efficientnet-lite0", "missing": ""} in answer["encoders"]
+    encoders = {each["name"]: each for each in answer["encoders"]}
+    assert encoders["efficientnet-lite0"]["missing"] == ""
 
 
 def test_doctor_says_what_is_there_and_what_brings_the_rest(tmp_path, monkeypatch, capsys):
-    from napari_hagmil.cli import doctor
+    from napari_hagmil.cli.installation import doctor
 
     monkeypatch.setenv("HAGMIL_WEIGHTS", str(tmp_path))
     versions = {"PyQt6": "6", "onnx": ""}

@@ -32,19 +32,19 @@ def by_the_library(timm, network, images):
 
 
 def saved(timm, model, path, **settings):
-    """A network of timm with random weights, and the file of them."""
+    """A network of timm with random weights, which a file now has too, without its classifier."""
     torch.manual_seed(0)
     network = timm.create_model(model, pretrained=False, **settings)
     torch.save(network.state_dict(), path)
-    return timm.create_model(model, pretrained=False, num_classes=0), network.state_dict()
+    network.reset_classifier(0)
+    return network
 
 
 @pytest.mark.parametrize("runtime", ["torch", "auto"])
 def test_a_network_of_timm_sees_what_timm_shows_it(timm, runtime, tmp_path, monkeypatch):
     monkeypatch.setenv("HAGMIL_RUNTIME", runtime)
     monkeypatch.setattr("napari_hagmil.encoders.network.autocast_dtype", lambda device: None)
-    bare, state = saved(timm, "resnet18", tmp_path / "own.pth")
-    bare.load_state_dict(state, strict=False)
+    bare = saved(timm, "resnet18", tmp_path / "own.pth")
     encoder = load_encoder(f"timm:resnet18={tmp_path / 'own.pth'}")
     assert isinstance(encoder, Encoder)
     assert (encoder.name, encoder.n_features, encoder.patch_size) == ("timm:resnet18", 512, 224)
@@ -59,9 +59,10 @@ def test_swin_large_has_1536_features_as_timm_makes_them(timm, tmp_path, monkeyp
     monkeypatch.setenv("HAGMIL_WEIGHTS", str(tmp_path))
     monkeypatch.setenv("HAGMIL_RUNTIME", "torch")
     monkeypatch.setattr("napari_hagmil.encoders.network.autocast_dtype", lambda device: None)
+    # The random numbers of 197 million weights cost more than all the rest.
+    monkeypatch.setattr(torch.Tensor, "erfinv_", lambda numbers: numbers)
     model = "swin_large_patch4_window7_224"
-    bare, state = saved(timm, model, tmp_path / f"{model}.pth", num_classes=2)
-    bare.load_state_dict(state, strict=False)
+    bare = saved(timm, model, tmp_path / f"{model}.pth", num_classes=2)
     encoder = load_encoder("swin-large")
     assert (encoder.name, encoder.n_features, encoder.patch_size) == ("swin-large", 1536, 224)
     expected = by_the_library(timm, bare, patches(224, n=2))
@@ -155,6 +156,48 @@ def test_a_graph_that_takes_something_else_is_refused(own):
         load_encoder(str(own))
 
 
+@pytest.fixture(params=[".ts", ".pt", ".pt2"])
+def program(request, tmp_path):
+    """A program of torch of one's own, with its facts."""
+    path = tmp_path / f"own{request.param}"
+    example = torch.zeros(2, 3, 32, 32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that TorchScript is old
+        if path.suffix == ".pt2":
+            n = torch.export.Dim("n", min=1, max=4096)
+            torch.export.save(
+                torch.export.export(Pool(), (example,), dynamic_shapes=({0: n},)), path
+            )
+        else:
+            torch.jit.save(torch.jit.trace(Pool(), example), path)
+    path.with_name(f"{path.name}.json").write_text(json.dumps({**FACTS, "mpp": 0.5}))
+    return path
+
+
+def test_a_program_of_torch_is_loaded_only_where_it_is_trusted(program, monkeypatch):
+    monkeypatch.delenv("HAGMIL_ALLOW_CODE", raising=False)
+    with pytest.raises(EncoderError, match="can run any code with your rights") as caught:
+        load_encoder(str(program))
+    assert "--allow-code" in caught.value.sentence("command line")
+    monkeypatch.setenv("HAGMIL_ALLOW_CODE", "1")
+    encoder = load_encoder(str(program))
+    assert (encoder.name, encoder.n_features, encoder.patch_size) == (program.name, 6, 32)
+    assert (encoder.mpp, computation_of(encoder).runtime) == ((0.5,), "torch")
+    mean = patches(32).reshape(3, -1, 3).mean(1) / 255
+    expected = (mean - FACTS["mean"]) / FACTS["std"]
+    features = encoder(patches(32)).numpy()
+    assert features == pytest.approx(np.hstack([expected, 2 * expected]), 1e-2)
+    assert encoder(patches(32, n=1)).shape == (1, 6)
+
+
+def test_a_file_that_is_no_program_is_refused_in_one_sentence(program, monkeypatch):
+    monkeypatch.setenv("HAGMIL_ALLOW_CODE", "1")
+    torch.save(Pool().state_dict(), program)
+    with pytest.raises(EncoderError, match="is no program of") as caught:
+        load_encoder(str(program))
+    assert "\n" not in str(caught.value)
+
+
 class Bytes(nn.Module):
     """A network over bytes, where float32 images are wanted."""
 
@@ -163,8 +206,9 @@ class Bytes(nn.Module):
 
 
 def test_names_are_known_by_name_family_and_file():
-    assert all(map(is_known, ["swin-large", "timm:anything", "folder/own.onnx"]))
-    assert not any(map(is_known, ["", "uni", "timm:", "nobody:x", "own.pt"]))
+    families = ["timm:anything", "hf:owner/name", "lazyslide:uni"]
+    assert all(map(is_known, ["swin-large", *families, "folder/own.onnx", "own.pt2", "own.ts"]))
+    assert not any(map(is_known, ["", "uni", "timm:", "nobody:x", "own.pth"]))
 
 
 def test_an_encoder_file_that_is_not_there_is_named(tmp_path):

@@ -225,12 +225,15 @@ def test_no_wheel_is_built_of_two_manifests(checkout: Path, tmp_path: Path) -> N
 
 #: Declared and not imported by name, with the reason.
 NOT_IMPORTED = {
+    "lazyslide-models": "encoders.families.libraries imports it by its name",
     "numcodecs": "zarr decodes with it; older ones run code for a store that asks for it",
     "onnx": "torch.onnx writes graphs with it",
     "openslide-bin": "the library that openslide-python loads",
     "pyqt6": "qtpy loads the binding that it finds",
     "pyqt6-qt6": "PyQt6's own Qt, declared to leave out two broken releases",
     "tensorboard": "torch.utils.tensorboard writes with it",
+    "timm": "encoders.families.libraries imports it by its name",
+    "transformers": "encoders.families.libraries imports it by its name",
 }
 
 

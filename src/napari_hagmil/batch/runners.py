@@ -17,7 +17,7 @@ from napari_hagmil.batch.attendant import Attendant, EndedError, Limits
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome, open_run
 from napari_hagmil.batch.pool import Pool
 from napari_hagmil.errors import MissingExtraError, OutputError
-from napari_hagmil.offline import is_this_machine, require_network
+from napari_hagmil.permission import is_this_machine, require_network
 
 if TYPE_CHECKING:
     from napari_hagmil.batch.one import Work

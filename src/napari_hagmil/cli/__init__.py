@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from napari_hagmil.cli.parser import build_parser
 from napari_hagmil.cli.terminal import bear_any_encoding, complain
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.offline import go_offline
+from napari_hagmil.permission import go_offline
 from napari_hagmil.process import (
     StoppedError,
     end_at_once,

@@ -11,6 +11,7 @@ from napari_hagmil.cli.terminal import answer, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
+    code_option,
     device_option,
     json_option,
     mpp_option,
@@ -54,6 +55,7 @@ class AnalyzeOptions:
         help="patches followed at each depth but the last; one number stands for all",
     )
     device: str = device_option()
+    allow_code: bool = code_option()
     exhaustive: bool = switch("--exhaustive", "follow every branch")
     mpp: float | None = mpp_option()
     tissue: Path | None = option(

@@ -18,6 +18,7 @@ from napari_hagmil.cli.terminal import answer, complain, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
+    code_option,
     device_option,
     json_option,
     memory_option,
@@ -57,6 +58,7 @@ class BatchOptions:
         help="patches followed at each depth but the last; one number stands for all",
     )
     device: str = device_option()
+    allow_code: bool = code_option()
     exhaustive: bool = switch("--exhaustive", "follow every branch")
     mpp: float | None = mpp_option()
     tissue_dir: Path | None = tissue_dir_option()
@@ -254,6 +256,7 @@ class RunOneOptions:
 
     folder: Path = argument(type=Path, metavar="DIR")
     name: str = argument(metavar="NAME")
+    allow_code: bool = code_option()
     json: bool = json_option()
 
 

@@ -15,6 +15,7 @@ from napari_hagmil.cli.verb import (
     Verb,
     argument,
     at_least_one,
+    code_option,
     cohort_argument,
     device_option,
     json_option,
@@ -93,6 +94,7 @@ class CheckOptions:
         help="of the stored features (default float32)",
     )
     device: str = device_option()
+    allow_code: bool = code_option()
     sample: int = option(
         "--sample",
         type=_count,

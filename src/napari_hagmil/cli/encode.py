@@ -14,6 +14,7 @@ from napari_hagmil.cli.terminal import answer, printable, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     at_least_one,
+    code_option,
     device_option,
     json_option,
     memory_option,
@@ -75,6 +76,7 @@ class EncodeOptions:
         help="of the stored features (default float32)",
     )
     device: str = device_option()
+    allow_code: bool = code_option()
     workers: int | None = workers_option()
     readers: int = option(
         "--readers", type=at_least_one, default=2, help="threads of a process that read (default 2)"

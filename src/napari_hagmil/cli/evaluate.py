@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from napari_hagmil.cli.terminal import answer, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
+    code_option,
     cohort_argument,
     device_option,
     json_option,
@@ -83,6 +84,7 @@ class EvaluateOptions:
         "first class, or all slides as one; choose: as the validation slides decide",
     )
     device: str = device_option()
+    allow_code: bool = code_option()
     mpp: float | None = mpp_option()
     workers: int | None = workers_option()
     timeout: float | None = timeout_option()

@@ -9,11 +9,12 @@ from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
 from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
 from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
-from napari_hagmil.cli.doctor import DOCTOR
+from napari_hagmil.cli.convert import CONVERT
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.features import EXPORT, IMPORT
-from napari_hagmil.cli.models import CONVERT, MODELS
+from napari_hagmil.cli.installation.doctor import DOCTOR
+from napari_hagmil.cli.installation.models import MODELS
 from napari_hagmil.cli.predict import PREDICT
 from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID
 from napari_hagmil.cli.terminal import printable

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from napari_hagmil.permission import allow_code
+
 Options = TypeVar("Options")
 
 DEVICES = "auto | cpu | cuda | mps"
@@ -47,6 +49,8 @@ class Verb(Generic[Options]):
         parser.set_defaults(run=self._run)
 
     def _run(self, namespace: argparse.Namespace) -> int:
+        if getattr(namespace, "allow_code", False):
+            allow_code()
         names = [each.name for each in fields(self.options)]  # type: ignore[arg-type]
         return self.run(self.options(**{name: getattr(namespace, name) for name in names}))
 
@@ -74,6 +78,11 @@ def json_option() -> Any:
 def mpp_option() -> Any:
     """``--mpp``."""
     return option("--mpp", type=float, help="µm per level-0 pixel, where the file has none")
+
+
+def code_option() -> Any:
+    """``--allow-code``: see `permission`; the verb itself has nothing to do with it."""
+    return switch("--allow-code", "load encoders that are programs, which can run any code")
 
 
 def device_option(default: str = "auto") -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from napari_hagmil.cli.analyze import Writing, describe, run_and_write
 from napari_hagmil.cli.terminal import say
-from napari_hagmil.cli.verb import Verb, argument, mpp_option, option, switch
+from napari_hagmil.cli.verb import Verb, argument, code_option, mpp_option, option, switch
 from napari_hagmil.errors import MissingExtraError, Problem
 from napari_hagmil.process import end_at_once
 
@@ -29,6 +29,7 @@ class ViewOptions:
     result: Path | None = option(
         "--result", type=Path, help="folder that analyze has written for this slide, to be shown"
     )
+    allow_code: bool = code_option()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class EncoderNetwork:
         (n, 3, patch_size, patch_size) float32, normalised → (n, n_features); in eval mode.
     mean, std : (3,) float
         Of the normalisation, in units of a byte: x = (RGB − mean) / std.
+    mpp : tuple of float
+        µm per pixel that it is meant for; empty where nothing says so.
+    is_program : bool
+        Whether it is a program from a file, which torch alone can run.
     """
 
     name: str
@@ -44,6 +48,8 @@ class EncoderNetwork:
     network: nn.Module
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    mpp: tuple[float, ...] = ()
+    is_program: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,12 @@ class NetworkEncoder:
     def __init__(self, parts: EncoderNetwork, device: torch.device) -> None:
         self.name, self.weights_sha256 = parts.name, parts.weights_sha256
         self.n_features, self.patch_size = parts.n_features, parts.patch_size
+        self.mean, self.std, self.mpp = parts.mean, parts.std, parts.mpp
         self.device = device
         self._batching = Batching(patches_per_pass(device))
         network = _FromPixels(parts).eval().requires_grad_(False)
-        run = _onnx_runner(parts, network) if chosen_runtime(device) == "onnxruntime" else None
+        in_onnx = chosen_runtime(device) == "onnxruntime" and _fits_in_a_graph(parts)
+        run = _onnx_runner(parts, network) if in_onnx else None
         if run is None:
             dtype = autocast_dtype(device)
             precision = str(dtype or torch.float32).removeprefix("torch.")
@@ -142,6 +150,15 @@ def chosen_runtime(device: torch.device) -> RuntimeName:
         return "torch"
     # Where a CPU multiplies matrices of bfloat16 in hardware, torch's half precision is quicker.
     return "onnxruntime" if stated == "onnxruntime" or autocast_dtype(device) is None else "torch"
+
+
+#: Bytes of weights that an ONNX file can hold, with room for the graph.
+_GRAPH_BYTES = 2**31 - 2**25
+
+
+def _fits_in_a_graph(parts: EncoderNetwork) -> bool:
+    size = sum(each.numel() * each.element_size() for each in parts.network.parameters())
+    return not parts.is_program and size < _GRAPH_BYTES
 
 
 def _onnx_runner(parts: EncoderNetwork, network: nn.Module) -> EncodeBatch | None:

@@ -9,9 +9,12 @@ from pathlib import Path
 import torch
 
 from napari_hagmil.encoders.families.efficientnet import EfficientNetLite0
+from napari_hagmil.encoders.families.hugging_face import HuggingFaceEncoder
+from napari_hagmil.encoders.families.lazyslide import LazySlideEncoder
 from napari_hagmil.encoders.families.onnx_file import OnnxFileEncoder
 from napari_hagmil.encoders.families.resnet import ResNet50Layer3
 from napari_hagmil.encoders.families.timm_networks import TimmEncoder
+from napari_hagmil.encoders.families.torch_file import EXPORTED, SCRIPTED, TorchFileEncoder
 from napari_hagmil.encoders.interface import Encoder
 from napari_hagmil.encoders.weights import weights_folder
 from napari_hagmil.errors import EncoderError
@@ -27,12 +30,17 @@ ENCODERS: dict[str, MakeEncoder] = {
 
 FAMILIES: dict[str, Callable[[str], MakeEncoder]] = {
     "timm": lambda model: partial(TimmEncoder, model=model),
+    "hf": lambda model: partial(HuggingFaceEncoder, model=model),
+    "lazyslide": lambda key: partial(LazySlideEncoder, key=key),
 }
 """FAMILY:NAME: what makes the encoder of that name."""
 
+FILES = (".onnx", EXPORTED, *SCRIPTED)
+"""What files that are encoders end in."""
+
 
 def is_known(name: str) -> bool:
-    """Whether a name is one of an encoder, of a family, or of an ONNX file."""
+    """Whether a name is one of an encoder, of a family, or of a file that is an encoder."""
     family, colon, model = name.partition(":")
     return name in ENCODERS or bool(colon and model and family in FAMILIES) or _is_file(name)
 
@@ -43,36 +51,42 @@ def load_encoder(name: str, *, device: torch.device | str = "cpu") -> Encoder:
     Parameters
     ----------
     name : str
-        One of `ENCODERS`, ``timm:NAME``, or an .onnx file, by path or as it is called in
-        `weights_folder()`. ``NAME=FILE`` says which file has the weights.
+        One of `ENCODERS`, ``timm:NAME``, ``hf:OWNER/NAME``, ``lazyslide:KEY``, or a file that is an
+        encoder (.onnx; .pt2 and TorchScript, which must be allowed), by path or as it is called in
+        `weights_folder()`. ``NAME=FILE`` says which file or folder has the weights.
     device : torch.device or str
 
     Raises
     ------
     EncoderError
-        When the name is unknown or its weights are not there. Nothing is downloaded.
+        When the name is unknown, its weights are not there, or it runs code that the user did not
+        allow. Nothing is downloaded.
     """
     name, _, file = name.partition("=")
     if not is_known(name):
+        families = ", ".join(f"{family}:NAME" for family in FAMILIES)
         raise EncoderError(
             f"encoder {name!r}",
             "is not known",
-            remedy=f"use one of {', '.join(sorted(ENCODERS))}, timm:NAME, or an .onnx file",
+            remedy=f"use one of {', '.join(sorted(ENCODERS))}, {families}, or a file: "
+            f"{', '.join(FILES)}",
         )
+    device = torch.device(device)
     if _is_file(name):
-        return OnnxFileEncoder(_found(Path(file or name)))
+        path = _found(Path(file or name))
+        return OnnxFileEncoder(path) if path.suffix == ".onnx" else TorchFileEncoder(path, device)
     family, _, model = name.partition(":")
     make = ENCODERS.get(name) or FAMILIES[family](model)
-    return make(torch.device(device), _found(Path(file)) if file else None)
+    return make(device, _found(Path(file)) if file else None)
 
 
 def _is_file(name: str) -> bool:
-    return Path(name).suffix == ".onnx"
+    return Path(name).suffix in FILES and name.partition(":")[0] not in FAMILIES
 
 
 def _found(path: Path) -> Path:
     for place in (path, weights_folder() / path.name):
-        if place.is_file():
+        if place.exists():
             return place
     raise EncoderError(
         f"encoder file {path}",

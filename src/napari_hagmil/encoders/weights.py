@@ -6,6 +6,7 @@ import hashlib
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -13,6 +14,10 @@ import torch
 from torch import nn
 
 from napari_hagmil.errors import EncoderError
+from napari_hagmil.untrusted import read_json
+
+#: In `weights_folder()`: what was downloaded, from where, with which hash.
+RECORD = "downloads.json"
 
 
 def weights_folder() -> Path:
@@ -25,6 +30,36 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a file of weights, which must be what was downloaded, where that is on record.
+
+    Raises
+    ------
+    EncoderError
+        When it is not.
+    """
+    found = file_sha256(path)
+    kept = downloaded(path)
+    if kept and kept["sha256"] != found:
+        raise EncoderError(
+            f"encoder weights {path}",
+            f"are not what was downloaded from {kept['host']}: sha256 {str(kept['sha256'])[:12]}…",
+            value=f"{found[:12]}…",
+            remedy="remove the file and download it again",
+        )
+    return found
+
+
+def downloaded(path: Path) -> dict[str, Any]:
+    """What is on record of a file in `weights_folder()`: host, address, sha256; or nothing."""
+    try:
+        place = path.resolve().relative_to(weights_folder().resolve()).as_posix()
+        kept = read_json(weights_folder() / RECORD, limit=2**22)[place]
+        return {key: str(kept[key]) for key in ("host", "address", "sha256")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def read_weights(path: Path, *, remedy: str) -> dict[str, torch.Tensor]:

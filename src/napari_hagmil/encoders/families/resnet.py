@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder, SpatialMean
-from napari_hagmil.encoders.weights import file_sha256, read_weights, weights_folder
-from napari_hagmil.errors import EncoderError
+from napari_hagmil.encoders.weights import read_weights, weights_folder, weights_sha256
+from napari_hagmil.errors import EncoderError, Remedy
 
 WEIGHTS_FILES = (
     "resnet50-layer3.safetensors",
@@ -26,7 +26,7 @@ WEIGHTS_FILES = (
 )
 """Accepted names of the weights file: ours, or torchvision's for its first set of weights."""
 
-_URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
+WEIGHTS_URL = "https://download.pytorch.org/models/resnet50-0676ba61.pth"
 _MEAN = (0.485 * 255, 0.456 * 255, 0.406 * 255)
 _STD = (0.229 * 255, 0.224 * 255, 0.225 * 255)
 
@@ -51,10 +51,10 @@ class ResNet50Layer3(NetworkEncoder):
     def __init__(self, device: torch.device, weights: Path | None = None) -> None:
         weights = weights or _find_weights()
         network = ResNet50Stages()
-        _fill(network, read_weights(weights, remedy=f"download {_URL}"), weights)
+        _fill(network, read_weights(weights, remedy=f"download {WEIGHTS_URL}"), weights)
         parts = EncoderNetwork(
             name="resnet50-layer3",
-            weights_sha256=file_sha256(weights),
+            weights_sha256=weights_sha256(weights),
             n_features=1024,
             patch_size=256,
             network=nn.Sequential(_fold(network.eval().requires_grad_(False)), SpatialMean()),
@@ -130,10 +130,14 @@ def _find_weights() -> Path:
     for name in WEIGHTS_FILES:
         if (folder / name).is_file():
             return folder / name
+    by_hand = f"download {WEIGHTS_URL} and put it there, or set HAGMIL_WEIGHTS to its folder"
     raise EncoderError(
         "encoder resnet50-layer3",
         f"needs ResNet-50's ImageNet weights, which are not in {folder}",
-        remedy=f"download {_URL} and put it there, or set HAGMIL_WEIGHTS to the folder that has it",
+        remedy=Remedy(
+            by_hand,
+            command_line=f"run napari-hagmil models --download resnet50-layer3, or {by_hand}",
+        ),
     )
 
 
@@ -151,5 +155,5 @@ def _fill(network: ResNet50Stages, weights: dict[str, torch.Tensor], path: Path)
             f"encoder weights {path}",
             "are not a ResNet-50's from torchvision or timm: "
             f"{str(error).splitlines()[-1].strip()}",
-            remedy=f"download {_URL}",
+            remedy=f"download {WEIGHTS_URL}",
         ) from error

@@ -10,9 +10,16 @@ from typing import Any
 
 import torch
 
+from napari_hagmil.encoders.families.file_input import in_bytes
+from napari_hagmil.encoders.families.libraries import library
 from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder
-from napari_hagmil.encoders.weights import file_sha256, fill_network, read_weights, weights_folder
-from napari_hagmil.errors import EncoderError
+from napari_hagmil.encoders.weights import (
+    fill_network,
+    read_weights,
+    weights_folder,
+    weights_sha256,
+)
+from napari_hagmil.errors import EncoderError, Remedy
 
 #: What timm calls the Swin-L that the paper used for its own cohort.
 SWIN_LARGE = "swin_large_patch4_window7_224"
@@ -56,26 +63,19 @@ class TimmEncoder(NetworkEncoder):
         fill_network(network, read_weights(weights, remedy=_source(network)), weights)
         parts = EncoderNetwork(
             name=name,
-            weights_sha256=file_sha256(weights),
+            weights_sha256=weights_sha256(weights),
             n_features=int(network.num_features),
             patch_size=int(data["input_size"][-1]),
             network=network,
-            mean=_in_bytes(data["mean"]),
-            std=_in_bytes(data["std"]),
+            mean=in_bytes(data["mean"]),
+            std=in_bytes(data["std"]),
         )
         super().__init__(parts, device)
 
 
 def _network(name: str, model: str) -> tuple[Any, dict[str, Any]]:
-    try:
-        import timm
-        from timm.data import resolve_model_data_config
-    except ImportError as error:
-        raise EncoderError(
-            f"encoder {name}",
-            "needs the package timm, which is not installed",
-            remedy="run pip install 'napari-hagmil[encoders]'",
-        ) from error
+    timm = library("timm", name, extra="encoders")
+    data = library("timm.data", name, extra="encoders")
     if not timm.is_model(model):
         raise EncoderError(
             f"encoder {name}",
@@ -83,7 +83,27 @@ def _network(name: str, model: str) -> tuple[Any, dict[str, Any]]:
             remedy="choose one that timm.list_models() names",
         )
     network = timm.create_model(model, pretrained=False, num_classes=0)
-    return network.eval(), resolve_model_data_config(network)
+    return network.eval(), data.resolve_model_data_config(network)
+
+
+def timm_source(name: str, model: str) -> tuple[str, str]:
+    """Where timm says that a network's weights are: a repository of the hub, or else a URL.
+
+    Raises
+    ------
+    EncoderError
+        When timm is not installed, has no such network, or says neither.
+    """
+    timm = library("timm", name, extra="encoders")
+    facts = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
+    repository, url = getattr(facts, "hf_hub_id", None), getattr(facts, "url", None)
+    if not (repository or url):
+        raise EncoderError(
+            f"encoder {name}",
+            f"is not among the networks with weights of timm {timm.__version__}",
+            remedy="choose one that timm.list_pretrained() names",
+        )
+    return str(repository or ""), str(url or "")
 
 
 def _find(name: str, model: str, network: Any) -> Path:
@@ -94,7 +114,11 @@ def _find(name: str, model: str, network: Any) -> Path:
     raise EncoderError(
         f"encoder {name}",
         f"needs its weights, and {folder} has no {model}.safetensors or .pth",
-        remedy=f"{_source(network)} and put it there, or name the file: --encoder {name}=FILE",
+        remedy=Remedy(
+            f"{_source(network)} and put it there, or name the file: {name}=FILE",
+            command_line=f"run napari-hagmil models --download {name} ({_source(network)}), or "
+            f"name the file: --encoder {name}=FILE",
+        ),
     )
 
 
@@ -102,8 +126,3 @@ def _source(network: Any) -> str:
     facts = network.pretrained_cfg
     place = f"huggingface.co/{facts['hf_hub_id']}" if facts.get("hf_hub_id") else facts.get("url")
     return f"download model.safetensors of {place}" if place else "get a file of its weights"
-
-
-def _in_bytes(shares: tuple[float, float, float]) -> tuple[float, float, float]:
-    red, green, blue = (255 * share for share in shares)
-    return red, green, blue

@@ -15,7 +15,7 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, WrapperStore
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
-from napari_hagmil.offline import is_this_machine, require_network
+from napari_hagmil.permission import is_this_machine, require_network
 from napari_hagmil.slide.formats.ome_zarr.guard import Check
 from napari_hagmil.slide.location import url_of
 

@@ -7,7 +7,7 @@ import pytest
 from napari_hagmil.cli import main
 from napari_hagmil.cli.parser import VERBS, build_parser
 from napari_hagmil.errors import HagmilError, OfflineError
-from napari_hagmil.offline import hosts_of, is_offline, is_this_machine, require_network
+from napari_hagmil.permission import hosts_of, is_offline, is_this_machine, require_network
 from napari_hagmil.slide import open_slide
 
 

@@ -1,0 +1,1 @@
+"""What is installed: the verbs that look at this machine."""
