@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_hagmil.features import FeatureStore
     from napari_hagmil.training import CohortSlide, DepthEpoch
     from napari_hagmil.training.protocol.methods import FeatureFacts
+    from napari_hagmil.training.protocol.paper import PaperSettings
     from napari_hagmil.training.protocol.plan import Protocol
     from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord
 
@@ -70,16 +71,46 @@ class TrainOptions(ProtocolOptions):
     method: str | None = option(
         "--method", help="the method of the protocol to train (default: its first)"
     )
+    recipe: str | None = option(
+        "--recipe",
+        choices=("hagmil", "paper", "official"),
+        help="HAG-MIL as this package (the default), the paper or the official code trains it",
+    )
 
 
 def train(options: TrainOptions) -> int:
-    """Train one method of a protocol: the first, unless another is named."""
-    return _work(options, lambda protocol: _with_one_method(protocol, options.method))
+    """Train HAG-MIL by a recipe, or one method of a protocol.
+
+    Raises
+    ------
+    ProtocolError
+        When both a recipe and methods are given, or there is no such method.
+    """
+    from napari_hagmil.training.protocol.recipes import RECIPES
+
+    if options.recipe and options.method:
+        raise ProtocolError(
+            "train", "takes a recipe or a method, not both", remedy="leave out --recipe or --method"
+        )
+
+    def chosen(protocol: Protocol, settings: PaperSettings) -> Protocol:
+        if protocol.methods and options.recipe:
+            raise ProtocolError(
+                options.config.name if options.config else "the protocol",
+                "has methods of its own, so that no recipe can be trained",
+                value=f"--recipe {options.recipe}",
+                remedy="leave out --recipe, or the [[method]] tables",
+            )
+        if not protocol.methods and not options.method:
+            return replace(protocol, methods=(RECIPES[options.recipe or "hagmil"](settings),))
+        return _with_one_method(_with_the_papers_methods(protocol, settings), options.method)
+
+    return _work(options, chosen)
 
 
 def protocol(options: ProtocolOptions) -> int:
     """Train and test every method of a protocol."""
-    return _work(options, lambda protocol: protocol)
+    return _work(options, _with_the_papers_methods)
 
 
 def _with_one_method(protocol: Protocol, wanted: str | None) -> Protocol:
@@ -94,21 +125,26 @@ def _with_one_method(protocol: Protocol, wanted: str | None) -> Protocol:
     return replace(protocol, methods=(protocol.methods[names.index(wanted or names[0])],))
 
 
-def _with_the_papers_methods(
-    options: ProtocolOptions, protocol: Protocol, facts: FeatureFacts
-) -> Protocol:
-    """The protocol with the methods of the paper's tables, as they fit these features."""
-    from napari_hagmil.cohort import is_order_known
-    from napari_hagmil.training.protocol.paper import PaperSettings, paper_methods
+def _with_the_papers_methods(protocol: Protocol, settings: PaperSettings) -> Protocol:
+    """A protocol without methods of its own gets those of the paper's tables."""
+    from napari_hagmil.training.protocol.paper import paper_methods
 
-    has_negative = options.classes or protocol.classes or is_order_known(facts.classes)
-    subtyping = len(facts.classes) > 2 or not has_negative
-    settings = PaperSettings(len(facts.mpp), facts.n_shared, subtyping)
-    return replace(protocol, methods=paper_methods(settings))
+    return protocol if protocol.methods else replace(protocol, methods=paper_methods(settings))
 
 
-def _work(options: ProtocolOptions, chosen: Callable[[Protocol], Protocol]) -> int:
-    """Carry out the methods that `chosen` leaves in the protocol."""
+def _settings(options: ProtocolOptions, protocol: Protocol, facts: FeatureFacts) -> PaperSettings:
+    """What recipes and the paper's methods depend on, of these features."""
+    from napari_hagmil.cohort import begins_with_a_negative, is_order_known
+    from napari_hagmil.training.protocol.paper import PaperSettings
+
+    is_ordered = bool(options.classes or protocol.classes or is_order_known(facts.classes))
+    subtyping = len(facts.classes) > 2 or not is_ordered
+    negative = begins_with_a_negative(facts.classes)
+    return PaperSettings(len(facts.mpp), facts.n_shared, subtyping, negative)
+
+
+def _work(options: ProtocolOptions, chosen: Callable[[Protocol, PaperSettings], Protocol]) -> int:
+    """Carry out the methods that `chosen` gives the protocol, for the features at hand."""
     import torch
 
     from napari_hagmil.encoders.device import resolve_device
@@ -118,16 +154,13 @@ def _work(options: ProtocolOptions, chosen: Callable[[Protocol], Protocol]) -> i
     from napari_hagmil.training.protocol.toml_file import load_protocol
 
     protocol = load_protocol(options.config) if options.config else Protocol(())
-    if protocol.methods:
-        protocol = chosen(protocol)
     torch.set_num_threads(options.threads)
     device = resolve_device(options.device)
     require_writable(options.out / "tables.md")
     cohort, slides, facts = _stored(options, protocol)
     protocol.features.require(facts)
     _require_two_classes(protocol, facts)
-    if not protocol.methods:
-        protocol = chosen(_with_the_papers_methods(options, protocol, facts))
+    protocol = chosen(protocol, _settings(options, protocol, facts))
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))

@@ -8,7 +8,12 @@ from napari_hagmil.cohort.check import (
     check_table,
     same_content,
 )
-from napari_hagmil.cohort.classes import class_order, is_order_known, ordered
+from napari_hagmil.cohort.classes import (
+    begins_with_a_negative,
+    class_order,
+    is_order_known,
+    ordered,
+)
 from napari_hagmil.cohort.cohort import PARTS, Cohort, Part, SlideRecord
 from napari_hagmil.cohort.folders import from_folders
 from napari_hagmil.cohort.gdc import from_gdc
@@ -27,6 +32,7 @@ __all__ = [
     "SlideRecord",
     "Split",
     "TableCheck",
+    "begins_with_a_negative",
     "check_slides",
     "check_table",
     "class_order",

@@ -55,5 +55,10 @@ def is_order_known(classes: Sequence[str]) -> bool:
     return len(classes) != 2 or len(_negatives(classes)) == 1
 
 
+def begins_with_a_negative(classes: Sequence[str]) -> bool:
+    """Whether the first class is known to mean that nothing was found."""
+    return bool(_negatives(classes[:1]))
+
+
 def _negatives(names: Iterable[str]) -> list[str]:
     return [name for name in names if name.strip().lower().replace("_", "-") in NEGATIVES]

@@ -64,11 +64,14 @@ class PaperSettings:
         How many of them every slide has; 0: all.
     subtyping : bool
         There is more than one tumour class, which CLAM's instance loss tells apart.
+    has_negative : bool
+        The first class means that nothing else was found.
     """
 
     n_depths: int = 3
     n_shared: int = 0
     subtyping: bool = False
+    has_negative: bool = True
 
     @property
     def baseline_depth(self) -> int:
