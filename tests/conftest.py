@@ -27,6 +27,8 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Nothing of the user's cache is used, and nothing of a test's is left in it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HAGMIL_CACHE", str(tmp_path_factory.mktemp("cache")))
+        # What one test has encoded must not make another one's run end at once.
+        patch.setenv("HAGMIL_FEATURES_GB", "0")
         yield
 
 

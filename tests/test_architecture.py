@@ -229,7 +229,7 @@ def test_no_bare_except_print_or_eval(path: Path) -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
 def test_folder_is_small(folder: Path) -> None:
-    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    modules = [path for path in folder.glob("*.py") if path.stem not in ("__init__", "__main__")]
     assert len(modules) <= MAX_MODULES_OF_FOLDER, (
         f"{name_of(folder)} has {len(modules)} modules, more than {MAX_MODULES_OF_FOLDER}; "
         "split it by subject"

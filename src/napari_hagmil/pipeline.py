@@ -121,7 +121,8 @@ def analyze_with(
         if encoder is None:
             prepared = prepare_given(slide, network, options.features, tissue=options.tissue)
         else:
-            prepared = prepare(slide, network, encoder, tissue=options.tissue)
+            keep = options.keep_features
+            prepared = prepare(slide, network, encoder, tissue=options.tissue, keep_features=keep)
         prepared.features.on_progress = on_progress
     except NoTissueError as error:
         return _no_tissue(slide, network, options, str(error), time.perf_counter() - started)

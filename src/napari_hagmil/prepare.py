@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +23,11 @@ from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
 from napari_hagmil.errors import BundleError, EncoderError, Remedy
 from napari_hagmil.features import (
-    EncodingProgress,
     FeatureSource,
     GivenFeatures,
     LazyFeatures,
     in_context,
+    kept_features,
     lay_out,
     lay_quadtree,
     open_given,
@@ -60,6 +60,8 @@ class Options:
         Where the cascade ends, if before the last depth that model and slide have.
     features : tuple of Path
         Stored features to run on, instead of the slide's pixels: see `features.open_given`.
+    keep_features : bool
+        Whether features that earlier runs have encoded are used, and new ones kept on disk.
     file_hashes : mapping
         SHA-256 of the files that "tissue" and "steering" were read from, for the record.
     """
@@ -71,6 +73,7 @@ class Options:
     steering: Steering = field(default_factory=Steering)
     last_depth: int | None = None
     features: tuple[Path, ...] = ()
+    keep_features: bool = True
     file_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -240,9 +243,12 @@ def prepare(
     encoder: Encoder,
     *,
     tissue: TissueMask | None = None,
-    on_progress: Callable[[EncodingProgress], None] | None = None,
+    keep_features: bool = False,
 ) -> PreparedSlide:
     """Find the tissue and lay out the quadtree; nothing is encoded yet.
+
+    With `keep_features` those that earlier runs have encoded are used, and new ones are kept for
+    later runs (`features.kept`).
 
     Raises
     ------
@@ -257,7 +263,8 @@ def prepare(
     """
     layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
     plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree
-    features = LazyFeatures(slide, quadtree.grids, encoder, on_progress=on_progress)
+    kept = kept_features(slide, encoder) if keep_features else None
+    features = LazyFeatures(slide, quadtree.grids, encoder, kept=kept)
     return PreparedSlide(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
 
 

@@ -15,13 +15,12 @@ import pytest
 import tifffile
 import zarr
 
+from napari_hagmil.cache import PYRAMIDS
 from napari_hagmil.cli import main
 from napari_hagmil.errors import CancelledError, OutputError, SlideReadError
 from napari_hagmil.slide import (
     TiffStyle,
-    cached_pyramids,
     check_slide,
-    clear_cache,
     make_pyramid,
     open_slide,
 )
@@ -203,7 +202,7 @@ def cache(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setenv("HAGMIL_CACHE", str(folder))
     monkeypatch.setattr(pyramid_cache, "WORTH_PIXELS", 2**20)
     monkeypatch.setattr("napari_hagmil.slide.view.COARSEST", 512)
-    return folder
+    return folder / "pyramids"
 
 
 def test_coarse_levels_are_made_once_and_are_the_same(one_level, cache, monkeypatch) -> None:
@@ -212,7 +211,7 @@ def test_coarse_levels_are_made_once_and_are_the_same(one_level, cache, monkeypa
         shares: list[float] = []
         kept = [np.asarray(level) for level in slide.view_levels(on_progress=shares.append)]
         assert shares[-1] == 1
-        assert [file.name for file, _ in cached_pyramids()] == [f"{slide.fingerprint}-1.tif"]
+        assert [file.name for file, _ in PYRAMIDS.files()] == [f"{slide.fingerprint}-1.tif"]
     with open_slide(one_level) as again:
         levels = again.view_levels(on_progress=cancel)  # nothing is left to do
         assert again.tiles_read == 0
@@ -242,11 +241,11 @@ def test_levels_of_a_damaged_slide_are_not_kept_but_hatched(slides_dir, tmp_path
         f = round(slide.shape[0] / coarse.shape[0])
         hatched = coarse[720 // f + 1 : 960 // f - 1, 960 // f + 1 : 1200 // f - 1]
         assert set(np.unique(hatched)) == {64, 160}
-    assert cached_pyramids() == []
+    assert PYRAMIDS.files() == []
 
 
 def test_what_was_used_longest_ago_makes_room(one_level, cache, monkeypatch) -> None:
-    cache.mkdir()
+    cache.mkdir(parents=True)
     for age, name in ((100, "old-1.tif"), (50, "newer-1.tif")):
         (cache / name).write_bytes(bytes(1000))
         os.utime(cache / name, (1e9 - age, 1e9 - age))
@@ -254,9 +253,9 @@ def test_what_was_used_longest_ago_makes_room(one_level, cache, monkeypatch) -> 
     os.utime(cache / ".old-1.tif.0123.tmp", (1e9, 1e9))
     with open_slide(one_level) as slide:
         slide.view_levels()
-        size = cached_pyramids()[0][1]
+        size = PYRAMIDS.files()[0][1]
     monkeypatch.setenv("HAGMIL_CACHE_GB", str((size + 1500) / 1e9))
-    clear = next(file for file, _ in cached_pyramids() if "old" not in file.name)
+    clear = next(file for file, _ in PYRAMIDS.files() if "old" not in file.name)
     clear.unlink()
     with open_slide(one_level) as slide:
         slide.view_levels()
@@ -265,6 +264,7 @@ def test_what_was_used_longest_ago_makes_room(one_level, cache, monkeypatch) -> 
 
 
 def test_a_disk_that_takes_nothing_only_costs_time(one_level, cache, caplog) -> None:
+    cache.parent.mkdir()
     cache.write_text("a file where a folder should be")
     with open_slide(one_level) as slide:
         assert max(slide.view_levels()[-1].shape) <= 512
@@ -274,20 +274,20 @@ def test_a_disk_that_takes_nothing_only_costs_time(one_level, cache, caplog) -> 
 def test_a_kept_file_that_is_broken_is_made_anew(one_level, cache) -> None:
     with open_slide(one_level) as slide:
         expected = slide.view_levels()[-1]
-        ((file, _),) = cached_pyramids()
+        ((file, _),) = PYRAMIDS.files()
     file.write_bytes(file.read_bytes()[:1000])
     with open_slide(one_level) as slide:
         np.testing.assert_array_equal(slide.view_levels()[-1], expected)
-    assert cached_pyramids() == []
+    assert PYRAMIDS.files() == []
     with open_slide(one_level) as slide:
         np.testing.assert_array_equal(slide.view_levels()[-1], expected)
-    assert len(cached_pyramids()) == 1
+    assert len(PYRAMIDS.files()) == 1
 
 
 def test_a_kept_tile_that_is_broken_is_read_from_the_slide(one_level, cache) -> None:
     with open_slide(one_level) as slide:
         expected = slide.view_levels()[-1]
-        ((file, _),) = cached_pyramids()
+        ((file, _),) = PYRAMIDS.files()
     with tifffile.TiffFile(file) as tiff:
         offset = tiff.pages[-1].dataoffsets[0]
     whole = bytearray(file.read_bytes())
@@ -302,8 +302,8 @@ def test_the_cache_verb_shows_and_clears(one_level, cache, capsys) -> None:
         slide.view_levels()
     assert main(["cache", "--json"]) == 0
     before = json.loads(capsys.readouterr().out)
-    assert before["pyramids"] == 1
+    assert before["pyramids"]["files"] == 1
     assert main(["cache", "--clear"]) == 0
-    assert "coarse levels of 0 slides" in capsys.readouterr().out
-    assert cached_pyramids() == []
-    assert clear_cache() == 0
+    assert "0 files of pyramids" in capsys.readouterr().out
+    assert PYRAMIDS.files() == []
+    assert PYRAMIDS.clear() == 0

@@ -80,6 +80,8 @@ def _options(slide: Slide, record: SlideRecord, settings: BatchSettings) -> Opti
         device=settings.device,
         exhaustive=settings.exhaustive,
         tissue=drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None,
+        # Each slide is read once; and what it cost must not depend on a run that was killed.
+        keep_features=False,
         features=tuple(_features_of(record, Path(place)) for place in settings.features),
         file_hashes={"tissue": file_facts(outline).sha256} if drawn else {},
     )

@@ -82,6 +82,9 @@ class AnalyzeOptions:
         "--pseudonymise",
         "write and say a pseudonym for the slide's name and folders, by a key of your own",
     )
+    no_cache: bool = switch(
+        "--no-cache", "encode everything anew, and keep no features for the next run"
+    )
     json: bool = json_option()
 
 
@@ -210,6 +213,7 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         else None,
         steering=load_steering(options.steer) if options.steer else Steering(),
         features=tuple(options.features or ()),
+        keep_features=not options.no_cache,
         file_hashes={
             name: file_facts(path).sha256
             for name, path in (("tissue", options.tissue), ("steering", options.steer))

@@ -134,27 +134,30 @@ def pyramid(options: PyramidOptions) -> int:
 
 
 def cache(options: CacheOptions) -> int:
-    """Print what the cache of coarse levels holds, or empty it."""
-    from napari_hagmil.slide import cached_pyramids, clear_cache
-    from napari_hagmil.slide.pyramids.cache import cache_folder, limit_bytes
+    """Print what the caches hold, or empty them."""
+    from napari_hagmil.cache import KINDS, cache_root
 
-    freed = clear_cache() if options.clear else 0
-    held = cached_pyramids()
-    facts = {
-        "folder": str(cache_folder()),
-        "pyramids": len(held),
-        "bytes": sum(size for _, size in held),
-        "limit_bytes": int(limit_bytes()),
-        "freed_bytes": freed,
-    }
+    freed = sum(kind.clear() for kind in KINDS) if options.clear else 0
+    sizes = {kind: [size for _, size in kind.files()] for kind in KINDS}
     if options.json:
-        answer(facts)
-    else:
+        kinds = {
+            kind.name: {
+                "folder": str(kind.folder),
+                "files": len(held),
+                "bytes": sum(held),
+                "limit_bytes": int(kind.limit_bytes),
+            }
+            for kind, held in sizes.items()
+        }
+        answer({"folder": str(cache_root()), "freed_bytes": freed, **kinds})
+        return 0
+    for kind, held in sizes.items():
         say(
-            f"{facts['folder']}: coarse levels of {facts['pyramids']} slides, "
-            f"{sum(size for _, size in held) / 1e9:.2f} of {limit_bytes() / 1e9:.3g} GB"
-            + (f"; {freed / 1e9:.2f} GB freed" if options.clear else "")
+            f"{kind.folder}: {len(held)} files of {kind.name}, "
+            f"{sum(held) / 1e9:.2f} of {kind.limit_bytes / 1e9:.3g} GB"
         )
+    if options.clear:
+        say(f"{freed / 1e9:.2f} GB freed")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from napari_hagmil.cache import GRAPHS, mark_used
 from napari_hagmil.errors import EncoderError, OutputError
 from napari_hagmil.files import remove, replacing
 
@@ -107,13 +106,6 @@ def open_session(graph: bytes, threads: int) -> Any:
         ) from error
 
 
-def graphs_folder() -> Path:
-    """Where graphs are kept: beside the pyramids in HAGMIL_CACHE, or in the user's cache folder."""
-    stated = os.environ.get("HAGMIL_CACHE")
-    root = Path(stated) if stated else platformdirs.user_cache_path("napari-hagmil")
-    return root / "graphs"
-
-
 def graph_runner(source: GraphSource) -> GraphRunner:
     """What runs a network's graph, made now if it is not kept yet.
 
@@ -122,11 +114,12 @@ def graph_runner(source: GraphSource) -> GraphRunner:
     EncoderError
         When it cannot be exported or loaded, or computes something else than the network.
     """
-    path = graphs_folder() / f"{source.name}-{_key(source)}.onnx"
+    path = GRAPHS.folder / f"{source.name}-{_key(source)}.onnx"
     try:
         kept = path.read_bytes()
     except OSError:
         return _made(source, path)
+    mark_used(path)
     try:
         return GraphRunner(kept)
     except EncoderError:
@@ -141,6 +134,7 @@ def _made(source: GraphSource, path: Path) -> GraphRunner:
     try:
         with replacing(path) as draft:
             draft.write_bytes(graph)
+        GRAPHS.make_room(path)
     except OutputError as error:
         _log.warning("the graph of %s is not kept: %s", source.name, error)
     return runner

@@ -3,6 +3,7 @@
 from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
 from napari_hagmil.features.given import GivenFeatures, open_given
 from napari_hagmil.features.importers import ImportConfig, import_cohort
+from napari_hagmil.features.kept import KeptFeatures, kept_features
 from napari_hagmil.features.layout import FeatureTree, Layout, feature_tree, lay_out, lay_quadtree
 from napari_hagmil.features.slide_plane import SlidePlane, columns_of, shifted
 from napari_hagmil.features.sources import (
@@ -26,6 +27,7 @@ __all__ = [
     "FromDepth",
     "GivenFeatures",
     "ImportConfig",
+    "KeptFeatures",
     "Layout",
     "LazyFeatures",
     "SlidePlane",
@@ -34,6 +36,7 @@ __all__ = [
     "feature_tree",
     "import_cohort",
     "in_context",
+    "kept_features",
     "lay_out",
     "lay_quadtree",
     "open_given",

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.encoders.interface import Encoder
+from napari_hagmil.features.kept import KeptFeatures
 from napari_hagmil.quadtree import Nodes, PatchGrid, parents
 from napari_hagmil.slide import Slide, read_patches
 
@@ -58,6 +59,8 @@ class LazyFeatures:
         Patches per call of the encoder.
     workers : int
         Threads that read.
+    kept : KeptFeatures, optional
+        What earlier runs have encoded, and where this one's features go.
     on_progress : callable, optional
         Called after every batch with `EncodingProgress`; what it raises (for instance
         `CancelledError`) ends the work, and what is encoded by then is kept.
@@ -65,7 +68,7 @@ class LazyFeatures:
     Attributes
     ----------
     patches_encoded : int
-        How many patches went through the encoder.
+        How many patches went through the encoder, those that were kept not counted.
     seconds : dict
         Wall time spent in "read" (waiting for pixels) and "encode".
     """
@@ -78,10 +81,12 @@ class LazyFeatures:
         *,
         batch_size: int = 32,
         workers: int = 2,
+        kept: KeptFeatures | None = None,
         on_progress: Callable[[EncodingProgress], None] | None = None,
     ) -> None:
         self.slide, self.grids, self.encoder = slide, tuple(grids), encoder
         self.batch_size, self.workers, self.on_progress = batch_size, workers, on_progress
+        self._kept, self._recalled = kept, set[int]()
         self.patches_encoded = 0
         self.seconds = {"read": 0.0, "encode": 0.0}
         self._known: dict[tuple[int, int, int], torch.Tensor] = {}
@@ -89,18 +94,42 @@ class LazyFeatures:
     def __call__(self, depth: int, nodes: Nodes) -> torch.Tensor:
         """(depth, (n, 2) nodes) → (n, n_features) float32, encoding what is new."""
         new = self.missing(depth, nodes)
-        for start in range(0, len(new), self.batch_size):
-            self._report(depth, start, len(new))
-            self._encode(depth, new[start : start + self.batch_size])
+        encoded = 0
+        try:
+            for start in range(0, len(new), self.batch_size):
+                self._report(depth, start, len(new))
+                self._encode(depth, new[start : start + self.batch_size])
+                encoded = min(start + self.batch_size, len(new))
+        finally:
+            # Also after a cancel: what was encoded need not be encoded again tomorrow.
+            self._keep(depth, new[:encoded])
         self._report(depth, len(new), len(new))
+        return self._rows(depth, nodes)
+
+    def missing(self, depth: int, nodes: Nodes) -> Nodes:
+        """The nodes of a depth that would have to be encoded."""
+        self._recall(depth)
+        new = [node for node in nodes if (depth, int(node[0]), int(node[1])) not in self._known]
+        return np.array(new, dtype=np.int64).reshape(-1, 2)
+
+    def _rows(self, depth: int, nodes: Nodes) -> torch.Tensor:
         if not len(nodes):
             return torch.empty((0, self.encoder.n_features))
         return torch.stack([self._known[depth, int(r), int(c)] for r, c in nodes])
 
-    def missing(self, depth: int, nodes: Nodes) -> Nodes:
-        """The nodes of a depth that would have to be encoded."""
-        new = [node for node in nodes if (depth, int(node[0]), int(node[1])) not in self._known]
-        return np.array(new, dtype=np.int64).reshape(-1, 2)
+    def _recall(self, depth: int) -> None:
+        """Read what is kept of a depth, once."""
+        if self._kept is None or depth in self._recalled:
+            return
+        self._recalled.add(depth)
+        nodes, features = self._kept.of(self.grids[depth])
+        for (row, column), feature in zip(nodes.tolist(), features, strict=True):
+            self._known.setdefault((depth, row, column), feature)
+
+    def _keep(self, depth: int, nodes: Nodes) -> None:
+        # Of a file that changed while it was read nobody knows which content the pixels were of.
+        if self._kept is not None and len(nodes) and not self.slide.has_changed():
+            self._kept.add(self.grids[depth], nodes, self._rows(depth, nodes))
 
     def _report(self, depth: int, done: int, total: int) -> None:
         if self.on_progress is not None:

@@ -3,7 +3,6 @@
 from napari_hagmil.slide.check import check_slide
 from napari_hagmil.slide.interface import LevelGrid, PixelSize, SlideFacts, SlideReader, SlideSpec
 from napari_hagmil.slide.open import open_slide, open_spec, slide_info
-from napari_hagmil.slide.pyramids.cache import cached_pyramids, clear_cache
 from napari_hagmil.slide.pyramids.make import make_pyramid
 from napari_hagmil.slide.pyramids.tiff_writer import TiffStyle
 from napari_hagmil.slide.region import (
@@ -23,9 +22,7 @@ __all__ = [
     "SlideReader",
     "SlideSpec",
     "TiffStyle",
-    "cached_pyramids",
     "check_slide",
-    "clear_cache",
     "make_pyramid",
     "open_slide",
     "open_spec",

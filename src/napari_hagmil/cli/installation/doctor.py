@@ -55,8 +55,7 @@ def doctor(options: DoctorOptions) -> int:
 def _basics() -> list[Diagnosis]:
     import torch
 
-    from napari_hagmil.encoders.onnx_graph import graphs_folder
-    from napari_hagmil.slide.pyramids.cache import cache_folder
+    from napari_hagmil.cache import KINDS
 
     policy = os.environ.get("OMP_WAIT_POLICY", "not set")
     spins = policy.upper() != "PASSIVE"
@@ -69,8 +68,7 @@ def _basics() -> list[Diagnosis]:
             "set it to PASSIVE where other work shares the machine" if spins else "",
         ),
         _qt(),
-        Diagnosis("pyramids", str(cache_folder())),
-        Diagnosis("graphs of encoders", str(graphs_folder())),
+        *(Diagnosis(f"kept {kind.name}", str(kind.folder)) for kind in KINDS),
     ]
 
 

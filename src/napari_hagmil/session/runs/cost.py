@@ -64,5 +64,11 @@ def seconds_per_patch(prepared: PreparedSlide) -> float | None:
 
 def time_a_trial(prepared: PreparedSlide) -> None:
     """Encode the first patches that any run will need, unless some were timed already."""
-    if seconds_per_patch(prepared) is None:
-        prepared.features(0, prepared.quadtree.nodes[0][:TRIAL])
+    if seconds_per_patch(prepared) is not None:
+        return
+    for depth, nodes in enumerate(prepared.quadtree.nodes):
+        # Features that earlier runs have kept cost nothing, and tell nothing of the speed.
+        new = prepared.features.missing(depth, nodes)[:TRIAL]
+        if len(new):
+            prepared.features(depth, new)
+            return

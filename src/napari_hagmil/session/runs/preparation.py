@@ -54,7 +54,8 @@ class Preparation:
             self._networks, self._named = load_model(model, device=device), (model, device)
         if self.prepared is None or key != self.key:
             drawn = None if rings is None else drawn_tissue(slide, rings)
-            self.prepared, self.key = prepare(slide, *self._networks, tissue=drawn), key
+            self.prepared = prepare(slide, *self._networks, tissue=drawn, keep_features=True)
+            self.key = key
         elif rings != self._rings:
             tissue = segment_tissue(slide) if rings is None else drawn_tissue(slide, rings)
             self.prepared = self.prepared.with_tissue(tissue)

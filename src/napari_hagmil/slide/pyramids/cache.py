@@ -8,16 +8,14 @@ slide's fingerprint; the least recently used make room.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-import platformdirs
-
+from napari_hagmil.cache import PYRAMIDS, mark_used, remove_cached
 from napari_hagmil.errors import CancelledError, HagmilError, SlideReadError
-from napari_hagmil.files import remove_drafts, replacing
+from napari_hagmil.files import replacing
 from napari_hagmil.slide.formats.tiff.reader import TiffReader
 from napari_hagmil.slide.gather import Gatherer
 from napari_hagmil.slide.interface import LevelGrid, Pixels
@@ -32,12 +30,9 @@ WORTH_PIXELS = 2**26
 #: and would be long in writing.
 _FULL = 0.25
 
-#: Bytes that all pyramids together may take; HAGMIL_CACHE_GB overrides it.
-LIMIT_BYTES = 10 * 10**9
-
 #: Lossless, so that a cached view and a fresh one are the same pixels.
 _STYLE = TiffStyle("zstd", tile=512)
-_SUFFIX = "-1.tif"
+_SUFFIX = PYRAMIDS.pattern.removeprefix("*")
 
 _log = logging.getLogger(__name__)
 
@@ -57,29 +52,6 @@ class CachedLevels:
         self.gather.reader.close()
 
 
-def cache_folder() -> Path:
-    """Where pyramids are kept: HAGMIL_CACHE, or the user's cache folder."""
-    stated = os.environ.get("HAGMIL_CACHE")
-    return Path(stated) if stated else platformdirs.user_cache_path("napari-hagmil") / "pyramids"
-
-
-def cached_pyramids(folder: Path | None = None) -> list[tuple[Path, int]]:
-    """Files of the cache and their bytes, the one used last first."""
-    folder = folder or cache_folder()
-    found = [(file, file.stat()) for file in folder.glob(f"*{_SUFFIX}")]
-    found.sort(key=lambda pair: pair[1].st_mtime, reverse=True)
-    return [(file, stat.st_size) for file, stat in found]
-
-
-def clear_cache(folder: Path | None = None) -> int:
-    """Remove every cached pyramid; returns the bytes that were freed."""
-    folder, freed = folder or cache_folder(), 0
-    remove_drafts(folder, older_than=0)
-    for file, size in cached_pyramids(folder):
-        freed += size if _remove(file) else 0
-    return freed
-
-
 def _is_worth(grid: LevelGrid) -> bool:
     """Whether the means of a level take so long to make that they are worth their space."""
     share = grid.share_held
@@ -96,7 +68,7 @@ def open_cached(
     """
     if not _is_worth(slide.reader.facts.grids[0]):
         return None
-    path = cache_folder() / f"{slide.fingerprint}{_SUFFIX}"
+    path = PYRAMIDS.folder / f"{slide.fingerprint}{_SUFFIX}"
     try:
         if not path.exists():
             _make(path, slide, tuple(factors), on_progress)
@@ -115,12 +87,12 @@ def _open(path: Path, slide: Slide, n_levels: int) -> CachedLevels:
     try:
         reader = TiffReader(path)
     except HagmilError:
-        _remove(path)  # the next time it is made anew
+        remove_cached(path)  # the next time it is made anew
         raise
-    os.utime(path)  # used now: others make room first
+    mark_used(path)
     if len(reader.facts.grids) < n_levels or reader.facts.n_channels != slide.n_channels:
         reader.close()
-        _remove(path)
+        remove_cached(path)
         raise OSError("what was kept does not fit, and was removed")
     return CachedLevels(Gatherer(reader, slide.background))
 
@@ -128,31 +100,4 @@ def _open(path: Path, slide: Slide, n_levels: int) -> CachedLevels:
 def _make(path: Path, slide: Slide, factors: tuple[int, ...], report: ReportShare | None) -> None:
     with replacing(path) as draft:
         write_tiff(draft, slide, factors, _STYLE, report)
-    _make_room(path)
-
-
-def _make_room(kept: Path) -> None:
-    """Remove the least recently used until all fits, but never what was just made."""
-    remove_drafts(kept.parent)
-    total, limit = 0, limit_bytes()
-    for file, size in cached_pyramids(kept.parent):
-        total += size
-        if total > limit and file != kept:
-            _remove(file)
-
-
-def limit_bytes() -> float:
-    """Bytes that all pyramids together may take."""
-    try:
-        return float(os.environ["HAGMIL_CACHE_GB"]) * 1e9
-    except (KeyError, ValueError):
-        return LIMIT_BYTES
-
-
-def _remove(file: Path) -> bool:
-    """Remove a file; an open one stays where the system says so (Windows)."""
-    try:
-        file.unlink()
-    except OSError:
-        return False
-    return True
+    PYRAMIDS.make_room(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
 from types import MappingProxyType
+from typing import Any
 
 from napari_hagmil.models import LossConfig
 from napari_hagmil.training.config import TrainConfig
@@ -30,36 +31,45 @@ def hagmil(settings: PaperSettings) -> Method:
     class means that nothing else was found.
     """
     n_steps = settings.n_depths - 1
-    is_cascade = n_steps > 0
     return Method(
         "HAG-MIL, hagmil",
-        options={
-            "widths": (64,),
-            "heads": 4,
-            "instance_dim": 64,
-            "gate_dim": 32,
-            "norms": "none",
-            "scored": "projected",
-            "branch_dropout": 0.5,
-        },
-        context="ancestors" if is_cascade else "none",
+        options=dict(_OPTIONS),
+        context="ancestors" if n_steps else "none",
         budget=(_K,) * n_steps,
         first_budget=tuple(_FIRST_K * 2**depth for depth in range(n_steps)),
-        narrowing=20 if is_cascade else 0,
+        narrowing=20 if n_steps else 0,
         standardise=True,
         unmixed=True,
-        training=TrainConfig(
-            epochs=60,
-            patience=15,
-            learning_rate=1e-3,
-            weight_decay=1e-4,
-            accumulate=8,
-            loss=LossConfig(label_smoothing=0.0, instance_loss="none"),
-            feature_dropout=0.2,
-            feedback=1.0 if is_cascade else 0.0,
-            background=0 if settings.has_negative else None,
-            join=0.5 if settings.has_negative else 0.0,
-        ),
+        training=_training(settings),
+    )
+
+
+#: Scores rank instances by their own features, and no norm hides their lengths.
+_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "widths": (64,),
+        "heads": 4,
+        "instance_dim": 64,
+        "gate_dim": 32,
+        "norms": "none",
+        "scored": "projected",
+        "branch_dropout": 0.5,
+    }
+)
+
+
+def _training(settings: PaperSettings) -> TrainConfig:
+    return TrainConfig(
+        epochs=60,
+        patience=15,
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        accumulate=8,
+        loss=LossConfig(label_smoothing=0.0, instance_loss="none"),
+        feature_dropout=0.2,
+        feedback=1.0 if settings.n_depths > 1 else 0.0,
+        background=0 if settings.has_negative else None,
+        join=0.5 if settings.has_negative else 0.0,
     )
 
 
