@@ -19,7 +19,9 @@ from napari_hagmil.cascade import (
     UnreadPlaces,
     iter_cascade,
     most_unread,
+    uncertainty_of,
 )
+from napari_hagmil.cascade.result import ResultState
 from napari_hagmil.encoders import computation_of
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
@@ -59,6 +61,8 @@ def read_stages(
             return
         waited = sum(spent.values()) - waited
         prepared.model_seconds.append(time.perf_counter() - started - waited)
+        if stage.depth == 0:
+            prepared.compare(stage)
         yield stage
 
 
@@ -160,19 +164,27 @@ def slide_result(
     reached = len(stages)
     unread = most_unread(stages, prepared.quadtree.nodes)
     too_many = unread is not None and unread.too_many
+    cascade = CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None
+    state: ResultState = "cancelled" if not complete else "incomplete" if too_many else "done"
     return SlideResult(
-        state="cancelled" if not complete else "incomplete" if too_many else "done",
+        state=state,
         slide=slide_summary(prepared.slide),
         model=model_facts(prepared.model),
         settings=_settings(prepared, options),
         grids=prepared.quadtree.grids[: prepared.last_depth(options) + 1],
-        cascade=CascadeResult(tuple(stages), config.classes, config.thresholds) if stages else None,
+        cascade=cascade,
         cost=_cost(prepared, stages, seconds, prepared.last_depth(options))
         if reached
         else _no_cost(seconds),
         notes=_notes(prepared, stages, unread),
         unread=unread,
         unfit=prepared.unfit,
+        uncertainty=uncertainty_of(
+            config,
+            cascade if state == "done" else None,
+            distance=prepared.distance,
+            error_rate=options.error_rate,
+        ),
         start=_start(seconds),
     )
 

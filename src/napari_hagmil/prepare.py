@@ -17,7 +17,9 @@ from napari_hagmil.cascade import (
     ModelFacts,
     Settings,
     SlideSummary,
+    Stage,
     Steering,
+    why_unfamiliar,
 )
 from napari_hagmil.depths import DepthPlan
 from napari_hagmil.encoders import Encoder, load_encoder, resolve_device
@@ -62,6 +64,9 @@ class Options:
         Stored features to run on, instead of the slide's pixels: see `features.open_given`.
     keep_features : bool
         Whether features that earlier runs have encoded are used, and new ones kept on disk.
+    error_rate : float, optional
+        Of slides like the model's validation slides, the share whose class may lie outside the set
+        of classes that a result names; by default 0.1.
     file_hashes : mapping
         SHA-256 of the files that "tissue" and "steering" were read from, for the record.
     """
@@ -74,6 +79,7 @@ class Options:
     last_depth: int | None = None
     features: tuple[Path, ...] = ()
     keep_features: bool = True
+    error_rate: float | None = None
     file_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +89,12 @@ class PreparedSlide:
 
     Features stay in `features`, so that a second run with another budget or steering
     encodes only what is new.
+
+    Attributes
+    ----------
+    distances : list of float
+        How far the slide lies from those of the model's training, of each run whose first depth has
+        been read.
     """
 
     slide: Slide
@@ -93,11 +105,23 @@ class PreparedSlide:
     features: LazyFeatures | GivenFeatures
     device: str
     model_seconds: list[float] = field(default_factory=list)
+    distances: list[float] = field(default_factory=list)
 
     @property
     def unfit(self) -> str:
         """Why the model does not fit this slide, as a sentence; empty where it may fit."""
-        return why_unfit(self.model.config, self.slide)
+        return why_unfit(self.model.config, self.slide, self.distance)
+
+    @property
+    def distance(self) -> float | None:
+        """How far the slide lies from those of the training; None before that is known."""
+        return self.distances[-1] if self.distances else None
+
+    def compare(self, stage: Stage) -> None:
+        """Compare the features of the first depth with those of the model's training."""
+        seen = self.model.config.familiarity
+        if seen is not None:
+            self.distances.append(seen.distance(self.features(stage.depth, stage.nodes).numpy()))
 
     @property
     def source(self) -> FeatureSource:
@@ -147,11 +171,15 @@ class PreparedSlide:
         return dataclasses.replace(self, tissue=tissue, quadtree=quadtree)
 
 
-def why_unfit(config: BundleConfig, slide: Slide) -> str:
-    """Say in a sentence why a model does not fit a slide; empty where it may fit."""
+def why_unfit(config: BundleConfig, slide: Slide, distance: float | None = None) -> str:
+    """Say in a sentence or two why a model does not fit a slide; empty where it may fit.
+
+    `distance`: see `PreparedSlide.distances`.
+    """
+    said = why_unfamiliar(config, distance)
     if config.made_for == "phantoms" and not slide.is_phantom:
-        return f"The model {config.name} is not for this slide. {config.intended_use}".rstrip()
-    return ""
+        said = f"The model {config.name} is not for this slide. {config.intended_use} {said}"
+    return said.strip()
 
 
 class LoadedModel(NamedTuple):

@@ -17,6 +17,7 @@ class FirstFeature(torch.nn.Module):
 class Model:
     stages = (FirstFeature(), FirstFeature(), FirstFeature())
     depth_weights = ()
+    temperatures = ()
 
 
 def tree(side=4, n_depths=3):

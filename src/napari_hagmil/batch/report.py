@@ -19,8 +19,8 @@ from napari_hagmil.untrusted import well_formed
 _PAGE = Path(__file__).with_name("report.html.j2")
 
 _COLUMNS = (
-    "name", "state", "class", "probability", "finest_share", "unread_share",
-    "patches_encoded", "seconds", "reason",
+    "name", "state", "class", "probability", "class_set", "unfamiliarity", "finest_share",
+    "unread_share", "patches_encoded", "seconds", "reason",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def _told(folder: RunFolder, row: dict[str, Any]) -> dict[str, Any]:
     name = row["name"]
     told = {column: row.get(column) for column in _COLUMNS}
     rule = STATE_RULES.get(row["state"])
+    told["reason"] = row.get("reason") or row.get("unfit") or ""
     told["remedy"] = rule.remedy if rule else ""
     place = folder.place(name)
     here = f"slides/{quote(name)}"

@@ -13,7 +13,7 @@ from napari_hagmil.batch.folder import RunFolder
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.untrusted import read_json
 
-_FIRST = ("name", "state", "reason", "class", "probability")
+_FIRST = ("name", "state", "reason", "class", "probability", "class_set", "unfamiliarity", "unfit")
 _LAST = (
     "magnification", "patches_encoded", "patches_exhaustive", "finest_share", "unread_share",
     "seconds", "tries", "mpp", "width", "height", "fingerprint",
@@ -69,4 +69,13 @@ def _found(result: dict[str, Any]) -> dict[str, Any]:
             f"p_{name}": value
             for name, value in zip(result["model"]["classes"], probabilities, strict=True)
         }
-    return row
+    return row | _doubts(result)
+
+
+def _doubts(result: dict[str, Any]) -> dict[str, Any]:
+    """How far the answer can be relied on; nothing of a result of an earlier version."""
+    said = result.get("uncertainty") or {}
+    row: dict[str, Any] = {"class_set": " | ".join(said.get("class_set", ())) or None}
+    if said.get("distance") is not None and said.get("limit"):
+        row["unfamiliarity"] = said["distance"] / said["limit"]
+    return row | {"unfit": result.get("unfit")}

@@ -39,6 +39,7 @@ from napari_hagmil.cascade.trace import Branch, NodeFacts, StageIndex
 
 if TYPE_CHECKING:
     from napari_hagmil.cascade.run import iter_cascade
+    from napari_hagmil.cascade.uncertain import uncertainty_of, why_unfamiliar
     from napari_hagmil.cascade.what_if import second_look, without_branch
 
 __all__ = [
@@ -76,12 +77,16 @@ __all__ = [
     "node_statuses",
     "second_look",
     "select_top",
+    "uncertainty_of",
+    "why_unfamiliar",
     "without_branch",
 ]
 
 _NEEDS_TORCH = {
     "iter_cascade": "run",
     "second_look": "what_if",
+    "uncertainty_of": "uncertain",
+    "why_unfamiliar": "uncertain",
     "without_branch": "what_if",
 }
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
+from napari_hagmil.uncertainty import Uncertainty
 
 NodeStatus = Literal["followed", "pinned", "cut", "leaf", "unread", "vetoed"]
 ResultState = Literal["done", "incomplete", "no_tissue", "cancelled"]
@@ -44,7 +45,7 @@ class Stage:
     vetoed : (v, 2) int64
         Nodes that steering left out.
     decision : (classes,) float32, optional
-        See `pooled_logits`; None where each depth decides alone.
+        See `decision_logits`; None where each depth decides alone.
     """
 
     depth: int
@@ -172,6 +173,30 @@ def pooled_logits(
     if not reached.any():
         return None
     return np.asarray(reached @ np.stack(logits), dtype=np.float32)
+
+
+def decision_logits(
+    logits: Sequence[NDArray[np.float32]], weights: Sequence[float], temperatures: Sequence[float]
+) -> NDArray[np.float32] | None:
+    """Logits of the decision once the last of some depths has been read, calibrated.
+
+    Parameters
+    ----------
+    logits, weights
+        See `pooled_logits`.
+    temperatures : sequence of float
+        One per depth of the model, see `Confidence`; empty: nothing is calibrated.
+
+    Returns
+    -------
+    (classes,) or None
+        None where they are those of the last depth, as they are.
+    """
+    pooled = pooled_logits(logits, weights)
+    if not temperatures:
+        return pooled
+    decisive = logits[-1] if pooled is None else pooled
+    return np.asarray(decisive / np.float32(temperatures[len(logits) - 1]), dtype=np.float32)
 
 
 def called_class(
@@ -339,6 +364,8 @@ class SlideResult:
     unfit : str
         Why the model is not for this slide, as a sentence: it stands before any class. Empty where
         nothing says so.
+    uncertainty : Uncertainty
+        How far its answer can be relied on.
     start : str
         When the run started, ISO 8601 in UTC; "" where that is not known.
     """
@@ -353,6 +380,7 @@ class SlideResult:
     notes: tuple[str, ...] = ()
     unread: UnreadPlaces | None = None
     unfit: str = ""
+    uncertainty: Uncertainty = field(default_factory=Uncertainty)
     start: str = ""
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.cascade.result import Stage, is_same_bag, pooled_logits
+from napari_hagmil.cascade.result import Stage, decision_logits, is_same_bag
 from napari_hagmil.cascade.select import CascadeConfig, Choose, by_attention, descend
 from napari_hagmil.errors import SlideReadError
 from napari_hagmil.features import FeatureSource
@@ -55,7 +55,7 @@ def iter_cascade(
             followed=descent.followed,
             pinned=pinned & descent.followed,
             vetoed=nodes[vetoed],
-            decision=pooled_logits(logits, model.depth_weights),
+            decision=decision_logits(logits, model.depth_weights, model.temperatures),
         )
         nodes = descent.nodes
 

@@ -15,7 +15,7 @@ from napari_hagmil.cascade.cut_branches import (
     sample_cut,
     second_look_at,
 )
-from napari_hagmil.cascade.result import Stage, pooled_logits
+from napari_hagmil.cascade.result import Stage, decision_logits
 from napari_hagmil.cascade.run import look_at
 from napari_hagmil.cascade.trace import Branch, within_branch
 from napari_hagmil.features import FeatureSource
@@ -49,7 +49,9 @@ def without_branch(
         if inside.any() and not inside.all():
             rest = look_at(model, features, stage.depth, stage.nodes[~inside])
         logits.append(rest.logits)
-        decided = replace(rest, decision=pooled_logits(logits, model.depth_weights))
+        decided = replace(
+            rest, decision=decision_logits(logits, model.depth_weights, model.temperatures)
+        )
         probabilities.append(None if inside.all() else decided.probabilities)
     return probabilities
 
@@ -86,5 +88,5 @@ def second_look(
         nodes = nodes[known | is_among(nodes, tissue[depth + 1])]
     seen = look_at(model, features, depth + 1, nodes)
     logits = [*(stage.logits for stage in stages[: depth + 1]), seen.logits]
-    seen = replace(seen, decision=pooled_logits(logits, model.depth_weights))
+    seen = replace(seen, decision=decision_logits(logits, model.depth_weights, model.temperatures))
     return second_look_at(stages[depth], stages[depth + 1], drawn, seen)

@@ -13,6 +13,7 @@ from napari_hagmil.cli.verb import (
     argument,
     code_option,
     device_option,
+    error_rate_option,
     json_option,
     mpp_option,
     option,
@@ -75,6 +76,7 @@ class AnalyzeOptions:
         help="stored features to run on, instead of pixels and encoder: a store, an h5 file or a "
         "folder of them; h5 once per depth, coarse to fine",
     )
+    error_rate: float | None = error_rate_option()
     overwrite: bool = switch(
         "--overwrite", "replace the result of another slide, or under other settings"
     )
@@ -115,7 +117,8 @@ def _analyze(options: AnalyzeOptions, pseudonym: Pseudonym | None = None) -> int
     else:
         where = "" if pseudonym else f"; files in {options.out}"
         say(f"{result.slide.name}: {describe(result)}{where}")
-        for note in (*result.notes, RESEARCH_USE):
+        doubt = "" if result.unfit else result.uncertainty.sentence
+        for note in filter(None, (doubt, *result.notes, RESEARCH_USE)):
             say(f"  {note}")
     return INCOMPLETE if result.state == "incomplete" else 0
 
@@ -214,6 +217,7 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         steering=load_steering(options.steer) if options.steer else Steering(),
         features=tuple(options.features or ()),
         keep_features=not options.no_cache,
+        error_rate=options.error_rate,
         file_hashes={
             name: file_facts(path).sha256
             for name, path in (("tissue", options.tissue), ("steering", options.steer))

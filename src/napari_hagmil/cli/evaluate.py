@@ -16,6 +16,7 @@ from napari_hagmil.cli.verb import (
     code_option,
     cohort_argument,
     device_option,
+    error_rate_option,
     json_option,
     memory_option,
     mpp_option,
@@ -83,6 +84,7 @@ class EvaluateOptions:
         help="call patients, not slides: by the mean of their slides, by the slide least like the "
         "first class, or all slides as one; choose: as the validation slides decide",
     )
+    error_rate: float | None = error_rate_option()
     device: str = device_option()
     allow_code: bool = code_option()
     mpp: float | None = mpp_option()
@@ -105,16 +107,13 @@ class _Ready:
 
 def evaluate(options: EvaluateOptions) -> int:
     """Run a model over the labelled slides of a cohort, and write its metrics."""
-    from napari_hagmil.cohort import read_cohort
     from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.summary import summarise
     from napari_hagmil.files import require_writable
 
     ready = _ready(options)
     classes = ready.model.config.classes
-    cohort = read_cohort(
-        options.cohort, classes=classes, files=options.store is None, every_class=False
-    )
+    cohort = _cohort(options, classes)
     split = options.split or _default_split(cohort)
     records = _chosen(cohort, split, options.cohort.name)
     require_writable(options.out)
@@ -131,11 +130,19 @@ def evaluate(options: EvaluateOptions) -> int:
         failures=failures,
         summary=summarise(slides, classes, thresholds=limits),
         thresholds=limits,
+        error_rate=options.error_rate,
         patients=rule or "",
         patients_chosen_by=chosen_by,
     )
     _write(evaluation, options)
     return 3 if failures else 0
+
+
+def _cohort(options: EvaluateOptions, classes: Sequence[str]) -> Cohort:
+    from napari_hagmil.cohort import read_cohort
+
+    files = options.store is None
+    return read_cohort(options.cohort, classes=classes, files=files, every_class=False)
 
 
 def _write(evaluation: Evaluation, options: EvaluateOptions) -> None:

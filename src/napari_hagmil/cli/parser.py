@@ -9,7 +9,7 @@ from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
 from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
 from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
-from napari_hagmil.cli.convert import CONVERT
+from napari_hagmil.cli.convert import CALIBRATE, CONVERT
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.features import EXPORT, IMPORT
@@ -51,6 +51,7 @@ VERBS: tuple[Verb[Any], ...] = (
     MODELS,
     DOCTOR,
     CONVERT,
+    CALIBRATE,
 )
 #: What the verbs of a group, "GROUP VERB", do together.
 GROUPS = {

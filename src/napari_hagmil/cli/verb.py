@@ -126,6 +126,27 @@ def memory_option() -> Any:
     )
 
 
+def error_rate_option() -> Any:
+    """``--error-rate``."""
+    return option(
+        "--error-rate",
+        type=_share,
+        metavar="RATE",
+        help="of the set of classes that a slide may be of: the share of slides whose class may "
+        "lie outside (default 0.1)",
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return share
+
+
 def out_option() -> Any:
     """``--out``, a folder."""
     return option("--out", type=Path, required=True, metavar="DIR", help="folder for the results")

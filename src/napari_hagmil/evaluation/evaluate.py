@@ -132,6 +132,8 @@ class SlideEvaluation:
         A remark for the user.
     fingerprint : str
         Of the slide's content.
+    distance : float or None
+        How far it lies from the slides of the model's training; None where that is not known.
     """
 
     record: SlideRecord
@@ -144,6 +146,7 @@ class SlideEvaluation:
     chance: BudgetRun | None = None
     note: str = ""
     fingerprint: str = ""
+    distance: float | None = None
 
     @property
     def own(self) -> BudgetRun:
@@ -266,6 +269,7 @@ def evaluate_slide(
             other = _stages(model, readable, factor, known=stages)
             runs.append(_run(factor, other, readable, lesions))
         drawn = _by_chance(model, readable, stages, lesions, chance)
+        distance = distance_of(model, readable, stages)
     grids, config = readable.quadtree.grids, model.config
     mpp = config.mpp[0] / grids[0].downsample  # µm per level-0 px
     return SlideEvaluation(
@@ -281,7 +285,18 @@ def evaluate_slide(
         chance=drawn,
         note="" if readable.is_placed or record.truth is None else _UNPLACED,
         fingerprint=readable.about.fingerprint,
+        distance=distance,
     )
+
+
+def distance_of(
+    model: CascadeModel, readable: EvaluableSlide, stages: Sequence[Stage]
+) -> float | None:
+    """Measure how far a slide lies from those of a model's training; None without a summary."""
+    seen = model.config.familiarity
+    if seen is None:
+        return None
+    return seen.distance(readable.features(0, stages[0].nodes).numpy())
 
 
 def _require_read(record: SlideRecord, stages: Sequence[Stage], quadtree: Quadtree) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from napari_hagmil.evaluation.classification import f1_name
 from napari_hagmil.evaluation.evaluate import SlideEvaluation, SlideFailure
 from napari_hagmil.evaluation.figures import froc_png, reliability_png, roc_png
 from napari_hagmil.evaluation.metrics import Interval
+from napari_hagmil.evaluation.reliance import Reliance, class_set, reliance
 from napari_hagmil.evaluation.summary import Called, Summary, labels_of
 from napari_hagmil.export.result_json import versions
 from napari_hagmil.files import drafting, move, remove, write_csv
@@ -47,6 +49,8 @@ class Evaluation:
     summary : Summary
     thresholds : mapping
         As `summarise` took them.
+    error_rate : float or None
+        Of the sets of classes; by default 0.1.
     patients : str
         The rule by which patients were called; "" where slides were.
     patients_chosen_by : mapping
@@ -61,8 +65,16 @@ class Evaluation:
     failures: Sequence[SlideFailure]
     summary: Summary
     thresholds: Mapping[str, Mapping[str, float]]
+    error_rate: float | None = None
     patients: str = ""
     patients_chosen_by: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def reliance(self) -> Reliance | None:
+        """How far what the bundle says held; None of patients, and where it says nothing."""
+        if self.patients:
+            return None
+        return reliance(self.slides, self.model.config, self.error_rate)
 
 
 def write_evaluation(evaluation: Evaluation, out: Path) -> None:
@@ -123,6 +135,7 @@ def metrics_document(evaluation: Evaluation) -> dict[str, Any]:
         },
         "thresholds": {rule: dict(limits) for rule, limits in evaluation.thresholds.items()},
         **_plain(evaluation.summary),
+        "uncertainty": _plain(evaluation.reliance),
         "fingerprints": {slide.record.name: slide.fingerprint for slide in evaluation.slides},
         "failed": [{"slide": f.record.name, "why": f.why} for f in evaluation.failures],
         "versions": versions(),
@@ -152,9 +165,11 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
         + [f"{p:.6f}" for p in s.probabilities]
         + [sum(s.own.encoded), sum(s.tissue)]
         + [s.own.encoded[-1], s.tissue[len(s.own.encoded) - 1], f"{s.seconds:.3f}"]
+        + _doubts(s, evaluation)
         for s in evaluation.slides
     ]
     header += ["patches_encoded", "patches_tissue", "finest_encoded", "finest_tissue", "seconds"]
+    header += ["class_set", "unfamiliarity"]
     write_csv(folder / "predictions.csv", header, rows)
     confusion = evaluation.summary.called[-1].confusion
     lines = [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)]
@@ -163,6 +178,16 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
     write_csv(folder / "budgets.csv", list(points[0]), [list(p.values()) for p in points])
     if evaluation.summary.lesions:
         _write_lesions(evaluation, folder / "lesions.csv")
+
+
+def _doubts(slide: SlideEvaluation, evaluation: Evaluation) -> list[int | str]:
+    """The set of classes, and the distance from the training's slides as a share of the limit."""
+    if evaluation.reliance is None:
+        return ["", ""]
+    config = evaluation.model.config
+    seen, distance = config.familiarity, slide.distance
+    far = "" if seen is None or distance is None else f"{distance / seen.limit:.3f}"
+    return [" | ".join(class_set(slide, config, evaluation.reliance.error_rate)), far]
 
 
 def _write_lesions(evaluation: Evaluation, path: Path) -> None:
@@ -213,6 +238,7 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
             yield _row(f"F1, mean over classes, {called.rule}", called.macro_f1)
     yield f"| expected calibration error | {summary.calibration.ece:.3f} | |"
     yield f"| Brier score | {summary.calibration.brier:.3f} | |"
+    yield from _reliance(evaluation)
     yield f"| patches encoded per slide | {_own(summary):.0f} of {summary.tissue:.0f} | |"
     yield f"| seconds per slide | {summary.seconds:.2f} | |"
     yield from _depths(summary)
@@ -221,6 +247,20 @@ def _report(evaluation: Evaluation) -> Iterator[str]:
     yield "\n![ROC](roc.png) ![reliability](reliability.png)"
     yield from _budgets(summary)
     yield from _failures(evaluation.failures)
+
+
+def _reliance(evaluation: Evaluation) -> Iterator[str]:
+    """What the bundle says of its answers, in the table of figures."""
+    found = evaluation.reliance
+    if found is None:
+        return
+    yield f"| expected calibration error, uncalibrated | {found.uncalibrated.ece:.3f} | |"
+    yield f"| Brier score, uncalibrated | {found.uncalibrated.brier:.3f} | |"
+    yield _row(f"class in its set, at an error rate of {found.error_rate:g}", found.coverage)
+    yield f"| classes in a set | {found.set_size:.2f} | |"
+    if evaluation.model.config.familiarity:
+        n, slides = len(found.unfamiliar), evaluation.summary.slides
+        yield f"| slides unlike those of the training | {n} of {slides} | |"
 
 
 def _counted(evaluation: Evaluation) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,11 +19,18 @@ from napari_hagmil.cascade import (
     Stage,
     called_class,
     most_unread,
+    uncertainty_of,
+    why_unfamiliar,
 )
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import CancelledError, DeviceError, HagmilError
-from napari_hagmil.evaluation.evaluate import EvaluableSlide, SlideFailure, Source
+from napari_hagmil.evaluation.evaluate import (
+    EvaluableSlide,
+    SlideFailure,
+    Source,
+    distance_of,
+)
 from napari_hagmil.evaluation.patients import (
     PatientRule,
     patient_bags,
@@ -90,7 +97,8 @@ def predict_slide(record: SlideRecord, model: CascadeModel, source: Source) -> S
             model, readable.quadtree, readable.features, last_depth=readable.last_depth
         )
         seconds = time.perf_counter() - started
-    return SlidePrediction(record, _result(model, readable, stages, seconds), readable.is_placed)
+        result = _with_doubts(_result(model, readable, stages, seconds), model, readable)
+    return SlidePrediction(record, result, readable.is_placed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,16 @@ def _why(event: SlidePrediction | SlideFailure) -> tuple[str, str]:
     if isinstance(event, SlideFailure):
         return event.state, f"{event.record.name}: {event.why}"
     return event.result.state, f"{event.record.name}: {event.result.unread}"
+
+
+def _with_doubts(result: SlideResult, model: CascadeModel, readable: EvaluableSlide) -> SlideResult:
+    """The result with what the model's bundle says of how far it can be relied on."""
+    distance = distance_of(model, readable, result.stages)
+    return replace(
+        result,
+        unfit=why_unfamiliar(model.config, distance),
+        uncertainty=uncertainty_of(model.config, result.prediction, distance=distance),
+    )
 
 
 def _result(

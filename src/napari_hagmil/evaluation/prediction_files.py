@@ -75,7 +75,8 @@ def write_predictions(
                 _write_slide(event, draft / "slides" / event.record.name)
             on_slide(event)
         header = ["slide", "patient", "state", "called", *(f"p_{name}" for name in classes)]
-        header += ["patches_encoded", "patches_unread", "fingerprint", "why"]
+        header += ["patches_encoded", "patches_unread", "fingerprint", "class_set"]
+        header += ["unfamiliarity", "why"]
         write_csv(draft / "predictions.csv", header, rows)
         patients = by_patient(seen)
         if patients:
@@ -132,7 +133,7 @@ def _write_slide(event: SlidePrediction, folder: Path) -> None:
 def _row(event: Event, classes: Sequence[str]) -> list[Any]:
     record = event.record
     if isinstance(event, SlideFailure):
-        nothing = [""] * (len(classes) + 3)
+        nothing = [""] * (len(classes) + 5)
         return [record.name, record.patient, event.state, "", *nothing, event.why]
     result = event.result
     called = result.prediction
@@ -145,8 +146,14 @@ def _row(event: Event, classes: Sequence[str]) -> list[Any]:
         result.cost.patches_encoded,
         sum(len(stage.unread) for stage in result.stages),
         result.slide.fingerprint,
-        str(result.unread) if called is None else "",
+        " | ".join(result.uncertainty.class_set),
+        _number(result.uncertainty.unfamiliarity),
+        str(result.unread) if called is None else result.unfit,
     ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _summary(model: CascadeModel, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

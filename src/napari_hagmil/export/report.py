@@ -73,6 +73,7 @@ def _facts(result: SlideResult) -> dict[str, Any]:
         "state": result.state,
         "unread": str(result.unread),
         "unfit": result.unfit,
+        "doubt": result.uncertainty.sentence,
         "slide": slide,
         "mpp": f"{slide.mpp:.4g}",
         "size_mm": f"{width:.1f} × {height:.1f} mm",

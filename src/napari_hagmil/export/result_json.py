@@ -55,6 +55,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
         "prediction": _prediction(result),
         "thresholds": dict(result.cascade.thresholds) if result.cascade else {},
         "unfit": result.unfit or None,
+        "uncertainty": asdict(result.uncertainty),
         "unread": asdict(result.unread) if result.unread else None,
         "cost": asdict(result.cost),
         "versions": versions(),

@@ -26,6 +26,7 @@ from napari_hagmil.export.result_json import SCHEMA, write_result
 from napari_hagmil.export.tables import write_nodes
 from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid
+from napari_hagmil.uncertainty import Uncertainty
 from napari_hagmil.untrusted import read_json
 
 #: More nodes than any slide has; a larger table is not ours.
@@ -93,6 +94,20 @@ def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) 
         notes=tuple(str(note) for note in said["notes"]),
         unread=UnreadPlaces(**said["unread"]) if said["unread"] else None,
         unfit=str(said.get("unfit") or ""),
+        uncertainty=_uncertainty(said.get("uncertainty") or {}, model.classes),
+    )
+
+
+def _uncertainty(said: Mapping[str, Any], classes: tuple[str, ...]) -> Uncertainty:
+    """What is said of it; nothing, where an earlier version wrote the result."""
+    numbers = {
+        name: None if said.get(name) is None else float(said[name])
+        for name in ("temperature", "error_rate", "distance", "limit")
+    }
+    return Uncertainty(
+        **numbers,
+        class_set=tuple(name for name in classes if name in said.get("class_set", ())),
+        validation_slides=int(said.get("validation_slides", 0)),
     )
 
 

@@ -41,6 +41,12 @@ class CascadeModel(nn.Module):
         """How much each depth counts in the decision; empty: the finest decides alone."""
         return self.config.depth_weights
 
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What the decision's logits are divided by at each depth; empty: by nothing."""
+        known = self.config.confidence
+        return known.temperatures if known else ()
+
     def stage(self, depth: int) -> BagModel:
         """Return the model of one depth, typed."""
         return cast(BagModel, self.stages[depth])

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.stage import StageConfig
+from napari_hagmil.uncertainty import Confidence, Familiarity
 
 #: px a side: a batch of larger patches fills the memory.
 MAX_PATCH = 4096
@@ -69,6 +70,10 @@ class BundleConfig:
         `cascade.result.pooled_logits`; empty: the finest one decides alone, as in the paper.
     thresholds : dict of str to float
         Class name → probability from which the class is called; empty: the most probable one.
+    confidence : Confidence, optional
+        What validation slides say of its answers; None: its probabilities are not calibrated.
+    familiarity : Familiarity, optional
+        What tells slides that are unlike those of its training; None: nothing does.
     training : dict
         Summary of the training data and run, for people.
     licence, intended_use : str
@@ -88,6 +93,8 @@ class BundleConfig:
     children: Children = "tissue"
     depth_weights: tuple[float, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)
+    confidence: Confidence | None = None
+    familiarity: Familiarity | None = None
     training: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     intended_use: str = ""
@@ -133,6 +140,7 @@ class BundleConfig:
             *self._depth_rules(),
             *self._choice_rules(),
             *self._use_rules(),
+            *self._uncertainty_rules(),
             *self._class_rules(),
         )
         return [broken for holds, broken in checks if not holds]
@@ -186,6 +194,13 @@ class BundleConfig:
                 self.made_for in get_args(MadeFor),
                 f"needs made_for to be empty or 'phantoms', not {self.made_for!r}",
             ),
+        ]
+
+    def _uncertainty_rules(self) -> list[tuple[bool, str]]:
+        known, seen = self.confidence, self.familiarity
+        return [
+            *(known.broken_rules(len(self.stages)) if known else []),
+            *(seen.broken_rules(self.encoder.n_features) if seen else []),
         ]
 
     def _class_rules(self) -> list[tuple[bool, str]]:

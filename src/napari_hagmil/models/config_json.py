@@ -10,6 +10,7 @@ from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.stage import BaselineConfig, StageConfig
+from napari_hagmil.uncertainty import Confidence, Familiarity
 from napari_hagmil.untrusted import json_text, parse_json
 
 SCHEMA = "napari-hagmil/bundle/1"
@@ -51,17 +52,31 @@ def _config(content: dict[str, Any], source: str) -> tuple[BundleConfig, str | N
     # Bundles written before the choice existed looked at glass too.
     content.setdefault("children", "all")
     _check_types(content, BundleConfig, source, "")
-    _check_types(content["encoder"], EncoderFacts, source, "encoder.")
+    for name, kind in _NESTED.items():
+        if content.get(name) is not None:
+            _check_types(content[name], kind, source, f"{name}.")
     try:
         stages = tuple(_stage(stage, i, source) for i, stage in enumerate(content["stages"]))
-        encoder = EncoderFacts(**content["encoder"])
-        return BundleConfig(**{**content, "encoder": encoder, "stages": stages}), weights_sha256
+        nested = {
+            name: kind(**content[name])
+            for name, kind in _NESTED.items()
+            if content.get(name) is not None
+        }
+        return BundleConfig(**{**content, **nested, "stages": stages}), weights_sha256
     except (ValueError, TypeError) as error:
         raise BundleError(
             source,
             f"has a config.json that does not fit: {statement_of(error)}",
             remedy="correct that entry, or convert or train the model again",
         ) from error
+
+
+#: Entries that are objects of their own.
+_NESTED: dict[str, type] = {
+    "encoder": EncoderFacts,
+    "confidence": Confidence,
+    "familiarity": Familiarity,
+}
 
 
 def _stage(content: object, index: int, source: str) -> StageConfig:
@@ -113,8 +128,14 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
+#: Longest list: a number per feature of an encoder.
+_LONGEST = 20_000
+
+
 def _list_of(fits: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, list) and len(value) <= 1000 and all(map(fits, value))
+    return lambda value: (
+        isinstance(value, list) and len(value) <= _LONGEST and all(map(fits, value))
+    )
 
 
 _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
@@ -135,8 +156,14 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "Children": ("text", _is_text),
     "MadeFor": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
+    "Confidence | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
+    "Familiarity | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
     "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
+    "tuple[tuple[float, ...], ...]": (
+        "a list of lists of numbers",
+        _list_of(_list_of(_is_number)),
+    ),
     "tuple[str, ...]": ("a list of texts", _list_of(_is_text)),
     "tuple[StageConfig, ...]": ("a list of objects", _list_of(lambda v: isinstance(v, dict))),
     "dict[str, float]": (

@@ -76,7 +76,8 @@ def cost_of_run(cost: Cost) -> str:
 
 def notes_of_run(result: SlideResult) -> str:
     """The notes on a result, a line each."""
-    notes = list(result.notes)
+    doubt = "" if result.unfit else result.uncertainty.sentence
+    notes = [doubt, *result.notes] if doubt else list(result.notes)
     if result.state == "cancelled":
         notes.insert(0, "Cancelled: the depths above are complete; finer ones were not read.")
     return "\n".join(notes)

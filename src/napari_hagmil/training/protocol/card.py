@@ -14,6 +14,10 @@ _FIGURES = {
     "accuracy": "accuracy, most probable class",
     "accuracy_youden": "accuracy, threshold chosen on validation",
     "f1": "F1, most probable class",
+    "ece_uncalibrated": "expected calibration error, uncalibrated",
+    "ece": "expected calibration error, at the validation slides' temperature",
+    "brier_uncalibrated": "Brier score, uncalibrated",
+    "brier": "Brier score, at the validation slides' temperature",
     "patches": "patches looked at per slide, all depths",
 }
 
@@ -55,6 +59,14 @@ def identity(config: BundleConfig, sha256: str) -> Iterator[str]:
     if config.thresholds:
         limits = listed(f"{name} {limit}" for name, limit in config.thresholds.items())
         yield f"| threshold, from validation | {limits} |"
+    if config.confidence:
+        temperatures = listed(config.confidence.temperatures)
+        yield f"| temperature by depth, from validation | {temperatures} |"
+    if config.familiarity:
+        yield (
+            f"| familiar up to | distance {config.familiarity.limit:g}, of features of "
+            f"{config.familiarity.slides} training slides |"
+        )
     if config.licence:
         yield f"| licence | {in_markdown(config.licence)} |"
 

@@ -19,6 +19,7 @@ from napari_hagmil.files import remove, replacing
 from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
+from napari_hagmil.training.protocol.assurance import assure, calibrated, calibration_figures
 from napari_hagmil.training.protocol.card import model_card
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
 from napari_hagmil.training.protocol.methods import JOINT, FeatureFacts, Method
@@ -206,11 +207,13 @@ def _put_on_record(
     seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
     if run.method.choose_budget and len(depths) > 1:
         model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
-    validation, test = predict_slides(model, seen[1]), predict_slides(model, seen[2])
+    raw = [predict_slides(model, side) for side in seen[1:]]
+    assure(model, raw[0], *seen[:2])
+    validation, test = (calibrated(model, side) for side in raw)
     record = RunRecord(
         run.method.name,
         run.folder.name,
-        figures(test, validation),
+        figures(test, validation) | calibration_figures(raw[1], test),
         [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
         n_epochs(run.method, epochs),
         sum(one.epoch.seconds for one in epochs),
