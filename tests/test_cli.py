@@ -30,6 +30,7 @@ FILES = {
     "nodes.parquet",
     "attention.ome.zarr",
     "regions.geojson",
+    "tissue.geojson",
     "report.html",
     "overview.png",
     "manifest.json",

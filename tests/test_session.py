@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_hagmil.attention.tissue_outlines import outlines_of
 from napari_hagmil.cascade import Branch, SecondLookPlan
 from napari_hagmil.cli import main
 from napari_hagmil.errors import CancelledError
@@ -28,7 +29,6 @@ from napari_hagmil.session.steering import (
     set_tissue_rings,
     steered,
 )
-from napari_hagmil.session.tissue import outlines_of
 from napari_hagmil.slide import open_slide
 from napari_hagmil.tissue import TissueMask
 

@@ -186,6 +186,7 @@ def slide_result(
             error_rate=options.error_rate,
         ),
         start=_start(seconds),
+        tissue=prepared.tissue,
     )
 
 

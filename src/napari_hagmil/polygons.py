@@ -93,6 +93,11 @@ def shape_of(rings: Rings) -> BaseGeometry:
     return _enclosed(outer).difference(unary_union([_enclosed(hole) for hole in holes]))
 
 
+def valid_parts(rings: Rings) -> list[Rings]:
+    """What a polygon's rings enclose, as valid polygons; empty where that is nothing."""
+    return [rings_of(part) for part in _pieces(shape_of(rings))]
+
+
 def _enclosed(ring: Outline) -> BaseGeometry:
     """The area that a ring winds around an odd number of times.
 

@@ -312,6 +312,7 @@ def slide_summary(slide: Slide) -> SlideSummary:
         width,
         height,
         slide.reader.backend,
+        slide.origin,
     )
 
 

@@ -11,7 +11,9 @@ from napari_hagmil.cascade.result import (
     SlideSummary,
     Stage,
 )
+from napari_hagmil.polygons import raster_shape
 from napari_hagmil.quadtree import PatchGrid, children
+from napari_hagmil.tissue import TissueMask
 
 CLASSES = ("normal", "tumor")
 
@@ -56,6 +58,7 @@ def slide_result(
         cascade=CascadeResult(tuple(stages), CLASSES),
         cost=cost,
         notes=("One patch could not be read; it counts as not visited.",),
+        tissue=TissueMask(np.ones(raster_shape(shape, 32.0), bool), 32.0),
     )
 
 

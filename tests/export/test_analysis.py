@@ -154,7 +154,7 @@ def test_every_file_says_that_it_is_for_research_and_what_attention_is(result, t
     write_analysis(result, tmp_path / "out", thumbnail=thumbnail)
     # In the picture the words are drawn; the manifest lists the others.
     files = {name for name in module.FILES if not name.endswith(".png")} - {"manifest.json"}
-    assert len(files) == 5
+    assert len(files) == 6
     for name in files:
         text = " ".join(said_in(tmp_path / "out" / name).split()).lower()
         assert "research use only" in text, name

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from vendor_slides import ADVANCE, OVERLAP, write_mrxs
 
+from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.asap_reader import read_asap
@@ -78,6 +79,17 @@ def test_asaps_outlines_lie_on_the_canvas_and_come_back(slide_path: Path, tmp_pa
     ]
     assert drawn[1].points == ((440.0, 550.0),)
     assert {one.name for one in classes} == {"Tumor", "Mitosis"}
+
+
+def test_the_command_asks_the_slide_where_asap_counts_from(slide_path, tmp_path) -> None:
+    (geojson,) = write_review(tmp_path / "r", STATE, ReviewWish(), mpp=0.5)
+    asked = [str(geojson), str(tmp_path / "a.xml"), "--slide", str(slide_path)]
+    assert main(["export", "annotations", *asked]) == 0
+    [(outer, _)] = read_asap(tmp_path / "a.xml", canvas_origin(slide_path))
+    assert set(outer) == set(CORNERS)
+    asked = [str(tmp_path / "a.xml"), str(tmp_path / "b.geojson"), "--slide", str(slide_path)]
+    assert main(["export", "annotations", *asked]) == 0
+    assert set(read_area(tmp_path / "b.geojson")[0]) == set(CORNERS)
 
 
 def test_coordinates_of_clam_count_from_the_canvas(slide_path: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
+from napari_hagmil.tissue import TissueMask
 from napari_hagmil.uncertainty import Uncertainty
 
 NodeStatus = Literal["followed", "pinned", "cut", "leaf", "unread", "vetoed"]
@@ -251,6 +252,8 @@ class SlideSummary:
     ----------
     reader : str
         The backend that decoded it.
+    canvas_origin : tuple of int
+        `Slide.origin`: what to add to (y, x) for programs that count from OpenSlide's canvas.
     """
 
     name: str
@@ -260,6 +263,7 @@ class SlideSummary:
     width: int
     height: int
     reader: str = ""
+    canvas_origin: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +372,8 @@ class SlideResult:
         How far its answer can be relied on.
     start : str
         When the run started, ISO 8601 in UTC; "" where that is not known.
+    tissue : TissueMask or None
+        Where tissue was looked for; None in a result that was read back from its folder.
     """
 
     state: ResultState
@@ -382,6 +388,7 @@ class SlideResult:
     unfit: str = ""
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     start: str = ""
+    tissue: TissueMask | None = field(default=None, repr=False)
 
     @property
     def prediction(self) -> CascadeResult | None:

@@ -12,6 +12,7 @@ from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_
 from napari_hagmil.cli.convert import CALIBRATE, CONVERT
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
+from napari_hagmil.cli.export.annotations import ANNOTATIONS, CROPS, TILES
 from napari_hagmil.cli.features import EXPORT, IMPORT
 from napari_hagmil.cli.installation.doctor import DOCTOR
 from napari_hagmil.cli.installation.models import MODELS
@@ -35,6 +36,9 @@ VERBS: tuple[Verb[Any], ...] = (
     BATCH,
     RUN_ONE,
     STATUS,
+    ANNOTATIONS,
+    TILES,
+    CROPS,
     FROM_CAMELYON16,
     FROM_GDC,
     FROM_FOLDERS,
@@ -56,6 +60,7 @@ VERBS: tuple[Verb[Any], ...] = (
 #: What the verbs of a group, "GROUP VERB", do together.
 GROUPS = {
     "cohort": "write a cohort's table from a data set, or check one",
+    "export": "write what was found as files of other programs",
     "features": "take over features of other programs, or write stored ones for them",
     "tables": "put the tables of protocols together",
 }

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.attention import AttentionRegion
+from napari_hagmil.attention.tissue_outlines import tissue_polygons
 from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.errors import OutputError, Remedy
-from napari_hagmil.export.geojson import write_geojson
+from napari_hagmil.export.geojson import write_geojson, write_tissue
 from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import Picture, encode_png, overview_picture
 from napari_hagmil.export.report import write_report
@@ -28,6 +29,7 @@ FILES = (
     "nodes.parquet",
     "attention.ome.zarr",
     "regions.geojson",
+    "tissue.geojson",
     "overview.png",
     "report.html",
     "result.json",
@@ -168,7 +170,10 @@ def _move_in(draft: Path, out: Path) -> None:
     remove(out / "manifest.json")
     remove(out / "result.json")
     for name in FILES:
-        move(draft / name, out / name)
+        if (draft / name).exists():
+            move(draft / name, out / name)
+        else:
+            remove(out / name)
 
 
 def _write_data(result: SlideResult, folder: Path, regions: Sequence[AttentionRegion]) -> None:
@@ -182,6 +187,14 @@ def _write_data(result: SlideResult, folder: Path, regions: Sequence[AttentionRe
         fingerprint=result.slide.fingerprint,
         magnification=magnification(result.slide.mpp * deepest.downsample) if deepest else None,
     )
+    if result.tissue is not None or result.state == "no_tissue":
+        shape = result.slide.height, result.slide.width
+        write_tissue(
+            folder / "tissue.geojson",
+            tissue_polygons(result.tissue, shape) if result.tissue else [],
+            fingerprint=result.slide.fingerprint,
+            mpp=result.slide.mpp,
+        )
 
 
 def _blank(result: SlideResult) -> Thumbnail:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import to_file_xy
-from napari_hagmil.polygons import signed_area
+from napari_hagmil.polygons import Rings, area_of, signed_area
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review.classes import PathClass
 from napari_hagmil.untrusted import well_formed
@@ -26,6 +26,7 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
 
 #: One of QuPath's default classes.
 REGION = PathClass("Region*", (0, 0, 180))
+TISSUE = PathClass("Tissue", (0, 158, 115))
 #: Orange of Okabe and Ito's palette: distinct from pink tissue and from blue, also to the colour
 #: blind.
 ATTENTION = PathClass("Attention", (230, 159, 0))
@@ -88,6 +89,46 @@ def region_feature(
         "Patches": float(region.n_nodes),
         **(measurements or {}),
     }
+    return _annotation(fingerprint, rings, name, path_class, measured)
+
+
+def write_tissue(
+    path: str | Path, polygons: Sequence[Rings], *, fingerprint: str, mpp: float
+) -> None:
+    """Write the tissue for QuPath, an annotation per piece.
+
+    Parameters
+    ----------
+    path : path
+        Replaced whole.
+    polygons : sequence of Rings
+        In level-0 px.
+    fingerprint : str
+        Of the slide.
+    mpp : float
+        µm per level-0 px.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    features = []
+    for number, one in enumerate(polygons, start=1):
+        outer, *holes = map(np.asarray, (one.outer, *one.holes))
+        rings = [closed_ring(outer), *(closed_ring(hole, hole=True) for hole in holes)]
+        measured = {"Area µm^2": area_of(one) * mpp**2}
+        features.append(_annotation(fingerprint, rings, f"Tissue {number}", TISSUE, measured))
+    write_features(path, features)
+
+
+def _annotation(
+    fingerprint: str,
+    rings: list[list[list[float]]],
+    name: str,
+    path_class: PathClass,
+    measured: Mapping[str, float],
+) -> dict[str, Any]:
     return {
         "type": "Feature",
         "id": str(uuid.uuid5(_NAMESPACE, fingerprint + json.dumps(rings))),

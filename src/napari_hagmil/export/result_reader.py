@@ -83,7 +83,7 @@ def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) 
     settings |= {name: Given(**settings[name]) for name in ("tissue", "steering", "features")}
     return SlideResult(
         state=said["state"],
-        slide=SlideSummary(**said["slide"]),
+        slide=_summary(said),
         model=model,
         settings=Settings(**settings),
         grids=grids,
@@ -109,6 +109,26 @@ def _uncertainty(said: Mapping[str, Any], classes: tuple[str, ...]) -> Uncertain
         class_set=tuple(name for name in classes if name in said.get("class_set", ())),
         validation_slides=int(said.get("validation_slides", 0)),
     )
+
+
+def read_slide_summary(folder: str | Path) -> SlideSummary:
+    """What an analysis in any state says of its slide; `ResultError` where it is none."""
+    folder = Path(folder)
+    try:
+        said = read_json(folder / "result.json")
+        if said["schema"] != SCHEMA:
+            raise ValueError("another schema")
+        return _summary(said)
+    except _ODD as error:
+        raise ResultError(
+            folder.name, "holds no analysis that can be read", remedy="analyze the slide again"
+        ) from error
+
+
+def _summary(said: Mapping[str, Any]) -> SlideSummary:
+    slide = dict(said["slide"])
+    y, x = slide.pop("canvas_origin", (0, 0))
+    return SlideSummary(**slide, canvas_origin=(int(y), int(x)))
 
 
 def _grid(stage: Mapping[str, Any]) -> PatchGrid:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from napari_hagmil.attention.tissue_outlines import outlines_of
 from napari_hagmil.cascade.trace import node_at
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.polygons import Outline, Place, Rings, contains, outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session.session import Session
-from napari_hagmil.session.tissue import outlines_of
 from napari_hagmil.tissue import TissueMask
 
 

@@ -1,0 +1,1 @@
+"""``export``: what an analysis found, as files of other programs."""

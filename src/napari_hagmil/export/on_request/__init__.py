@@ -1,0 +1,1 @@
+"""Files for other programs that are written when somebody asks for them."""
