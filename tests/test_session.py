@@ -280,7 +280,10 @@ def test_regions_and_places_to_leave_out_end_at_the_slides_edge(session):
     attention = nodes.sum(axis=1).astype(np.float32)
     none = np.zeros(len(nodes), bool)
     changed = replace(stage, nodes=nodes, attention=attention, followed=none, pinned=none)
-    session.stages[:] = [changed]
+    result = session.result
+    session.shown.result = replace(
+        result, cascade=replace(result.cascade, stages=(changed,)), tissue=None
+    )
     (region,) = session.regions(quantile=0.5)
     np.testing.assert_array_equal(region.polygon.max(axis=0), edge)
     leave_out(session, (4000.0, 4000.0))

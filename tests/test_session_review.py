@@ -2,11 +2,12 @@
 
 import gc
 import json
+from dataclasses import replace
 
 import pytest
 
 from napari_hagmil.polygons import outline
-from napari_hagmil.review import ReviewRegion, open_sitting
+from napari_hagmil.review import ReviewPatch, ReviewRegion, open_sitting
 from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
 from napari_hagmil.slide import open_slide
 
@@ -97,6 +98,24 @@ def test_removing_the_current_region_goes_on_to_the_next(heard):
     heard.review.remove()
     assert [one.id for one in heard.review.state.regions] == ["a", "c"]
     assert heard.review.current == "c"
+
+
+def test_single_patches_are_decided_by_the_pointer_and_taken_back(heard):
+    review = heard.review
+    patches = tuple(ReviewPatch((2000.0, x, 2400.0, x + 450), 99.0) for x in (2000.0, 2450.0))
+    regions = (*FOUND[:2], replace(FOUND[2], patches=patches))
+    review.change("find regions", regions=regions)
+    review.decide_patch_at((2200 * 0.25, 2500 * 0.25), "rejected")
+    assert (review.current, heard.centred) == ("c", [])
+    assert [one.decision for one in review.region().patches] == ["unseen", "rejected"]
+    review.decide_patch_at((2200 * 0.25, 2500 * 0.25), "rejected")
+    assert review.region() == regions[2]
+    review.undo()
+    assert heard.said == ["Undone: decide patch with its region."]
+    review.decide_patch_at((2600 * 0.25, 2500 * 0.25), "rejected")
+    assert heard.said[-1] == "Point at a patch of a region: there is none."
+    review.centre_patch(1)
+    assert heard.centred == ["c"]
 
 
 def test_a_click_chooses_the_region_there_and_the_view_stays(heard):

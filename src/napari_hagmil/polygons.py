@@ -272,6 +272,32 @@ def joined(parts: Sequence[Rings]) -> Rings:
     return rings_of(_largest(pieces[0].difference(holes.difference(covered))))
 
 
+def pieces_on(rings: Rings, ground: Iterable[Rings], *, slack: float = 0.0) -> list[Rings]:
+    """What of a polygon lies on others, in pieces, largest first.
+
+    `slack` is how far a cut may lie from the edge of the ground, level-0 px: less of it is followed
+    corner by corner.
+    """
+    whole = unary_union([shape_of(one) for one in ground]).simplify(slack)
+    pieces = _pieces(polygon_of(rings).intersection(whole))
+    return [rings_of(piece) for piece in sorted(pieces, key=lambda piece: -piece.area)]
+
+
+def bridged(parts: Sequence[Rings], *, width: float) -> Rings:
+    """One polygon over all parts: a strip of `width` level-0 px leads from each to the next.
+
+    Nothing but the strips is added, and they stay within the bounds of the parts.
+    """
+    whole = unary_union([polygon_of(part) for part in parts])
+    bounds = box(*whole.bounds)
+    while len(pieces := _pieces(whole)) > 1:
+        nearest = min(pieces[1:], key=pieces[0].distance)
+        start, stop = nearest_points(pieces[0], nearest)
+        way = start if start.equals(stop) else LineString([start, stop])
+        whole = unary_union([whole, way.buffer(width / 2, quad_segs=1).intersection(bounds)])
+    return rings_of(pieces[0])
+
+
 def without_holes(rings: Rings) -> list[Outline]:
     """Outer rings that together cover the polygon: it is cut through each of its holes."""
     todo, whole = [polygon_of(rings)], []

@@ -5,7 +5,7 @@ import uuid
 import numpy as np
 import pytest
 
-from napari_hagmil.attention import AttentionMap, AttentionRegion, find_regions
+from napari_hagmil.attention import AttentionMap, AttentionRegion, RegionPatch, find_regions
 from napari_hagmil.errors import AnnotationError, OutputError
 from napari_hagmil.export import read_geojson, write_geojson
 from napari_hagmil.export.geojson_reader import read_polygons
@@ -82,6 +82,7 @@ def test_regions_come_back_as_they_were(tmp_path):
         slide_shape=(10**4, 10**4),
         mpp=0.25,
         quantile=0.4,
+        gap_um=0,
     )
     _written(tmp_path, regions)
     polygons = read_polygons(tmp_path / "regions.geojson")
@@ -89,6 +90,20 @@ def test_regions_come_back_as_they_were(tmp_path):
     for region, (outer, holes) in zip(regions, polygons, strict=True):
         for ours, theirs in zip((region.polygon, *region.holes), (outer, *holes), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_region_has_its_patches_as_child_objects_and_is_one_feature(tmp_path):
+    patches = (RegionPatch((-0.5, -0.5, 4.5, 4.5), 99.0), RegionPatch((4.5, -0.5, 9.5, 4.5), 80.0))
+    region = AttentionRegion(SQUARE, 99.0, 84.0, n_nodes=2, patches=patches)
+    (feature,) = _written(tmp_path, [region])["features"]
+    first, second = feature["childObjects"]
+    assert first["properties"]["objectType"] == "tile"
+    assert first["properties"]["measurements"] == {"Attention score (percentile)": 99.0}
+    assert sorted(map(tuple, first["geometry"]["coordinates"][0][:-1])) == [
+        (0, 0), (0, 5), (5, 0), (5, 5),
+    ]  # fmt: skip
+    assert len({feature["id"], first["id"], second["id"]}) == 3
+    assert len(read_polygons(tmp_path / "regions.geojson")) == 1
 
 
 def test_a_hole_is_joined_to_its_outline_and_takes_its_area_away(tmp_path):

@@ -31,11 +31,11 @@ def state_of(*regions):
 class Seen:
     """As `attention.AttentionRegion`."""
 
-    def __init__(self, polygon, score=80.0):
-        self.rings, self.score = Rings(polygon), score
+    def __init__(self, polygon, score=80.0, patches=()):
+        self.rings, self.score, self.patches = Rings(polygon), score, patches
 
 
-def test_touching_regions_merge_to_their_union_with_the_mean_score_by_area():
+def test_touching_regions_merge_to_their_union_with_the_highest_score():
     before = state_of(
         region("a", box(0, 0), 90.0),
         region("b", box(0, 100, 100, 300), 50.0),
@@ -46,7 +46,7 @@ def test_touching_regions_merge_to_their_union_with_the_mean_score_by_area():
     whole, other = fields["regions"]
     assert (whole.id, other.id) == (new, "c")
     assert area_of((whole.polygon, whole.holes)) == pytest.approx(40_000)
-    assert whole.score == pytest.approx(60)
+    assert whole.score == 90
     assert whole.provenance == "merged"
 
 

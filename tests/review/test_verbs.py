@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import napari_hagmil
+from napari_hagmil.attention import RegionPatch
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import Rings
 from napari_hagmil.review import (
@@ -36,6 +37,10 @@ class Seen:
 
     def __init__(self, i):
         self.rings, self.score = Rings(box(i, 60), (box(i, 10),)), 50.0 + i
+        y, x = box(i)[0]
+        self.patches = [
+            RegionPatch((y, x + 30 * k, y + 60, x + 30 * k + 30), 50.0 + i - k) for k in (0, 1)
+        ]
 
 
 def first(state):
@@ -49,7 +54,11 @@ def across(region, i):
 
 
 def decide(decision):
-    return lambda s, i: edit.with_region(s, first(s), decision=decision)
+    return lambda s, i: edit.with_decision(s, first(s), decision)
+
+
+def decide_patch(decision):
+    return lambda s, i: edit.with_patches(s, first(s), [i % 2], decision)
 
 
 def annotations(change):
@@ -68,6 +77,9 @@ VERBS = {
     "accept region": decide("accepted"),
     "reject region": decide("rejected"),
     "put region back": decide("unseen"),
+    "accept patch": decide_patch("accepted"),
+    "reject patch": decide_patch("rejected"),
+    "decide patch with its region": decide_patch("unseen"),
     "class": lambda s, i: edit.with_region(s, first(s), path_class=f"class {i}"),
     "comment": lambda s, i: edit.with_region(s, first(s), comment=f"words {i}"),
     "merge regions": lambda s, i: edit.merge(s, edit.with_nearest(s, first(s))).fields,
@@ -124,7 +136,7 @@ def test_no_verb_of_the_docks_is_missing_here():
     )
     said = re.findall(r'(?:\.change|_edit|_try)\(\s*f?"([^"{]+?) ?["{]', text)
     said += re.findall(r'rings, "([^"]+)" if rings is None else "([^"]+)"', text)[0]
-    said += re.findall(r'"(?:unseen|accepted|rejected)": "(\w+ region(?: back)?)"', text)
+    said += re.findall(r'"(?:unseen|accepted|rejected)": "(\w+ (?:region|patch)[\w ]*)"', text)
     said += re.findall(r'"(?:regions|annotations)": "(edit \w+)"', text)
     said += re.findall(r'set_tissue_rings\((?:self\.)?session, [^\n]*"([^"]+)"\)', text)
     internal = {"regions", "annotations"}
@@ -138,6 +150,8 @@ def test_each_verb_is_undone_redone_and_there_on_the_next_day(verb, tmp_path):
     sitting = open_sitting(slide, "f" * 32)
     for other in ("find regions", "draw", "follow a branch", "leave out a place", "edit tissue"):
         done(sitting, other, 1)
+    if verb == "decide patch with its region":
+        assert done(sitting, "reject patch", 2)
     if verb == "put region back":
         done(sitting, "accept region", 1)
     before = sitting.state

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,16 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
-from napari_hagmil.plugin.review_layers import ANNOTATIONS, DECISION_COLORS, POINTS, REGIONS
+from napari_hagmil.plugin.review_layers import (
+    ANNOTATIONS,
+    DECISION_COLORS,
+    PATCHES,
+    POINTS,
+    REGIONS,
+)
 from napari_hagmil.polygons import outline
-from napari_hagmil.review import Annotation, ReviewRegion, ReviewState, open_sitting
+from napari_hagmil.review import Annotation, ReviewPatch, ReviewRegion, ReviewState, open_sitting
+from napari_hagmil.review.patches import decision_of
 from napari_hagmil.slide import open_slide
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
 from napari_hagmil.widgets.review.dock import ReviewDock
@@ -147,6 +155,56 @@ def test_keys_step_decide_and_go_on_and_undo_takes_it_back(dock, viewer, press):
         "✓ 1 accepted",
         "✗ 1 rejected",
     ]
+
+
+def test_the_next_region_comes_at_the_same_magnification_and_one_key_goes_closer(
+    dock, viewer, press
+):
+    viewer.scene.camera.zoom = 1.0
+    press(Qt.Key.Key_N)
+    assert viewer.scene.camera.zoom == 1.0
+    press(Qt.Key.Key_9, Qt.KeyboardModifier.AltModifier)
+    assert viewer.scene.camera.zoom == pytest.approx(4.0)
+    press(Qt.Key.Key_N)
+    assert viewer.scene.camera.zoom == pytest.approx(4.0)
+    press(Qt.Key.Key_9, Qt.KeyboardModifier.AltModifier)
+    assert viewer.scene.camera.zoom == pytest.approx(1.0)
+    viewer.scene.camera.zoom = 0.05
+    press(Qt.Key.Key_N)
+    # 225 µm would be 11 px: too small to be found.
+    assert viewer.scene.camera.zoom > 0.5
+
+
+def test_single_patches_are_decided_with_the_pointer_and_in_the_strip(dock, viewer, press, pointer):
+    boxes = [(2000.0, 2000.0 + 300 * i, 2900.0, 2300.0 + 300 * i) for i in range(3)]
+    patches = tuple(ReviewPatch(one, 99.0) for one in boxes)
+    regions = tuple(replace(one, patches=patches if one.id == "c" else ()) for one in FOUND)
+    dock.review.change("find regions", regions=regions)
+    dock.review.choose("c", centre=True)
+    assert dock.queue.patches.isVisible()
+    assert len(viewer.layers[PATCHES].data) == 3
+    pointer.click(2500, 2450)
+    press(Qt.Key.Key_J, Qt.KeyboardModifier.AltModifier)
+    assert [one.decision for one in dock.review.region().patches] == [
+        "unseen", "rejected", "unseen",
+    ]  # fmt: skip
+    assert "3 patches, 1 decided alone" in dock.queue.patches.title.text()
+    dock.queue.patches.list.item(2).setSelected(True)
+    click(dock.queue.patches.buttons["accepted"])
+    press(Qt.Key.Key_J)
+    (region,) = (one for one in dock.review.state.regions if one.id == "c")
+    assert [decision_of(region, one) for one in region.patches] == [
+        "rejected", "rejected", "accepted",
+    ]  # fmt: skip
+    assert not dock.queue.patches.isVisible()
+    assert len(viewer.layers[PATCHES].data) == 0
+    dock.review.choose("c")
+    colors = np.round(viewer.layers[PATCHES].border_color[:, :3] * 255).astype(int).tolist()
+    wanted = [
+        [int(DECISION_COLORS[name][i : i + 2], 16) for i in (1, 3, 5)]
+        for name in ("rejected", "rejected", "accepted")
+    ]
+    assert colors == wanted
 
 
 def test_buttons_do_the_same_and_nothing_else_moves_the_view(dock, viewer):

@@ -6,12 +6,14 @@ Patches reach over the slide's edge; regions end there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil.attention.grouping import GAP_UM, group_places
 from napari_hagmil.attention.maps import AttentionMap
-from napari_hagmil.attention.rings import Ring, label_areas, trace_rings
+from napari_hagmil.attention.rings import Ring, trace_rings
 from napari_hagmil.polygons import Rings, outline, signed_area
 
 Polygon = NDArray[np.float64]
@@ -23,9 +25,25 @@ DEFAULT_QUANTILE = 0.75
 _Edges = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
+class RegionPatch(NamedTuple):
+    """A patch of a region that stands out.
+
+    Attributes
+    ----------
+    box : tuple of float
+        Its part on the slide: y0, x0, y1, x1 in level-0 px, pixel centres at integers (so at
+        halves).
+    score : float
+        Percentile of its attention, 0 to 100.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AttentionRegion:
-    """A place worth showing.
+    """A place worth showing: patches that stand out, in one branch or close together.
 
     Attributes
     ----------
@@ -33,16 +51,18 @@ class AttentionRegion:
         Corners (y, x) in level-0 px, pixel centres at integers, along the edges of patches and
         of the slide (so at halves); the last leads to the first; clockwise on the screen.
     score : float
-        Mean percentile, 0 to 100, of its nodes among all visited nodes of the map.
+        Percentile, 0 to 100, of its highest node among all visited nodes of the map.
     area_um2 : float
-        Area on the slide, without the holes, µm².
+        Area of the polygon without the holes, µm².
     holes : tuple of (m, 2) float64
         Places inside that do not belong to it.
     peak : tuple of float
         Centre (y, x), level-0 px, of its node with the highest value, as far as that lies on the
         slide.
     n_nodes : int
-        Nodes that it consists of.
+        Nodes that stand out in it.
+    patches : tuple of RegionPatch
+        What the model saw of them, highest score first.
     """
 
     polygon: Polygon
@@ -51,6 +71,7 @@ class AttentionRegion:
     holes: tuple[Polygon, ...] = ()
     peak: tuple[float, float] = (0.0, 0.0)
     n_nodes: int = 0
+    patches: tuple[RegionPatch, ...] = ()
 
     @property
     def rings(self) -> Rings:
@@ -70,11 +91,12 @@ def find_regions(
     mpp: float,
     slide_shape: tuple[int, int],
     quantile: float = DEFAULT_QUANTILE,
-    min_area: float = 0.0,
+    gap_um: float = GAP_UM,
 ) -> list[AttentionRegion]:
-    """Find the connected areas of high attention, best first.
+    """Find the places of high attention, best first.
 
-    Nodes at or above the quantile of all visited nodes, connected by their sides. A map
+    Nodes at or above the quantile of all visited nodes stand out. Those of one branch, and those
+    with no more than a small gap between them, make one region: see `group_places`. A map
     whose nodes all weigh the same has no region: nothing stands out. Attention and scores
     (percentiles) give the same regions.
 
@@ -88,8 +110,8 @@ def find_regions(
         Rows and columns of level 0: no region reaches beyond them, and no area counts that does.
     quantile : float
         Share of the visited nodes that stay below, 0 to 1.
-    min_area : float
-        Smaller regions are left out, µm².
+    gap_um : float
+        The widest gap within a region, µm; 0: only nodes that share a side hang together.
 
     Returns
     -------
@@ -103,18 +125,21 @@ def find_regions(
         )
     edges = amap.edges_on(slide_shape)
     on_slide = (np.diff(edges[0]) > 0)[:, None] & (np.diff(edges[1]) > 0)
-    labels = label_areas(_stands_out(amap.values, quantile) & on_slide)
+    chosen = _stands_out(amap.values, quantile) & on_slide
+    labels = np.where(on_slide, group_places(chosen, amap, mpp=mpp, gap_um=gap_um), 0)
     scores = _percentiles(amap.values)
+    members = _places(np.where(chosen, labels, 0))
     found = []
-    for (_, rings), places in zip(trace_rings(labels), _places(labels), strict=True):
+    for (_, rings), places in zip(trace_rings(labels), members, strict=True):
         polygon, *holes = (_at_edges(edges, ring) for ring in rings)
         # Holes run the other way round: their area is negative.
         area = sum(map(signed_area, (polygon, *holes))) * mpp**2
-        if area >= min_area:
-            inside = tuple(places.T)
-            peak = _centre(edges, places[amap.values[inside].argmax()])
-            score = float(scores[inside].mean())
-            found.append(AttentionRegion(polygon, score, area, tuple(holes), peak, len(places)))
+        inside = tuple(places.T)
+        peak = _centre(edges, places[amap.values[inside].argmax()])
+        patches = _patches(edges, places, scores[inside])
+        score = float(scores[inside].max())
+        region = AttentionRegion(polygon, score, area, tuple(holes), peak, len(places), patches)
+        found.append(region)
     return sorted(found, key=lambda region: (-region.score, -region.area_um2, region.bounds))
 
 
@@ -141,6 +166,21 @@ def _places(labels: NDArray[np.int32]) -> list[NDArray[np.int64]]:
     counts = np.bincount(label)[1:]
     split = np.split(np.stack([row, column], axis=1)[order], np.cumsum(counts)[:-1])
     return split if counts.size else []
+
+
+def _patches(
+    edges: _Edges, places: NDArray[np.int64], scores: NDArray[np.float64]
+) -> tuple[RegionPatch, ...]:
+    """Raster pixels (row, column) as patches, highest score first."""
+    (y, x), (row, column) = edges, places.T
+    boxes = np.stack([y[row], x[column], y[row + 1], x[column + 1]], axis=1)
+    order = np.argsort(-scores, kind="stable")
+    return tuple(
+        RegionPatch((y0, x0, y1, x1), score)
+        for (y0, x0, y1, x1), score in zip(
+            boxes[order].tolist(), scores[order].tolist(), strict=True
+        )
+    )
 
 
 def _at_edges(edges: _Edges, ring: Ring) -> Polygon:

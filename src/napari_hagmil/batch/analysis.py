@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from napari_hagmil.attention import AttentionRegion, attention_map, find_regions
+from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.batch.folder import THUMBNAIL, BatchSettings
+from napari_hagmil.cascade import found_regions
 from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.errors import BundleError
 from napari_hagmil.export import Thumbnail, write_analysis
@@ -112,7 +113,7 @@ def _model(settings: BatchSettings) -> LoadedModel | CascadeModel:
 
 def write_files(slide: Slide, result: SlideResult, out: Path, *, overwrite: bool = False) -> None:
     """As `write_analysis`, with pictures read from the open slide."""
-    regions = attention_regions(result)
+    regions = found_regions(result)
     write_analysis(
         result,
         out,
@@ -121,16 +122,6 @@ def write_files(slide: Slide, result: SlideResult, out: Path, *, overwrite: bool
         pictures=[_picture(slide, region) for region in regions[:_N_PICTURES]],
         overwrite=overwrite,
     )
-
-
-def attention_regions(result: SlideResult) -> list[AttentionRegion]:
-    """Connected areas of high attention at the deepest stage, best first."""
-    if not result.stages:
-        return []
-    stage = result.stages[-1]
-    amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention)
-    shape = result.slide.height, result.slide.width
-    return find_regions(amap, mpp=result.slide.mpp, slide_shape=shape)
 
 
 def overview(slide: Slide) -> Thumbnail:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hagmil.cascade.cut_branches import SecondLook, SecondLookPlan
 from napari_hagmil.cascade.depth_changes import DepthChange, compare_runs
 from napari_hagmil.cascade.forecast import DepthForecast, forecast_depths
+from napari_hagmil.cascade.found import found_regions
 from napari_hagmil.cascade.result import (
     MAX_UNREAD,
     CascadeResult,
@@ -71,6 +72,7 @@ __all__ = [
     "compare_runs",
     "descend",
     "forecast_depths",
+    "found_regions",
     "iter_cascade",
     "load_steering",
     "most_unread",

@@ -24,6 +24,10 @@ from napari_hagmil.untrusted import well_formed
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
 
 
+#: The member of a feature under which QuPath nests the objects that lie within it; other readers
+#: pass it over.
+CHILDREN = "childObjects"
+
 #: One of QuPath's default classes.
 REGION = PathClass("Region*", (0, 0, 180))
 TISSUE = PathClass("Tissue", (0, 158, 115))
@@ -81,7 +85,10 @@ def region_feature(
     path_class: PathClass = REGION,
     measurements: dict[str, float] | None = None,
 ) -> dict[str, Any]:
-    """Make a QuPath annotation of one region; `measurements` are added to score and area."""
+    """Make a QuPath annotation of one region, with its patches as child objects.
+
+    `measurements` are added to score and area.
+    """
     rings = [closed_ring(region.polygon), *(closed_ring(h, hole=True) for h in region.holes)]
     measured = {
         "Attention score (percentile)": region.score,
@@ -89,7 +96,18 @@ def region_feature(
         "Patches": float(region.n_nodes),
         **(measurements or {}),
     }
-    return _annotation(fingerprint, rings, name, path_class, measured)
+    feature = _annotation(fingerprint, rings, name, path_class, measured)
+    if region.patches:
+        feature[CHILDREN] = [
+            patch_feature(
+                patch.box,
+                patch.score,
+                feature_id=_id(fingerprint, ["patch", *patch.box]),
+                path_class=ATTENTION,
+            )
+            for patch in region.patches
+        ]
+    return feature
 
 
 def write_tissue(
@@ -131,7 +149,7 @@ def _annotation(
 ) -> dict[str, Any]:
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(_NAMESPACE, fingerprint + json.dumps(rings))),
+        "id": _id(fingerprint, rings),
         "geometry": {"type": "Polygon", "coordinates": rings},
         "properties": {
             "objectType": "annotation",
@@ -140,6 +158,32 @@ def _annotation(
             "measurements": {key: json_number(value) for key, value in measured.items()},
         },
     }
+
+
+def patch_feature(
+    box: tuple[float, float, float, float],
+    score: float,
+    *,
+    feature_id: str,
+    path_class: PathClass,
+    said: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Make a QuPath tile of a patch: `box` is y0, x0, y1, x1, `said` its metadata."""
+    y0, x0, y1, x1 = box
+    ring = closed_ring(np.array([(y0, x0), (y0, x1), (y1, x1), (y1, x0)]))
+    properties: dict[str, Any] = {
+        "objectType": "tile",
+        "classification": {"name": path_class.name, "color": list(path_class.color)},
+        "measurements": {"Attention score (percentile)": json_number(score)},
+    }
+    if said:
+        properties["metadata"] = dict(said)
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    return {"type": "Feature", "id": feature_id, "geometry": geometry, "properties": properties}
+
+
+def _id(fingerprint: str, what: Sequence[Any]) -> str:
+    return str(uuid.uuid5(_NAMESPACE, fingerprint + json.dumps(what)))
 
 
 def write_features(

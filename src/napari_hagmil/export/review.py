@@ -12,14 +12,29 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.export.geojson import REGION, closed_ring, json_number, write_features
+from napari_hagmil.export.geojson import (
+    CHILDREN,
+    REGION,
+    closed_ring,
+    json_number,
+    patch_feature,
+    write_features,
+)
 from napari_hagmil.export.signature import Signature
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import Outline, without_holes
-from napari_hagmil.review import Annotation, Conclusion, PathClass, ReviewRegion, ReviewState
+from napari_hagmil.review import (
+    QUPATH_CLASSES,
+    Annotation,
+    Conclusion,
+    PathClass,
+    ReviewRegion,
+    ReviewState,
+)
 from napari_hagmil.review.classes import class_named
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
+from napari_hagmil.review.patches import accepted_alone, decision_of
 from napari_hagmil.slide.canvas import Origin
 
 Format = Literal["geojson", "csv", "asap"]
@@ -29,6 +44,9 @@ ENDINGS: dict[Format, str] = {"geojson": ".geojson", "csv": ".csv", "asap": ".xm
 
 #: Those that can hold a conclusion.
 CONCLUDING: tuple[Format, ...] = ("geojson", "csv")
+
+#: The class of a patch that was rejected: QuPath leaves objects of it out of what it measures.
+_IGNORED = class_named(QUPATH_CLASSES, "Ignore*")
 
 _COLUMNS = (
     "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
@@ -68,11 +86,13 @@ class ReviewWish:
         def passes(name: str) -> bool:
             return self.classes is None or name in self.classes
 
-        regions = [
-            one
-            for one in state.regions
-            if passes(one.path_class) and (one.decision == "accepted" or not self.accepted_only)
-        ]
+        regions = [one for one in state.regions if passes(one.path_class)]
+        if self.accepted_only:
+            regions = [
+                part
+                for one in regions
+                for part in ([one] if one.decision == "accepted" else accepted_alone(one))
+            ]
         drawn = [one for one in state.annotations if passes(one.path_class)]
         return (regions if self.regions else []), (drawn if self.annotations else [])
 
@@ -145,25 +165,7 @@ def _write_geojson(path: Path, export: _Export) -> None:
     state, mpp = export.state, export.mpp or 1.0
     regions, drawn = export.wish.chosen(state)
     unit = "px" if export.mpp is None else "µm"
-    features = [
-        _feature(
-            one.id,
-            {
-                "type": "Polygon",
-                "coordinates": [
-                    closed_ring(np.asarray(one.polygon)),
-                    *(closed_ring(np.asarray(hole), hole=True) for hole in one.holes),
-                ],
-            },
-            class_named(state.classes, one.path_class) if one.path_class else REGION,
-            {
-                "Attention score (percentile)": np.nan if one.score is None else one.score,
-                f"Area {unit}^2": region_area_um2(one, mpp),
-            },
-            {"decision": one.decision, "provenance": one.provenance, "comment": one.comment},
-        )
-        for one in regions
-    ]
+    features = [_region_feature(one, export) for one in regions]
     for one in drawn:
         path_class = class_named(state.classes, one.path_class) if one.path_class else None
         measure = f"Length {unit}" if one.kind == "ruler" else f"Area {unit}^2"
@@ -172,6 +174,44 @@ def _write_geojson(path: Path, export: _Export) -> None:
         features.append(_feature(one.id, _geometry(one), path_class, size, said))
     review = export.signature.as_json(state.conclusion, export.mpp)
     write_features(path, features, review=review)
+
+
+def _region_feature(region: ReviewRegion, export: _Export) -> dict[str, Any]:
+    """A region with its patches as child objects; those that were rejected get another class."""
+    unit, mpp = "px" if export.mpp is None else "µm", export.mpp or 1.0
+    path_class = _class_or_region(export.state, region.path_class)
+    rings = [
+        closed_ring(np.asarray(region.polygon)),
+        *(closed_ring(np.asarray(hole), hole=True) for hole in region.holes),
+    ]
+    score = np.nan if region.score is None else region.score
+    feature = _feature(
+        region.id,
+        {"type": "Polygon", "coordinates": rings},
+        path_class,
+        {
+            "Attention score (percentile)": score,
+            f"Area {unit}^2": region_area_um2(region, mpp),
+        },
+        {"decision": region.decision, "provenance": region.provenance, "comment": region.comment},
+    )
+    if region.patches:
+        feature[CHILDREN] = [
+            patch_feature(
+                one.box,
+                one.score,
+                feature_id=_uuid(region.id, number),
+                path_class=_IGNORED if decision_of(region, one) == "rejected" else path_class,
+                said={"decision": decision_of(region, one)},
+            )
+            for number, one in enumerate(region.patches, start=1)
+        ]
+    return feature
+
+
+def _uuid(feature_id: str, number: int = 0) -> str:
+    """The id filled up to a UUID, as QuPath wants it: it stays the same with every export."""
+    return f"{feature_id[:8]:0<8}-{feature_id[8:12]:0<4}-4000-8000-{number:012x}"
 
 
 def _feature(
@@ -192,8 +232,7 @@ def _feature(
         properties["classification"] = {"name": path_class.name, "color": color}
     return {
         "type": "Feature",
-        # QuPath wants a UUID: the id, filled up, stays the same with every export.
-        "id": f"{feature_id[:8]:0<8}-{feature_id[8:12]:0<4}-4000-8000-000000000000",
+        "id": _uuid(feature_id),
         "geometry": geometry,
         "properties": properties,
     }
@@ -210,15 +249,7 @@ def _geometry(annotation: Annotation) -> dict[str, Any]:
 def _write_csv(path: Path, export: _Export) -> None:
     regions, drawn = export.wish.chosen(export.state)
     sign, mpp = export.signature, export.mpp
-    rows: list[list[Any]] = [
-        [
-            one.id, "region", one.decision, one.path_class,
-            "" if one.score is None else one.score,
-            *_sizes(region_area_um2(one, 1.0), None, mpp),
-            *_centre(one.polygon), one.provenance, one.comment,
-        ]
-        for one in regions
-    ]  # fmt: skip
+    rows = [row for one in regions for row in _region_rows(one, mpp)]
     for one in drawn:
         size = None if one.kind == "point" else annotation_measure(one, 1.0)
         sizes = _sizes(None, size, mpp) if one.kind == "ruler" else _sizes(size, None, mpp)
@@ -230,6 +261,22 @@ def _write_csv(path: Path, export: _Export) -> None:
     whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
     table = ((*whose, *row) for row in rows)
     write_csv(path, _COLUMNS, table, encoding="utf-8-sig", end="\r\n")
+
+
+def _region_rows(region: ReviewRegion, mpp: float | None) -> list[list[Any]]:
+    """The row of a region, and one of each patch that was decided differently."""
+    sizes = _sizes(region_area_um2(region, 1.0), None, mpp)
+    said = [region.decision, region.path_class, "" if region.score is None else region.score]
+    place = [*_centre(region.polygon), region.provenance, region.comment]
+    rows = [[region.id, "region", *said, *sizes, *place]]
+    for number, (box, score, decision) in enumerate(region.patches, start=1):
+        if decision != "unseen":
+            y0, x0, y1, x1 = box
+            sizes = _sizes((y1 - y0) * (x1 - x0), None, mpp)
+            place = [*_centre(((y0, x0), (y1, x1))), region.provenance, ""]
+            name = f"{region.id}-{number}"
+            rows.append([name, "patch", decision, region.path_class, score, *sizes, *place])
+    return rows
 
 
 def _sizes(area_px2: float | None, length_px: float | None, mpp: float | None) -> list[float | str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.plugin.layers import KEY, LayerTuple
-from napari_hagmil.polygons import Outline, outline
+from napari_hagmil.polygons import Outline, Rings, outline
 from napari_hagmil.review import (
     UNCLASSIFIED,
     Annotation,
@@ -19,9 +19,12 @@ from napari_hagmil.review import (
     class_named,
     new_id,
 )
+from napari_hagmil.review.edit import redrawn
 from napari_hagmil.review.measure import measure_label
+from napari_hagmil.review.patches import decision_of
 
 REGIONS, ANNOTATIONS, POINTS = "Attention regions", "Annotations", "Annotation points"
+PATCHES = "Patches of the region"
 
 #: Colours of Okabe and Ito that are none of H&E's and that everyone can tell apart; the width
 #: repeats what they say.
@@ -30,6 +33,8 @@ _DECISION_PX = {"unseen": 2.5, "accepted": 2.5, "rejected": 1.2}
 _CURRENT_PX = 5.0
 ANNOTATION_PX = 2.5
 _POINT_PX = 12.0
+#: Width of a patch's outline, as a share of its side.
+_PATCH_EDGE = 0.02
 
 #: napari's names of the kinds of annotations, and back.
 _SHAPE_OF = {"polygon": "polygon", "freehand": "polygon", "rectangle": "rectangle", "ruler": "line"}
@@ -99,6 +104,26 @@ def region_look(
         "edge_color": [DECISION_COLORS[one.decision] for one in rings] or "#e69f00",
         "edge_width": [width * um_per_px for width in widths] or 1.0,
     }
+
+
+def patches_layer(region: ReviewRegion, mpp: float) -> LayerTuple:
+    """The patches of a region as squares in the colours of what was decided on them.
+
+    Squares and not shapes, of which napari takes seconds to draw some thousands.
+    """
+    boxes = np.array([one.box for one in region.patches]).reshape(-1, 4) * mpp
+    return (
+        (boxes[:, :2] + boxes[:, 2:]) / 2,
+        {
+            **_common(PATCHES),
+            "symbol": "square",
+            "size": (boxes[:, 2:] - boxes[:, :2]).min(axis=1),
+            "face_color": "transparent",
+            "border_color": [DECISION_COLORS[decision_of(region, one)] for one in region.patches],
+            "border_width": _PATCH_EDGE,
+        },
+        "points",
+    )
 
 
 def annotations_layer(
@@ -206,7 +231,7 @@ def _edited(region: ReviewRegion, polygon: Outline, holes: tuple[Outline, ...]) 
     if len(rings) == len(stood) and all(map(_same, rings, stood)):
         return region
     kept = polygon if not _same(region.polygon, polygon) else region.polygon
-    return replace(region, polygon=kept, holes=holes, provenance="redrawn")
+    return replace(region, **redrawn(region, Rings(kept, holes)))
 
 
 def annotations_in(

@@ -6,7 +6,7 @@ The fields go to ``Sitting.change(action, **fields)``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,22 @@ from napari_hagmil.polygons import (
     polygon_of,
     rings_of,
 )
-from napari_hagmil.review.state import Annotation, ReviewRegion, ReviewState, new_id
+from napari_hagmil.review.patches import (
+    Patches,
+    decided,
+    patches_in,
+    undecided,
+    united,
+    with_patches_decided,
+)
+from napari_hagmil.review.state import (
+    Annotation,
+    Decision,
+    ReviewPatch,
+    ReviewRegion,
+    ReviewState,
+    new_id,
+)
 
 Fields = dict[str, Any]
 """Names of fields of `ReviewState` with their new values."""
@@ -48,8 +63,8 @@ class Edit:
     region_id: str
 
 
-#: From this intersection over union on, a region that is found again counts as the one that the
-#: user has dealt with.
+#: From this share of its patches on, a region that is found again counts as those that the user has
+#: dealt with; one without patches, from this intersection over union on.
 SAME = 0.5
 
 _BY_HAND = ("merged", "split", "redrawn", "drawn")
@@ -61,12 +76,26 @@ def region_by_id(state: ReviewState, region_id: str) -> ReviewRegion | None:
 
 
 def with_region(state: ReviewState, region_id: str, **members: Any) -> Fields:
-    """Give one region new members: its decision, class, comment or outline."""
-    return {
-        "regions": tuple(
-            replace(one, **members) if one.id == region_id else one for one in state.regions
-        )
-    }
+    """Give one region new members: its class, comment or outline."""
+    return _changed(state, region_id, lambda one: replace(one, **members))
+
+
+def with_decision(state: ReviewState, region_id: str, decision: Decision) -> Fields:
+    """Decide on a region and on its patches, but for those that differ; "unseen" puts all back."""
+    return _changed(state, region_id, lambda one: decided(one, decision))
+
+
+def with_patches(
+    state: ReviewState, region_id: str, indexes: Iterable[int], decision: Decision
+) -> Fields:
+    """Give single patches of a region a decision of their own; "unseen": that of the region."""
+    return _changed(state, region_id, lambda one: with_patches_decided(one, indexes, decision))
+
+
+def _changed(
+    state: ReviewState, region_id: str, change: Callable[[ReviewRegion], ReviewRegion]
+) -> Fields:
+    return {"regions": tuple(change(one) if one.id == region_id else one for one in state.regions)}
 
 
 def without_regions(state: ReviewState, ids: Sequence[str]) -> Fields:
@@ -95,13 +124,20 @@ def found(
     fresh = []
     for region in regions:
         rings = region.rings
-        if not any(overlap(one.rings, rings) >= SAME for one in kept):
-            made = ReviewRegion(
-                _name_of(rings.outer), *rings, float(region.score), depth, provenance
-            )
-            fresh.append(made)
+        patches = tuple(ReviewPatch(one.box, round(one.score, 2)) for one in region.patches)
+        made = ReviewRegion(_name_of(rings.outer), *rings, float(region.score), depth, provenance)
+        if not _is_among(made, patches, kept):
+            fresh.append(replace(made, patches=patches))
     ranked = sorted([*kept, *fresh], key=lambda one: -(101.0 if one.score is None else one.score))
     return {"regions": tuple(ranked)}
+
+
+def _is_among(region: ReviewRegion, patches: Patches, kept: Sequence[ReviewRegion]) -> bool:
+    """Whether the user has dealt with most of a region already."""
+    if patches:
+        known = patches_in(patches, [one.rings for one in kept]) if kept else ()
+        return len(known) >= SAME * len(patches)
+    return any(overlap(one.rings, region.rings) >= SAME for one in kept)
 
 
 def region_at(state: ReviewState, place: Place) -> str:
@@ -149,12 +185,13 @@ def merge(state: ReviewState, ids: Sequence[str]) -> Edit:
         new_id(),
         polygon,
         holes,
-        score=_mean_score(parts),
+        score=max((one.score for one in parts if one.score is not None), default=None),
         depth=parts[0].depth,
         provenance="merged",
         decision=parts[0].decision if len(decisions) == 1 else "unseen",
         path_class=next((one.path_class for one in parts if one.path_class), ""),
         comment="; ".join(one.comment for one in parts if one.comment),
+        patches=united(parts),
     )
     return Edit(_put(state, parts, [whole]), whole.id)
 
@@ -168,18 +205,23 @@ def split(state: ReviewState, region_id: str, line: Outline) -> Edit:
         When the line does not divide it.
     """
     region = _required(state, region_id)
-    parts = [
-        replace(
-            region,
-            id=new_id(),
-            polygon=polygon,
-            holes=holes,
-            provenance="split",
-            decision="unseen",
-        )
-        for polygon, holes in cut(region.rings, line)
-    ]
+    parts = [_part(region, rings) for rings in cut(region.rings, line)]
     return Edit(_put(state, [region], parts), parts[0].id)
+
+
+def _part(region: ReviewRegion, rings: Rings) -> ReviewRegion:
+    """A part of a region that was split, without a decision."""
+    patches = undecided(patches_in(region.patches, [rings]))
+    return replace(
+        region,
+        id=new_id(),
+        polygon=rings.outer,
+        holes=rings.holes,
+        score=patches[0].score if patches else region.score,
+        provenance="split",
+        decision="unseen",
+        patches=patches,
+    )
 
 
 def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Edit:
@@ -197,8 +239,19 @@ def redraw(state: ReviewState, region_id: str, polygon: Outline) -> Edit:
         outer = rings_of(shape)[0]
     else:
         outer, holes = rings_of(polygon_of(Rings(rings_of(shape).outer, holes)))
-    fields = with_region(state, region_id, polygon=outer, holes=holes, provenance="redrawn")
+    rings = Rings(outer, holes)
+    fields = with_region(state, region_id, **redrawn(region, rings))
     return Edit(fields, region_id)
+
+
+def redrawn(region: ReviewRegion, rings: Rings) -> Fields:
+    """Members of a region with other outlines; it keeps the patches that it still holds."""
+    return {
+        "polygon": rings.outer,
+        "holes": rings.holes,
+        "provenance": "redrawn",
+        "patches": patches_in(region.patches, [rings]),
+    }
 
 
 def with_annotation(state: ReviewState, annotation: Annotation) -> Fields:
@@ -231,14 +284,6 @@ def _put(state: ReviewState, gone: Sequence[ReviewRegion], new: Sequence[ReviewR
     at = next(i for i, one in enumerate(state.regions) if one.id in ids)
     rest = [one for one in state.regions if one.id not in ids]
     return {"regions": (*rest[:at], *new, *rest[at:])}
-
-
-def _mean_score(parts: Sequence[ReviewRegion]) -> float | None:
-    """Mean weighted by area, because a region's score is the mean of its nodes."""
-    scored = [(one.score, area_of(one.rings)) for one in parts]
-    known = [(score, area) for score, area in scored if score is not None]
-    total = sum(area for _, area in known)
-    return sum(score * area for score, area in known) / total if total else None
 
 
 def _name_of(polygon: Outline) -> str:

@@ -18,6 +18,7 @@ from napari_hagmil.review.state import (
     AnnotationKind,
     Conclusion,
     Decision,
+    ReviewPatch,
     ReviewRegion,
 )
 
@@ -56,6 +57,11 @@ def outline_from(points: Any) -> Outline:
 def rings_from(value: Any) -> tuple[Outline, ...]:
     """Outlines that may enclose something."""
     return tuple(map(_ring, value))
+
+
+def patches_from(value: Any) -> tuple[ReviewPatch, ...]:
+    """Patches of a region."""
+    return tuple(map(_patch, value))
 
 
 def classes_from(value: Any) -> tuple[PathClass, ...]:
@@ -116,6 +122,15 @@ def _ring(points: Any) -> Outline:
     return made
 
 
+def _patch(value: Any) -> ReviewPatch:
+    (y0, x0, y1, x1), score, decision = value
+    (y0, x0), (y1, x1) = outline_from([(y0, x0), (y1, x1)])
+    known = _score(score)
+    if known is None or not (y0 < y1 and x0 < x1):
+        raise ValueError("a patch without a score or an area")
+    return ReviewPatch((y0, x0, y1, x1), known, _DECISION(decision))
+
+
 def _score(value: Any) -> float | None:
     if value is None:
         return None
@@ -132,6 +147,8 @@ def _depth(value: Any) -> int | None:
     return int(value)
 
 
+_DECISION = _one_of(get_args(Decision))
+
 _OF_REGION: dict[str, Decode] = {
     "id": _id,
     "polygon": _ring,
@@ -139,9 +156,10 @@ _OF_REGION: dict[str, Decode] = {
     "score": _score,
     "depth": _depth,
     "provenance": _text,
-    "decision": _one_of(get_args(Decision)),
+    "decision": _DECISION,
     "path_class": _text,
     "comment": _text,
+    "patches": patches_from,
 }
 
 _OF_ANNOTATION: dict[str, Decode] = {

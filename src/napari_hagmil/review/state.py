@@ -7,7 +7,7 @@ states can be compared and never change.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import uuid4
 
 from napari_hagmil.polygons import Outline, Place, Rings
@@ -25,6 +25,24 @@ def new_id() -> str:
     return uuid4().hex[:12]
 
 
+class ReviewPatch(NamedTuple):
+    """A patch of a region under review.
+
+    Attributes
+    ----------
+    box : tuple of float
+        y0, x0, y1, x1 in level-0 px.
+    score : float
+        Percentile of its attention, 0 to 100.
+    decision : str
+        "accepted" or "rejected" where it differs from its region; "unseen": as the region.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+    decision: Decision = "unseen"
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewRegion:
     """An attention region under review.
@@ -38,7 +56,7 @@ class ReviewRegion:
     holes : tuple of Outline
         Areas inside that do not belong to it.
     score : float or None
-        Mean percentile of attention, 0 to 100; None when it was drawn by hand.
+        Percentile of its highest patch, 0 to 100; None when it was drawn by hand.
     depth : int or None
         Depth of the cascade that found it, 0 = coarsest; None when it was drawn by hand.
     provenance : str
@@ -49,6 +67,9 @@ class ReviewRegion:
         Name of its class; empty while it has none.
     comment : str
         The user's text.
+    patches : tuple of ReviewPatch
+        The patches that stand out in it, highest score first. None when it was drawn by hand, and
+        in reviews of versions that drew a region around every few patches.
     """
 
     id: str
@@ -60,6 +81,7 @@ class ReviewRegion:
     decision: Decision = "unseen"
     path_class: str = ""
     comment: str = ""
+    patches: tuple[ReviewPatch, ...] = ()
 
     @property
     def rings(self) -> Rings:
@@ -69,7 +91,8 @@ class ReviewRegion:
     @property
     def touched(self) -> bool:
         """Whether the user has decided, classified or commented on it; then no run replaces it."""
-        return self.decision != "unseen" or bool(self.path_class or self.comment)
+        decided = (self.decision, *(one.decision for one in self.patches))
+        return any(one != "unseen" for one in decided) or bool(self.path_class or self.comment)
 
 
 @dataclass(frozen=True, slots=True)

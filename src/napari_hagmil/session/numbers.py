@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 def counted(n: int, noun: str) -> str:
-    """``"1 region"``, ``"2 regions"``."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    """``"1 region"``, ``"2 regions"``, ``"3 patches"``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
 def percent(share: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,18 @@ from napari_hagmil.review import (
     new_id,
     with_class,
 )
+from napari_hagmil.review.patches import outline_of, patch_at
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step
 from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.session.session import Session
 from napari_hagmil.slide import Slide
 
 _ACTION = {"unseen": "put region back", "accepted": "accept region", "rejected": "reject region"}
+_PATCH_ACTION = {
+    "unseen": "decide patch with its region",
+    "accepted": "accept patch",
+    "rejected": "reject patch",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +172,39 @@ class Review:
             self.say("No region is chosen: press N for the next one.")
             return
         follower = next_unseen(self.queue(), self.current)
-        fields = edit.with_region(self.state, region.id, decision=decision)
+        fields = edit.with_decision(self.state, region.id, decision)
         if self.change(_ACTION[decision], **fields) and decision != "unseen":
             self._advance(follower)
+
+    def decide_patches(self, indexes: Iterable[int], decision: Decision) -> None:
+        """Give single patches of the current region a decision of their own.
+
+        "unseen" takes it back: then they are decided with their region.
+        """
+        fields = edit.with_patches(self.state, self.current, indexes, decision)
+        self.change(_PATCH_ACTION[decision], **fields)
+
+    def decide_patch_at(self, position: Sequence[float], decision: Decision) -> None:
+        """Decide on the patch at a place (y, x), µm, alone; the same decision again takes it back.
+
+        Its region becomes the current one; the view stays.
+        """
+        place = (float(position[0]) / self.mpp, float(position[1]) / self.mpp)
+        region = edit.region_by_id(self.state, edit.region_at(self.state, place))
+        index = patch_at(region, place) if region else None
+        if region is None or index is None:
+            self.say("Point at a patch of a region: there is none.")
+            return
+        if region.id != self.current:
+            self.choose(region.id)
+        again = region.patches[index].decision == decision
+        self.decide_patches([index], "unseen" if again else decision)
+
+    def centre_patch(self, index: int) -> None:
+        """Ask the view to show a patch of the current region."""
+        region = self.region()
+        if region is not None:
+            self.centre_asked.emit(ReviewRegion(region.id, outline_of(region.patches[index])))
 
     def reclassify(self, name: str) -> None:
         """Give the current region another class."""

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from psygnal import Signal
 
-from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion, attention_map, find_regions
+from napari_hagmil.attention import DEFAULT_QUANTILE, AttentionRegion
 from napari_hagmil.cascade import (
     DepthChange,
     NodeFacts,
@@ -23,6 +23,7 @@ from napari_hagmil.cascade import (
     Stage,
     Steering,
     compare_runs,
+    found_regions,
 )
 from napari_hagmil.errors import CancelledError, HagmilError, ResultError
 from napari_hagmil.features import EncodingProgress
@@ -363,14 +364,8 @@ class Session:
         return self.shown.node_facts(y, x)
 
     def regions(self, *, quantile: float = DEFAULT_QUANTILE) -> list[AttentionRegion]:
-        """Connected areas of high attention at the deepest stage, best first."""
-        if not self.stages or self.slide is None or self.slide.mpp is None:
-            return []
-        stage = self.stages[-1]
-        amap = attention_map(self.grids[stage.depth], stage.nodes, stage.attention)
-        return find_regions(
-            amap, mpp=self.slide.mpp, slide_shape=self.slide.shape, quantile=quantile
-        )
+        """Places of high attention at the deepest stage of the run that is shown, best first."""
+        return found_regions(self.result, quantile=quantile) if self.result else []
 
     def _key(self) -> Key:
         """What features and attention depend on."""

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 WARNING_COLOR = "#ffb454"
 ERROR_COLOR = "#ff7b72"
 QUIET_COLOR = "#9aa4b2"
+#: Before whatever was decided on, or not yet.
+MARKS = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 #: Around text fields: napari's themes draw them in the colour of the window.
 FRAME_COLOR = "#7d8590"
 

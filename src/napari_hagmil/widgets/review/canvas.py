@@ -7,15 +7,14 @@ from weakref import WeakValueDictionary
 
 from napari.components import ViewerModel
 
-from napari_hagmil.review import ReviewRegion
+from napari_hagmil.review import Decision, ReviewRegion
 from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.preferences import keep_class, open_review, preference
+from napari_hagmil.widgets.review.patches.framing import go_to, switch
+from napari_hagmil.widgets.review.patches.layer import PatchLayer
 from napari_hagmil.widgets.review.sync import LayerSync
 from napari_hagmil.widgets.review.tools import ReviewTools
-
-#: Share of the canvas that a region fills when the view goes there.
-_FILL = 0.4
 
 _EDITED = {"regions": "edit regions", "annotations": "edit annotations"}
 
@@ -36,12 +35,15 @@ class ReviewCanvas:
         The layers of regions and annotations.
     tools : ReviewTools
         The drawing tools.
+    patches : PatchLayer
+        The outlines of the current region's patches.
     """
 
     def __init__(self, viewer: ViewerModel, review: Review) -> None:
         self.viewer, self.review = viewer, review
         self.layers = LayerSync(viewer, self._take_edit)
         self.tools = ReviewTools(viewer, review)
+        self.patches = PatchLayer(viewer)
         review.reset.connect(self._reset)
         review.changed.connect(self._show)
         review.centre_asked.connect(self._centre)
@@ -51,6 +53,7 @@ class ReviewCanvas:
 
     def _reset(self, slide: Slide | None) -> None:
         self.tools.drawing.stop()
+        self.patches.clear()
         self.layers.clear(bright=slide is None or slide.is_rgb)
 
     def _show(self) -> None:
@@ -58,18 +61,22 @@ class ReviewCanvas:
         self.layers.path_class = review.path_class
         if review.session.slide is not None:
             self.layers.show(review.state, review.session.slide.mpp, review.current)
+            self.patches.show(review.region(), review.mpp)
+
+    def switch_view(self) -> None:
+        """Go from the current region's detail to its context, or back."""
+        region = self.review.region()
+        if region is None:
+            self.review.say("No region is chosen: press N for the next one.")
+        else:
+            switch(self.viewer, region, self.review.mpp)
+
+    def decide_patch(self, decision: Decision) -> None:
+        """Decide on the patch under the pointer alone."""
+        self.review.decide_patch_at(self.viewer.cursor.position[-2:], decision)
 
     def _centre(self, region: ReviewRegion) -> None:
-        """Show a whole region, no closer than one screen pixel per slide pixel."""
-        mpp = self.review.mpp
-        ys, xs = zip(*region.polygon, strict=True)
-        top, bottom, left, right = (mpp * v for v in (min(ys), max(ys), min(xs), max(xs)))
-        camera = self.viewer.scene.camera
-        camera.center = ((top + bottom) / 2, (left + right) / 2)
-        height, width = self.viewer.canvas.size
-        columns = 2 if self.viewer.canvas.grid.enabled else 1
-        whole = min(height / max(bottom - top, 1.0), width / columns / max(right - left, 1.0))
-        camera.zoom = min(_FILL * whole, 1 / mpp)
+        go_to(self.viewer, region, self.review.mpp)
 
     def _take_edit(self, what: str, members: Any) -> None:
         self.review.change(_EDITED[what], **{what: members})

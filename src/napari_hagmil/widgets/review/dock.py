@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer
@@ -13,7 +13,7 @@ from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 from superqt.utils import qdebounced
 
-from napari_hagmil.review import Offer
+from napari_hagmil.review import AnnotationKind, Offer
 from napari_hagmil.session.sentences import problem_sentence
 from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.focus import focus_canvas
@@ -148,6 +148,9 @@ class ReviewDock(Dock):
             "accept": lambda: review.decide("accepted"),
             "reject": lambda: review.decide("rejected"),
             "put_back": lambda: review.decide("unseen"),
+            "accept_patch": lambda: self.canvas.decide_patch("accepted"),
+            "reject_patch": lambda: self.canvas.decide_patch("rejected"),
+            "switch_view": self.canvas.switch_view,
             "centre": review.centre,
             "comment": self._go_to_comment,
             "merge": review.merge,
@@ -156,14 +159,10 @@ class ReviewDock(Dock):
             "remove": review.remove,
             "undo": review.undo,
             "redo": review.redo,
-            "polygon": lambda: tools.draw("polygon"),
-            "freehand": lambda: tools.draw("freehand"),
-            "rectangle": lambda: tools.draw("rectangle"),
-            "point": lambda: tools.draw("point"),
-            "ruler": lambda: tools.draw("ruler"),
             "side_by_side": self._toggle_both,
             "cheat_sheet": self.show_keys,
         }
+        does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
         does |= self.tab_actions("queue", "draw", "conclusion", "export")
         actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
         for number, key in CLASS_KEYS.items():

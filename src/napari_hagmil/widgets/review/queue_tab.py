@@ -25,12 +25,13 @@ from napari_hagmil.review import ReviewRegion
 from napari_hagmil.review.measure import area_label, region_area_um2
 from napari_hagmil.review.queue import DECISIONS, Filter, tally
 from napari_hagmil.session import Review
+from napari_hagmil.session.numbers import counted
 from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.class_box import ClassBox
+from napari_hagmil.widgets.review.patches.strip import PatchStrip
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
-from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, text_label
+from napari_hagmil.widgets.style import MARKS, QUIET_COLOR, explain, plain_label, text_label
 
-_MARK = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 _ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
 _EMPTY = "Run the cascade in the HAG-MIL dock: the regions of high attention come here."
 _FILTERED = "No region passes the filters."
@@ -62,6 +63,8 @@ class QueueTab(QWidget):  # type: ignore[misc]
         column.setSpacing(4)
         column.addLayout(self._make_filters())
         column.addWidget(self._make_list(), 1)
+        self.patches = PatchStrip(review)
+        column.addWidget(self.patches)
         self.facts = text_label(color=QUIET_COLOR)
         column.addWidget(self.facts)
         column.addLayout(self._make_words())
@@ -76,7 +79,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         """Show the state of the review."""
         state, queue = self.review.state, self.review.queue()
         for decision, number in tally(state.regions).items():
-            self.decisions[decision].setText(f"{_MARK[decision]} {number} {decision}")
+            self.decisions[decision].setText(f"{MARKS[decision]} {number} {decision}")
         self.class_filter.show_classes(state.classes, self.review.wanted.path_class)
         self._show_rows(queue)
         self.empty.setText("" if queue else _FILTERED if state.regions else _EMPTY)
@@ -88,6 +91,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         """Stop listening to the review and reading thumbnails."""
         self.review.changed.disconnect(self.show_state)
         self.thumbnails.close()
+        self.patches.close_work()
 
     def focus_comment(self) -> None:
         """Put the cursor into the comment."""
@@ -256,8 +260,9 @@ class QueueTab(QWidget):  # type: ignore[misc]
     def _show_row(self, item: QListWidgetItem, region: ReviewRegion) -> None:
         score = "drawn by hand" if region.score is None else f"score {region.score:.0f}"
         area = area_label(region_area_um2(region, self.review.mpp))
-        said = " · ".join(word for word in (region.path_class, region.comment) if word)
-        item.setText(f"{_MARK[region.decision]}  {score} · {area}\n{said or region.decision}")
+        said = [word for word in (region.path_class, region.comment) if word]
+        below = " · ".join([area, *(said or [region.decision])])
+        item.setText(f"{MARKS[region.decision]}  {score}{_patches(region)}\n{below}")
         item.setData(Qt.ItemDataRole.UserRole, region.id)
 
     def _show_thumbnail(self, region_id: str, picture: QPixmap) -> None:
@@ -280,6 +285,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         # Setting the same text again would move the cursor of somebody who is typing.
         if region is None or self.comment.text() != region.comment:
             self.comment.setText(region.comment if region else "")
+        self.patches.show_region(region)
         self.facts.setText(self._facts(region) if region else "")
         self.facts.setVisible(region is not None)
 
@@ -287,3 +293,11 @@ class QueueTab(QWidget):  # type: ignore[misc]
         at = self._ids.index(region.id) + 1 if region.id in self._ids else 0
         place = f"{at} of {len(self._ids)}" if at else "not in the queue"
         return " · ".join([place, region.decision, f"found by {region.provenance}"])
+
+
+def _patches(region: ReviewRegion) -> str:
+    """How many patches a card holds, and how many of them were decided alone."""
+    if not region.patches:
+        return ""
+    own = sum(one.decision != "unseen" for one in region.patches)
+    return f" · {counted(len(region.patches), 'patch')}" + (f" ({own} alone)" if own else "")
