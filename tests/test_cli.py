@@ -349,7 +349,11 @@ def test_doctor_says_what_is_there_and_what_brings_the_rest(tmp_path, monkeypatc
     assert main(["doctor", "--json"]) == 0
     found = {each["subject"]: each for each in json.loads(capsys.readouterr().out)}
     assert found["encoder efficientnet-lite0"]["found"] == "ready"
-    assert "download https://" in found["encoder resnet50-layer3"]["found"]
+    assert "needs ResNet-50's ImageNet weights" in found["encoder resnet50-layer3"]["found"]
+    assert "models --download resnet50-layer3" in found["encoder resnet50-layer3"]["remedy"]
+    assert "napari-hagmil 1" in found["versions"]["found"]
+    assert " of 10 GB" in found["kept pyramids"]["found"]
+    assert found["free disk"]["found"].endswith(" GB there")
     assert "ready" in found["device cpu"]["found"]
     assert found["onnx"]["remedy"] == "run pip install 'napari-hagmil[onnx]'"
     assert found["h5py"] == {"subject": "h5py", "found": "1", "remedy": ""}

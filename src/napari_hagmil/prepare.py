@@ -28,6 +28,7 @@ from napari_hagmil.features import (
     FeatureSource,
     GivenFeatures,
     LazyFeatures,
+    encoder_facts,
     in_context,
     kept_features,
     lay_out,
@@ -205,7 +206,7 @@ def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
         encoder = load_encoder(model.config.encoder.name, device=where)
     except EncoderError as error:
         raise _without_encoder(model.config, error) from error
-    model.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
+    model.config.check_encoder(encoder_facts(encoder))
     return LoadedModel(model, encoder)
 
 

@@ -283,15 +283,36 @@ def test_what_may_not_be_read_is_refused(bundle, monkeypatch):
 
 
 def test_only_the_encoder_of_the_training_fits():
-    CONFIG.check_encoder("an-encoder", 6, "ab" * 32)
-    CONFIG.check_encoder("an-encoder", 6, None)
+    CONFIG.check_encoder(EncoderFacts("an-encoder", "ab" * 32, 6))
+    CONFIG.check_encoder(EncoderFacts("an-encoder", None, 6, mean=(1, 2, 3), mpp=(0.5,)))
     for name, n_features, sha256, words in (
         ("other", 6, None, "cannot use 'other' with 6 features"),
         ("an-encoder", 7, None, "cannot use 'an-encoder' with 7 features"),
         ("an-encoder", 6, "cd" * 32, "other weights of it"),
     ):
         with pytest.raises(BundleError, match=words):
-            CONFIG.check_encoder(name, n_features, sha256)
+            CONFIG.check_encoder(EncoderFacts(name, sha256, n_features))
+
+
+def test_an_encoder_that_is_fed_in_another_way_is_refused():
+    fed = {"mean": (127.0, 127.0, 127.0), "std": (128.0, 128.0, 128.0), "mpp": (0.5,)}
+    mine = replace(CONFIG, encoder=replace(CONFIG.encoder, **fed))
+    mine.check_encoder(replace(mine.encoder, mean=(127.0001, 127.0, 127.0)))
+    for name, other, words in (
+        ("mean", (124.0, 116.0, 104.0), "another mean of its normalisation .124, 116, 104, not"),
+        ("std", (58.0, 57.0, 57.0), "another deviation of its normalisation"),
+        ("mpp", (1.0,), "another µm per pixel that it is meant for .1, not 0.5"),
+    ):
+        with pytest.raises(BundleError, match=words):
+            mine.check_encoder(replace(mine.encoder, **{name: other}))
+
+
+def test_how_an_encoder_is_fed_is_kept_in_the_bundle(tmp_path):
+    facts = replace(CONFIG.encoder, mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), mpp=(0.5, 0.25))
+    save_bundle(CascadeModel(replace(CONFIG, encoder=facts)), tmp_path / "fed.hagmil")
+    kept = load_bundle(tmp_path / "fed.hagmil").config.encoder
+    assert kept.as_json() == facts.as_json()
+    assert "mean" not in CONFIG.encoder.as_json()
 
 
 def test_the_schema_has_a_version(bundle):

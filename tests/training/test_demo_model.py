@@ -14,6 +14,7 @@ from napari_hagmil.bundles import find_bundle
 from napari_hagmil.encoders import load_encoder
 from napari_hagmil.evaluation.localisation import lesions_met
 from napari_hagmil.evaluation.metrics import auc
+from napari_hagmil.features import encoder_facts
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.pipeline import analyze_slide
@@ -44,7 +45,7 @@ def test_the_demo_model_says_what_it_is_and_is_not_for(demo):
 
 def test_the_demo_model_names_the_encoder_that_is_installed(demo):
     encoder = load_encoder(demo.config.encoder.name)
-    demo.config.check_encoder(encoder.name, encoder.n_features, encoder.weights_sha256)
+    demo.config.check_encoder(encoder_facts(encoder))
     assert encoder.patch_size == demo.config.patch_size
 
 

@@ -68,6 +68,7 @@ def import_features(options: ImportOptions) -> int:
             patch_size=options.patch_size,
             dtype="float32",
             device="cpu",
+            allow_code=False,
             workers=None,
             readers=1,
             timeout=None,

@@ -374,7 +374,7 @@ def _about(
 def _first_depth(features: FeatureStore, model: CascadeModel) -> int:
     """The stored depth that is the model's first; raises unless they are of one kind."""
     config, mine = model.config, features.encoder
-    config.check_encoder(mine.name, mine.n_features, mine.weights_sha256)
+    config.check_encoder(mine)
     for first in range(len(features.mpp)):
         shared = min(len(features.mpp) - first, config.n_depths)
         whole = first == 0 or shared == config.n_depths

@@ -1,6 +1,6 @@
 """Features of patches: encoding, storing, importing and exporting them."""
 
-from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort
+from napari_hagmil.features.encode import EncodeConfig, EncodeEvent, encode_cohort, encoder_facts
 from napari_hagmil.features.given import GivenFeatures, open_given
 from napari_hagmil.features.importers import ImportConfig, import_cohort
 from napari_hagmil.features.kept import KeptFeatures, kept_features
@@ -33,6 +33,7 @@ __all__ = [
     "SlidePlane",
     "columns_of",
     "encode_cohort",
+    "encoder_facts",
     "feature_tree",
     "import_cohort",
     "in_context",

@@ -248,6 +248,14 @@ class StoreWork:
                 writer.write(chunk, torch.cat(features))
 
 
+def encoder_facts(encoder: Encoder) -> EncoderFacts:
+    """What a store and a bundle say of an encoder; its input only where it is known."""
+    mean, std, mpp = (tuple(getattr(encoder, name, ())) for name in ("mean", "std", "mpp"))
+    return EncoderFacts(
+        encoder.name, encoder.weights_sha256, encoder.n_features, mean=mean, std=std, mpp=mpp
+    )
+
+
 def slide_key(
     slide: Slide, encoder: Encoder, config: EncodeConfig, *, tissue: TissueOutline | None = None
 ) -> FeatureKey:
@@ -257,7 +265,7 @@ def slide_key(
         fingerprint=slide.fingerprint,
         reader=slide.reader.backend,
         slide_mpp=slide.require_mpp(),
-        encoder=EncoderFacts(encoder.name, encoder.weights_sha256, encoder.n_features),
+        encoder=encoder_facts(encoder),
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,

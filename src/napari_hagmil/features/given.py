@@ -16,7 +16,7 @@ from napari_hagmil.features.feature_files import read_h5
 from napari_hagmil.features.importers import KINDS, ImportConfig, place_features
 from napari_hagmil.features.sources import EncodingProgress, FeatureSource
 from napari_hagmil.features.store import SUFFIX, FeatureStore
-from napari_hagmil.models import BundleConfig
+from napari_hagmil.models import BundleConfig, EncoderFacts
 from napari_hagmil.quadtree import Nodes, Quadtree, z_codes
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import MASK_MPP, TissueMask
@@ -196,7 +196,7 @@ def _found(slide: Path, place: Path) -> Path:
 def _of_store(slide: Slide, given: GivenFiles, config: BundleConfig) -> GivenFeatures:
     store = FeatureStore(given.files[0])
     key = store.key
-    config.check_encoder(key.encoder.name, key.encoder.n_features, key.encoder.weights_sha256)
+    config.check_encoder(key.encoder)
     _require_placed(given.name, is_placed=store.is_placed)
     # Of imported features the fingerprint is that of their file.
     if key.reader not in KINDS and key.fingerprint != slide.fingerprint:
@@ -208,7 +208,8 @@ def _of_h5(slide: Slide, given: GivenFiles, config: BundleConfig) -> GivenFeatur
     said = read_h5(given.files[0], patch_size=config.patch_size)
     name = said.encoder or _named_by_folder(given.files[0])
     mine = config.encoder.name
-    config.check_encoder(mine if _is_alike(name, mine) else name, said.features.shape[1])
+    known = mine if _is_alike(name, mine) else name
+    config.check_encoder(EncoderFacts(known, None, said.features.shape[1]))
     if len(given.files) > config.n_depths:
         raise FeatureStoreError(
             given.name,

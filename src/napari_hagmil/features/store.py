@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +258,7 @@ def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
         ("another slide", kept.fingerprint, wanted.fingerprint),
         ("the reader", kept.reader, wanted.reader),
         ("the pixel size", kept.slide_mpp, wanted.slide_mpp),
-        ("the encoder", asdict(kept.encoder), asdict(wanted.encoder)),
+        ("the encoder", *_encoders(kept.encoder, wanted.encoder)),
         ("the patch size", kept.patch_size, wanted.patch_size),
         ("the µm per pixel", list(kept.mpp), list(wanted.mpp)),
         ("the type", kept.dtype, wanted.dtype),
@@ -273,11 +272,19 @@ def difference(kept: FeatureKey, wanted: FeatureKey) -> str:
     return ""
 
 
+def _encoders(kept: EncoderFacts, wanted: EncoderFacts) -> tuple[object, object]:
+    """Both as they are shown, equal where nothing that both know differs."""
+    if not wanted.difference(kept) and kept.weights_sha256 == wanted.weights_sha256:
+        return "", ""
+    said = f"{wanted.name} ({str(wanted.weights_sha256)[:8]}, {wanted.n_features})"
+    if kept == wanted:
+        return wanted.difference(kept), "as it is now"
+    return f"{kept.name} ({str(kept.weights_sha256)[:8]}, {kept.n_features})", said
+
+
 def _tissue(key: FeatureKey) -> str:
     return f"of the outlines {key.tissue[:8]}" if key.tissue else "as it was detected"
 
 
 def _short(value: object) -> str:
-    if isinstance(value, dict):
-        return f"{value['name']} ({str(value['weights_sha256'])[:8]}, {value['n_features']})"
     return str(value)

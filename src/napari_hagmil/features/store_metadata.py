@@ -303,7 +303,9 @@ def _first_wrong(facts: Mapping[str, Any]) -> str:
                 continue
             if name not in table or not fits(table[name]):
                 return f"{name} {table.get(name)!r:.60}"
-    if set(key) - set(_KEY) - {"encoder"} or set(encoder) - set(_ENCODER):
+    if not _is_numbers(encoder.get("mpp", [])):  # which a key must have, and an encoder may
+        return f"mpp {encoder['mpp']!r:.60}"
+    if set(key) - set(_KEY) - {"encoder"} or set(encoder) - set(_ENCODER) - {"mpp"}:
         return "entries that are not known"
     return "fewer µm per pixel than depths" if len(key["mpp"]) < len(grids) else ""
 
@@ -337,6 +339,14 @@ def _is_place(value: Any) -> bool:
     )
 
 
+def _is_numbers(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) < 100
+        and all(isinstance(x, int | float) and -1e6 < x < 1e6 for x in value)
+    )
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_size(2**26), value))
 
@@ -361,11 +371,13 @@ _KEY: dict[str, _Check] = {
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"tissue", "runtime", "slide_shape", "span", "origin"}
+_LATER = {"mean", "std", "tissue", "runtime", "slide_shape", "span", "origin"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),
     "n_features": _is_size(2**16),
+    "mean": _is_numbers,
+    "std": _is_numbers,
 }
 _GRID: dict[str, _Check] = {
     "downsample": _is_length,

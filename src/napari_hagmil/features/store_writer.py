@@ -240,7 +240,7 @@ def _root_facts(
         "complete": False,
         "patches": sum(map(len, tree.nodes)),
         "unread": 0,
-        "key": asdict(key),
+        "key": {**asdict(key), "encoder": key.encoder.as_json()},
         "placed": placed,
         "chunk_rows": chunk_rows,
         "grids": grids,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, Literal, get_args
 
@@ -30,11 +30,65 @@ class EncoderFacts:
     weights_sha256 : str or None
         Of the file its weights came from; None where that is unknown.
     n_features : int
+    mean, std : tuple of float
+        Of its normalisation, in units of a byte; empty where that is unknown.
+    mpp : tuple of float
+        µm per pixel that it is meant for; empty where it does not say. Two facts of which one
+        does not know these are equal: see `difference`.
     """
 
     name: str
     weights_sha256: str | None
     n_features: int
+    mean: tuple[float, ...] = field(default=(), compare=False)
+    std: tuple[float, ...] = field(default=(), compare=False)
+    mpp: tuple[float, ...] = field(default=(), compare=False)
+
+    def __post_init__(self) -> None:
+        for name in _OF_INPUT:
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    def as_json(self) -> dict[str, Any]:
+        """The facts that are known, as JSON has them."""
+        facts = asdict(self)
+        unknown = [name for name in _OF_INPUT if not facts[name]]
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in facts.items()
+            if name not in unknown
+        }
+
+    def difference(self, other: EncoderFacts) -> str:
+        """How another differs, in words; empty where nothing that both know does."""
+        if (self.name, self.n_features) != (other.name, other.n_features):
+            return f"{other.name!r} with {other.n_features} features"
+        hashes = (self.weights_sha256, other.weights_sha256)
+        if all(hashes) and hashes[0] != hashes[1]:
+            return f"other weights of it (sha256 {str(hashes[1])[:12]}…)"
+        for name, what in _OF_INPUT.items():
+            mine, theirs = getattr(self, name), getattr(other, name)
+            if mine and theirs and not _are_close(mine, theirs):
+                return f"it with another {what} ({_listed(theirs)}, not {_listed(mine)})"
+        return ""
+
+
+#: What encoders and stores of earlier versions do not say, and what it is.
+_OF_INPUT = {
+    "mean": "mean of its normalisation",
+    "std": "deviation of its normalisation",
+    "mpp": "µm per pixel that it is meant for",
+}
+
+
+def _are_close(some: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    same_length = len(some) == len(others)
+    return same_length and all(
+        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-3) for a, b in zip(some, others, strict=True)
+    )
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +171,12 @@ class BundleConfig:
         """Features that the model of a depth sees: its own, and its ancestors' if it has them."""
         return self.encoder.n_features * (depth + 1 if self.context == "ancestors" else 1)
 
-    def check_encoder(self, name: str, n_features: int, weights_sha256: str | None = None) -> None:
+    def check_encoder(self, other: EncoderFacts) -> None:
         """Raise a `BundleError` unless this encoder is the one the model was trained with."""
         mine = self.encoder
-        known = mine.weights_sha256 and weights_sha256
-        if (name, n_features) == (mine.name, mine.n_features) and not (
-            known and mine.weights_sha256 != weights_sha256
-        ):
+        theirs = mine.difference(other)
+        if not theirs:
             return
-        theirs = f"{name!r} with {n_features} features"
-        if name == mine.name and n_features == mine.n_features:
-            theirs = f"other weights of it (sha256 {str(weights_sha256)[:12]}…)"
         raise BundleError(
             f"the model bundle {self.name!r}",
             f"was trained on features of the encoder {mine.name!r} ({mine.n_features} features) "

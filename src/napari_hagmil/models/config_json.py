@@ -18,7 +18,8 @@ SCHEMA = "napari-hagmil/bundle/1"
 
 def config_to_json(config: BundleConfig, *, weights_sha256: str) -> str:
     """JSON text of a bundle's `config.json`."""
-    content = {"schema": SCHEMA, **asdict(config), "weights_sha256": weights_sha256}
+    facts = {**asdict(config), "encoder": config.encoder.as_json()}
+    content = {"schema": SCHEMA, **facts, "weights_sha256": weights_sha256}
     return json_text(content, indent=2) + "\n"
 
 

@@ -322,7 +322,11 @@ def _key(
         "labels": [slide.label for slide in slides],
         "nodes": [[len(nodes) for nodes in slide.nodes] for slide in slides],
         # The nodes of the slides say how many depths they share.
-        "facts": {name: value for name, value in asdict(facts).items() if name != "n_shared"},
+        "facts": {
+            name: facts.encoder.as_json() if name == "encoder" else value
+            for name, value in asdict(facts).items()
+            if name != "n_shared"
+        },
         "sweep": [list(budget) for budget in sweep],
     }
     if run.threshold != "most probable":
