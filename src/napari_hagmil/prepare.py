@@ -225,8 +225,7 @@ def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:
         remedy=Remedy(
             library=f"give its features with features=, or {remedy.library}",
             command_line=f"give its features with --features, or {remedy.on('command line')}",
-            window="read the slide with analyze --features and drop its folder here, or "
-            f"{remedy.on('window')}",
+            window=f"choose its stored features under Features, or {remedy.on('window')}",
         ),
     )
 

@@ -41,7 +41,8 @@ def bundle_choice(name: str | Path) -> Choice:
         problem = Problem(
             f"model {config.name}",
             f"was trained on the encoder {config.encoder.name}, which is not known here",
-            remedy=f"use a model over {' or '.join(sorted(ENCODERS))}",
+            remedy="choose its stored features under Features, or use a model over "
+            f"{' or '.join(sorted(ENCODERS))}",
         )
         return Choice(str(name), problem_sentence(problem), config)
     return Choice(str(name), "", config)

@@ -34,7 +34,7 @@ from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.questions import Questions
 from napari_hagmil.session.runs.cost import RunCost, run_cost, time_a_trial
-from napari_hagmil.session.runs.preparation import Key, Preparation, preparation_key
+from napari_hagmil.session.runs.preparation import Key, Preparation, Wanted, preparation_key
 from napari_hagmil.session.runs.run import CascadeRun
 from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.slide import Slide
@@ -53,6 +53,8 @@ class Session:
         "empty", "opening", "ready", "running", "done", "cancelled" or "failed".
     model_name, device : str
         What the next run uses.
+    features : tuple of Path
+        Stored features that the next run uses instead of an encoder; empty: it encodes pixels.
     budget : tuple of int or None
         Nodes followed per depth; None is the bundle's own.
     last_depth : int or None
@@ -97,6 +99,7 @@ class Session:
         self.open_review: Callable[[Path, str], Sitting] = open_sitting
         self.model_name = "demo"
         self.device = "auto"
+        self.features: tuple[Path, ...] = ()
         self.budget: tuple[int, ...] | None = None
         self.last_depth: int | None = None
         self.shown = CascadeRun()
@@ -168,6 +171,7 @@ class Session:
             device=self.device,
             steering=self.steering,
             last_depth=self.last_depth,
+            features=self.features,
         )
 
     @property
@@ -369,7 +373,10 @@ class Session:
 
     def _key(self) -> Key:
         """What features and attention depend on."""
-        return preparation_key(self.slide, self.model_name, self.device)
+        return preparation_key(self.slide, self._wanted())
+
+    def _wanted(self) -> Wanted:
+        return Wanted(self.model_name, self.device, self.features)
 
     def _forget(self) -> None:
         self.shown, self._draft, self.before, self._known = CascadeRun(), None, (), []
@@ -378,7 +385,7 @@ class Session:
     def prepare_slide(self, slide: Slide) -> PreparedSlide:
         """Load the model and find the tissue, unless that is done; for a worker's thread."""
         rings = self.sitting.state.tissue if self.sitting else None
-        return self._ready.make(slide, self.model_name, self.device, rings)
+        return self._ready.make(slide, self._wanted(), rings)
 
 
 @contextmanager

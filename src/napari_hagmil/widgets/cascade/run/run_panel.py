@@ -25,6 +25,7 @@ from napari_hagmil.models import BundleConfig
 from napari_hagmil.session import Choice, RunCost
 from napari_hagmil.session.run_report import price_of_run, run_label
 from napari_hagmil.widgets.cascade.run.budget_row import BudgetRow
+from napari_hagmil.widgets.cascade.run.features_box import FeaturesBox
 from napari_hagmil.widgets.preferences import preference, preferred_budget
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
@@ -52,27 +53,32 @@ class RunPanel(Section):
         A bundle's name or path.
     plan_changed
         Another budget, last depth or device was chosen.
+    features_chosen
+        Features are to be stored ones, others, or computed from pixels again.
     """
 
     run_asked = Signal()
     cancel_asked = Signal()
     model_chosen = Signal(str)
     plan_changed = Signal()
+    features_chosen = Signal()
 
     def __init__(self, models: Sequence[str]) -> None:
         super().__init__("Cascade")
         self.model, self.encoder, self.device = QComboBox(), QComboBox(), QComboBox()
-        self.down_to = QComboBox()
+        self.down_to, self.features = QComboBox(), FeaturesBox()
         self.rows: list[BudgetRow] = []
         self._encoders: dict[str, str] = {}
         self._devices: dict[str, str] = {}
         self._cost: RunCost | None = None
         self._after_run = False
+        self._missing = ""
         self._add_choices(models)
         self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
         self.cancel_button.clicked.connect(self.cancel_asked)
         self.model.activated.connect(self._choose_model)
+        self.features.chosen.connect(self._features_chosen)
         self.device.currentTextChanged.connect(lambda _: self.plan_changed.emit())
         self.device.currentTextChanged.connect(lambda _: self._show_missing_device())
         self.down_to.activated.connect(lambda _: self.plan_changed.emit())
@@ -99,13 +105,28 @@ class RunPanel(Section):
             self.rows.append(row)
             self.down_to.addItem(label)
         self.down_to.setCurrentIndex(len(config.mpp) - 1)
-        self.encoder.setCurrentText(config.encoder.name)
+        self._show_encoder(config.encoder.name)
         self._mark_encoders(config.encoder.name)
         show_text(self.intended_use, config.intended_use)
 
     def show_missing(self, sentence: str) -> None:
         """Say why the chosen model cannot be used here; nothing when it can."""
-        show_text(self.missing, sentence)
+        self._missing = sentence
+        show_text(self.missing, "" if self.features.places else sentence)
+
+    def _features_chosen(self) -> None:
+        """Stored features need no encoder."""
+        self.encoder.setEnabled(not self.features.places)
+        self.show_missing(self._missing)
+        self.features_chosen.emit()
+
+    def _show_encoder(self, name: str) -> None:
+        """Show the encoder of a model, also one that is not known here."""
+        while self.encoder.count() > len(ENCODERS):
+            self.encoder.removeItem(self.encoder.count() - 1)
+        if self.encoder.findText(name) < 0:
+            self.encoder.addItem(name)
+        self.encoder.setCurrentText(name)
 
     def mark_choices(self, encoders: Sequence[Choice], devices: Sequence[Choice]) -> None:
         """Grey out what cannot be used here, with the reason as its tooltip."""
@@ -160,8 +181,9 @@ class RunPanel(Section):
         else:
             self._waiting.stop()
             self.progress.hide()
-        for widget in (self.model, self.device, self.encoder):
+        for widget in (self.model, self.device, self.features):
             widget.setEnabled(not running)
+        self.encoder.setEnabled(not (running or self.features.places))
         if running:
             self.show_error("")
             self.show_waiting("Opening…" if state == "opening" else "Detecting tissue…")
@@ -205,6 +227,7 @@ class RunPanel(Section):
         self.form.setVerticalSpacing(4)
         for label, box in (
             ("Model", self.model),
+            ("Features", self.features),
             ("Encoder", self.encoder),
             ("Device", self.device),
             ("Stop at", self.down_to),

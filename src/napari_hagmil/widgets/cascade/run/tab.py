@@ -42,7 +42,7 @@ class CascadeTab(CascadePage):
         self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
         self.add(self.run_panel, self.findings)
         self._relay, self._last_tick = Relay(), 0.0
-        self._again = self._follow = False
+        self._again = self._follow = self._unready = False
         self._choices = Background()
         self._tissue: tuple[Outline, ...] | None = None
         self._follow_soon = qdebounced(self.follow_plan, timeout=_REST)
@@ -92,8 +92,12 @@ class CascadeTab(CascadePage):
 
     def make_ready(self) -> None:
         """Load the model, detect the tissue and time a few patches, to estimate the cost."""
-        if self.context.work.busy or self.session.slide is None:
+        if self.session.slide is None:
             return
+        if self.context.work.busy:
+            self._unready = True
+            return
+        self._unready = False
         self._take_plan()
 
         def work() -> Iterator[str]:
@@ -128,6 +132,7 @@ class CascadeTab(CascadePage):
         panel.run_asked.connect(self.run)
         panel.cancel_asked.connect(self.session.cancel)
         panel.model_chosen.connect(self.choose_model)
+        panel.features_chosen.connect(self._features_chosen)
         panel.plan_changed.connect(self._plan_changed)
         findings.visibility_changed.connect(
             lambda depth, on: stages.set_depth_shown(depth, shown=on)
@@ -164,6 +169,7 @@ class CascadeTab(CascadePage):
 
     def _take_plan(self) -> None:
         self.session.device = self.run_panel.device.currentText()
+        self.session.features = self.run_panel.features.places
         self.session.budget = self.run_panel.chosen_budget()
         self.session.last_depth = self.run_panel.chosen_depth()
 
@@ -172,6 +178,11 @@ class CascadeTab(CascadePage):
         self._show_cost()
         if self.session.shown.complete and self.run_panel.live.isChecked():
             self._follow_soon()
+
+    def _features_chosen(self) -> None:
+        """Find them and lay their nodes; a slide that just opens is made ready by itself."""
+        self.run_panel.show_error("")
+        self.make_ready()
 
     def _fail(self, error: BaseException) -> None:
         self.setUpdatesEnabled(True)
@@ -188,12 +199,15 @@ class CascadeTab(CascadePage):
     def _run_if_asked(self) -> None:
         if self._again:
             self.run()
+        elif self._unready:
+            self.make_ready()
         elif self._follow:
             self.follow_plan()
         else:
             self._show_cost()
 
     def _slide_changed(self, slide: Any) -> None:
+        self.run_panel.features.leave_slide()
         self.findings.clear(slide_open=slide is not None)
         self.context.stages.clear()
         self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
