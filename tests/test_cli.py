@@ -496,3 +496,14 @@ def test_a_slide_whose_name_is_too_long_for_its_features_fails_alone(phantom, tm
     assert (tmp_path / "st" / "p.zarr").is_dir()
     shelf = shelf_of(tmp_path / ("診" * 79 + ".tiff"), "0", user_folder=tmp_path / "data")
     assert shelf.journal.is_relative_to(tmp_path / "data")
+
+
+def test_view_without_a_slide_or_a_cohort_is_wrong_usage(capsys):
+    assert main(["view"]) == 2
+    assert "--cohort DIR" in capsys.readouterr().err
+
+
+def test_view_says_in_the_terminal_what_is_no_cohort(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["view", "--cohort", str(tmp_path / "nothing")]) == 1
+    assert "nothing" in capsys.readouterr().err

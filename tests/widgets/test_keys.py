@@ -6,10 +6,11 @@ import pytest
 from napari.components import ViewerModel
 from napari.utils.shortcuts import default_shortcuts
 
-from napari_hagmil.widgets import keys
+from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction, bind
+from napari_hagmil.widgets.review.keys import REVIEW_KEYS
 
-TABLES = {name: table for name, table in vars(keys).items() if name.endswith("_KEYS")}
+TABLES = {"HAGMIL_KEYS": HAGMIL_KEYS, "REVIEW_KEYS": REVIEW_KEYS, "COHORT_KEYS": COHORT_KEYS}
 OWN = KeyAction("H", "Do it", "Test")
 
 
@@ -23,7 +24,7 @@ def test_no_key_is_one_of_naparis():
     assert taken & {action.key for table in TABLES.values() for action in table.values()} == set()
 
 
-@pytest.mark.parametrize("action", HAGMIL_KEYS.values(), ids=HAGMIL_KEYS)
+@pytest.mark.parametrize("action", [*HAGMIL_KEYS.values(), *COHORT_KEYS.values()])
 def test_napari_knows_every_key(action):
     viewer = ViewerModel()
     unbind = bind(viewer, {action: lambda: None})

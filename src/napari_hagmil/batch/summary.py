@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +25,50 @@ _LAST = (
 def summary_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """A row per slide of the run, in the order of its table; what is not known is None."""
     return [_row(folder, name) for name in folder.records]
+
+
+def latest_rows(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """`summary_rows` of a run that may be under way: a slide at work has the state "running".
+
+    A slide's row comes from summary.parquet where its files are no younger than that.
+    """
+    stored, since = _stored(folder.root / "summary.parquet")
+    claimed = _names_in(folder.root / "claims")
+    for name in folder.records:
+        known = stored.get(name)
+        if known is not None and _last_change(folder, name) <= since:
+            row = known
+        else:
+            row = _row(folder, name)
+        if name in claimed and folder.claims.holder(name) is not None:
+            row = {**row, "state": "running"}
+        yield row
+
+
+def _stored(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+    """The rows of a summary by name, and its time in ns; nothing where it cannot be read."""
+    try:
+        since = path.stat().st_mtime_ns
+        rows = pq.read_table(path).to_pylist()
+        return {str(row["name"]): row for row in rows}, since
+    except (OSError, KeyError, pa.ArrowException):
+        return {}, 0
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return {entry.name.removesuffix(".json") for entry in os.scandir(folder)}
+    except OSError:
+        return set()
+
+
+def _last_change(folder: RunFolder, name: str) -> float:
+    """When a slide's files were last written, ns; infinite where there are none."""
+    try:
+        place = folder.place(name).stat().st_mtime_ns
+        return max(place, (folder.root / "states" / f"{name}.json").stat().st_mtime_ns)
+    except OSError:
+        return float("inf")
 
 
 def write_summary(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> None:
@@ -49,11 +95,18 @@ def _row(folder: RunFolder, name: str) -> dict[str, Any]:
         row |= {"reason": outcome.reason, "tries": outcome.tries, "seconds": outcome.seconds}
     # Without a result, or with one that is not ours, the state says what there is to say.
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
-        row |= _found(read_json(folder.place(name) / "result.json"))
+        row |= result_facts(read_json(folder.place(name) / "result.json"))
     return row
 
 
-def _found(result: dict[str, Any]) -> dict[str, Any]:
+def result_facts(result: dict[str, Any]) -> dict[str, Any]:
+    """What a row of the summary says of a result.json.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, IndexError
+        When it is none of ours.
+    """
     slide, cost, stages = result["slide"], result["cost"], result["stages"]
     row = {key: slide[key] for key in ("mpp", "width", "height", "fingerprint")}
     row |= {key: cost[key] for key in ("patches_encoded", "patches_exhaustive")}

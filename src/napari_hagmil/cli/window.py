@@ -9,13 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from napari_hagmil.cli.analyze import Writing, describe, run_and_write
-from napari_hagmil.cli.terminal import say
+from napari_hagmil.cli.terminal import complain, say
 from napari_hagmil.cli.verb import Verb, argument, code_option, mpp_option, option, switch
 from napari_hagmil.errors import MissingExtraError, Problem
 from napari_hagmil.process import end_at_once
 
-#: The dock, as the manifest names it.
-_DOCK = ("napari-hagmil", "HAG-MIL")
+#: The docks, as the manifest names them.
+_DOCK, _COHORT = ("napari-hagmil", "HAG-MIL"), ("napari-hagmil", "HAG-MIL cohort")
 
 _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 
@@ -24,12 +24,18 @@ _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 class ViewOptions:
     """Options of ``view``."""
 
-    slide: Path = argument(type=Path)
+    slide: Path | None = argument(type=Path, nargs="?")
     mpp: float | None = mpp_option()
     result: Path | None = option(
         "--result", type=Path, help="folder that analyze has written for this slide, to be shown"
     )
     allow_code: bool = code_option()
+    cohort: Path | None = option(
+        "--cohort",
+        type=Path,
+        metavar="DIR",
+        help="folder of a batch, or with slides, to be gone through",
+    )
 
 
 @dataclass(frozen=True)
@@ -46,20 +52,27 @@ class DemoOptions:
 
 
 def view(options: ViewOptions) -> int:
-    """Open a slide in napari with the dock."""
+    """Open a slide, or a cohort, in napari with the docks."""
     from napari_hagmil.export.result_reader import read_result
+    from napari_hagmil.session.cohort.folder import open_cohort
     from napari_hagmil.slide import open_slide
 
+    if options.slide is None and options.cohort is None:
+        complain("view needs a slide, or --cohort DIR")
+        return 2
     missing = _no_window()
     if missing:
         raise MissingExtraError(
             missing.subject, missing.rule, value=missing.value, remedy=missing.remedy
         )
-    # A file that cannot be opened fails here, in the terminal, not behind a window.
-    open_slide(options.slide, mpp=options.mpp).close()
+    # What cannot be opened should fail here, in the terminal, not behind a window.
+    if options.cohort is not None:
+        open_cohort(options.cohort)
+    if options.slide is not None:
+        open_slide(options.slide, mpp=options.mpp).close()
     if options.result is not None:
         read_result(options.result)
-    return _open_window(options.slide, mpp=options.mpp, result=options.result)
+    return _open_window(options)
 
 
 def demo(options: DemoOptions) -> int:
@@ -102,22 +115,23 @@ def _no_window() -> Problem | None:
     return None
 
 
-def _open_window(
-    slide: Path | None, *, mpp: float | None = None, result: Path | None = None
-) -> int:
-    """Run napari with the dock; without a slide, on the phantom with the cascade started."""
+def _open_window(options: ViewOptions | None) -> int:
+    """Run napari with the docks; without options, on the phantom with the cascade started."""
     import napari
 
     end_at_once()
     viewer = napari.Viewer(title="HAG-MIL · research use only")
     _, dock = viewer.window.add_plugin_dock_widget(*_DOCK)
-    if slide is None:
+    if options is None:
         dock.open_phantom(run=True)
-    else:
-        dock.open(slide, mpp=mpp, result=result)
+    elif options.slide is not None:
+        dock.open(options.slide, mpp=options.mpp, result=options.result)
+    if options is not None and options.cohort is not None:
+        _, cohort = viewer.window.add_plugin_dock_widget(*_COHORT)
+        cohort.open(options.cohort)
     napari.run()
     return 0
 
 
 DEMO = Verb("demo", DemoOptions, demo, "run the cascade on the built-in phantom slide")
-VIEW = Verb("view", ViewOptions, view, "open a slide in napari with the dock")
+VIEW = Verb("view", ViewOptions, view, "open a slide or a cohort in napari")

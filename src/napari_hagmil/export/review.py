@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -247,6 +247,37 @@ def _geometry(annotation: Annotation) -> dict[str, Any]:
 
 
 def _write_csv(path: Path, export: _Export) -> None:
+    write_reviews(path, [_table_rows(export)])
+
+
+def review_rows(
+    state: ReviewState, wish: ReviewWish, *, mpp: float | None, signature: Signature
+) -> list[list[Any]]:
+    """A review as rows of the table that `write_review` writes, for `write_reviews`.
+
+    Parameters are those of `write_review`.
+    """
+    return _table_rows(_Export(state, wish, mpp, signature))
+
+
+def unreviewed_row(signature: Signature) -> list[Any]:
+    """The row of a slide that nobody has reviewed."""
+    return [signature.slide, "", "", "", "", "unreviewed", *[""] * (len(_COLUMNS) - 6)]
+
+
+def write_reviews(path: Path, reviews: Iterable[Sequence[Sequence[Any]]]) -> None:
+    """Write the rows of several reviews below each other, as one table.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    rows = (row for review in reviews for row in review)
+    write_csv(path, _COLUMNS, rows, encoding="utf-8-sig", end="\r\n")
+
+
+def _table_rows(export: _Export) -> list[list[Any]]:
     regions, drawn = export.wish.chosen(export.state)
     sign, mpp = export.signature, export.mpp
     rows = [row for one in regions for row in _region_rows(one, mpp)]
@@ -259,8 +290,7 @@ def _write_csv(path: Path, export: _Export) -> None:
     if said is not None:
         rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text])
     whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
-    table = ((*whose, *row) for row in rows)
-    write_csv(path, _COLUMNS, table, encoding="utf-8-sig", end="\r\n")
+    return [[*whose, *row] for row in rows]
 
 
 def _region_rows(region: ReviewRegion, mpp: float | None) -> list[list[Any]]:

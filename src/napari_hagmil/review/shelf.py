@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 
 from napari_hagmil.errors import Problem
 from napari_hagmil.files import fits_name
+from napari_hagmil.review.readers import PREFIX, folder_name, reader_folder, reader_of
 
 SUFFIX = ".hagmil-review"
 JOURNAL = ".jsonl"
@@ -40,7 +41,12 @@ class Shelf:
 
 
 def shelf_of(
-    slide: Path, fingerprint: str, *, user_folder: Path | None = None, beside_slide: bool = True
+    slide: Path,
+    fingerprint: str,
+    *,
+    user_folder: Path | None = None,
+    beside_slide: bool = True,
+    reader: str = "",
 ) -> Shelf:
     """Find the journals of a slide, and choose where to write.
 
@@ -54,26 +60,70 @@ def shelf_of(
         Used where the slide's folder cannot be written; by default the user's data folder.
     beside_slide : bool
         Whether to write beside the slide, where its folder is writable.
+    reader : str
+        Whose journals; empty: those that everybody shares.
     """
     slide = slide.resolve()
-    elsewhere = user_folder or user_data_path("napari-hagmil", appauthor=False) / "reviews"
-    # A hash of the path tells slides of one name apart without disclosing the path.
-    own = elsewhere / (hashlib.sha256(os.fsencode(slide)).hexdigest()[:24] + SUFFIX)
-    beside = slide.with_name(slide.name + SUFFIX)
-    beside = beside if fits_name(beside) else own
+    elsewhere = user_folder or _user_folder()
+    beside, own = _places(slide, elsewhere)
     folder = beside if beside_slide and _writable(beside) else own
     name = fingerprint + JOURNAL
-    places = [folder / name, beside / name, own / name]
-    places += [one / name for one in _orphans(slide)]
     # A link beside the slide could lead to any file of the user's.
+    around = [one for one in (folder, beside, own, *_orphans(slide)) if not one.is_symlink()]
+    places = [reader_folder(one, reader) / name for one in around]
     places = [one for one in places if not (one.parent.is_symlink() or one.is_symlink())]
-    places += sorted(elsewhere.glob(f"*{SUFFIX}/{name}")) if elsewhere.is_dir() else []
+    moved = Path(f"*{SUFFIX}") / folder_name(reader) / name
+    places += sorted(elsewhere.glob(str(moved))) if elsewhere.is_dir() else []
+    folder, beside, own = (reader_folder(one, reader) for one in (folder, beside, own))
     existing = {one: one.stat().st_mtime for one in places if one.is_file()}
     # A folder that has become read-only or writable since leaves two: the later one counts.
     found = max(existing, key=existing.__getitem__) if existing else None
     others = [p for f in (beside, own) for p in _own_files(f) if p.name != name]
     earlier = sorted(others, key=lambda p: p.stat().st_mtime, reverse=True)
     return Shelf(folder / name, own / name, found, tuple(earlier))
+
+
+def journals_of(
+    slide: Path, fingerprint: str = "", *, user_folder: Path | None = None
+) -> dict[str, Path]:
+    """The journal of every reader of a slide, that of the shared review under the name "".
+
+    Parameters
+    ----------
+    slide : Path
+        The slide's file or folder, which need not be there.
+    fingerprint : str
+        Of its content; empty where that is not known: the latest journal of each reader.
+    user_folder : Path, optional
+        As for `shelf_of`.
+    """
+    latest: dict[str, tuple[float, Path]] = {}
+    for folder in review_folders(slide, user_folder=user_folder):
+        for one in (folder, *folder.glob(f"{PREFIX}*")):
+            for path in _own_files(one):
+                if fingerprint in ("", path.stem):
+                    found = path.stat().st_mtime, path
+                    reader = reader_of(one) if one != folder else ""
+                    latest[reader] = max(latest.get(reader, found), found)
+    return {reader: path for reader, (_, path) in sorted(latest.items())}
+
+
+def review_folders(slide: Path, *, user_folder: Path | None = None) -> list[Path]:
+    """The folders that hold reviews of a slide: beside it, and in the user's data folder."""
+    places = dict.fromkeys(_places(slide.resolve(), user_folder or _user_folder()))
+    return [one for one in places if one.is_dir() and not one.is_symlink()]
+
+
+def _user_folder() -> Path:
+    return user_data_path("napari-hagmil", appauthor=False) / "reviews"
+
+
+def _places(slide: Path, elsewhere: Path) -> tuple[Path, Path]:
+    """The folder with a slide's reviews beside it, and the one in the user's data folder."""
+    # A hash of the path tells slides of one name apart without disclosing the path.
+    own = elsewhere / (hashlib.sha256(os.fsencode(slide)).hexdigest()[:24] + SUFFIX)
+    beside = slide.with_name(slide.name + SUFFIX)
+    return (beside if fits_name(beside) else own), own
 
 
 def _own_files(folder: Path) -> list[Path]:

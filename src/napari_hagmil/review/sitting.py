@@ -292,6 +292,7 @@ def open_sitting(
     user_folder: Path | None = None,
     beside_slide: bool = True,
     classes: tuple[PathClass, ...] = QUPATH_CLASSES,
+    reader: str = "",
 ) -> Sitting:
     """Open the review of a slide as it was left, including undo; or begin one.
 
@@ -307,9 +308,13 @@ def open_sitting(
         Whether it goes beside the slide, where that folder is writable.
     classes : tuple of PathClass
         The classes offered in a new review.
+    reader : str
+        Whose review; empty: the one that everybody shares.
     """
     try:
-        shelf = shelf_of(slide, fingerprint, user_folder=user_folder, beside_slide=beside_slide)
+        shelf = shelf_of(
+            slide, fingerprint, user_folder=user_folder, beside_slide=beside_slide, reader=reader
+        )
     except OSError as error:
         sitting = Sitting(History(ReviewState(classes=classes)))
         sitting.trouble = Problem(

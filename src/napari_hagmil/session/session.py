@@ -32,6 +32,7 @@ from napari_hagmil.pipeline import read_stages
 from napari_hagmil.prepare import Options, PreparedSlide
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
+from napari_hagmil.session.ahead import OpenedAhead
 from napari_hagmil.session.questions import Questions
 from napari_hagmil.session.runs.cost import RunCost, run_cost, time_a_trial
 from napari_hagmil.session.runs.preparation import Key, Preparation, Wanted, preparation_key
@@ -65,8 +66,12 @@ class Session:
         What the last complete run before that found, with the same model.
     sitting : Sitting or None
         The review of the slide, its undo stack and its journal; None while none is open.
+    reader : str
+        Whose review is opened with a slide; empty: the one that everybody shares.
     open_review : callable
-        How a review is opened: path and fingerprint of the slide → its `Sitting`.
+        How a review is opened: path and fingerprint of the slide, reader → its `Sitting`.
+    ahead : OpenedAhead
+        Opens slides, one of them before it is asked for.
 
     Signals
     -------
@@ -96,7 +101,9 @@ class Session:
         self.slide: Slide | None = None
         self.sitting: Sitting | None = None
         self.state: State = "empty"
-        self.open_review: Callable[[Path, str], Sitting] = open_sitting
+        self.reader = ""
+        self.open_review: Callable[[Path, str, str], Sitting] = _open_review
+        self.ahead = OpenedAhead()
         self.model_name = "demo"
         self.device = "auto"
         self.features: tuple[Path, ...] = ()
@@ -121,7 +128,7 @@ class Session:
         self._ready.forget()
         self._forget()
         self._leave()
-        self.sitting = self.open_review(slide.path, slide.fingerprint)
+        self.sitting = self.open_review(slide.path, slide.fingerprint, self.reader)
         self.sitting.changed.connect(self._pass_on)
         if before is not None and before is not slide:
             before.close()
@@ -131,6 +138,7 @@ class Session:
     def close(self) -> None:
         """Cancel the run and close the slide and its review."""
         self.cancel()
+        self.ahead.drop()
         self._leave()
         if self.slide is not None:
             self.slide.close()
@@ -386,6 +394,10 @@ class Session:
         """Load the model and find the tissue, unless that is done; for a worker's thread."""
         rings = self.sitting.state.tissue if self.sitting else None
         return self._ready.make(slide, self._wanted(), rings)
+
+
+def _open_review(slide: Path, fingerprint: str, reader: str) -> Sitting:
+    return open_sitting(slide, fingerprint, reader=reader)
 
 
 @contextmanager

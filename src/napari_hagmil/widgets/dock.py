@@ -1,4 +1,4 @@
-"""The common part of the docks: tabs, keys, and files dropped on them."""
+"""The common part of the docks: keys, files dropped on them, and tabs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from napari_hagmil.widgets.focus import go_to_tab, leave_with_escape
 from napari_hagmil.widgets.keys import KeyAction, bind
 from napari_hagmil.widgets.wheel import WheelGuard
 
-#: No dock grows wider than this, px: the slide needs the room.
+#: No dock beside the slide grows wider than this, px: the slide needs the room.
 MAX_WIDTH = 420
 
 
 class Dock(QWidget):  # type: ignore[misc]
-    """A dock with tabs.
+    """A dock: it has keys while it is open, and takes files that are dropped on it.
 
     Parameters
     ----------
@@ -32,11 +32,9 @@ class Dock(QWidget):  # type: ignore[misc]
     def __init__(self, viewer: ViewerModel, min_width: int) -> None:
         super().__init__()
         self.viewer = viewer
-        self.tabs = QTabWidget()
         self._unbind: Callable[[], None] = lambda: None
         self.setAcceptDrops(True)
         self.setMinimumWidth(min_width)
-        self.setMaximumWidth(MAX_WIDTH)
         leave_with_escape(self)
         self._wheel = WheelGuard(self)
 
@@ -47,10 +45,6 @@ class Dock(QWidget):  # type: ignore[misc]
     def bind_keys(self, actions: Mapping[KeyAction, Callable[[], object]]) -> None:
         """Bind keys to the canvas until the dock closes."""
         self._unbind = bind(self.viewer, actions)
-
-    def tab_actions(self, *names: str) -> dict[str, Callable[[], object]]:
-        """For each attribute that holds a tab: ``"tab_<name>"`` brings it to the front."""
-        return {f"tab_{name}": partial(go_to_tab, self.tabs, getattr(self, name)) for name in names}
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Guard the tab bar beside which the dock now stands."""
@@ -73,3 +67,19 @@ class Dock(QWidget):  # type: ignore[misc]
         """Unbind the keys; napari may close a dock more than once."""
         self._unbind()
         super().closeEvent(event)
+
+
+class TabbedDock(Dock):
+    """A dock of tabs beside the slide, which leaves the slide its room.
+
+    Parameters are those of `Dock`.
+    """
+
+    def __init__(self, viewer: ViewerModel, min_width: int) -> None:
+        super().__init__(viewer, min_width)
+        self.tabs = QTabWidget()
+        self.setMaximumWidth(MAX_WIDTH)
+
+    def tab_actions(self, *names: str) -> dict[str, Callable[[], object]]:
+        """For each attribute that holds a tab: ``"tab_<name>"`` brings it to the front."""
+        return {f"tab_{name}": partial(go_to_tab, self.tabs, getattr(self, name)) for name in names}

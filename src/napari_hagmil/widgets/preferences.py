@@ -85,13 +85,13 @@ def keep_class(new: PathClass) -> None:
     set_preference("review", "own_classes", class_list(kept))
 
 
-def open_review(slide: Path, fingerprint: str) -> Sitting:
+def open_review(slide: Path, fingerprint: str, reader: str = "") -> Sitting:
     """Open a review in the preferred folder, with the user's own classes."""
     classes: tuple[PathClass, ...] = QUPATH_CLASSES
     for one in classes_in(preference("review", "own_classes", "")):
         classes = with_class(classes, one)
     beside = preference("review", "beside_slide", True)
-    return open_sitting(slide, fingerprint, beside_slide=beside, classes=classes)
+    return open_sitting(slide, fingerprint, beside_slide=beside, classes=classes, reader=reader)
 
 
 def _group(group: str) -> Any:

@@ -70,11 +70,16 @@ def rich_label(text: str = "") -> QLabel:
 
 
 def explain(target: QWidget | QAction | QStandardItem, text: str) -> None:
-    """Give a widget or a menu's entry a plain-text tooltip; Qt's tooltips have no such mode."""
-    if Qt.mightBeRichText(text):
-        lines = "<br>".join(map(html.escape, text.splitlines()))
-        text = f"<qt>{lines}</qt>"
-    target.setToolTip(text)
+    """Give a widget or a menu's entry a plain-text tooltip."""
+    target.setToolTip(plain_tip(text))
+
+
+def plain_tip(text: str) -> str:
+    """A text as a tooltip shows it unchanged; Qt's tooltips have no plain mode."""
+    if not Qt.mightBeRichText(text):
+        return text
+    lines = "<br>".join(map(html.escape, text.splitlines()))
+    return f"<qt>{lines}</qt>"
 
 
 def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> QLabel:

@@ -10,6 +10,8 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.result_reader import keep_result
 from napari_hagmil.models.bundle import bundle_sha256
 from napari_hagmil.review import Sitting
+from napari_hagmil.review.readers import reader_of
+from napari_hagmil.review.shelf import review_folders
 
 SUFFIX = ".result"
 
@@ -34,6 +36,13 @@ def kept(sitting: Sitting, fingerprint: str) -> Path | None:
     return next((one for one in folders if (one / "result.json").is_file()), None)
 
 
+def latest_kept(slide: Path) -> Path | None:
+    """The latest result kept of a slide that need not be open: perhaps of earlier bytes of it."""
+    found = [one for folder in review_folders(slide) for one in folder.glob(f"*{SUFFIX}")]
+    whole = [one for one in found if (one / "result.json").is_file()]
+    return max(whole, key=lambda one: one.stat().st_mtime, default=None)
+
+
 def is_of_model(result: SlideResult, name: str) -> bool:
     """Whether a result was found with the weights that a bundle has today."""
     try:
@@ -43,4 +52,6 @@ def is_of_model(result: SlideResult, name: str) -> bool:
 
 
 def _folder(journal: Path, fingerprint: str) -> Path:
-    return journal.with_name(fingerprint + SUFFIX)
+    """Beside the journals that everybody shares: a result belongs to no reader."""
+    folder = journal.parent
+    return (folder.parent if reader_of(folder) else folder) / (fingerprint + SUFFIX)

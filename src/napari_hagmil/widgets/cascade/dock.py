@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QApplication, QVBoxLayout
 from superqt.utils import qdebounced
 
@@ -23,7 +24,7 @@ from napari_hagmil.widgets.cascade.slide.tab import SlideTab
 from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
 from napari_hagmil.widgets.cascade.steer.tab import SteerTab
 from napari_hagmil.widgets.cascade.why.tab import WhyTab
-from napari_hagmil.widgets.dock import Dock
+from napari_hagmil.widgets.dock import TabbedDock
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
 from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.work import Background
@@ -32,14 +33,21 @@ from napari_hagmil.widgets.work import Background
 _REST = 400
 
 
-class CascadeDock(Dock):
+class CascadeDock(TabbedDock):
     """Runs the cascade on a slide, and shows where it looked.
 
     Parameters
     ----------
     napari_viewer : napari.Viewer
         Given by napari.
+
+    Signals
+    -------
+    refused : str
+        Why a slide, or its stored result, could not be opened, as a sentence.
     """
+
+    refused = Signal(str)
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer, min_width=360)
@@ -60,6 +68,7 @@ class CascadeDock(Dock):
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
         self.last_result = LastResult(self.session, self.findings)
         self._wanted_result: Path | None = None
+        self._to_read = False
         self._find_regions = qdebounced(self.review.find, timeout=_REST)
         self._lay_out()
         self._connect()
@@ -77,8 +86,25 @@ class CascadeDock(Dock):
         result: Path | None = None,
     ) -> None:
         """Open a slide in the background; then run the cascade, or show the result in a folder."""
-        self._wanted_result = result
+        self._wanted_result, self._to_read = result, False
         self.slide.open(path, mpp=mpp, run=run)
+
+    def open_to_read(
+        self, path: Path, *, mpp: float | None = None, result: Path | None = None
+    ) -> bool:
+        """Open a slide with its review and a stored result, and prepare no run of the cascade.
+
+        Returns
+        -------
+        bool
+            False when the user would rather go on with what is under way.
+        """
+
+        def opens(path: Path) -> None:
+            self._wanted_result, self._to_read = result, True
+            self.slide.open(path, mpp=mpp)
+
+        return self.switch.open(path, opens)
 
     def open_phantom(self, *, run: bool = False) -> None:
         """Open the built-in phantom, made on first use."""
@@ -95,7 +121,10 @@ class CascadeDock(Dock):
 
     def take_result(self, folder: Path) -> None:
         """Show the result that `analyze` has written for the open slide."""
-        self.run_panel.show_error(self.last_result.take(folder))
+        sentence = self.last_result.take(folder)
+        self.run_panel.show_error(sentence)
+        if sentence:
+            self.refused.emit(sentence)
         self.tabs.setCurrentWidget(self.cascade)
 
     def run(self) -> None:
@@ -137,6 +166,7 @@ class CascadeDock(Dock):
 
     def _connect(self) -> None:
         self.slide.opened.connect(self._after_opening)
+        self.slide.refused.connect(self.refused)
         self.cascade.findings.review_button.clicked.connect(self.open_review)
         self.steer.run_asked.connect(self.run)
         self.session.slide_changed.connect(self._show_slide)
@@ -185,7 +215,8 @@ class CascadeDock(Dock):
             self.last_result.show_kept()
         else:
             self.take_result(folder)
-        self.cascade.make_ready()
+        if not self._to_read:
+            self.cascade.make_ready()
 
     def _drawing(self) -> bool:
         return self.review_canvas.tools.drawing.active

@@ -97,6 +97,7 @@ def review_canvas_of(viewer: ViewerModel) -> ReviewCanvas:
 
 def _review_as_preferred(session: Session) -> Review:
     session.open_review = open_review
+    session.reader = preference("review", "reader", "")
     return Review(session, preferences=_preferences, remember_class=keep_class)
 
 

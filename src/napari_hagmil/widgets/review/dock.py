@@ -15,7 +15,8 @@ from superqt.utils import qdebounced
 
 from napari_hagmil.review import AnnotationKind, Offer
 from napari_hagmil.session.sentences import problem_sentence
-from napari_hagmil.widgets.dock import Dock
+from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
+from napari_hagmil.widgets.dock import TabbedDock
 from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction
 from napari_hagmil.widgets.review.canvas import review_canvas_of
@@ -35,7 +36,7 @@ _LOOK = 500
 _STAY = 8000
 
 
-class ReviewDock(Dock):
+class ReviewDock(TabbedDock):
     """Where the user reviews what the cascade found.
 
     Parameters
@@ -97,7 +98,7 @@ class ReviewDock(Dock):
     def show_keys(self) -> None:
         """Show the cheat sheet in the middle of the window, or close it."""
         if self._sheet is None:
-            actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]
+            actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values(), *COHORT_KEYS.values()]
             few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
             back = KeyAction("Esc", "Leave a tool; from a dock back to the slide", "Docks")
             self._sheet = CheatSheet(self.window(), [*actions, few, back])

@@ -54,12 +54,15 @@ class SlideSwitch:
         events.removed.disconnect(self._changed)
         self._look_soon.stop()
 
-    def open(self, path: Path) -> bool:
-        """Open a slide; False when the user would rather go on with what is under way."""
+    def open(self, path: Path, opens: Callable[[Path], None] | None = None) -> bool:
+        """Open a slide; False when the user would rather go on with what is under way.
+
+        `opens` opens it in another way than this object's own.
+        """
         if not self._may_leave(f"Open {path.name}", f"opening {path.name}"):
             return False
         self._end_run()
-        self._context.work.when_free(lambda: self._opens(path))
+        self._context.work.when_free(lambda: (opens or self._opens)(path))
         return True
 
     def close(self) -> None:

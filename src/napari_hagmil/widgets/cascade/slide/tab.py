@@ -19,7 +19,7 @@ from napari_hagmil.review import ReviewState
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.recent import RecentSlides
 from napari_hagmil.session.steering import correct_mpp, import_tissue, set_tissue
-from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import (
     centre_on,
     magnification_shown,
@@ -52,10 +52,13 @@ class SlideTab(CascadePage):
         A slide is open; True: the cascade is to run at once.
     switch_asked : str
         The user has chosen a slide to open.
+    refused : str
+        Why a slide could not be opened, as a sentence.
     """
 
     opened = Signal(bool)
     switch_asked = Signal(str)
+    refused = Signal(str)
 
     def __init__(self, context: CascadeContext) -> None:
         super().__init__(context)
@@ -114,10 +117,7 @@ class SlideTab(CascadePage):
         self.session.set_state("opening")
 
         def work() -> Iterator[Slide]:
-            slide = open_slide(find(), mpp=mpp)
-            # Reads the coarsest level, which napari would otherwise read on the GUI thread.
-            slide.view_levels()
-            yield slide
+            yield self.session.ahead.take(find(), mpp)
 
         self.context.work.start(
             work,
@@ -150,6 +150,7 @@ class SlideTab(CascadePage):
             self._show_facts(self.session.slide)
         self._opening_stopped()
         self.slide_panel.show_error(error_sentence(error))
+        self.refused.emit(error_sentence(error))
 
     def _connect_panels(self) -> None:
         panel, view, tissue = self.slide_panel, self.view_panel, self.tissue_panel
