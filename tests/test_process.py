@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from napari_hagmil.process import freeze_what_is_loaded
 
 #: Bytes that a block takes, and what of them the process still holds once the block is freed.
 BLOCK = 48 * 2**20
@@ -58,3 +62,19 @@ def test_a_policy_of_the_users_own_stays() -> None:
 def test_freed_memory_is_used_again_unless_the_variable_says_no(start: str) -> None:
     assert started(start)[0] > 0.9 * BLOCK
     assert started(start, HAGMIL_MALLOPT="0")[0] < 0.1 * BLOCK
+
+
+def test_what_is_loaded_is_left_out_of_collections_and_what_comes_later_is_not():
+    class Later:
+        pass
+
+    freeze_what_is_loaded()
+    try:
+        assert gc.get_freeze_count() > 10_000
+        later = Later()
+        later.itself, gone = later, weakref.ref(later)
+        del later
+        gc.collect()
+        assert gone() is None
+    finally:
+        gc.unfreeze()

@@ -1,5 +1,6 @@
 """Fixtures of tests through a real window."""
 
+import gc
 import os
 import shutil
 import time
@@ -23,12 +24,15 @@ def viewer(qapp, monkeypatch, tmp_path):
 
     # Lists of recent slides and the like stay out of the user's folders.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # napari collects garbage for each layer that goes: what was loaded before is passed over.
+    gc.freeze()
     made = napari.Viewer(show=True)
     made.window._qt_window.resize(1280, 800)
     own_classes = preference("review", "own_classes", "")
     yield made
     made.close()
     QApplication.processEvents()
+    gc.unfreeze()
     # napari keeps preferences in the user's folder: a test's classes are not to stay there.
     set_preference("review", "own_classes", own_classes)
 

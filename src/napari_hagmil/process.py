@@ -6,6 +6,7 @@ Nothing here changes a result, only its cost in time and memory.
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -41,6 +42,16 @@ def keep_freed_memory() -> bool:
     if mallopt is None:  # musl
         return False
     return all(mallopt(*setting) == 1 for setting in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD))
+
+
+def freeze_what_is_loaded() -> None:
+    """Leave what is in memory now out of later collections of garbage.
+
+    napari collects garbage for each layer that is removed, and with torch loaded that takes 0.2 s a
+    time: half of what it takes to go from slide to slide.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 class StoppedError(KeyboardInterrupt):

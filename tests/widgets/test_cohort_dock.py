@@ -14,6 +14,7 @@ from napari_hagmil.batch.one import run_one
 from napari_hagmil.cohort import Cohort, SlideRecord
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
+from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.preferences import preference, set_preference
 
 pytestmark = pytest.mark.window
@@ -50,7 +51,9 @@ def cohort(viewer, settled_run, wait_until):
     yield dock
     cascade = dock.opening._dock
     wait_until(lambda: cascade is None or not (cascade._work.busy or cascade.cascade._choices.busy))
-    dock.close()
+    for one in list(viewer.window.dock_widgets.values()):
+        if isinstance(one, Dock):
+            one.close()
     set_preference("review", "reader", before)
 
 

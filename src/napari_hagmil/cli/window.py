@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from napari_hagmil.cli.analyze import Writing, describe, run_and_write
 from napari_hagmil.cli.terminal import complain, say
 from napari_hagmil.cli.verb import Verb, argument, code_option, mpp_option, option, switch
 from napari_hagmil.errors import MissingExtraError, Problem
-from napari_hagmil.process import end_at_once
+from napari_hagmil.process import end_at_once, freeze_what_is_loaded
 
 #: The docks, as the manifest names them.
 _DOCK, _COHORT = ("napari-hagmil", "HAG-MIL"), ("napari-hagmil", "HAG-MIL cohort")
@@ -120,6 +121,10 @@ def _open_window(options: ViewOptions | None) -> int:
     import napari
 
     end_at_once()
+    # Before there is a window, which is to be collected once it is closed.
+    import_module("napari_hagmil.widgets.cohort.dock")
+    import_module("napari_hagmil.widgets.cascade.dock")
+    freeze_what_is_loaded()
     viewer = napari.Viewer(title="HAG-MIL · research use only")
     _, dock = viewer.window.add_plugin_dock_widget(*_DOCK)
     if options is None:
