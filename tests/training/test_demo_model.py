@@ -120,3 +120,24 @@ def test_the_demo_model_still_does_on_fresh_phantoms_what_its_card_says(tmp_path
     assert len(met) == 6
     assert sum(met) >= 5
     assert encoded <= 0.45 * tissue  # the lesions were found, not everything read
+
+
+@pytest.mark.slow
+def test_the_demo_model_knows_phantoms(tmp_path):
+    """Slides that it has not seen, of a size it has not seen either."""
+    for seed, size in ((1_500_001, 2048), (1_500_002, 3072), (1_500_003, 7168)):
+        write_phantom(tmp_path / "a.tiff", PhantomConfig(seed=seed, size=size, lesions=seed % 2))
+        result = analyze_slide(tmp_path / "a.tiff", "demo", options=Options(last_depth=0))
+        assert result.unfit == ""
+        assert result.uncertainty.unfamiliarity < 1
+        assert result.cascade.predicted_class in result.uncertainty.class_set
+
+
+@pytest.mark.parametrize(
+    "name", ["CMU-1-Small-Region.svs", "CMU-1-Small-Region-dicom", "luna-1065626.svs"]
+)
+def test_the_demo_model_says_that_it_does_not_know_real_tissue(slides_dir, name):
+    result = analyze_slide(slides_dir / name, "demo", options=Options(last_depth=0))
+    assert "The model demo does not know slides like this one: it is " in result.unfit
+    assert result.uncertainty.unfamiliarity > 1.3
+    assert result.uncertainty.class_set == ("normal", "tumor")

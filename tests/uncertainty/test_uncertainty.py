@@ -213,6 +213,8 @@ def test_what_a_bundle_says_of_its_answers_is_read_back(tmp_path):
     save_bundle(CascadeModel(CONFIG), tmp_path / "a.hagmil")
     found = load_bundle(tmp_path / "a.hagmil").config
     assert (found.confidence, found.familiarity) == (CONFIG.confidence, CONFIG.familiarity)
+    # A list of thousands of numbers is one line of the file, not thousands.
+    assert '"mean": [0.0, 1.0, 2.0, 3.0],' in (tmp_path / "a.hagmil" / "config.json").read_text()
 
 
 def test_a_bundle_of_an_earlier_version_says_nothing_of_its_answers(tmp_path):

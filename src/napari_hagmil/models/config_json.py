@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, asdict, fields
 from typing import Any
@@ -20,7 +21,13 @@ def config_to_json(config: BundleConfig, *, weights_sha256: str) -> str:
     """JSON text of a bundle's `config.json`."""
     facts = {**asdict(config), "encoder": config.encoder.as_json()}
     content = {"schema": SCHEMA, **facts, "weights_sha256": weights_sha256}
-    return json_text(content, indent=2) + "\n"
+    # A summary of features has thousands of numbers: a list of numbers is one line.
+    text = re.sub(r"\[\n[-+.,eE\d\s]*\]", _one_line, json_text(content, indent=2))
+    return text + "\n"
+
+
+def _one_line(numbers: re.Match[str]) -> str:
+    return f"[{' '.join(numbers[0][1:-1].split())}]"
 
 
 def config_from_json(text: str, source: str) -> tuple[BundleConfig, str | None]:
