@@ -1,6 +1,7 @@
 """An analysis that was written is read back as it was."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,13 +9,17 @@ import pytest
 from napari_hagmil.errors import ResultError
 from napari_hagmil.export import write_analysis
 from napari_hagmil.export.result_reader import keep_result, read_result
+from napari_hagmil.uncertainty import Uncertainty
 
 
 @pytest.mark.parametrize("write", [keep_result, write_analysis])
 def test_what_was_written_comes_back(result, tmp_path, write):
+    doubts = Uncertainty(1.5, 0.1, (result.model.classes[0],), 40, 0.7, 2.2)
+    result = replace(result, uncertainty=doubts)
     write(result, tmp_path / "kept")
     again = read_result(tmp_path / "kept")
-    for name in ("state", "slide", "model", "settings", "cost", "notes", "unread", "unfit"):
+    facts = ("state", "slide", "model", "settings", "cost", "notes", "unread", "unfit")
+    for name in (*facts, "uncertainty"):
         assert getattr(again, name) == getattr(result, name), name
     assert again.grids == result.grids[: len(result.stages)]
     assert again.prediction.predicted_class == result.prediction.predicted_class
@@ -22,6 +27,24 @@ def test_what_was_written_comes_back(result, tmp_path, write):
         for name in ("nodes", "attention", "followed", "pinned", "unread", "vetoed"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
         np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("versions", "note"),
+    [
+        (lambda v: v | {"torch": "0.9"}, "This result was made with torch 0.9 (here "),
+        (lambda v: v | {"abacus": "3"}, "This result was made with abacus 3 (here none): made"),
+        (lambda v: None, "This result was made with versions that are not known: made again"),
+    ],
+)
+def test_a_result_of_other_versions_says_so_first(result, tmp_path, versions, note):
+    keep_result(result, tmp_path / "kept")
+    path = tmp_path / "kept" / "result.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps(said | {"versions": versions(said["versions"])}))
+    first, *others = read_result(tmp_path / "kept").notes
+    assert first.startswith(note)
+    assert tuple(others) == result.notes
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.export.signature import Signature
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review import (
     QUPATH_CLASSES,
     Annotation,
@@ -170,6 +171,7 @@ def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
     assert list(rows[0]) == [
         "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
         "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
+        "purpose",
     ]  # fmt: skip
     assert [one["kind"] for one in rows] == [
         "region", "region", "region", "polygon", "ruler", "point", "conclusion",
@@ -181,6 +183,13 @@ def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
     assert (rows[0]["centre_x_px"], rows[0]["centre_y_px"]) == ("50.5", "50.5")
     assert (rows[0]["score"], rows[0]["comment"]) == ("97.5", RING.comment)
     assert (rows[6]["class"], rows[6]["comment"]) == ("tumor", "sure")
+
+
+def test_every_file_says_what_it_is_for(tmp_path):
+    wish = ReviewWish(accepted_only=False, formats=("csv", "geojson", "asap"))
+    for path in write_review(tmp_path / "a", STATE, wish, mpp=MPP, signature=SIGNATURE):
+        assert RESEARCH_USE in path.read_text("utf-8-sig"), path.name
+    assert {one["purpose"] for one in table_of(tmp_path / "a.csv")} == {RESEARCH_USE}
 
 
 def test_every_row_says_whose_review_of_which_slide_it_is_so_that_tables_stack(tmp_path):

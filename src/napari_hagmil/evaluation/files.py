@@ -165,11 +165,11 @@ def _write_tables(evaluation: Evaluation, folder: Path) -> None:
         + [f"{p:.6f}" for p in s.probabilities]
         + [sum(s.own.encoded), sum(s.tissue)]
         + [s.own.encoded[-1], s.tissue[len(s.own.encoded) - 1], f"{s.seconds:.3f}"]
-        + _doubts(s, evaluation)
+        + [*_doubts(s, evaluation), RESEARCH_USE]
         for s in evaluation.slides
     ]
     header += ["patches_encoded", "patches_tissue", "finest_encoded", "finest_tissue", "seconds"]
-    header += ["class_set", "unfamiliarity"]
+    header += ["class_set", "unfamiliarity", "purpose"]
     write_csv(folder / "predictions.csv", header, rows)
     confusion = evaluation.summary.called[-1].confusion
     lines = [[name, *row] for name, row in zip(classes, confusion.tolist(), strict=True)]

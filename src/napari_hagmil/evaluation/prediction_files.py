@@ -76,7 +76,7 @@ def write_predictions(
             on_slide(event)
         header = ["slide", "patient", "state", "called", *(f"p_{name}" for name in classes)]
         header += ["patches_encoded", "patches_unread", "fingerprint", "class_set"]
-        header += ["unfamiliarity", "why"]
+        header += ["unfamiliarity", "why", "purpose"]
         write_csv(draft / "predictions.csv", header, rows)
         patients = by_patient(seen)
         if patients:
@@ -95,12 +95,13 @@ def write_predictions(
 
 
 def _write_patients(calls: Sequence[PatientCall], classes: Sequence[str], path: Path) -> None:
-    header = ["patient", "slides", "state", "called", *(f"p_{name}" for name in classes), "why"]
+    header = ["patient", "slides", "state", "called", *(f"p_{name}" for name in classes)]
+    header += ["why", "purpose"]
     nothing = [""] * len(classes)
     rows = [
         [call.patient, call.slides, call.state, call.called]
         + (nothing if call.probabilities is None else [f"{p:.6f}" for p in call.probabilities])
-        + [call.why]
+        + [call.why, RESEARCH_USE]
         for call in calls
     ]
     write_csv(path, header, rows)
@@ -134,7 +135,7 @@ def _row(event: Event, classes: Sequence[str]) -> list[Any]:
     record = event.record
     if isinstance(event, SlideFailure):
         nothing = [""] * (len(classes) + 5)
-        return [record.name, record.patient, event.state, "", *nothing, event.why]
+        return [record.name, record.patient, event.state, "", *nothing, event.why, RESEARCH_USE]
     result = event.result
     called = result.prediction
     return [
@@ -149,6 +150,7 @@ def _row(event: Event, classes: Sequence[str]) -> list[Any]:
         " | ".join(result.uncertainty.class_set),
         _number(result.uncertainty.unfamiliarity),
         str(result.unread) if called is None else result.unfit,
+        RESEARCH_USE,
     ]
 
 

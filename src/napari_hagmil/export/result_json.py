@@ -85,7 +85,7 @@ def changed_versions(document: Mapping[str, Any]) -> str:
     """Say which packages had other versions when a stored result was made; "" where none had."""
     then, now = document.get("versions"), versions()
     if not isinstance(then, dict):
-        return "its versions are not known"
+        return "made with versions that are not known"
     differing = [
         f"{name} {then.get(name, 'none')} (here {now.get(name, 'none')})"
         for name in sorted(then.keys() | now.keys())

@@ -22,7 +22,7 @@ from napari_hagmil.cascade.result import (
     UnreadPlaces,
 )
 from napari_hagmil.errors import ResultError
-from napari_hagmil.export.result_json import SCHEMA, write_result
+from napari_hagmil.export.result_json import SCHEMA, changed_versions, write_result
 from napari_hagmil.export.tables import write_nodes
 from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid
@@ -91,11 +91,17 @@ def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) 
             stages, model.classes, {str(k): float(v) for k, v in said["thresholds"].items()}
         ),
         cost=Cost(**said["cost"]),
-        notes=tuple(str(note) for note in said["notes"]),
+        notes=(*_of_other_versions(said), *(str(note) for note in said["notes"])),
         unread=UnreadPlaces(**said["unread"]) if said["unread"] else None,
         unfit=str(said.get("unfit") or ""),
         uncertainty=_uncertainty(said.get("uncertainty") or {}, model.classes),
     )
+
+
+def _of_other_versions(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """The note that tells what a result was made with, where something else is installed here."""
+    made = changed_versions(said)
+    return (f"This result was {made}: made again, it may differ a little.",) if made else ()
 
 
 def _uncertainty(said: Mapping[str, Any], classes: tuple[str, ...]) -> Uncertainty:

@@ -24,6 +24,7 @@ from napari_hagmil.export.signature import Signature
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.geometry import to_file_xy
 from napari_hagmil.polygons import Outline, without_holes
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review import (
     QUPATH_CLASSES,
     Annotation,
@@ -51,6 +52,7 @@ _IGNORED = class_named(QUPATH_CLASSES, "Ignore*")
 _COLUMNS = (
     "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
     "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
+    "purpose",
 )  # fmt: skip
 
 
@@ -290,7 +292,7 @@ def _table_rows(export: _Export) -> list[list[Any]]:
     if said is not None:
         rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text])
     whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
-    return [[*whose, *row] for row in rows]
+    return [[*whose, *row, RESEARCH_USE] for row in rows]
 
 
 def _region_rows(region: ReviewRegion, mpp: float | None) -> list[list[Any]]:
@@ -339,6 +341,7 @@ def _write_asap(path: Path, export: _Export) -> None:
             path_class = _class_or_region(state, one.path_class)
             members.append((kind, f"Annotation {i}", one.points, path_class))
     root = Xml.Element("ASAP_Annotations")
+    root.append(Xml.Comment(f" {RESEARCH_USE} "))
     annotations, groups = (
         Xml.SubElement(root, "Annotations"),
         Xml.SubElement(root, "AnnotationGroups"),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.escaping import in_figure
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.training.predictions import Predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide
@@ -25,9 +26,15 @@ def write_predictions(
     path: Path, slides: Sequence[CohortSlide], classes: Sequence[str], predictions: Predictions
 ) -> None:
     """One row per test slide: its label, the probabilities at the finest depth, the cost."""
-    header = ("slide", "label", *[f"p_{name}" for name in classes], "patches")
+    header = ("slide", "label", *[f"p_{name}" for name in classes], "patches", "purpose")
     rows = [
-        (slide.name, classes[slide.label], *(f"{p:.6f}" for p in probabilities), patches)
+        (
+            slide.name,
+            classes[slide.label],
+            *(f"{p:.6f}" for p in probabilities),
+            patches,
+            RESEARCH_USE,
+        )
         for slide, probabilities, patches in zip(
             slides, predictions.decisive, predictions.patches, strict=True
         )

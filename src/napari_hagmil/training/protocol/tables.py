@@ -142,9 +142,8 @@ def write_tables(
     with replacing(written[0]) as draft:
         draft.write_text(as_markdown(rows, protocol, classes) + _failures(failed), encoding="utf-8")
     with replacing(out / "tables.tex") as draft:
-        draft.write_text(
-            "\n".join(map(latex, printed_tables(rows, protocol.threshold))), encoding="utf-8"
-        )
+        tables = map(latex, printed_tables(rows, protocol.threshold))
+        draft.write_text("\n".join([f"% {RESEARCH_USE}", *tables]), encoding="utf-8")
     lines = [
         {"method": row.name, "group": row.group, "k": row.k, "runs": row.runs}
         | {"called_by": protocol.threshold, "resample": protocol.resample, **row.mean}
