@@ -77,8 +77,8 @@ LIMITS = """
 - It says so itself: its own bundle tells slides that are unlike those of its training. The three
   pieces of real tissue that the limit was looked at with lie 1.6 to 2.3 times as far as a phantom
   may, and the 60 held-out phantoms at most 0.8 times.
-- 40 validation slides, all told apart, allow a probability of about 0.95 and no more: the temperature
-  makes it so, and on held-out slides as easy as these that is less than the truth.
+- 40 validation slides, all told apart, allow a probability of about 0.95 and no more: the
+  temperature makes it so, and on held-out slides as easy as these that is less than the truth.
 - An interval without a width says that no slide of one kind scored among the other; it does not say
   how rare an error would be on more slides.
 - A budget is a number of places, not a share: of larger slides less is looked at, and one large
