@@ -196,7 +196,7 @@ def test_manifest_offers_only_its_commands() -> None:
     known = {command["id"] for command in contributions["commands"]}
     used = {
         offer["command"]
-        for kind in ("readers", "sample_data", "widgets")
+        for kind in ("readers", "writers", "sample_data", "widgets")
         for offer in contributions[kind]
     }
     assert used == known

@@ -225,5 +225,9 @@ class MissingExtraError(HagmilError, ImportError):
     """An optional dependency is not installed."""
 
 
+class DownloadError(HagmilError, OSError):
+    """A public file cannot be fetched, or is another than it was."""
+
+
 class CancelledError(HagmilError):
     """The user stopped the work; what was found until then stays."""

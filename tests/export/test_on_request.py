@@ -188,7 +188,7 @@ def test_annotations_go_to_asap_and_back(phantom, tmp_path, capsys):
         np.testing.assert_allclose(sorted(one.outer), sorted(other.outer), atol=1e-6)
     capsys.readouterr()
     assert main(["export", "annotations", str(truth), str(tmp_path / "a.doc")]) == 1
-    assert "a.doc must end in .geojson, .xml or .csv" in capsys.readouterr().err
+    assert "a.doc must end in .geojson, .xml, .csv or .dcm" in capsys.readouterr().err
 
 
 def test_on_a_slide_with_a_canvas_asap_counts_from_its_corner(tmp_path, result):

@@ -1,3 +1,6 @@
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -6,6 +9,7 @@ from napari.components import ViewerModel
 from npe2 import PluginManager, PluginManifest
 
 from napari_hagmil.phantom import PhantomConfig
+from napari_hagmil.plugin import sample_data
 from napari_hagmil.plugin.reader import get_reader
 from napari_hagmil.plugin.sample_data import phantom_path
 
@@ -98,6 +102,22 @@ def test_the_sample_is_made_once_and_kept(tmp_path):
     written = path.stat().st_mtime_ns
     assert phantom_path(config, folder=tmp_path) == path
     assert path.stat().st_mtime_ns == written
+
+
+def test_the_real_sample_is_fetched_from_the_net_only_when_asked(phantom, tmp_path, monkeypatch):
+    """From a folder of this machine that stands for the net, a phantom in the slide's place."""
+    data = phantom.read_bytes()
+    there = replace(sample_data.CMU_1, sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data))
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / there.name).write_bytes(data)
+    monkeypatch.setattr(sample_data, "CMU_1", there)
+    monkeypatch.setattr(sample_data, "user_cache_path", lambda *_, **__: tmp_path / "cache")
+    monkeypatch.setenv("HAGMIL_MIRROR", (tmp_path / "net").as_uri())
+    monkeypatch.delenv("HAGMIL_OFFLINE", raising=False)
+    ((levels, meta, _),) = sample_data.open_cmu_1()
+    assert meta["name"] == there.name
+    assert levels[0].shape == (4096, 4096, 3)
+    assert (tmp_path / "cache/samples" / there.name).read_bytes() == data
 
 
 @pytest.mark.parametrize("name", ["CMU-1-Small-Region.svs", "luna-1065626.svs"])

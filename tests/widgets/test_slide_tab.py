@@ -128,6 +128,24 @@ def test_tissue_is_imported_from_geojson_and_a_bad_file_is_one_sentence(
     assert "tissue.geojson" in opened.slide.tissue_panel.error.text()
 
 
+def test_a_layer_of_another_plugin_becomes_the_tissue(opened, viewer, wait_until):
+    mpp = opened.session.mpp
+    values = np.zeros((64, 64), np.uint8)
+    values[:, :32] = 3
+    half = 4096 / 64
+    shift = (half - 1) / 2 * mpp
+    viewer.add_labels(values, name="theirs", scale=(half * mpp,) * 2, translate=(shift,) * 2,
+                      units=("um", "um"))  # fmt: skip
+    opened.slide.tissue_panel.buttons["layer"].click()
+    wait_until(lambda: not opened._work.busy)
+    found = opened.session.prepared.tissue.values
+    assert found[:, : found.shape[1] // 2].all()
+    assert not found[:, found.shape[1] // 2 :].any()
+    viewer.layers.selection.active = viewer.layers["phantom.tiff"]
+    opened.slide.tissue_panel.buttons["layer"].click()
+    assert "Labels or Shapes layer" in opened.slide.tissue_panel.error.text()
+
+
 def test_a_slide_that_is_dropped_on_the_dock_is_opened(dock, viewer, phantom, wait_until):
     data = QMimeData()
     data.setUrls([QUrl.fromLocalFile(str(phantom))])

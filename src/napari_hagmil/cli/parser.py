@@ -13,6 +13,7 @@ from napari_hagmil.cli.convert import CALIBRATE, CONVERT
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
 from napari_hagmil.cli.export.annotations import ANNOTATIONS, CROPS, TILES
+from napari_hagmil.cli.export.stores import ATTENTION, SPATIALDATA
 from napari_hagmil.cli.features import EXPORT, IMPORT
 from napari_hagmil.cli.installation.doctor import DOCTOR
 from napari_hagmil.cli.installation.models import MODELS
@@ -39,6 +40,8 @@ VERBS: tuple[Verb[Any], ...] = (
     ANNOTATIONS,
     TILES,
     CROPS,
+    ATTENTION,
+    SPATIALDATA,
     FROM_CAMELYON16,
     FROM_GDC,
     FROM_FOLDERS,

@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
 
 def polygons_of(geometry: Any, name: str) -> list[NDArray[np.float64]]:
     """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`."""
-    return [_join(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
+    return [joined_ring(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
 
 
 def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
@@ -213,8 +213,10 @@ def _ring(ring: Any, name: str) -> Outline:
     return outline(from_file_xy(points))
 
 
-def _join(rings: Rings) -> NDArray[np.float64]:
-    """Cut every hole open towards the nearest corner of the outer ring.
+def joined_ring(rings: Rings) -> NDArray[np.float64]:
+    """One ring for a polygon with holes.
+
+    Cut every hole open towards the nearest corner of the outer ring.
 
     There and back along the cut cancel, whatever it crosses on its way.
     """

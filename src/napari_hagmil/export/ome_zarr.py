@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Xml
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 
-from napari_hagmil.attention import AttentionMap, attention_map
+from napari_hagmil.attention import attention_map
 from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.errors import OutputError
 from napari_hagmil.files import replacing
@@ -39,12 +41,7 @@ def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
         When the folder cannot be written, or is something other than OME-Zarr.
     """
     path = Path(path)
-    if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
-        raise OutputError(
-            path.name,
-            "must be free or an earlier export to be written, but is another folder",
-            remedy="choose another name",
-        )
+    _require_free(path)
     with replacing(path) as draft:
         root = zarr.open_group(draft, mode="w", zarr_format=3)
         root.attrs["ome"] = {"version": _VERSION, "bioformats2raw.layout": 3}
@@ -63,53 +60,93 @@ def image_name(result: SlideResult, stage: Stage) -> str:
     return f"Attention {magnification_label(mpp).replace('×', 'x')}"
 
 
+def write_map_zarr(
+    path: Path,
+    values: NDArray[np.float32],
+    *,
+    placement: tuple[Sequence[float], Sequence[float]],
+    name: str,
+    unit: str = "micrometer",
+) -> None:
+    """Write one map of values, as attention is, as an OME-Zarr image.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced whole.
+    values : (h, w) array
+        NaN where there is none.
+    placement : tuple
+        Scale, and translation of the first pixel's centre, (y, x).
+    name : str
+        What the image is called.
+    unit : str
+        Of the placement; empty for pixels.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written, or is something other than OME-Zarr.
+    """
+    _require_free(path)
+    known = np.asarray(values, np.float32)
+    with replacing(path) as draft:
+        group = zarr.open_group(draft, mode="w", zarr_format=3)
+        group.attrs["ome"] = _metadata(placement, float(np.nanmax(known, initial=0.0)), name, unit)
+        _write_values(group, known)
+
+
+def _require_free(path: Path) -> None:
+    if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
+        raise OutputError(
+            path.name,
+            "must be free or an earlier export to be written, but is another folder",
+            remedy="choose another name",
+        )
+
+
 def _write_stage(group: zarr.Group, result: SlideResult, stage: Stage) -> None:
     """Write one image."""
     amap = attention_map(result.grids[stage.depth], stage.nodes, stage.attention, crop=False)
     name = image_name(result, stage)
-    group.attrs["ome"] = _image_metadata(amap, result.slide.mpp, name)
+    placement = overlay_placement(amap.downsample, result.slide.mpp, amap.origin)
+    top = float(np.nanmax(amap.values, initial=0.0))
+    group.attrs["ome"] = _metadata(placement, top, name, "micrometer")
     group.attrs["napari-hagmil"] = {"attention": {"depth": stage.depth}}
+    _write_values(group, amap.values)
+
+
+def _write_values(group: zarr.Group, values: NDArray[np.float32]) -> None:
     array = group.create_array(
         "0",
-        shape=amap.values.shape,
-        chunks=tuple(min(side, _CHUNK) for side in amap.values.shape),
-        dtype=amap.values.dtype,
+        shape=values.shape,
+        chunks=tuple(min(side, _CHUNK) for side in values.shape),
+        dtype=values.dtype,
         fill_value=np.nan,
         dimension_names=("y", "x"),
     )
-    array[:] = amap.values
+    array[:] = values
 
 
-def _image_metadata(amap: AttentionMap, mpp: float, name: str) -> dict[str, Any]:
-    scale, translation = overlay_placement(amap.downsample, mpp, amap.origin)
+def _metadata(
+    placement: tuple[Sequence[float], Sequence[float]], top: float, name: str, unit: str
+) -> dict[str, Any]:
+    """What the image is, where it lies, and that a viewer shows it from 0 to the top at first."""
+    scale, translation = ([float(part) for part in pair] for pair in placement)
+    transforms = [
+        {"type": "scale", "scale": scale},
+        {"type": "translation", "translation": translation},
+    ]
+    dataset = {"path": "0", "coordinateTransformations": transforms}
+    units = {"unit": unit} if unit else {}
+    axes = [{"name": axis, "type": "space", **units} for axis in ("y", "x")]
+    window = {"min": 0.0, "max": top or 1.0, "start": 0.0, "end": top or 1.0}
+    channel = {"label": "attention", "color": "FFFFFF", "active": True, "window": window}
     return {
         "version": _VERSION,
-        "multiscales": [
-            {
-                "name": name,
-                "axes": [
-                    {"name": axis, "type": "space", "unit": "micrometer"} for axis in ("y", "x")
-                ],
-                "datasets": [
-                    {
-                        "path": "0",
-                        "coordinateTransformations": [
-                            {"type": "scale", "scale": list(scale)},
-                            {"type": "translation", "translation": list(translation)},
-                        ],
-                    }
-                ],
-            }
-        ],
-        "omero": {"channels": [_shown(amap)]},
+        "multiscales": [{"name": name, "axes": axes, "datasets": [dataset]}],
+        "omero": {"channels": [channel]},
     }
-
-
-def _shown(amap: AttentionMap) -> dict[str, Any]:
-    """How a viewer shows it at first: from no attention to the most."""
-    top = float(np.nanmax(amap.values, initial=0.0)) or 1.0
-    window = {"min": 0.0, "max": top, "start": 0.0, "end": top}
-    return {"label": "attention", "color": "FFFFFF", "active": True, "window": window}
 
 
 def _ome_xml(result: SlideResult) -> bytes:

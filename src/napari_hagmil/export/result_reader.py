@@ -131,6 +131,14 @@ def read_slide_summary(folder: str | Path) -> SlideSummary:
         ) from error
 
 
+def require_result_of(folder: Path, fingerprint: str) -> None:
+    """Raise `ResultError` where a folder holds the analysis of another slide."""
+    if read_slide_summary(folder).fingerprint != fingerprint:
+        raise ResultError(
+            f"the analysis in {folder.name}", "is of another slide", remedy="give that slide"
+        )
+
+
 def _summary(said: Mapping[str, Any]) -> SlideSummary:
     slide = dict(said["slide"])
     y, x = slide.pop("canvas_origin", (0, 0))

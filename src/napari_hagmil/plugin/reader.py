@@ -6,12 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import napari
 from napari.utils import progress
 
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.export.annotations_reader import read_annotations
-from napari_hagmil.plugin.layers import KEY, LayerTuple, slide_layer
+from napari_hagmil.plugin.layers import LayerTuple, slide_layer
 from napari_hagmil.plugin.own_files import (
     annotation_layers,
     attention_images,
@@ -20,8 +19,8 @@ from napari_hagmil.plugin.own_files import (
     placed,
     result_layers,
 )
+from napari_hagmil.plugin.shown import slide_shown
 from napari_hagmil.slide import Slide, open_slide
-from napari_hagmil.slide.canvas import canvas_origin
 
 #: Files that make a folder a candidate: of a DICOM slide, or of a Zarr.
 _FOLDER_MEMBERS = ("*.dcm", "zarr.json", ".zgroup", ".zarray", ".zattrs")
@@ -60,7 +59,7 @@ def read_layers(path: str | list[str]) -> list[LayerTuple]:
 
 def _layers(path: Path) -> list[LayerTuple]:
     if path.suffix.lower() in _ANNOTATIONS:
-        mpp, origin = _slide_shown()
+        mpp, origin = slide_shown()
         return annotation_layers(path, mpp, origin)
     if is_result(path):
         return result_layers(path)
@@ -68,19 +67,6 @@ def _layers(path: Path) -> list[LayerTuple]:
         return attention_layers(images)
     slide = open_slide(path)
     return [placed(_slide_layer(slide), slide)]
-
-
-def _slide_shown() -> tuple[float | None, tuple[int, int]]:
-    """Pixel size and origin of the slide in the window: annotations know neither.
-
-    Of several slides it is the topmost.
-    """
-    viewer = napari.current_viewer()
-    facts = [one.metadata.get(KEY, {}) for one in (viewer.layers if viewer else ())]
-    slides = [one for one in facts if "path" in one]
-    if not slides:
-        return None, (0, 0)
-    return slides[-1]["mpp"], canvas_origin(Path(slides[-1]["path"]))
 
 
 def _slide_layer(slide: Slide) -> LayerTuple:

@@ -1,12 +1,14 @@
-"""napari's sample data: a phantom slide, made on first use and kept in the user's cache."""
+"""napari's sample data, kept in the user's cache: a phantom slide, and a real one to fetch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from napari.utils import progress
 from platformdirs import user_cache_path
 
 from napari_hagmil.phantom import PhantomConfig, write_phantom
+from napari_hagmil.plugin.fetch import CMU_1, fetch
 from napari_hagmil.plugin.layers import LayerTuple, slide_layer
 from napari_hagmil.slide import open_slide
 
@@ -33,6 +35,20 @@ def phantom_path(config: PhantomConfig = DEMO_PHANTOM, *, folder: Path | None = 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_phantom(path, config)
     return path
+
+
+def open_cmu_1() -> list[LayerTuple]:
+    """Layers of OpenSlide's CMU-1-Small-Region, fetched when asked for and kept in the cache."""
+    bar = progress(total=100, desc=f"Fetching {CMU_1.name}")
+    try:
+        path = fetch(
+            CMU_1,
+            user_cache_path("napari-hagmil", appauthor=False) / "samples",
+            lambda share: bar.update(int(100 * share) - bar.n),
+        )
+    finally:
+        bar.close()
+    return [slide_layer(open_slide(path))]
 
 
 def open_phantom() -> list[LayerTuple]:

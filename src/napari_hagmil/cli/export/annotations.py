@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Literal
 
 from napari_hagmil.cli.terminal import answer, say
 from napari_hagmil.cli.verb import Verb, argument, json_option, mpp_option, option, out_option
-from napari_hagmil.errors import OutputError, ResultError
+from napari_hagmil.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_hagmil.review import Annotation, PathClass
     from napari_hagmil.slide.canvas import Origin
 
-_SOURCE = "what analyze wrote (a folder), a GeoJSON file, or XML of ASAP"
+_SOURCE = "what analyze wrote (a folder), GeoJSON, XML of ASAP, or annotations of DICOM"
 
 
 def _depths(text: str) -> tuple[int, ...]:
@@ -67,7 +67,9 @@ class AnnotationsOptions:
 
     source: Path = argument(type=Path, metavar="SOURCE", help=_SOURCE)
     out: Path = argument(
-        type=Path, metavar="OUT", help="a name that ends in .geojson, .xml (for ASAP) or .csv"
+        type=Path,
+        metavar="OUT",
+        help="a name that ends in .geojson, .xml (for ASAP), .csv, or .dcm (for a DICOM slide)",
     )
     slide: Path | None = option(
         "--slide",
@@ -83,18 +85,23 @@ def export_annotations(options: AnnotationsOptions) -> int:
     from napari_hagmil.export.review import ENDINGS, ReviewWish, write_review
     from napari_hagmil.review import ReviewState
 
+    mpp, origin = _frame(options.source, options.slide)
+    drawn, classes = _read(options.source, origin, options.slide)
     kinds = {ending: kind for kind, ending in ENDINGS.items()}
     kind = kinds.get(options.out.suffix.lower())
-    if kind is None:
+    if options.out.suffix.lower() == ".dcm":
+        _write_dicom(options, drawn)
+        written = options.out
+    elif kind is None:
         raise OutputError(
-            options.out.name, "must end in .geojson, .xml or .csv", remedy="give it such a name"
+            options.out.name,
+            "must end in .geojson, .xml, .csv or .dcm",
+            remedy="give it such a name",
         )
-    mpp, origin = _frame(options.source, options.slide)
-    drawn, classes = _read(options.source, origin)
-    state = ReviewState(annotations=tuple(drawn), classes=tuple(classes))
-    (written,) = write_review(
-        options.out, state, ReviewWish(formats=(kind,), origin=origin), mpp=mpp
-    )
+    else:
+        state = ReviewState(annotations=tuple(drawn), classes=tuple(classes))
+        wish = ReviewWish(formats=(kind,), origin=origin)
+        (written,) = write_review(options.out, state, wish, mpp=mpp)
     if options.json:
         answer({"file": str(written), "annotations": len(drawn)})
     else:
@@ -139,10 +146,27 @@ def export_crops(options: CropsOptions) -> int:
     return 0
 
 
-def _read(source: Path, origin: Origin) -> tuple[list[Annotation], list[PathClass]]:
+def _write_dicom(options: AnnotationsOptions, drawn: list[Annotation]) -> None:
+    from napari_hagmil.export.on_request.dicom import write_dicom_annotations
+    from napari_hagmil.export.result_reader import read_result
+
+    if options.slide is None:
+        raise OutputError(
+            options.out.name, "needs the DICOM slide that it is of", remedy="give --slide"
+        )
+    model = read_result(options.source).model.name if options.source.is_dir() else ""
+    write_dicom_annotations(options.out, options.slide, drawn, algorithm=model)
+
+
+def _read(
+    source: Path, origin: Origin, slide: Path | None = None
+) -> tuple[list[Annotation], list[PathClass]]:
     from napari_hagmil.export.annotations_reader import read_annotations
+    from napari_hagmil.export.on_request.dicom import read_dicom_annotations
 
     path = source / "regions.geojson" if source.is_dir() else source
+    if path.suffix.lower() == ".dcm":
+        return read_dicom_annotations(path, slide)
     return read_annotations(path, origin=origin, on_note=say)
 
 
@@ -162,12 +186,10 @@ def _frame(source: Path, slide: Path | None) -> tuple[float | None, Origin]:
 
 
 def _require_same(source: Path, fingerprint: str) -> None:
-    from napari_hagmil.export.result_reader import read_slide_summary
+    from napari_hagmil.export.result_reader import require_result_of
 
-    if source.is_dir() and read_slide_summary(source).fingerprint != fingerprint:
-        raise ResultError(
-            f"the analysis in {source.name}", "is of another slide", remedy="give that slide"
-        )
+    if source.is_dir():
+        require_result_of(source, fingerprint)
 
 
 ANNOTATIONS = Verb(

@@ -32,6 +32,8 @@ _OPTIONAL = {
     "lazyslide-models": "lazyslide",
     "openslide-python": "openslide",
     "wsidicom": "dicom",
+    "highdicom": "highdicom",
+    "spatialdata": "spatialdata",
     "h5py": "h5",
     "aiohttp": "remote",
     "distributed": "distributed",

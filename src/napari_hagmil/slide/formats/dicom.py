@@ -178,6 +178,36 @@ def _instances(path: Path) -> list[Path]:
     return series[scans.pop()] if scans else [file for files in series.values() for file in files]
 
 
+def finest_instance(path: Path) -> Path:
+    """The instance of a slide's finest level.
+
+    Parameters
+    ----------
+    path : Path
+        As `DicomReader` takes it.
+
+    Raises
+    ------
+    SlideFormatError
+        When there is none.
+    """
+    import pydicom
+
+    best: tuple[int, Path] | None = None
+    tags = ["ImageType", "TotalPixelMatrixColumns"]
+    for file in _instances(path) if path.is_dir() or (path.is_file() and _is_dicom(path)) else ():
+        header = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True, force=True)
+        width = int(header.get("TotalPixelMatrixColumns") or 0)
+        is_scan = "VOLUME" in (header.get("ImageType") or ())
+        if is_scan and width and (best is None or width > best[0]):
+            best = width, file
+    if best is None:
+        raise SlideFormatError(
+            path.name, "is no DICOM slide", remedy="give the folder of a DICOM slide"
+        )
+    return best[1]
+
+
 def _is_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(132)[128:] == b"DICM"

@@ -29,6 +29,7 @@ from napari_hagmil.widgets.cascade.camera import (
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
+from napari_hagmil.widgets.cascade.slide.tissue_of_layer import take_tissue
 from napari_hagmil.widgets.cascade.slide.tissue_panel import NO_SLIDE, TissuePanel
 from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
 from napari_hagmil.widgets.focus import focus_canvas
@@ -166,6 +167,7 @@ class SlideTab(CascadePage):
         tissue.shown.connect(lambda on: self._show_tissue() if on else self.tissue.hide())
         tissue.tool_asked.connect(self.take_tool)
         tissue.imported.connect(self.import_tissue)
+        tissue.layer_asked.connect(self.tissue_of_layer)
         tissue.detected_again.connect(lambda: self._correct(set_tissue, None))
 
     def _connect_session(self) -> None:
@@ -193,6 +195,10 @@ class SlideTab(CascadePage):
     def import_tissue(self, path: str | Path) -> None:
         """Replace the tissue by the polygons of a GeoJSON file."""
         self._correct(import_tissue, path)
+
+    def tissue_of_layer(self) -> None:
+        """Replace the tissue by the areas of the selected layer, of whichever plugin."""
+        self._correct(take_tissue, self.context.viewer.layers.selection.active)
 
     def _correct(self, correction: Callable[..., object], value: Any) -> None:
         try:

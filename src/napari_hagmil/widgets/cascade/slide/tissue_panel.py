@@ -10,6 +10,19 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton
 
 from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
 
+#: Text and tooltip of each button.
+_BUTTONS = {
+    "paint": ("Brush", "Paint tissue on the slide (Shift-T)"),
+    "erase": ("Eraser", "Erase tissue on the slide (Shift-Z)"),
+    "polygon": ("Polygon", "Draw tissue as a polygon (Shift-I)"),
+    "import": ("GeoJSON…", "Replace the mask by the polygons of a file"),
+    "layer": (
+        "From layer",
+        "Replace the mask by the selected Labels or Shapes layer, of any plugin",
+    ),
+    "again": ("Detect again", "Discard your edits and detect the tissue by its stain"),
+}
+
 NO_SLIDE = "Open a slide to see its tissue."
 
 
@@ -24,6 +37,8 @@ class TissuePanel(Section):
         "paint", "erase" or "polygon".
     imported : str
         A GeoJSON file with the tissue.
+    layer_asked
+        The selected layer is to be the tissue.
     detected_again
         Back to the detected tissue.
     """
@@ -31,6 +46,7 @@ class TissuePanel(Section):
     shown = Signal(bool)
     tool_asked = Signal(str)
     imported = Signal(str)
+    layer_asked = Signal()
     detected_again = Signal()
 
     def __init__(self) -> None:
@@ -38,18 +54,9 @@ class TissuePanel(Section):
         self.box = QCheckBox("Outline the tissue")
         self.facts = text_label(NO_SLIDE, color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
-        self.buttons = {
-            "paint": QPushButton("Brush"),
-            "erase": QPushButton("Eraser"),
-            "polygon": QPushButton("Polygon"),
-            "import": QPushButton("GeoJSON…"),
-            "again": QPushButton("Detect again"),
-        }
-        self.buttons["paint"].setToolTip("Paint tissue on the slide (Shift-T)")
-        self.buttons["erase"].setToolTip("Erase tissue on the slide (Shift-Z)")
-        self.buttons["polygon"].setToolTip("Draw tissue as a polygon (Shift-I)")
-        self.buttons["import"].setToolTip("Replace the mask by the polygons of a file")
-        self.buttons["again"].setToolTip("Discard your edits and detect the tissue by its stain")
+        self.buttons = {name: QPushButton(text) for name, (text, _) in _BUTTONS.items()}
+        for name, (_, tip) in _BUTTONS.items():
+            self.buttons[name].setToolTip(tip)
         grid = QGridLayout()
         for i, button in enumerate(self.buttons.values()):
             grid.addWidget(button, i // 3, i % 3)
@@ -60,6 +67,7 @@ class TissuePanel(Section):
         for tool in ("paint", "erase", "polygon"):
             self.buttons[tool].clicked.connect(lambda _, tool=tool: self.tool_asked.emit(tool))
         self.buttons["import"].clicked.connect(self._ask_path)
+        self.buttons["layer"].clicked.connect(self.layer_asked)
         self.buttons["again"].clicked.connect(self.detected_again)
         self.set_available(available=False)
 
