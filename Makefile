@@ -58,6 +58,10 @@ interop: $(PACKAGES) | system  ## Other libraries open what this one writes
 	$(INTEROP)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group interop
 	PYTHONPATH=src .ci/with-display $(INTEROP)/bin/python -m pytest tests/export/interop $(TEST_ARGS)
 
+.PHONY: data
+data: $(PACKAGES)  ## Fetch the public slides that the tests look at, hashes and licences shown
+	$(BIN)/python docs/scripts/fetch_data.py $(DATA_ARGS)
+
 .PHONY: audit
 audit: $(PACKAGES)  ## Known weaknesses of the pinned versions (needs the network)
 	$(BIN)/python -m venv $(VENV)/audit
