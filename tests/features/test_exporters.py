@@ -76,10 +76,10 @@ def test_stamp_finds_features_and_micrometres(store, tmp_path):
 
 
 def test_what_is_exported_comes_back_the_same(store, tmp_path):
-    for kind in ("clam", "trident"):
+    for kind in ("clam", "trident", "stamp"):
         out = tmp_path / kind
         folder = export_store(store, kind, out, depth=0).parent
-        config = ImportConfig(kind, (folder,), "uni_v1", (1.0,), 256)
+        config = ImportConfig(kind, (folder,), "uni_v1", (1.0,), 256, slide_mpp=0.25)
         records = [SlideRecord(tmp_path / "s.svs", "x", "s")]
         (event,) = import_cohort(records, out / "store", config)
         assert event.kind == "done"

@@ -170,7 +170,7 @@ def test_without_its_encoder_a_model_says_what_to_do(phantom, tmp_path):
     with pytest.raises(EncoderError) as caught:
         analyze_slide(phantom, model)
     assert "give its features with --features" in caught.value.sentence("command line")
-    assert "drop its folder here" in caught.value.sentence("window")
+    assert "choose its stored features under Features" in caught.value.sentence("window")
 
 
 def test_analyze_writes_every_file_of_an_analysis(phantom, tmp_path, capsys):

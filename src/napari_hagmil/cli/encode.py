@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 #: The encoder where none is named.
 DEFAULT_ENCODER = "efficientnet-lite0"
 
-Kind = Literal["clam", "trident", "official"]
+Kind = Literal["clam", "trident", "stamp", "official"]
 
 
 def halving(text: str) -> tuple[float, ...]:
@@ -88,7 +88,7 @@ class EncodeOptions:
     tissue_dir: Path | None = tissue_dir_option()
     imported: Kind | None = option(
         "--import",
-        choices=("clam", "trident", "official"),
+        choices=("clam", "trident", "stamp", "official"),
         help="import existing features of this format instead of encoding",
     )
     features: list[Path] | None = option(
@@ -192,9 +192,7 @@ def _outlines(folder: Path, cohort: Cohort) -> _Outlines:
     return _Outlines(folder)
 
 
-def _importing(
-    options: EncodeOptions, kind: Literal["clam", "trident", "official"]
-) -> ImportConfig:
+def _importing(options: EncodeOptions, kind: Kind) -> ImportConfig:
     from napari_hagmil.features import ImportConfig
 
     encoder = options.encoder
@@ -214,6 +212,7 @@ def _importing(
         patch_size=options.patch_size,
         dtype=options.dtype,
         overwrite=options.overwrite,
+        slide_mpp=options.mpp,
     )
 
 

@@ -13,6 +13,7 @@ from napari_hagmil.cli.verb import (
     argument,
     at_least_one,
     json_option,
+    mpp_option,
     option,
     out_option,
     slides_argument,
@@ -32,7 +33,7 @@ class ImportOptions:
     kind: Kind = option(
         "--from",
         required=True,
-        choices=("clam", "trident", "official"),
+        choices=("clam", "trident", "stamp", "official"),
         help="who made the files",
     )
     features: list[Path] = option(
@@ -53,6 +54,7 @@ class ImportOptions:
     patch_size: int | None = option(
         "--patch-size", type=at_least_one, metavar="PX", help="default the files' own"
     )
+    mpp: float | None = mpp_option()
     overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
     json: bool = json_option()
 
@@ -74,7 +76,7 @@ def import_features(options: ImportOptions) -> int:
             timeout=None,
             memory=None,
             overwrite=options.overwrite,
-            mpp=None,
+            mpp=options.mpp,
             tissue_dir=None,
             imported=options.kind,
             features=options.features,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_hagmil.errors import FeatureStoreError, MissingExtraError
+from napari_hagmil.errors import FeatureStoreError, MissingExtraError, Remedy
 from napari_hagmil.geometry import MPP_AT_1X
 from napari_hagmil.quadtree import Nodes
 
@@ -32,12 +32,16 @@ _MAX_BYTES, _MAX_SIDE = 12 * 10**9, 2**24
 #: What deflate shrinks at most, and features never come near.
 _MAX_SWELLING = 1100
 
+#: STAMP's patches unless the file says otherwise, px.
+_STAMP_PATCH = 224
+
 #: Of an encoder's name.
 _MAX_NAME = 200
 
 _ATTRIBUTES = frozenset(
     {"patch_size", "patch_size_level0", "overlap", "target_magnification", "encoder"}
 )
+_STAMP_ATTRIBUTES = frozenset({"unit", "tile_size", "tile_size_um", "tile_size_px", "extractor"})
 
 
 @dataclass(frozen=True)
@@ -80,19 +84,36 @@ class Patches:
         return np.rint((self.coords - origin) * span / self.side).astype(np.int64)
 
 
-def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
-    """Features and coordinates of an h5 file of CLAM or TRIDENT.
+def read_h5(
+    path: Path, *, patch_size: int | None = None, slide_mpp: float | None = None
+) -> Patches:
+    """Features and coordinates of an h5 file of CLAM, TRIDENT or STAMP.
+
+    Parameters
+    ----------
+    path : Path
+    patch_size : int, optional
+        px, where the file does not say.
+    slide_mpp : float, optional
+        µm per level-0 pixel: STAMP's coordinates are in µm.
 
     Raises
     ------
     FeatureStoreError
-        When it is no such file.
+        When it is no such file, holds no number that is finite, or has coordinates in µm while
+        `slide_mpp` is not given.
     MissingExtraError
         When h5py is not installed.
     """
     features, coords, facts = _h5_contents(path)
     features, coords = _as_rows(features), _as_rows(coords)
     _require_rows(path, features, coords)
+    if not np.isfinite(features).any():
+        raise FeatureStoreError(
+            path.name, "holds no features that are numbers", value="NaN", remedy="make it again"
+        )
+    if _IN_UM in facts:
+        return _of_stamp(path, features, coords[:, ::-1], facts, slide_mpp)
     size = round(_positive(path, facts, "patch_size") or patch_size or _CLAM_PATCH)
     if not 1 <= size <= _MAX_PATCH:
         raise FeatureStoreError(
@@ -112,9 +133,44 @@ def read_h5(path: Path, *, patch_size: int | None = None) -> Patches:
     return Patches(features, coords[:, ::-1], size, side, mpp, _encoder(facts), overlap > 0)
 
 
+#: Marks the facts of a file of STAMP.
+_IN_UM = "feats"
+
+
+def _of_stamp(
+    path: Path,
+    features: NDArray[np.float32],
+    coords: NDArray[np.float64],
+    facts: dict[str, Any],
+    slide_mpp: float | None,
+) -> Patches:
+    """A file of STAMP 2: coordinates and the side of a tile are in µm."""
+    unit = facts.get("unit", "um")
+    unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else unit
+    if unit != "um":
+        raise FeatureStoreError(
+            path.name,
+            "has coords in another unit than µm",
+            value=repr(unit)[:60],
+            remedy="extract the features with STAMP 2 or later",
+        )
+    if not slide_mpp:
+        raise FeatureStoreError(
+            path.name,
+            "has coords in µm, which need the slide's µm per pixel",
+            remedy=Remedy("give slide_mpp=", command_line="give it with --mpp"),
+        )
+    size = round(_positive(path, facts, "tile_size_px") or _STAMP_PATCH)
+    um = _positive(path, facts, "tile_size_um") or _positive(path, facts, "tile_size")
+    um = um or _spacing(coords)
+    return Patches(
+        features, coords / slide_mpp, size, um / slide_mpp, um / size or None, _encoder(facts)
+    )
+
+
 def _encoder(facts: dict[str, Any]) -> str:
     """The encoder that a file names; empty where it names none."""
-    said = facts.get("encoder", "")
+    said = facts.get("encoder", facts.get("extractor", ""))
     said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return said if isinstance(said, str) and len(said) < _MAX_NAME else ""
 
@@ -132,16 +188,21 @@ def _h5_contents(path: Path) -> tuple[NDArray[Any], NDArray[Any], dict[str, Any]
         if not path.is_file():
             raise ValueError("it is no regular file")
         with h5py.File(path, "r") as file:
-            features = np.asarray(_dataset(file, "features"), dtype=np.float32)
+            is_stamp = _IN_UM in file and "features" not in file
+            said, known = (
+                (file.attrs, _STAMP_ATTRIBUTES) if is_stamp else (file["coords"].attrs, _ATTRIBUTES)
+            )
+            features = np.asarray(
+                _dataset(file, _IN_UM if is_stamp else "features"), dtype=np.float32
+            )
             coords = np.asarray(_dataset(file, "coords"), dtype=np.float64)
-            facts = {
-                name: file["coords"].attrs[name] for name in _ATTRIBUTES & set(file["coords"].attrs)
-            }
+            facts = {name: said[name] for name in known & set(said)}
+            facts |= {_IN_UM: True} if is_stamp else {}
     # h5py has no error of its own: RuntimeError, SystemError and more come from damaged files.
     except (Exception, SystemError) as error:
         raise FeatureStoreError(
             path.name,
-            f"is no h5 file with features and coords ({error})",
+            f"is no h5 file with features (or feats) and coords ({error})",
             remedy="give the files of features, not those of patches",
         ) from error
     return features, coords, facts
@@ -226,7 +287,7 @@ def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> N
     if not ((coords >= 0) & (coords <= _MAX_COORDINATE)).all():  # NaN is neither
         raise FeatureStoreError(
             path.name,
-            f"has coords that are no places on a slide (0 to {_MAX_COORDINATE} px)",
+            f"has coords that are no places on a slide (0 to {_MAX_COORDINATE})",
             remedy="make it again",
         )
 

@@ -131,8 +131,8 @@ def open_given(slide: Slide, places: Sequence[Path], config: BundleConfig) -> Gi
     slide : Slide
         With a pixel size.
     places : sequence of Path
-        A store, an h5 file with coordinates (CLAM, TRIDENT), or a folder of either; h5 once per
-        depth, coarse to fine.
+        A store, an h5 file with coordinates (CLAM, TRIDENT, STAMP), or a folder of either; h5 once
+        per depth, coarse to fine.
     config : BundleConfig
         Of the model.
 
@@ -205,7 +205,8 @@ def _of_store(slide: Slide, given: GivenFiles, config: BundleConfig) -> GivenFea
 
 
 def _of_h5(slide: Slide, given: GivenFiles, config: BundleConfig) -> GivenFeatures:
-    said = read_h5(given.files[0], patch_size=config.patch_size)
+    mpp = slide.require_mpp()
+    said = read_h5(given.files[0], patch_size=config.patch_size, slide_mpp=mpp)
     name = said.encoder or _named_by_folder(given.files[0])
     mine = config.encoder.name
     known = mine if _is_alike(name, mine) else name
@@ -217,7 +218,12 @@ def _of_h5(slide: Slide, given: GivenFiles, config: BundleConfig) -> GivenFeatur
             remedy="give one file per depth of the model, coarse to fine",
         )
     asked = ImportConfig(
-        "trident", (), mine, mpp=config.mpp[: len(given.files)], patch_size=config.patch_size
+        "trident",
+        (),
+        mine,
+        mpp=config.mpp[: len(given.files)],
+        patch_size=config.patch_size,
+        slide_mpp=mpp,
     )
     found = place_features(given.files, asked, slide.origin)
     _require_placed(given.name, is_placed=found.placed)

@@ -1,4 +1,4 @@
-"""Import features of others: h5 of CLAM and TRIDENT, the three folders of the official code."""
+"""Import features of others: h5 of CLAM, TRIDENT and STAMP, and the official code's folders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.cohort import SlideRecord
-from napari_hagmil.errors import CancelledError, FeatureStoreError, OutputError
+from napari_hagmil.errors import (
+    CancelledError,
+    FeatureStoreError,
+    OutputError,
+    SlideFormatError,
+)
 from napari_hagmil.features.encode import EncodeEvent, failed_event
 from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
@@ -23,12 +28,13 @@ from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
 from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
+from napari_hagmil.slide import open_slide
 from napari_hagmil.slide.canvas import Origin, canvas_origin
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 
-Kind = Literal["clam", "trident", "official"]
+Kind = Literal["clam", "trident", "stamp", "official"]
 
-KINDS: tuple[Kind, ...] = ("clam", "trident", "official")
+KINDS: tuple[Kind, ...] = ("clam", "trident", "stamp", "official")
 
 #: What the official code's folders end in, coarse to fine.
 _OFFICIAL = ("_level_2", "_level_1_corresponding", "_level_0_corresponding")
@@ -44,7 +50,7 @@ class ImportConfig:
     Attributes
     ----------
     kind : str
-        "clam", "trident" or "official".
+        "clam", "trident", "stamp" or "official".
     folders : tuple of Path
         One per depth, coarse to fine, with NAME.h5 in each; for "official" the folder that
         holds the three.
@@ -54,6 +60,8 @@ class ImportConfig:
         µm per pixel of each depth; None: as the files say.
     patch_size : int or None
         px; None: as the files say.
+    slide_mpp : float or None
+        µm per level-0 pixel of the slides, for coordinates in µm; None: as the slides say.
     dtype, overwrite
         As of `EncodeConfig`.
     """
@@ -65,6 +73,7 @@ class ImportConfig:
     patch_size: int | None = None
     dtype: DTypeName = "float32"
     overwrite: bool = False
+    slide_mpp: float | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,8 @@ def _import_slide(
     if config.kind == "official":
         found = _official(files, config)
     else:
+        if config.kind == "stamp" and config.slide_mpp is None:
+            config = replace(config, slide_mpp=_mpp_of_slide(record.path))
         found = place_features(files, config, canvas_origin(record.path))
     key = _key(files, found, config)
     claims = store_claims(path.parent)
@@ -142,6 +153,15 @@ def _import_slide(
     unread = FeatureStore(path).n_unread
     n = writer.n_patches
     return EncodeEvent("done", name, n, n, unread, found.note, "done")
+
+
+def _mpp_of_slide(path: Path) -> float | None:
+    """µm per level-0 pixel of a slide; None where it is not there or does not say."""
+    try:
+        with open_slide(path) as slide:
+            return slide.mpp
+    except (SlideFormatError, OSError):
+        return None
 
 
 def _key(files: Sequence[Path], found: Imported, config: ImportConfig) -> FeatureKey:
@@ -219,7 +239,9 @@ def _virtual_nodes(n: int) -> Nodes:
 
 def place_features(files: Sequence[Path], config: ImportConfig, origin: Origin) -> Imported:
     """Bags with coordinates, one per depth, on one grid; they count from the canvas's `origin`."""
-    read = (read_h5(file, patch_size=config.patch_size) for file in files)
+    read = (
+        read_h5(file, patch_size=config.patch_size, slide_mpp=config.slide_mpp) for file in files
+    )
     bags = [replace(bag, coords=bag.coords - origin) for bag in read]
     is_spaced = any(bag.side for bag in bags)
     if not all(bag.side for bag in bags):
@@ -312,7 +334,7 @@ def _stride_beside(file: Path, config: ImportConfig) -> float:
     others = (other for other in sorted(file.parent.glob("*.h5")) if other != file)
     for other in islice(others, _NEIGHBOURS):
         try:
-            stride = read_h5(other, patch_size=config.patch_size).side
+            stride = read_h5(other, patch_size=config.patch_size, slide_mpp=config.slide_mpp).side
         except FeatureStoreError:
             continue  # it will be reported as itself
         if stride:
