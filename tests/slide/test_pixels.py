@@ -10,13 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
+import dask.array
 import numpy as np
 import pytest
 import tifffile
 
 from napari_hagmil.errors import MissingPixelSizeError, SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
-from napari_hagmil.slide import open_slide, open_spec, read_patches, read_region, read_scaled
+from napari_hagmil.slide import (
+    open_slide,
+    open_spec,
+    read_patches,
+    read_region,
+    read_scaled,
+    view,
+)
 
 REAL = [
     "CMU-1-Small-Region.svs",
@@ -228,7 +236,7 @@ def test_the_viewer_gets_levels_that_step_by_two(slides_dir: Path) -> None:
         y = 10249 / 2562
         assert slide.view_downsamples == ((1, 1), (2, 2), (y, 4), (2 * y, 8))
         assert isinstance(levels[-1], np.ndarray)
-        assert all(c >= 1024 for a in levels[:-1] for c in (a.chunks[0][0], a.chunks[1][0]))
+        assert all(128 <= c <= 1024 for a in levels[:-1] for c in a.chunksize[:2])
         assert slide.view_levels()[-1] is levels[-1]
 
 
@@ -285,3 +293,43 @@ def test_a_closed_slide_does_not_crash(pyramid: Path) -> None:
     slide.close()
     with pytest.raises(SlideReadError):
         slide.read(0, (0, 0), (10, 10))
+
+
+def test_a_view_decodes_each_tile_once_and_no_other(slides_dir) -> None:
+    with open_slide(slides_dir / "CMU-1-Small-Region.svs") as slide:
+        level = view.lazy_array(view.LevelArray(slide, view.ViewLevel(0, 1)))
+        rows, columns = slide.tile_shape
+        assert all(size % rows == 0 for size in level.chunks[0][:-1])
+        assert all(size % columns == 0 for size in level.chunks[1][:-1])
+        before = slide.tiles_read
+        np.asarray(level[: 2 * rows, : 2 * columns])
+        assert slide.tiles_read - before == 4
+
+
+@pytest.mark.parametrize(
+    ("tile", "side"), [(1, 256), (128, 256), (240, 240), (256, 256), (512, 512), (4096, 512)]
+)
+def test_chunks_are_whole_tiles_as_far_as_these_are_of_a_views_size(tile, side) -> None:
+    assert view._chunk(tile) == side
+
+
+def test_the_cost_of_a_view_does_not_grow_with_the_slide() -> None:
+    """Dask looks at the chunks of the view, not at those of the whole level."""
+
+    class Large:
+        ndim, dtype, chunk, name = 3, np.dtype("u1"), (256, 256), "large"
+        shape = (400_000, 400_000, 3)
+
+    part = view.lazy_array(Large())[1000:1500, 1000:1500]
+    graph = dask.array.optimize(part.dask, part.__dask_keys__())
+    assert len(dict(graph)) < 100
+
+
+def test_dask_needs_no_distributed_to_choose_threads(slides_dir) -> None:
+    slide = str(slides_dir / "CMU-1-Small-Region.svs")
+    code = (
+        "import sys, numpy, napari_hagmil.slide as s\n"
+        f"numpy.asarray(s.open_slide({slide!r}).view_levels()[0][:10, :10])\n"
+        "assert 'distributed' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -69,6 +69,19 @@ def slide_layer(slide: Slide) -> LayerTuple:
     )
 
 
+def placed(layer: LayerTuple, slide: Slide) -> LayerTuple:
+    """A picture that lies over a slide, where its file says.
+
+    A slide is a frame of its own, from whose corner everything here counts.
+    """
+    placement = slide.reader.facts.placement
+    if slide.is_brightfield or placement is None or not min(placement.scale) > 0:
+        return layer
+    data, meta, kind = layer
+    place = {"scale": placement.scale, "translate": placement.translation, "units": ("um", "um")}
+    return data, {**meta, **place}, kind
+
+
 def _colours_look(coarsest: NDArray[Any]) -> dict[str, Any]:
     """Contrast from black to white: napari would stretch more than 8 bits between percentiles."""
     if coarsest.dtype == np.uint8:

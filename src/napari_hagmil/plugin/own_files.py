@@ -29,7 +29,7 @@ from napari_hagmil.plugin.review_layers import (
     shapes_of,
 )
 from napari_hagmil.review import ReviewRegion, new_id
-from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide import open_slide
 from napari_hagmil.slide.canvas import Origin
 from napari_hagmil.untrusted import read_json
 
@@ -118,19 +118,6 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
         meta["name"] = path.name
         meta["units"] = ("um", "um") if mpp else ("pixel", "pixel")
     return named
-
-
-def placed(layer: LayerTuple, slide: Slide) -> LayerTuple:
-    """A picture that lies over a slide, where its file says.
-
-    A slide is a frame of its own, from whose corner everything here counts.
-    """
-    placement = slide.reader.facts.placement
-    if slide.is_brightfield or placement is None or not min(placement.scale) > 0:
-        return layer
-    data, meta, kind = layer
-    place = {"scale": placement.scale, "translate": placement.translation, "units": ("um", "um")}
-    return data, {**meta, **place}, kind
 
 
 def _attention_layer(path: Path) -> LayerTuple:

@@ -308,7 +308,7 @@ class Slide:
 
         Levels that the file lacks are area means of the next finer one of the file. The
         last is an array in memory of at most 2048 px on its long side (a viewer reads it
-        whole, on its main thread); the others are dask arrays in chunks of 1024 px. The
+        whole, on its main thread); the others are dask arrays in chunks of whole tiles. The
         first call reads the last level: make it in a worker. Damaged tiles are hatched.
 
         The means of a large slide of one level are made once and kept on disk;
