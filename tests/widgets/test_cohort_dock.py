@@ -109,8 +109,8 @@ def click(button):
 
 def conclude(dock):
     for one in dock.session.sitting.state.regions:
-        dock._canvas.review.choose(one.id)
-        dock._canvas.review.decide("accepted")
+        dock.desk.canvas.review.choose(one.id)
+        dock.desk.canvas.review.decide("accepted")
 
 
 def shown(dock):

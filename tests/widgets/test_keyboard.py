@@ -11,16 +11,19 @@ from qtpy.QtWidgets import (
     QAbstractItemView,
     QAbstractSlider,
     QAbstractSpinBox,
+    QApplication,
     QComboBox,
     QLineEdit,
+    QPlainTextEdit,
     QScrollBar,
 )
-from test_cascade_dock import dock, open_slide
+from test_cascade_dock import dock, open_slide, run
 from test_why_and_steer import press
 
 from napari_hagmil.polygons import outline
-from napari_hagmil.review import Annotation, open_sitting
-from napari_hagmil.widgets.focus import focus_canvas
+from napari_hagmil.review import Annotation, ReviewRegion, open_sitting
+from napari_hagmil.widgets.cascade.slide.navigator import Navigator
+from napari_hagmil.widgets.focus import focus_canvas, takes_focus
 from napari_hagmil.widgets.review.dock import ReviewDock
 
 pytestmark = pytest.mark.window
@@ -29,6 +32,7 @@ __all__ = ["dock"]
 CONTROLS = (
     QAbstractButton, QAbstractSlider, QAbstractSpinBox, QComboBox, QLineEdit, QAbstractItemView,
 )  # fmt: skip
+NAMES = ("slide", "cascade", "why", "steer", "queue", "draw", "conclusion", "export")
 SQUARE = outline([(0, 0), (0, 100), (100, 100), (100, 0)])
 
 
@@ -65,9 +69,87 @@ def test_the_tab_key_reaches_every_control_of_both_docks(docks):
     assert checked > 60
 
 
+def rows_of(page, shown):
+    """Controls in reading order: top to bottom, and within a line left to right."""
+    places = {one: one.mapTo(page, one.rect().center()) for one in shown}
+    lines = []
+    for one in sorted(shown, key=lambda one: places[one].y()):
+        if lines and places[one].y() - places[lines[-1][0]].y() < 10:
+            lines[-1].append(one)
+        else:
+            lines.append([one])
+    return [one for line in lines for one in sorted(line, key=lambda one: places[one].x())]
+
+
+@pytest.fixture
+def active(viewer):
+    """The window as the active one: without a window manager Xvfb makes none so."""
+    QApplication.setActiveWindow(viewer.window._qt_window)
+
+
+def test_tab_walks_every_tab_in_reading_order_and_each_control_shows_the_focus(
+    docks, active, qapp, wait_until
+):
+    dock, review = docks
+    run(dock, wait_until)  # rows of findings come after the dock, and regions with the run
+    review.review.choose(review.review.state.regions[0].id)
+    review.review.change("draw", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
+    review.draw.list.setCurrentRow(0)
+    for widget, names in ((dock, NAMES[:4]), (review, NAMES[4:])):
+        for name in names:
+            widget.go_to(name)
+            qapp.processEvents()
+            page = getattr(widget, name)
+            shown = [*controls(page), *page.findChildren(Navigator)]
+            shown += page.findChildren(QPlainTextEdit)
+            wanted = [one for one in shown if takes_focus(one, page)]
+            assert wanted
+            walked = [qapp.focusWidget()]
+            for _ in wanted[1:]:
+                QTest.keyClick(qapp.focusWidget(), Qt.Key.Key_Tab)
+                walked.append(qapp.focusWidget())
+            assert walked == rows_of(page, wanted), name
+            for one in walked:
+                other = walked[walked.index(one) - 1]
+                other.setFocus()
+                qapp.processEvents()
+                bare = one.grab().toImage()
+                one.setFocus()
+                qapp.processEvents()
+                assert len(walked) == 1 or one.grab().toImage() != bare, (name, one)
+
+
+def test_our_keys_work_wherever_a_click_or_enter_has_left_the_hand(docks, active, qapp, phantom):
+    _, review = docks
+    found = tuple(
+        ReviewRegion(name, outline([(y, 0), (y, 300), (y + 300, 300), (y + 300, 0)]), score=90 - y)
+        for y, name in enumerate("abcdefgh")
+    )
+    review.review.change("find regions", regions=found)
+    review.go_to("queue")
+    review.review.choose("a")
+    press_c = review.queue.comment
+    press_c.setFocus()
+    QTest.keyClicks(press_c, "jk")
+    QTest.keyClick(press_c, Qt.Key.Key_Return)
+    qapp.processEvents()
+    assert "Canvas" in type(qapp.focusWidget()).__name__
+    assert review.review.state.regions[0].comment == "jk"
+    for control in (
+        qapp.focusWidget(), review.queue.list, review.queue.order, review.queue.score,
+        review.queue.accept, review.tabs.tabBar(), review.queue.path_class,
+    ):  # fmt: skip
+        control.setFocus()
+        before = review.review.current
+        QTest.keyClick(control, Qt.Key.Key_K)
+        assert review.review.region().decision == "unseen"
+        assert review.review.current != before, control
+        (decided,) = [one for one in review.review.state.regions if one.id == before]
+        assert decided.decision == "accepted"
+
+
 def test_a_key_goes_to_each_tab_and_from_there_back_to_the_canvas(docks, viewer, qapp):
-    names = ("slide", "cascade", "why", "steer", "queue", "draw", "conclusion", "export")
-    for number, name in enumerate(names, start=2):
+    for number, name in enumerate(NAMES, start=2):
         widget = docks[number > 5]
         press(viewer, f"F{number}")
         qapp.processEvents()
@@ -133,8 +215,8 @@ def test_the_cheat_sheet_fits_a_small_window(docks, viewer):
     _, review = docks
     viewer.window._qt_window.resize(1280, 800)
     QTest.qWait(50)
-    review.show_keys()
-    sheet = review._sheet
+    review.desk.show_keys()
+    sheet = review.desk._sheet
     assert sheet.width() <= review.window().width()
     assert sheet.height() <= review.window().height()
     assert review.window().rect().contains(sheet.geometry())

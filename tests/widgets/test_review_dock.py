@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QShortcut
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -23,7 +24,7 @@ from napari_hagmil.polygons import outline
 from napari_hagmil.review import Annotation, ReviewPatch, ReviewRegion, ReviewState, open_sitting
 from napari_hagmil.review.patches import decision_of
 from napari_hagmil.slide import open_slide
-from napari_hagmil.widgets.keys import HAGMIL_KEYS
+from napari_hagmil.widgets.keys import HAGMIL_KEYS, TAB_KEYS
 from napari_hagmil.widgets.review.dock import ReviewDock
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
 from napari_hagmil.widgets.review.sync import LayerSync
@@ -395,25 +396,28 @@ def test_side_by_side_shows_the_bare_slide_at_the_right_and_moves_along(
 
 def test_the_cheat_sheet_comes_and_goes_and_names_every_key(dock, press):
     press(Qt.Key.Key_F1)
-    assert dock._sheet.isVisible()
-    QTest.keyClick(dock._sheet, Qt.Key.Key_Space)
-    assert not dock._sheet.isVisible()
+    assert dock.desk._sheet.isVisible()
+    QTest.keyClick(dock.desk._sheet, Qt.Key.Key_Space)
+    assert not dock.desk._sheet.isVisible()
     # A shortcut needs an active window, which Xvfb without a window manager does not give.
-    dock._question.activated.emit()
-    assert dock._sheet.isVisible()
-    sheet = dock._sheet.layout().itemAt(0).widget().text()
-    for action in [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values()]:
+    (question,) = [one for one in dock.window().findChildren(QShortcut) if one.key() == "?"]
+    question.activated.emit()
+    assert dock.desk._sheet.isVisible()
+    sheet = dock.desk._sheet.layout().itemAt(0).widget().text()
+    for action in [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values(), *TAB_KEYS.values()]:
         assert action.label.replace("&", "&amp;") in sheet
 
 
 def test_no_key_is_in_two_tables_and_all_are_free_again_when_the_dock_closes(viewer):
-    tables = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values(), *CLASS_KEYS.values()]
+    tables = [*REVIEW_KEYS.values(), *CLASS_KEYS.values(), *TAB_KEYS.values()]
+    mine = len(tables)
+    tables += HAGMIL_KEYS.values()
     keys = [action.key for action in tables]
     assert len(keys) == len(set(keys))
     before = dict(viewer.keymap)
     dock = ReviewDock(viewer)
     bound = set(viewer.keymap) - set(before)
-    assert len(bound) == len(REVIEW_KEYS) + len(CLASS_KEYS)
+    assert len(bound) == mine
     dock.close()
     assert dict(viewer.keymap) == before
 

@@ -233,6 +233,15 @@ class Review:
         self.drawing_class_changed.emit()
         self.changed.emit()
 
+    def class_by_number(self, number: int) -> None:
+        """Give the current region, and what is drawn next, the n-th class; 0 is none."""
+        classes = self.state.classes
+        if number <= len(classes):
+            name = classes[number - 1].name if number else ""
+            if self.region() is not None:
+                self.reclassify(name)
+            self.set_drawing_class(name)
+
     def merge(self) -> None:
         """Join the selected regions, or the current one and its nearest neighbour."""
         ids = self.chosen if len(self.chosen) > 1 else edit.with_nearest(self.state, self.current)

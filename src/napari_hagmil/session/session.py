@@ -276,6 +276,13 @@ class Session:
         if draft is self.shown:
             self.stage_found.emit(stage)
 
+    def give_up(self) -> None:
+        """End a run, or the opening of a slide, that nobody follows any more."""
+        if self._draft is not None:
+            self.finish(complete=False)
+        elif self.state == "opening":
+            self.set_state("ready" if self.slide else "empty")
+
     def finish(self, *, complete: bool) -> None:
         """End a run: a complete one takes the place of the one before."""
         draft, self._draft = self._draft, None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QDockWidget, QTabWidget, QWidget
+from qtpy.QtWidgets import QDockWidget, QScrollArea, QTabWidget, QWidget
+
+#: Controls whose centres differ by less stand in one line, px.
+_LINE = 10
 
 
 def go_to_tab(tabs: QTabWidget, tab: QWidget) -> None:
@@ -16,15 +19,15 @@ def go_to_tab(tabs: QTabWidget, tab: QWidget) -> None:
         parent.show()
         parent.raise_()
     tabs.setCurrentWidget(tab)
-    inside = [one for one in tab.findChildren(QWidget) if takes_focus(one, tab)]
-    first = min(inside, key=lambda one: _place(one, tab), default=None)
-    if first is not None:
+    for first in in_reading_order(tab)[:1]:
         first.setFocus(Qt.FocusReason.TabFocusReason)
 
 
 def takes_focus(widget: QWidget, tab: QWidget) -> bool:
     """Whether the Tab key can reach a widget."""
     tabbed = bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
+    # Qt makes whatever scrolls reachable; a page is only the ground that controls stand on.
+    tabbed = tabbed and not isinstance(widget, QScrollArea)
     return tabbed and widget.isEnabled() and widget.isVisibleTo(tab) and not widget.focusProxy()
 
 
@@ -36,16 +39,31 @@ def leave_with_escape(dock: QWidget) -> QShortcut:
     return shortcut
 
 
-def focus_canvas(dock: QWidget) -> None:
-    """Focus the canvas."""
-    centre = getattr(dock.window(), "centralWidget", lambda: None)()
+def canvas_of(widget: QWidget) -> QWidget | None:
+    """The canvas of the window that a widget stands in; None where there is none."""
+    centre = getattr(widget.window(), "centralWidget", lambda: None)()
     for child in centre.findChildren(QWidget) if centre is not None else ():
         # napari has no public way to its canvas widget.
         if "Canvas" in type(child).__name__ and child.focusPolicy() != Qt.FocusPolicy.NoFocus:
-            child.setFocus()
-            return
+            return child
+    return None
 
 
-def _place(widget: QWidget, tab: QWidget) -> tuple[int, int]:
-    corner = widget.mapTo(tab, widget.rect().topLeft())
-    return corner.y(), corner.x()
+def focus_canvas(widget: QWidget) -> None:
+    """Focus the canvas of the window that a widget stands in."""
+    canvas = canvas_of(widget)
+    if canvas is not None:
+        canvas.setFocus()
+
+
+def in_reading_order(root: QWidget) -> list[QWidget]:
+    """What the Tab key can reach: line by line, and in a line from left to right."""
+    found = [one for one in root.findChildren(QWidget) if takes_focus(one, root)]
+    centres = {one: one.mapTo(root, one.rect().center()) for one in found}
+    lines: list[list[QWidget]] = []
+    for one in sorted(found, key=lambda one: centres[one].y()):
+        if lines and centres[one].y() - centres[lines[-1][0]].y() < _LINE:
+            lines[-1].append(one)
+        else:
+            lines.append([one])
+    return [one for line in lines for one in sorted(line, key=lambda one: centres[one].x())]

@@ -1,8 +1,11 @@
-"""The docks' keys: a table per dock, bound to the canvas while the dock is open.
+"""Keys of the canvas: tables of what they do, and how they are bound.
+
+Those of the HAG-MIL dock work while it is open; those of the review and of the tabs while any
+dock is open, and they open the one that they need.
 
 A layer's own keys come before the viewer's, so a key here must be one that no kind of layer
-uses (napari 0.9.2: of the letters, N J K H G Q U W are free). The review dock has N, J, K and
-more; the tables must not share a key.
+uses (napari 0.9.2: of the letters, N J K H G Q U W are free). The review has N, J, K and more;
+the tables must not share a key.
 """
 
 from __future__ import annotations
@@ -59,10 +62,18 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "set_pins": KeyAction("Alt-7", "Mark branches to follow by clicks", "Steer"),
     "draw_place": KeyAction("Alt-8", "Draw a place to leave out", "Steer"),
     "second_look": KeyAction("Shift-G", "Take a second look at cut branches", "Steer"),
-    "tab_slide": KeyAction("F2", "Go to the Slide tab", "Docks"),
-    "tab_cascade": KeyAction("F3", "Go to the Cascade tab", "Docks"),
-    "tab_why": KeyAction("F4", "Go to the Why tab", "Docks"),
-    "tab_steer": KeyAction("F5", "Go to the Steer tab", "Docks"),
+}
+
+#: Keys of the tabs, by the name that each has in its dock.
+TAB_KEYS: Mapping[str, KeyAction] = {
+    "slide": KeyAction("F2", "Go to the tab Slide", "Docks"),
+    "cascade": KeyAction("F3", "Go to the tab Cascade", "Docks"),
+    "why": KeyAction("F4", "Go to the tab Why", "Docks"),
+    "steer": KeyAction("F5", "Go to the tab Steer", "Docks"),
+    "queue": KeyAction("F6", "Go to the tab Regions", "Docks"),
+    "draw": KeyAction("F7", "Go to the tab Draw", "Docks"),
+    "conclusion": KeyAction("F8", "Go to the tab Conclude", "Docks"),
+    "export": KeyAction("F9", "Go to the tab Export", "Docks"),
 }
 
 

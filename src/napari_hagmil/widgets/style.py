@@ -15,6 +15,14 @@ QUIET_COLOR = "#9aa4b2"
 MARKS = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 #: Around text fields: napari's themes draw them in the colour of the window.
 FRAME_COLOR = "#7d8590"
+#: The control that the keyboard would act on has a frame: napari's themes leave it as it is.
+FOCUS_COLOR = "#4c9aff"
+FOCUS_STYLE = f"""
+QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QPlainTextEdit:focus,
+QAbstractSpinBox:focus, QListWidget:focus, QTabBar:focus, QTabBar::tab:focus
+{{ border: 2px solid {FOCUS_COLOR}; }}
+QCheckBox:focus, QSlider:focus {{ border: 2px solid {FOCUS_COLOR}; border-radius: 3px; }}
+"""
 
 
 class Section(QFrame):  # type: ignore[misc]

@@ -84,12 +84,16 @@ class Background:
             _connect={"yielded": take, "finished": settle, "errored": ending.append},
         )
 
+    def forget(self) -> None:
+        """Call back no more: the widgets may be gone."""
+        self._closed = True
+
     def wait(self, milliseconds: int = 10_000) -> None:
         """Wait until the work has ended, before closing.
 
         No callback runs from then on: the widgets it would update may be gone.
         """
-        self._closed = True
+        self.forget()
         if self._worker is not None:
             self._worker.await_workers(milliseconds)
 

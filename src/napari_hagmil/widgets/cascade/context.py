@@ -9,6 +9,7 @@ from napari.components import ViewerModel
 from napari_hagmil.session import Session
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
+from napari_hagmil.widgets.links import Links
 from napari_hagmil.widgets.style import Page
 from napari_hagmil.widgets.work import Background
 
@@ -29,6 +30,8 @@ class CascadeContext:
         The stages of the run in the viewer.
     work : Background
         The one worker thread: opening, running and asking wait for each other.
+    links : Links
+        What the dock has connected to the session.
     """
 
     viewer: ViewerModel
@@ -36,6 +39,7 @@ class CascadeContext:
     slide_layers: SlideLayers
     stages: StageLayers
     work: Background
+    links: Links
 
 
 class CascadePage(Page):
@@ -51,6 +55,10 @@ class CascadePage(Page):
         super().__init__()
         self.context = context
         self.viewer, self.session = context.viewer, context.session
+
+    def show_session(self) -> None:
+        """Show what the session has: the dock may open long after the slide."""
+        raise NotImplementedError
 
     def close_work(self) -> None:
         """Stop timers and workers, and hand on edits that were still waiting."""

@@ -9,10 +9,9 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QApplication, QVBoxLayout
+from qtpy.QtWidgets import QVBoxLayout
 from superqt.utils import qdebounced
 
-from napari_hagmil.session import session_of
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
@@ -24,9 +23,10 @@ from napari_hagmil.widgets.cascade.slide.tab import SlideTab
 from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
 from napari_hagmil.widgets.cascade.steer.tab import SteerTab
 from napari_hagmil.widgets.cascade.why.tab import WhyTab
+from napari_hagmil.widgets.desk import HAGMIL, REVIEW
 from napari_hagmil.widgets.dock import TabbedDock
+from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
-from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.work import Background
 
 #: Milliseconds without another run before regions are found: polygons take long to draw.
@@ -47,18 +47,19 @@ class CascadeDock(TabbedDock):
         Why a slide, or its stored result, could not be opened, as a sentence.
     """
 
+    NAME = HAGMIL
+
     refused = Signal(str)
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer, min_width=360)
-        self.session = session_of(napari_viewer)
-        self.review_canvas = review_canvas_of(napari_viewer)
-        self.review = self.review_canvas.review
+        self.review = self.desk.review
+        self.session = self.review.session
         self.slide_layers = SlideLayers(napari_viewer, self.session)
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session)
         self.context = CascadeContext(
-            napari_viewer, self.session, self.slide_layers, stages, self._work
+            napari_viewer, self.session, self.slide_layers, stages, self._work, self.links
         )
         self.slide = SlideTab(self.context)
         self.cascade, self.why = CascadeTab(self.context), WhyTab(self.context)
@@ -66,15 +67,14 @@ class CascadeDock(TabbedDock):
         self.switch = SlideSwitch(self, self.context, self.open, self._drawing)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
-        self.last_result = LastResult(self.session, self.findings)
+        self.last_result = LastResult(self.context, self.findings)
         self._wanted_result: Path | None = None
         self._to_read = False
         self._find_regions = qdebounced(self.review.find, timeout=_REST)
         self._lay_out()
         self._connect()
         self.bind_keys(self._key_actions())
-        # A window that is closed in the middle of a run must not wait for the run to end.
-        QApplication.instance().aboutToQuit.connect(self.session.cancel)
+        self._show_session()
         self.switch.look()
 
     def open(
@@ -132,11 +132,16 @@ class CascadeDock(TabbedDock):
         self.cascade.run()
 
     def open_review(self) -> None:
-        """Open the review dock, tabbed with this one."""
-        self.viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL review", tabify=True)
+        """Bring the review dock to the front; the hand goes to the canvas, where its keys work."""
+        self.desk.dock(REVIEW).go_to("queue")
+        focus_canvas(self)
+
+    def abandon(self) -> None:
+        """Hear no more of a run that is under way."""
+        self._work.forget()
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Stop the run and close the slide."""
+        """Stop the run; slide, findings and review stay with the window."""
         if self._on_pointer in self.viewer.mouse_move_callbacks:
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
             self.switch.stop()
@@ -145,9 +150,21 @@ class CascadeDock(TabbedDock):
             for page in self._pages().values():
                 page.close_work()
             self.context.stages.close()
+            self.links.undo()
         self._work.wait()
-        self.session.close()
+        self.session.give_up()
         super().closeEvent(event)
+
+    def _show_session(self) -> None:
+        """Show what the window has open already: this dock may have been closed before."""
+        if self.session.slide is not None:
+            self.slide_layers.take_over()
+            if not self.slide_layers.owns:  # its layer was deleted while no dock looked
+                self.session.close_slide()
+                return
+            for page in self._pages().values():
+                page.show_session()
+            self.cascade.make_ready()
 
     def _pages(self) -> dict[str, CascadePage]:
         return {
@@ -169,8 +186,9 @@ class CascadeDock(TabbedDock):
         self.slide.refused.connect(self.refused)
         self.cascade.findings.review_button.clicked.connect(self.open_review)
         self.steer.run_asked.connect(self.run)
-        self.session.slide_changed.connect(self._show_slide)
-        self.session.finished.connect(self._show_result)
+        connect = self.links.connect
+        connect(self.session.slide_changed, self._show_slide)
+        connect(self.session.finished, self._show_result)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
         self.slide.switch_asked.connect(lambda path: self.switch.open(Path(path)))
         self.slide.slide_panel.close_asked.connect(self.switch.close)
@@ -179,7 +197,7 @@ class CascadeDock(TabbedDock):
         """Hide everything that lies on the slide, the review's outlines too, or show it again."""
         stages = self.context.stages
         stages.toggle_all()
-        self.review_canvas.layers.set_visible(any(stages.shown.values()))
+        self.desk.canvas.layers.set_visible(any(stages.shown.values()))
 
     def _key_actions(self) -> dict[Any, Any]:
         stages = self.context.stages
@@ -201,7 +219,6 @@ class CascadeDock(TabbedDock):
             "tissue_polygon": partial(self.slide.take_tool, "polygon"),
             "tissue_eraser": partial(self.slide.take_tool, "erase"),
         }
-        actions |= self.tab_actions("slide", "cascade", "why", "steer")
         actions |= {name: partial(self.slide.look_at, at) for name, at in PRESETS.items()}
         return {HAGMIL_KEYS[name]: action for name, action in actions.items()}
 
@@ -219,7 +236,7 @@ class CascadeDock(TabbedDock):
             self.cascade.make_ready()
 
     def _drawing(self) -> bool:
-        return self.review_canvas.tools.drawing.active
+        return self.desk.canvas.tools.drawing.active
 
     def _show_slide(self, slide: Slide | None) -> None:
         self.slide_layers.show_slide()

@@ -12,7 +12,7 @@ from napari.settings import get_settings
 from qtpy.QtWidgets import QDockWidget, QFileDialog, QVBoxLayout
 
 from napari_hagmil.review.progress import progress_of
-from napari_hagmil.session import error_sentence, session_of
+from napari_hagmil.session import error_sentence
 from napari_hagmil.session.cohort.decisions import DecisionCount, write_decisions
 from napari_hagmil.session.cohort.entry import CohortEntry, next_undecided
 from napari_hagmil.session.cohort.folder import CohortFolder
@@ -25,9 +25,9 @@ from napari_hagmil.widgets.cohort.opening import SlideOpening
 from napari_hagmil.widgets.cohort.table import ShownSlides, SlideTable
 from napari_hagmil.widgets.cohort.thumbnails import SlideThumbnails
 from napari_hagmil.widgets.cohort.view import SlideView
+from napari_hagmil.widgets.desk import COHORT
 from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.preferences import reviewer_name, set_preference
-from napari_hagmil.widgets.review.canvas import review_canvas_of
 from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
 from napari_hagmil.widgets.work import Background
 
@@ -48,11 +48,12 @@ class CohortDock(Dock):
         Given by napari.
     """
 
+    NAME = COHORT
+
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer, min_width=520)
         _stand_below()
-        self.session = session_of(napari_viewer)
-        self._canvas = review_canvas_of(napari_viewer)
+        self.session = self.desk.review.session
         self.thumbnails = SlideThumbnails()
         self.table = SlideTable(self.thumbnails)
         self.shown = ShownSlides(self.table)
@@ -66,7 +67,7 @@ class CohortDock(Dock):
             {
                 COHORT_KEYS["next_slide"]: self.open_next,
                 COHORT_KEYS["slide_before"]: self.opening.open_before,
-                COHORT_KEYS["table"]: self._go_to_table,
+                COHORT_KEYS["table"]: self.go_to,
             }
         )
         self._show_reader()
@@ -157,7 +158,7 @@ class CohortDock(Dock):
         self.view.chosen.connect(self.open_slide)
         self.opening.arrived.connect(self._follow)
         self.opening.refused.connect(lambda sentence: self._say(sentence, error=True))
-        self.session.review_changed.connect(self._review_changed)
+        self.links.connect(self.session.review_changed, self._review_changed)
 
     def _show_folder(self, folder: CohortFolder) -> None:
         self.table.show_entries(folder.entries())
@@ -243,7 +244,8 @@ class CohortDock(Dock):
         self.table.reader = self.session.reader
         self.bar.show_choices(self.table.entries, self.session.reader)
 
-    def _go_to_table(self) -> None:
+    def go_to(self, tab: str = "") -> None:
+        """Bring the table to the front."""
         parent = self.parentWidget()
         while parent is not None and not isinstance(parent, QDockWidget):
             parent = parent.parentWidget()

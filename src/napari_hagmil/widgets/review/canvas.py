@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakValueDictionary
 
 from napari.components import ViewerModel
+from psygnal import Signal
 
 from napari_hagmil.review import Decision, ReviewRegion
-from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
+from napari_hagmil.session import Review, ReviewPreferences, Session
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.preferences import keep_class, open_review, preference
 from napari_hagmil.widgets.review.patches.framing import go_to, switch
 from napari_hagmil.widgets.review.patches.layer import PatchLayer
+from napari_hagmil.widgets.review.side_by_side import SideBySide
 from napari_hagmil.widgets.review.sync import LayerSync
 from napari_hagmil.widgets.review.tools import ReviewTools
 
@@ -37,19 +38,39 @@ class ReviewCanvas:
         The drawing tools.
     patches : PatchLayer
         The outlines of the current region's patches.
+    side_by_side : SideBySide
+        The bare slide beside it.
+
+    Signals
+    -------
+    split_changed
+        The bare slide has come, or gone.
     """
+
+    split_changed = Signal()
 
     def __init__(self, viewer: ViewerModel, review: Review) -> None:
         self.viewer, self.review = viewer, review
         self.layers = LayerSync(viewer, self._take_edit)
         self.tools = ReviewTools(viewer, review)
         self.patches = PatchLayer(viewer)
+        self.side_by_side = SideBySide(viewer)
         review.reset.connect(self._reset)
         review.changed.connect(self._show)
         review.centre_asked.connect(self._centre)
         if review.session.slide is not None:
             self._reset(review.session.slide)
             self._show()
+
+    def toggle_side_by_side(self) -> None:
+        """Show the bare slide beside the overlays, or the overlays alone."""
+        self.side_by_side.toggle()
+        self.split_changed.emit()
+
+    def put_away(self) -> None:
+        """Leave the tool, and show one picture: nothing is left to steer them."""
+        self.tools.drawing.stop()
+        self.side_by_side.stop()
 
     def _reset(self, slide: Slide | None) -> None:
         self.tools.drawing.stop()
@@ -82,20 +103,8 @@ class ReviewCanvas:
         self.review.change(_EDITED[what], **{what: members})
 
 
-#: By the session's id, which the canvas keeps alive; the docks keep the canvas alive.
-_CANVASES: WeakValueDictionary[int, ReviewCanvas] = WeakValueDictionary()
-
-
-def review_canvas_of(viewer: ViewerModel) -> ReviewCanvas:
-    """The one review of a window; whichever dock opens first makes it."""
-    session = session_of(viewer)
-    canvas = _CANVASES.get(id(session))
-    if canvas is None:
-        canvas = _CANVASES[id(session)] = ReviewCanvas(viewer, _review_as_preferred(session))
-    return canvas
-
-
-def _review_as_preferred(session: Session) -> Review:
+def review_as_preferred(session: Session) -> Review:
+    """The review of a session, kept and begun as the user prefers."""
     session.open_review = open_review
     session.reader = preference("review", "reader", "")
     return Review(session, preferences=_preferences, remember_class=keep_class)

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout
 from superqt.utils import qdebounced
 
-from napari_hagmil.review import AnnotationKind, Offer
+from napari_hagmil.review import Offer
 from napari_hagmil.session.sentences import problem_sentence
-from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
+from napari_hagmil.widgets.desk import REVIEW
 from napari_hagmil.widgets.dock import TabbedDock
 from napari_hagmil.widgets.focus import focus_canvas
-from napari_hagmil.widgets.keys import HAGMIL_KEYS, KeyAction
-from napari_hagmil.widgets.review.canvas import review_canvas_of
-from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.conclusion_tab import ConclusionTab
 from napari_hagmil.widgets.review.draw_tab import DrawTab
 from napari_hagmil.widgets.review.export_tab import ExportTab
-from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.review.keys import REVIEW_KEYS
 from napari_hagmil.widgets.review.queue_tab import QueueTab
-from napari_hagmil.widgets.review.side_by_side import SideBySide
 from napari_hagmil.widgets.style import WARNING_COLOR, explain, show_text, text_label
 
 #: How often the state of the journal is read, ms: it is written by another thread.
@@ -45,32 +39,27 @@ class ReviewDock(TabbedDock):
         Given by napari.
     """
 
+    NAME = REVIEW
+
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer, min_width=340)
-        self.canvas = review_canvas_of(napari_viewer)
+        self.canvas = self.desk.canvas
         self.review, self.tools = self.canvas.review, self.canvas.tools
-        self.side_by_side = SideBySide(napari_viewer)
         self.queue, self.draw = QueueTab(self.review), DrawTab(self.review, self.tools)
         self.conclusion, self.export = ConclusionTab(self.review), ExportTab(self.review)
         self._offer: Offer | None = None
         self._offered_for: object = None
         self._lay_out()
-        actions = self._key_actions()
-        self.bind_keys(actions)
-        self.queue.edit_asked.connect(lambda name: self._from_button(actions[REVIEW_KEYS[name]]))
-        self.draw.tool_asked.connect(lambda kind: self._from_button(actions[REVIEW_KEYS[kind]]))
+        self.queue.edit_asked.connect(self._from_button)
+        self.draw.tool_asked.connect(self._from_button)
+        self.canvas.split_changed.connect(self._show_state)
         self.review.changed.connect(self._show_state)
         self.review.said.connect(self._say)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
         self._look = QTimer(self, interval=_LOOK)
         self._look.timeout.connect(self._show_trouble)
         self._look.start()
-        self._sheet: CheatSheet | None = None
         self._clear_message = qdebounced(partial(show_text, self.message, ""), timeout=_STAY)
-        # napari cannot bind this key; a shortcut of Qt leaves it to a text that has the focus.
-        self._question = QShortcut(QKeySequence("?"), self)
-        self._question.setContext(Qt.ShortcutContext.WindowShortcut)
-        self._question.activated.connect(self.show_keys)
         self._show_state()
 
     def take_dropped(self, path: Path) -> None:
@@ -81,28 +70,14 @@ class ReviewDock(TabbedDock):
         """Release keys and callbacks; the review itself stays open with the slide."""
         self._look.stop()
         self._clear_message.cancel()
-        self._question.setEnabled(False)
         if self._on_click in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
             self.review.changed.disconnect(self._show_state)
             self.review.said.disconnect(self._say)
             for tab in self._tabs():
                 tab.close_work()
-            self.tools.drawing.stop()
-            self.side_by_side.stop()
-        if self._sheet is not None:
-            self._sheet.deleteLater()
-            self._sheet = None
+            self.canvas.split_changed.disconnect(self._show_state)
         super().closeEvent(event)
-
-    def show_keys(self) -> None:
-        """Show the cheat sheet in the middle of the window, or close it."""
-        if self._sheet is None:
-            actions = [*HAGMIL_KEYS.values(), *REVIEW_KEYS.values(), *COHORT_KEYS.values()]
-            few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
-            back = KeyAction("Esc", "Leave a tool; from a dock back to the slide", "Docks")
-            self._sheet = CheatSheet(self.window(), [*actions, few, back])
-        self._sheet.toggle()
 
     def _tabs(self) -> tuple[QueueTab, DrawTab, ConclusionTab, ExportTab]:
         return self.queue, self.draw, self.conclusion, self.export
@@ -132,63 +107,24 @@ class ReviewDock(TabbedDock):
         self.redo.clicked.connect(self.review.redo)
         self.both = QPushButton("Side by side", checkable=True)
         self.both.setToolTip("The bare slide beside the overlays, moving together (Shift-Y)")
-        self.both.clicked.connect(self._toggle_both)
+        self.both.clicked.connect(self.canvas.toggle_side_by_side)
         self.keys = QPushButton("Keys")
         self.keys.setToolTip("Show all keys (F1 or ?)")
-        self.keys.clicked.connect(self.show_keys)
+        self.keys.clicked.connect(self.desk.show_keys)
         row = QHBoxLayout()
         for button, stretch in ((self.undo, 2), (self.redo, 2), (self.both, 2), (self.keys, 1)):
             row.addWidget(button, stretch)
         return row
 
-    def _key_actions(self) -> dict[KeyAction, Callable[[], object]]:
-        review, tools = self.review, self.tools
-        does: dict[str, Callable[[], object]] = {
-            "next": lambda: review.step(1),
-            "previous": lambda: review.step(-1),
-            "accept": lambda: review.decide("accepted"),
-            "reject": lambda: review.decide("rejected"),
-            "put_back": lambda: review.decide("unseen"),
-            "accept_patch": lambda: self.canvas.decide_patch("accepted"),
-            "reject_patch": lambda: self.canvas.decide_patch("rejected"),
-            "switch_view": self.canvas.switch_view,
-            "centre": review.centre,
-            "comment": self._go_to_comment,
-            "merge": review.merge,
-            "split": tools.split,
-            "redraw": tools.redraw,
-            "remove": review.remove,
-            "undo": review.undo,
-            "redo": review.redo,
-            "side_by_side": self._toggle_both,
-            "cheat_sheet": self.show_keys,
-        }
-        does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
-        does |= self.tab_actions("queue", "draw", "conclusion", "export")
-        actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
-        for number, key in CLASS_KEYS.items():
-            actions[key] = lambda number=number: self._class_by_number(number)  # type: ignore[misc]
-        return actions
-
-    def _from_button(self, do: Callable[[], object]) -> None:
-        """Do what a key would; then the hand goes to the canvas, where Enter and Escape work."""
-        do()
-        focus_canvas(self)
-
-    def _class_by_number(self, number: int) -> None:
-        classes = self.review.state.classes
-        if number <= len(classes):
-            name = classes[number - 1].name if number else ""
-            if self.review.region() is not None:
-                self.review.reclassify(name)
-            self.review.set_drawing_class(name)
-
-    def _go_to_comment(self) -> None:
-        self.tabs.setCurrentWidget(self.queue)
+    def go_to_comment(self) -> None:
+        """Put the cursor into the comment on the current region."""
+        self.go_to("queue")
         self.queue.focus_comment()
 
-    def _toggle_both(self) -> None:
-        self.both.setChecked(self.side_by_side.toggle())
+    def _from_button(self, name: str) -> None:
+        """Do what a key does; then the hand goes to the canvas, where Enter and Escape work."""
+        self.desk.do(REVIEW_KEYS[name])
+        focus_canvas(self)
 
     def _show_state(self) -> None:
         sitting = self.review.sitting
@@ -198,7 +134,7 @@ class ReviewDock(TabbedDock):
         self.redo.setEnabled(bool(redo))
         explain(self.undo, f"Undo: {undo} (Ctrl-Z)" if undo else "Nothing to undo")
         explain(self.redo, f"Redo: {redo} (Ctrl-Shift-Z)" if redo else "Nothing to redo")
-        self.both.setChecked(self.side_by_side.on)
+        self.both.setChecked(self.canvas.side_by_side.on)
         self._show_trouble()
 
     def _show_trouble(self) -> None:

@@ -1,4 +1,4 @@
-"""Keys of the review; none may be in the cascade dock's table too."""
+"""Keys of the review; none may be in another table too."""
 
 from __future__ import annotations
 
@@ -28,10 +28,6 @@ REVIEW_KEYS: Mapping[str, KeyAction] = {
     "rectangle": KeyAction("Shift-B", "Draw a rectangle (box)", "Draw"),
     "point": KeyAction("Shift-X", "Set points", "Draw"),
     "ruler": KeyAction("Shift-E", "Measure with a ruler", "Draw"),
-    "tab_queue": KeyAction("F6", "Go to the tab Regions", "Docks"),
-    "tab_draw": KeyAction("F7", "Go to the tab Draw", "Docks"),
-    "tab_conclusion": KeyAction("F8", "Go to the tab Conclude", "Docks"),
-    "tab_export": KeyAction("F9", "Go to the tab Export", "Docks"),
     "side_by_side": KeyAction("Shift-Y", "Slide and overlays side by side", "View"),
     "cheat_sheet": KeyAction("F1", "Show or hide these keys", "View"),
 }

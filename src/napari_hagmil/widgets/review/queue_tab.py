@@ -30,7 +30,14 @@ from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.class_box import ClassBox
 from napari_hagmil.widgets.review.patches.strip import PatchStrip
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
-from napari_hagmil.widgets.style import MARKS, QUIET_COLOR, explain, plain_label, text_label
+from napari_hagmil.widgets.style import (
+    FOCUS_STYLE,
+    MARKS,
+    QUIET_COLOR,
+    explain,
+    plain_label,
+    text_label,
+)
 
 _ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
 _EMPTY = "Run the cascade in the HAG-MIL dock: the regions of high attention come here."
@@ -105,9 +112,9 @@ class QueueTab(QWidget):  # type: ignore[misc]
         for i, decision in enumerate(DECISIONS):
             button = QPushButton(checkable=True, checked=True)
             explain(button, f"Show regions that are {decision}")
-            button.setStyleSheet(
-                f"QPushButton:checked {{ border: 2px solid {DECISION_COLORS[decision]}; }}"
-            )
+            color = DECISION_COLORS[decision]
+            own = f"QPushButton:checked {{ border: 2px solid {color}; }}"
+            button.setStyleSheet(f"{own}{FOCUS_STYLE}")
             button.toggled.connect(self._filter)
             self.decisions[decision] = button
             grid.addWidget(button, 0, i)
@@ -166,8 +173,6 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.path_class.picked.connect(self.review.reclassify)
         self.path_class.created.connect(self._create_class)
         self.comment.textEdited.connect(self.review.comment)
-        # Back to the canvas, whose keys are waiting.
-        self.comment.returnPressed.connect(self.list.setFocus)
         return row
 
     def _make_decisions(self) -> QHBoxLayout:

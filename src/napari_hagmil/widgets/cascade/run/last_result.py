@@ -7,8 +7,9 @@ from pathlib import Path
 from napari_hagmil.cascade import SlideResult
 from napari_hagmil.errors import HagmilError, OutputError
 from napari_hagmil.export.result_reader import read_result
-from napari_hagmil.session import Session, error_sentence
+from napari_hagmil.session import error_sentence
 from napari_hagmil.session.runs.keeping import is_of_model, keep, kept
+from napari_hagmil.widgets.cascade.context import CascadeContext
 from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
 
 
@@ -17,16 +18,16 @@ class LastResult:
 
     Parameters
     ----------
-    session : Session
-        Whose results are kept.
+    context : CascadeContext
+        Whose session's results are kept.
     findings : FindingsPanel
         Where a result of another model is offered.
     """
 
-    def __init__(self, session: Session, findings: FindingsPanel) -> None:
-        self._session, self._findings = session, findings
+    def __init__(self, context: CascadeContext, findings: FindingsPanel) -> None:
+        self._session, self._findings = context.session, findings
         self._offered: SlideResult | None = None
-        session.finished.connect(self._keep)
+        context.links.connect(context.session.finished, self._keep)
         findings.offer_taken.connect(self._show_offered)
 
     def show_kept(self) -> None:

@@ -151,10 +151,12 @@ class RunPanel(Section):
         self._cost = cost
         self._name_run_button()
 
-    def show_budget(self, budget: Sequence[int]) -> None:
-        """Show the budget of the findings, which starts no run."""
+    def show_plan(self, budget: Sequence[int], last_depth: int | None) -> None:
+        """Show the budget and the last depth of the findings, which starts no run."""
         for row, followed in zip(self.rows[:-1], budget, strict=False):
             row.show_budget(followed)
+        finest = self.down_to.count() - 1
+        self.down_to.setCurrentIndex(finest if last_depth is None else min(last_depth, finest))
 
     def _name_run_button(self) -> None:
         """Name the button by what it costs where no slider can start a run that encodes."""
@@ -210,10 +212,15 @@ class RunPanel(Section):
 
     def add_model(self, path: str) -> None:
         """Offer a bundle on disk by its name, and choose it."""
-        self.model.insertItem(0, Path(path).name.removesuffix(SUFFIX), path)
-        self.model.setItemData(0, path, Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(0)
+        self.select_model(path)
         self.model_chosen.emit(path)
+
+    def select_model(self, name: str) -> None:
+        """Show a bundle, by name or path, as the chosen one; the caller has chosen it."""
+        if self.model.findData(name) < 0:
+            self.model.insertItem(0, Path(name).name.removesuffix(SUFFIX), name)
+            self.model.setItemData(0, name, Qt.ItemDataRole.ToolTipRole)
+        self.model.setCurrentIndex(self.model.findData(name))
 
     def _add_choices(self, models: Sequence[str]) -> None:
         for name in models:

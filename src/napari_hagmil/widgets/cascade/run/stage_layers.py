@@ -11,6 +11,7 @@ from napari.layers import Layer, Vectors
 from superqt.utils import qdebounced
 
 from napari_hagmil.plugin.layers import (
+    KEY,
     LayerTuple,
     attention_layer,
     branches_layer,
@@ -78,8 +79,25 @@ class StageLayers:
         self._before_hiding: dict[str, bool] = {}
         self._stale: set[int] = set()
         self._draw_soon = qdebounced(self.draw, timeout=_TOGETHER)
+        self._take_over()
         viewer.scene.camera.events.zoom.connect(self._keep_line_width)
         self._unwatch = on_change("display", self._restyle)
+
+    def _take_over(self) -> None:
+        """Go on with the layers that an earlier dock has left, as they are."""
+        for layer in self.viewer.layers:
+            facts = layer.metadata.get(KEY, {})
+            if "depth" in facts:
+                depth = int(facts["depth"])
+                self._attention[depth] = layer
+                self.depth_shown[depth], self.opacity[depth] = layer.visible, layer.opacity
+            for kind in KINDS:
+                if facts.get(kind):
+                    self._others[kind], self.shown[kind] = layer, layer.visible
+        if self._attention:
+            self.shown["attention"] = any(self.depth_shown.values())
+            if not self.shown["attention"]:
+                self.depth_shown[max(self._attention)] = True
 
     def close(self) -> None:
         """Stop following the viewer and the preferences; the layers stay."""

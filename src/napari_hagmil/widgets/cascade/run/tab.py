@@ -48,7 +48,7 @@ class CascadeTab(CascadePage):
         self._follow_soon = qdebounced(self.follow_plan, timeout=_REST)
         self._connect_panels()
         self._connect_session()
-        self.choose_model(self.run_panel.chosen_model())
+        self._choose_first_model()
         self._look_for_choices()
 
     def run(self) -> None:
@@ -121,6 +121,31 @@ class CascadeTab(CascadePage):
         self.run_panel.show_model(choice.config)
         self.make_ready()
 
+    def _choose_first_model(self) -> None:
+        """Begin with the model and the plan of the session, where it has a slide already."""
+        session, panel = self.session, self.run_panel
+        begun, device = session.slide is not None, session.device
+        budget, last_depth = session.budget or (), session.last_depth
+        if begun:
+            panel.select_model(session.model_name)
+        self.choose_model(panel.chosen_model())
+        if begun:
+            panel.show_plan(budget, last_depth)
+            panel.device.setCurrentText(device)
+            self._take_plan()
+
+    def show_session(self) -> None:
+        """Show the model, the budget and the findings as they were left."""
+        session, panel = self.session, self.run_panel
+        self._tissue = session.sitting.state.tissue if session.sitting else None
+        self.findings.clear(slide_open=session.slide is not None)
+        for stage in session.stages:
+            self._show_stage(stage)
+        if session.shown.complete:
+            self._show_result(session.result)
+        panel.set_state(session.state)
+        self._show_cost()
+
     def close_work(self) -> None:
         """Stop waiting runs, and wait for the check of encoders and devices."""
         self._follow_soon.cancel()
@@ -142,16 +167,16 @@ class CascadeTab(CascadePage):
         self._relay.sent.connect(self._show_progress)
 
     def _connect_session(self) -> None:
-        session = self.session
-        session.state_changed.connect(self.run_panel.set_state)
-        session.slide_changed.connect(self._slide_changed)
-        session.review_changed.connect(self._review_changed)
-        session.preparation_ended.connect(self._show_prepared)
-        session.cleared.connect(self._clear)
-        session.kept.connect(self._show_kept)
-        session.stage_found.connect(self._show_stage)
-        session.finished.connect(self._show_result)
-        session.failed.connect(self.run_panel.show_error)
+        session, connect = self.session, self.context.links.connect
+        connect(session.state_changed, self.run_panel.set_state)
+        connect(session.slide_changed, self._slide_changed)
+        connect(session.review_changed, self._review_changed)
+        connect(session.preparation_ended, self._show_prepared)
+        connect(session.cleared, self._clear)
+        connect(session.kept, self._show_kept)
+        connect(session.stage_found, self._show_stage)
+        connect(session.finished, self._show_result)
+        connect(session.failed, self.run_panel.show_error)
 
     def _look_for_choices(self) -> None:
         """Find out in the background what this machine can use: every encoder is loaded once."""
@@ -264,7 +289,7 @@ class CascadeTab(CascadePage):
         if result is not None:
             self.findings.show_result(result)
         if result is not None and self.session.shown.restored:
-            self.run_panel.show_budget(result.settings.budget)
+            self.run_panel.show_plan(result.settings.budget, self.session.last_depth)
         self._show_cost()
 
     def _show_progress(self, progress: EncodingProgress) -> None:

@@ -14,6 +14,7 @@ from napari_hagmil.attention import AttentionMap
 from napari_hagmil.plugin.overview import overview_picture, tinted
 from napari_hagmil.widgets.cascade.camera import ViewRectangle
 from napari_hagmil.widgets.preferences import preferred_colormap
+from napari_hagmil.widgets.style import FOCUS_COLOR
 
 #: Height of the overview, and longest side of its picture, px.
 _HEIGHT, _SIDE = 200, 420
@@ -95,6 +96,9 @@ class Navigator(QWidget):  # type: ignore[misc]
             painter.drawRect(frame)
             painter.setPen(QPen(QColor("#ffe14d"), 2))
             painter.drawRect(frame)
+        if self.hasFocus():
+            painter.setPen(QPen(QColor(FOCUS_COLOR), 3))
+            painter.drawRect(self.rect().adjusted(1, 1, -2, -2))
         painter.end()
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802

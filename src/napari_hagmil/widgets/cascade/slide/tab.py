@@ -102,10 +102,19 @@ class SlideTab(CascadePage):
         shown = magnification_shown(self.viewer) if slide.mpp else None
         self.view_panel.show_magnification(shown, scanned)
 
+    def show_session(self) -> None:
+        """Show the open slide, its tissue, and the tint of the overview."""
+        self._show_slide(self.session.slide)
+        self.slide_panel.set_enabled(self.session.state != "opening")
+        self._tissue_ready()
+        for stage in self.session.stages[:1]:
+            self._tint(stage)
+
     def close_work(self) -> None:
-        """Stop following the camera, and hand on what was painted last."""
+        """Stop following the camera, hand on what was painted last, and take the mask away."""
         self._show_view_soon.cancel()
         self.tissue.close()
+        self.tissue.clear()
         for event in self._camera_events():
             event.disconnect(self._camera_moved)
 
@@ -171,15 +180,15 @@ class SlideTab(CascadePage):
         tissue.detected_again.connect(lambda: self._correct(set_tissue, None))
 
     def _connect_session(self) -> None:
-        session = self.session
-        session.state_changed.connect(
-            lambda state: self.slide_panel.set_enabled(state != "opening")
+        session, connect = self.session, self.context.links.connect
+        connect(
+            session.state_changed, lambda state: self.slide_panel.set_enabled(state != "opening")
         )
-        session.slide_changed.connect(self._show_slide)
-        session.review_changed.connect(self._review_changed)
-        session.preparation_ended.connect(self._tissue_ready)
-        session.finished.connect(lambda result: self._tissue_ready())
-        session.stage_found.connect(self._tint)
+        connect(session.slide_changed, self._show_slide)
+        connect(session.review_changed, self._review_changed)
+        connect(session.preparation_ended, self._tissue_ready)
+        connect(session.finished, lambda result: self._tissue_ready())
+        connect(session.stage_found, self._tint)
 
     def _camera_events(self) -> tuple[Any, ...]:
         events = self.viewer.scene.camera.events

@@ -66,11 +66,11 @@ class SteerTab(CascadePage):
         self._make_changes()
         self._make_second_look()
         self._seed = 0
-        session = context.session
-        session.slide_changed.connect(self._slide_changed)
-        session.review_changed.connect(lambda state, action: self._show_review(state))
-        session.finished.connect(self._show_changes)
-        session.stage_found.connect(lambda stage: self._offer_depths())
+        session, connect = context.session, context.links.connect
+        connect(session.slide_changed, self._slide_changed)
+        connect(session.review_changed, lambda state, action: self._show_review(state))
+        connect(session.finished, self._show_changes)
+        connect(session.stage_found, lambda stage: self._offer_depths())
 
     def follow_at(self, place: tuple[float, float] | None) -> None:
         """Follow the branch at a level-0 pixel, or stop following it."""
@@ -99,9 +99,16 @@ class SteerTab(CascadePage):
             on_error=lambda error: show_text(self.answer, error_sentence(error)),
         )
 
+    def show_session(self) -> None:
+        """Show what is steered, and what the last run changed."""
+        self._slide_changed(self.session.slide)
+        self._offer_depths()
+        self._show_changes(self.session.result)
+
     def close_work(self) -> None:
-        """Hand on what was drawn last."""
+        """Hand on what was drawn last, and take the layers away: nobody reads their edits."""
         self.layers.close()
+        self.layers.clear()
 
     def _make_steering(self) -> None:
         section = Section("Steering")

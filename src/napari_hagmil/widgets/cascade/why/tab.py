@@ -60,9 +60,10 @@ class WhyTab(CascadePage):
         self.overlays.toggled.connect(lambda kind, on: context.stages.set_shown(kind, shown=on))
         context.stages.on_shown = self.overlays.show_state
         self.without.asked.connect(self.ask_without)
-        self.session.slide_changed.connect(self._forget)
-        self.session.stage_found.connect(lambda _: self._read_soon())
-        self.session.finished.connect(lambda _: self._show())
+        connect = context.links.connect
+        connect(self.session.slide_changed, self._forget)
+        connect(self.session.stage_found, lambda _: self._read_soon())
+        connect(self.session.finished, lambda _: self._show())
         self.without.show_depths(())
 
     def point_at(self, place: Place | None) -> None:
@@ -108,8 +109,14 @@ class WhyTab(CascadePage):
             work, on_item=show, on_done=_nothing, on_cancelled=_nothing, on_error=self._say_error
         )
 
+    def show_session(self) -> None:
+        """Show the depths that there are to ask about."""
+        self._show()
+
     def close_work(self) -> None:
-        """Wait for the pictures that are being read."""
+        """Wait for the pictures that are being read, and take the cross-hair away."""
+        self.held = False
+        self._draw_mark()
         self._read_soon.cancel()
         self._reader.wait()
 

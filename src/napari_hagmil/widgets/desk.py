@@ -1,0 +1,178 @@
+"""What a window has whichever of its docks are open: the review on its canvas, and its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol, get_args
+from weakref import WeakValueDictionary
+
+from napari.components import ViewerModel
+from qtpy.QtCore import QObject, Qt
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
+
+from napari_hagmil.review import AnnotationKind
+from napari_hagmil.session import session_of
+from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
+from napari_hagmil.widgets.keys import HAGMIL_KEYS, TAB_KEYS, KeyAction, bind
+from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
+from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
+from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+
+#: The docks, as the manifest names them.
+HAGMIL, REVIEW, COHORT = "HAG-MIL", "HAG-MIL review", "HAG-MIL cohort"
+
+#: Which dock has which tabs.
+_TABS = {
+    **dict.fromkeys(("slide", "cascade", "why", "steer"), HAGMIL),
+    **dict.fromkeys(("queue", "draw", "conclusion", "export"), REVIEW),
+}
+
+
+class OnDesk(Protocol):
+    """A dock, as the desk sees it."""
+
+    NAME: str
+
+    def go_to(self, tab: str) -> None:
+        """Bring a tab to the front, by the name of its attribute, and focus its first control."""
+
+    def window(self) -> QWidget:
+        """The main window."""
+
+    def abandon(self) -> None:
+        """Hear no more of the work that runs for it."""
+
+
+class Desk:
+    """The session and the review of one window; a key brings the dock that it needs.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        The window.
+    canvas : ReviewCanvas
+        The review on its canvas.
+    """
+
+    def __init__(self, viewer: ViewerModel, canvas: ReviewCanvas) -> None:
+        self.viewer, self.canvas, self.review = viewer, canvas, canvas.review
+        self._open: dict[str, OnDesk] = {}
+        self._does = self._key_actions()
+        self._unbind: Callable[[], None] = lambda: None
+        self._sheet: CheatSheet | None = None
+
+    def enter(self, dock: OnDesk) -> None:
+        """Count a dock as open; the first one brings the keys."""
+        if not self._open:
+            self._unbind = bind(self.viewer, self._does)
+        self._open[dock.NAME] = dock
+
+    def leave(self, dock: OnDesk) -> None:
+        """Count a dock as closed; with the last one the keys are free again."""
+        if self._open.get(dock.NAME) is not dock:
+            return
+        del self._open[dock.NAME]
+        if not self._open:
+            self._unbind()
+            self.canvas.put_away()
+            if self._sheet is not None:
+                self._sheet.deleteLater()
+                self._sheet = None
+
+    def stay_with(self, window: QWidget) -> None:
+        """Live as long as a main window does: closing a dock closes neither slide nor review."""
+        if isinstance(window, QMainWindow) and window.findChild(_Anchor) is None:
+            _Anchor(window, self)
+
+    def close(self) -> None:
+        """Close slide and review with the window; the docks are going, and are not touched."""
+        for dock in self._open.values():
+            dock.abandon()
+        self.review.session.close()
+
+    def dock(self, name: str) -> Any:
+        """One of the docks; it is opened where it is not."""
+        if name not in self._open:
+            self.viewer.window.add_plugin_dock_widget("napari-hagmil", name, tabify=True)
+        return self._open[name]
+
+    def do(self, key: KeyAction) -> None:
+        """Do what one of the desk's keys does."""
+        self._does[key]()
+
+    def show_keys(self) -> None:
+        """Show the cheat sheet in the middle of the window, or close it."""
+        if self._sheet is None:
+            few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
+            back = KeyAction("Esc", "Leave a tool; from a dock back to the slide", "Docks")
+            tables = (HAGMIL_KEYS, REVIEW_KEYS, COHORT_KEYS, TAB_KEYS)
+            keys = [*(key for table in tables for key in table.values()), few, back]
+            self._sheet = CheatSheet(next(iter(self._open.values())).window(), keys)
+        self._sheet.toggle()
+
+    def _key_actions(self) -> dict[KeyAction, Callable[[], object]]:
+        review, tools = self.review, self.canvas.tools
+        does: dict[str, Callable[[], object]] = {
+            "next": lambda: review.step(1),
+            "previous": lambda: review.step(-1),
+            "accept": lambda: review.decide("accepted"),
+            "reject": lambda: review.decide("rejected"),
+            "put_back": lambda: review.decide("unseen"),
+            "centre": review.centre,
+            "accept_patch": lambda: self.canvas.decide_patch("accepted"),
+            "reject_patch": lambda: self.canvas.decide_patch("rejected"),
+            "switch_view": self.canvas.switch_view,
+            "comment": lambda: self.dock(REVIEW).go_to_comment(),
+            "merge": review.merge,
+            "split": tools.split,
+            "redraw": tools.redraw,
+            "remove": review.remove,
+            "undo": review.undo,
+            "redo": review.redo,
+            "side_by_side": self.canvas.toggle_side_by_side,
+            "cheat_sheet": self.show_keys,
+        }
+        does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
+        actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
+        for number, key in CLASS_KEYS.items():
+            actions[key] = partial(review.class_by_number, number)
+        for tab, key in TAB_KEYS.items():
+            actions[key] = partial(self._go_to, tab)
+        return actions
+
+    def _go_to(self, tab: str) -> None:
+        self.dock(_TABS[tab]).go_to(tab)
+
+
+class _Anchor(QObject):  # type: ignore[misc]
+    """Keeps a desk as long as its window, and closes the slide with it."""
+
+    def __init__(self, window: QMainWindow, desk: Desk) -> None:
+        super().__init__(window)
+        self._desk = desk
+        # napari cannot bind this key; a shortcut of Qt leaves it to a text that has the focus.
+        self.question = QShortcut(QKeySequence("?"), window)
+        self.question.setContext(Qt.ShortcutContext.WindowShortcut)
+        self.question.activated.connect(desk.show_keys)
+        window.destroyed.connect(desk.close)
+        # A window that is closed in the middle of a run must not wait for the run to end.
+        QApplication.instance().aboutToQuit.connect(self._cancel)
+
+    def _cancel(self) -> None:
+        self._desk.review.session.cancel()
+
+
+#: By the session's id, which the desk keeps alive; docks and window keep the desk alive.
+_DESKS: WeakValueDictionary[int, Desk] = WeakValueDictionary()
+
+
+def desk_of(viewer: ViewerModel) -> Desk:
+    """The one desk of a window; whichever dock opens first makes it."""
+    session = session_of(viewer)
+    desk = _DESKS.get(id(session))
+    if desk is None:
+        canvas = ReviewCanvas(viewer, review_as_preferred(session))
+        desk = _DESKS[id(session)] = Desk(viewer, canvas)
+    return desk
