@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from napari.utils.colormaps.standardize_color import transform_color
 
 from napari_hagmil.cascade import DepthChange
+from napari_hagmil.plugin.colors import GAINED, LOST
 from napari_hagmil.plugin.layers import KEY, LayerTuple
 from napari_hagmil.quadtree import PatchGrid
-
-#: White and orange: distinct to colour-blind people, and neither is a colour of H&E.
-GAINED_COLOR, LOST_COLOR = (1.0, 1.0, 1.0, 1.0), (0.9, 0.62, 0.0, 1.0)
 
 
 def change_layer(
@@ -37,13 +36,13 @@ def change_layer(
     """
     segments, colors = [np.empty((0, 2, 2))], [np.empty((0, 4))]
     for change in changes[1:]:
-        for nodes, color in ((change.gained, GAINED_COLOR), (change.lost, LOST_COLOR)):
+        for nodes, color in ((change.gained, GAINED), (change.lost, LOST)):
             edges = grids[change.depth].edges_on(nodes, slide_shape)
             y0, x0, y1, x1 = (edges - 0.5).T * mpp
             corners = np.stack([y0, x0, y0, x1, y1, x1, y1, x0], axis=1).reshape(-1, 4, 2)
             sides = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
             segments.append(sides.reshape(-1, 2, 2))
-            colors.append(np.tile(color, (4 * len(edges), 1)))
+            colors.append(np.tile(transform_color(color), (4 * len(edges), 1)))
     return (
         np.concatenate(segments),
         {

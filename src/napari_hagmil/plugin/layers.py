@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from napari_hagmil.attention import attention_map, branch_outlines
 from napari_hagmil.cascade import Stage
 from napari_hagmil.geometry import magnification_label, overlay_placement
+from napari_hagmil.plugin.colors import CUT, FOLLOWED, UNREAD
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.interface import Channel
@@ -33,11 +34,6 @@ ATTENTION_COLORMAP = "cividis"
 #: Strong enough to see from afar, clear enough to see the nuclei under it.
 ATTENTION_OPACITY = 0.4
 
-#: Outline of a branch by depth: readable over pink and over violet, and distinct for
-#: colour-blind people; a finer depth lies inside a coarser one anyway.
-BRANCH_COLORS = ("#00e5ff", "#ffe14d", "#ffffff", "#ff8c1a", "#b3ff66")
-CUT_COLOR = "#5b647099"
-UNREAD_COLOR = "#ff5c1a"
 #: A dark veil over what was never seen at high power: what was seen stands out.
 UNSEEN_COLOR, UNSEEN_OPACITY = (0.02, 0.03, 0.08, 1.0), 0.55
 
@@ -146,7 +142,7 @@ def attention_layer(
 def branches_layer(
     grids: Sequence[PatchGrid], stages: Sequence[Stage], mpp: float, slide_shape: tuple[int, int]
 ) -> LayerTuple:
-    """Outlines of the quadtree: followed branches by depth, and where a branch was cut.
+    """Outlines of the quadtree: followed branches, nested by depth, and where one was cut.
 
     Line segments, four a node: a vector layer is drawn and restyled at once where thousands of
     shapes take seconds, and nobody edits an outline by accident.
@@ -157,18 +153,17 @@ def branches_layer(
     corners = outlines.rectangles * mpp
     segments = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2)
     color_of = {
-        key: transform_color(_branch_color(*key))[0]
-        for key in set(zip(outlines.depth.tolist(), outlines.status.tolist(), strict=True))
+        status: transform_color(CUT if status == "cut" else FOLLOWED)[0]
+        for status in set(outlines.status.tolist())
     }
-    keys = zip(outlines.depth.tolist(), outlines.status.tolist(), strict=True)
-    colors = np.array([color_of[key] for key in keys], dtype=np.float32).reshape(-1, 4)
+    colors = [color_of[status] for status in outlines.status.tolist()]
     return (
         segments.reshape(-1, 2, 2),
         {
             "name": "Branches",
             "ndim": 2,
             "vector_style": "line",
-            "edge_color": np.repeat(colors, 4, axis=0),
+            "edge_color": np.repeat(np.array(colors, dtype=np.float32).reshape(-1, 4), 4, axis=0),
             "edge_width": 1.0,
             "units": ("um", "um"),
             "features": {
@@ -179,10 +174,6 @@ def branches_layer(
         },
         "vectors",
     )
-
-
-def _branch_color(depth: int, status: str) -> str:
-    return CUT_COLOR if status == "cut" else BRANCH_COLORS[depth % len(BRANCH_COLORS)]
 
 
 def unread_layer(
@@ -204,7 +195,7 @@ def unread_layer(
             "name": "Unread",
             "ndim": 2,
             "vector_style": "line",
-            "edge_color": np.tile(transform_color(UNREAD_COLOR), (len(segments), 1)),
+            "edge_color": np.tile(transform_color(UNREAD), (len(segments), 1)),
             "edge_width": 1.0,
             "units": ("um", "um"),
             "metadata": {KEY: {"unread": True}},

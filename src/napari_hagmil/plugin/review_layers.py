@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_hagmil.plugin.colors import ACCEPTED, OPEN, REJECTED
 from napari_hagmil.plugin.layers import KEY, LayerTuple
 from napari_hagmil.polygons import Outline, Rings, outline
 from napari_hagmil.review import (
@@ -26,9 +27,8 @@ from napari_hagmil.review.patches import decision_of
 REGIONS, ANNOTATIONS, POINTS = "Attention regions", "Annotations", "Annotation points"
 PATCHES = "Patches of the region"
 
-#: Colours of Okabe and Ito that are none of H&E's and that everyone can tell apart; the width
-#: repeats what they say.
-DECISION_COLORS = {"unseen": "#e69f00", "accepted": "#56b4e9", "rejected": "#a0a0a0"}
+#: The width repeats what they say.
+DECISION_COLORS = {"unseen": OPEN, "accepted": ACCEPTED, "rejected": REJECTED}
 _DECISION_PX = {"unseen": 2.5, "accepted": 2.5, "rejected": 1.2}
 _CURRENT_PX = 5.0
 ANNOTATION_PX = 2.5
@@ -101,7 +101,7 @@ def region_look(
     rings = [one for one in regions for _ in range(1 + len(one.holes))]
     widths = [_CURRENT_PX if one.id == current else _DECISION_PX[one.decision] for one in rings]
     return {
-        "edge_color": [DECISION_COLORS[one.decision] for one in rings] or "#e69f00",
+        "edge_color": [DECISION_COLORS[one.decision] for one in rings] or OPEN,
         "edge_width": [width * um_per_px for width in widths] or 1.0,
     }
 

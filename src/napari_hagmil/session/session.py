@@ -309,8 +309,10 @@ class Session:
         for stage in run.stages:
             self.stage_found.emit(stage)
 
-    def restore(self, result: SlideResult) -> None:
+    def restore(self, result: SlideResult, *, same_model: bool) -> None:
         """Show a result that was read back, with the budget that it was found with.
+
+        Where it is of the `same_model` as the next run's, that run is compared with it.
 
         Raises
         ------
@@ -326,7 +328,9 @@ class Session:
                 remedy=f"open {result.slide.name} as it was then",
             )
         self.budget = result.settings.budget or None
-        self._show(CascadeRun.of_result(result))
+        run = CascadeRun.of_result(result)
+        run.key = self._key() if same_model else ()
+        self._show(run)
         self.set_state("done")
         self.finished.emit(result)
 

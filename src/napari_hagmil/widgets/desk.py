@@ -16,6 +16,7 @@ from napari_hagmil.review import AnnotationKind
 from napari_hagmil.session import session_of
 from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, TAB_KEYS, KeyAction, bind
+from napari_hagmil.widgets.layer_order import LayerOrder
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
@@ -58,6 +59,7 @@ class Desk:
 
     def __init__(self, viewer: ViewerModel, canvas: ReviewCanvas) -> None:
         self.viewer, self.canvas, self.review = viewer, canvas, canvas.review
+        self._order = LayerOrder(viewer)
         self._open: dict[str, OnDesk] = {}
         self._does = self._key_actions()
         self._unbind: Callable[[], None] = lambda: None

@@ -15,7 +15,7 @@ from napari_hagmil.widgets.focus import go_to_tab, in_reading_order, leave_with_
 from napari_hagmil.widgets.key_guard import KeyGuard
 from napari_hagmil.widgets.keys import KeyAction, bind
 from napari_hagmil.widgets.links import Links
-from napari_hagmil.widgets.style import FOCUS_STYLE
+from napari_hagmil.widgets.style import dock_style
 from napari_hagmil.widgets.wheel import WheelGuard
 
 #: No dock beside the slide grows wider than this, px: the slide needs the room.
@@ -47,7 +47,8 @@ class Dock(QWidget):  # type: ignore[misc]
         self.links = Links()
         self.setAcceptDrops(True)
         self.setMinimumWidth(min_width)
-        self.setStyleSheet(FOCUS_STYLE)
+        viewer.events.theme.connect(self._dress)
+        self._dress()
         leave_with_escape(self)
         self._wheel, self._keys = WheelGuard(self), KeyGuard(self)
         self.desk.enter(self)
@@ -93,6 +94,10 @@ class Dock(QWidget):  # type: ignore[misc]
             self.deleteLater()
         return bool(super().event(event))
 
+    def _dress(self, event: Any = None) -> None:
+        """Take the colours that can be read on the window's theme."""
+        self.setStyleSheet(dock_style(self.viewer.theme))
+
     def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
         """Accept files that are dragged over the dock."""
         if event.mimeData().hasUrls():
@@ -109,6 +114,7 @@ class Dock(QWidget):  # type: ignore[misc]
         """Unbind the keys; napari may close a dock more than once."""
         self._unbind()
         self.links.undo()
+        self.viewer.events.theme.disconnect(self._dress)
         self.desk.leave(self)
         super().closeEvent(event)
 

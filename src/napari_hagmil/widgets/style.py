@@ -3,26 +3,64 @@
 from __future__ import annotations
 
 import html
+from dataclasses import dataclass
 
+from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QAction, QStandardItem
 from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QVBoxLayout, QWidget
 
-WARNING_COLOR = "#ffb454"
-ERROR_COLOR = "#ff7b72"
-QUIET_COLOR = "#9aa4b2"
+
+@dataclass(frozen=True, slots=True)
+class Ink:
+    """A colour of text by what it says, on dark and on light themes.
+
+    Attributes
+    ----------
+    name : str
+        As style sheets know it.
+    on_dark, on_light : str
+        Each with a contrast of 4.5 at least to the background of napari's theme.
+    """
+
+    name: str
+    on_dark: str
+    on_light: str
+
+    def on(self, theme: str) -> str:
+        """The colour on a theme of napari, by its name."""
+        red, green, blue = get_theme(theme).background.as_rgb_tuple()[:3]
+        return self.on_dark if red + green + blue < 3 * 128 else self.on_light
+
+
+WARNING_COLOR = Ink("warning", "#ffb454", "#7a4300")
+ERROR_COLOR = Ink("error", "#ff7b72", "#a3121f")
+QUIET_COLOR = Ink("quiet", "#9aa4b2", "#505965")
+#: The frame of the control that the keyboard would act on: napari's themes leave it as it is.
+FOCUS_COLOR = Ink("focus", "#ffffff", "#101418")
 #: Before whatever was decided on, or not yet.
 MARKS = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 #: Around text fields: napari's themes draw them in the colour of the window.
 FRAME_COLOR = "#7d8590"
-#: The control that the keyboard would act on has a frame: napari's themes leave it as it is.
-FOCUS_COLOR = "#4c9aff"
-FOCUS_STYLE = f"""
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QPlainTextEdit:focus,
-QAbstractSpinBox:focus, QListWidget:focus, QTabBar:focus, QTabBar::tab:focus
-{{ border: 2px solid {FOCUS_COLOR}; }}
-QCheckBox:focus, QSlider:focus {{ border: 2px solid {FOCUS_COLOR}; border-radius: 3px; }}
-"""
+_FOCUSED = (
+    *("QPushButton", "QToolButton", "QComboBox", "QLineEdit", "QPlainTextEdit", "QAbstractSpinBox"),
+    *("QListWidget", "QTabBar", "QTabBar::tab", "QCheckBox", "QSlider"),
+)
+
+
+def dock_style(theme: str) -> str:
+    """The style sheet of a dock in a theme of napari: inks, and a frame around the focus."""
+    inks = (WARNING_COLOR, ERROR_COLOR, QUIET_COLOR)
+    rules = [f'QLabel[ink="{ink.name}"] {{ color: {ink.on(theme)}; }}' for ink in inks]
+    selectors = ", ".join(f"{one}:focus" for one in _FOCUSED)
+    return "\n".join([*rules, f"{selectors} {{ border: 2px solid {FOCUS_COLOR.on(theme)}; }}"])
+
+
+def set_ink(label: QLabel, ink: Ink | None) -> None:
+    """Give a label an ink, or that of the theme."""
+    label.setProperty("ink", ink.name if ink else "")
+    label.style().unpolish(label)
+    label.style().polish(label)
 
 
 class Section(QFrame):  # type: ignore[misc]
@@ -34,7 +72,8 @@ class Section(QFrame):  # type: ignore[misc]
         self.body.setContentsMargins(2, 4, 2, 4)
         self.body.setSpacing(4)
         heading = plain_label(title.upper())
-        heading.setStyleSheet(f"color: {QUIET_COLOR}; font-weight: 600; letter-spacing: 1px;")
+        heading.setStyleSheet("font-weight: 600; letter-spacing: 1px;")
+        set_ink(heading, QUIET_COLOR)
         self.body.addWidget(heading)
 
     def add(self, *widgets: QWidget) -> None:
@@ -90,12 +129,11 @@ def plain_tip(text: str) -> str:
     return f"<qt>{lines}</qt>"
 
 
-def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> QLabel:
+def text_label(text: str = "", *, color: Ink | None = None, selectable: bool = False) -> QLabel:
     """A label that wraps; hidden while it is empty."""
     label = plain_label(text)
     label.setWordWrap(True)
-    if color:
-        label.setStyleSheet(f"color: {color};")
+    set_ink(label, color)
     if selectable:
         label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setVisible(bool(text))
@@ -105,7 +143,7 @@ def text_label(text: str = "", *, color: str = "", selectable: bool = False) -> 
 def quiet_label(text: str = "") -> QLabel:
     """A short label that stays in the background."""
     label = plain_label(text)
-    label.setStyleSheet(f"color: {QUIET_COLOR};")
+    set_ink(label, QUIET_COLOR)
     return label
 
 

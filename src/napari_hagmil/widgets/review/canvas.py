@@ -58,6 +58,8 @@ class ReviewCanvas:
         review.reset.connect(self._reset)
         review.changed.connect(self._show)
         review.centre_asked.connect(self._centre)
+        # A layer that was deleted counts still: it is drawn again before it does.
+        review.session.started.connect(self._show)
         if review.session.slide is not None:
             self._reset(review.session.slide)
             self._show()

@@ -30,14 +30,7 @@ from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.class_box import ClassBox
 from napari_hagmil.widgets.review.patches.strip import PatchStrip
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
-from napari_hagmil.widgets.style import (
-    FOCUS_STYLE,
-    MARKS,
-    QUIET_COLOR,
-    explain,
-    plain_label,
-    text_label,
-)
+from napari_hagmil.widgets.style import MARKS, QUIET_COLOR, explain, plain_label, text_label
 
 _ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
 _EMPTY = "Run the cascade in the HAG-MIL dock: the regions of high attention come here."
@@ -113,8 +106,8 @@ class QueueTab(QWidget):  # type: ignore[misc]
             button = QPushButton(checkable=True, checked=True)
             explain(button, f"Show regions that are {decision}")
             color = DECISION_COLORS[decision]
-            own = f"QPushButton:checked {{ border: 2px solid {color}; }}"
-            button.setStyleSheet(f"{own}{FOCUS_STYLE}")
+            # With the focus, the frame that every control has then.
+            button.setStyleSheet(f"QPushButton:checked:!focus {{ border: 2px solid {color}; }}")
             button.toggled.connect(self._filter)
             self.decisions[decision] = button
             grid.addWidget(button, 0, i)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Layer
 
 from napari_hagmil.plugin import review_layers as look
 from napari_hagmil.plugin.layers import LayerTuple
@@ -46,22 +46,12 @@ class LayerSync:
         self._own = False
         self._um_per_px = 1.0
         viewer.scene.camera.events.zoom.connect(self._keep_width)
-        viewer.layers.events.inserted.connect(self._stay_on_top)
 
     def close(self) -> None:
         """Stop listening to the viewer; its layers stay."""
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
-        self.viewer.layers.events.inserted.disconnect(self._stay_on_top)
         for layer in self._layers.values():
             layer.events.data.disconnect(self._on_data)
-
-    def _stay_on_top(self, event: Any) -> None:
-        """A review that was reopened is drawn before its slide is, and must not lie under it."""
-        if isinstance(event.value, Image):
-            layers = self.viewer.layers
-            for layer in self._layers.values():
-                if layer in layers:
-                    layers.move(layers.index(layer), len(layers))
 
     def clear(self, *, bright: bool = True) -> None:
         """Remove the layers; `bright`: the next slide is brightfield, not fluorescence."""
@@ -126,11 +116,12 @@ class LayerSync:
         classes: tuple[PathClass, ...],
         mpp: float | None,
     ) -> None:
-        if (annotations, classes) == (self._state.annotations, self._state.classes) and (
-            self._layers.keys() >= {look.ANNOTATIONS} or not annotations
-        ):
-            return
         shapes, points = look.shapes_of(annotations), look.points_of(annotations)
+        lost = (shapes and self.layer(look.ANNOTATIONS) is None) or (
+            points and self.layer(look.POINTS) is None
+        )
+        if not lost and (annotations, classes) == (self._state.annotations, self._state.classes):
+            return
         if shapes or self.layer(look.ANNOTATIONS) is not None:
             made = look.annotations_layer(
                 shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
@@ -145,7 +136,7 @@ class LayerSync:
         old, layers = self.layer(name), self.viewer.layers
         # napari selects every layer that is added; the user's selection must stay.
         active = layers.selection.active
-        at = len(layers) if old is None else layers.index(old)
+        at = None if old is None else layers.index(old)
         if old is not None:
             meta = {**meta, "visible": old.visible, "opacity": old.opacity}
             layers.remove(old)
@@ -155,7 +146,8 @@ class LayerSync:
         if kind == "shapes" and len(added.data) and self._um_per_px != before:
             drift = self._um_per_px / before
             added.edge_width = (np.asarray(added.edge_width) * drift).tolist()
-        layers.move(len(layers) - 1, at)
+        if at is not None:
+            layers.move(layers.index(added), at)
         if active is not None:
             layers.selection.active = added if active is old or active == old else active
         added.events.data.connect(self._on_data)

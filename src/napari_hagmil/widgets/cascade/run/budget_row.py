@@ -10,7 +10,7 @@ from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import DepthForecast
 from napari_hagmil.session.run_report import price_of_depth
-from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label
+from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, set_ink
 
 _MAX_BUDGET = 100_000
 _STEPS = 200
@@ -41,7 +41,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         self.price = plain_label()
         self.price.setWordWrap(True)
         self.slider.setMinimumWidth(40)
-        self.price.setStyleSheet(f"color: {QUIET_COLOR};")
+        set_ink(self.price, QUIET_COLOR)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)

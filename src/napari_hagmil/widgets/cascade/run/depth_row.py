@@ -10,7 +10,6 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QHBoxLayout, QSlider, QWidget
 from superqt.utils import signals_blocked
 
 from napari_hagmil.cascade import Stage
-from napari_hagmil.plugin.layers import BRANCH_COLORS
 from napari_hagmil.session.numbers import duration, percent
 from napari_hagmil.widgets.preferences import preferred_opacity
 from napari_hagmil.widgets.style import explain, plain_label, quiet_label, rich_label
@@ -102,7 +101,6 @@ class DepthRow(QWidget):  # type: ignore[misc]
         self.opacity = _slider(100, round(100 * preferred_opacity()), "Opacity of the attention")
         self.threshold = _slider(99, 0, "Hide attention below this percentile")
         self.above = plain_label("all")
-        self._color = BRANCH_COLORS[depth % len(BRANCH_COLORS)]
         self._lay_out()
         self.box.setChecked(True)
         self.box.toggled.connect(self.shown)
@@ -115,9 +113,7 @@ class DepthRow(QWidget):  # type: ignore[misc]
         stage, followed = found.stage, int(found.stage.followed.sum())
         self.box.setText(found.label)
         explain(self.box, f"Show the attention at {found.label}")
-        followed_text = (
-            f' · <span style="color:{self._color}">{followed:,} followed</span>' if followed else ""
-        )
+        followed_text = f" · <b>{followed:,} followed</b>" if followed else ""
         took = "" if found.seconds is None else f" · {duration(found.seconds)}"
         unread = f" · {len(stage.unread):,} unread" if len(stage.unread) else ""
         self.counts.setText(f"{len(stage.nodes):,} looked at{followed_text}{unread}{took}")

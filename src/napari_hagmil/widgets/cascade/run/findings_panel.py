@@ -18,6 +18,7 @@ from napari_hagmil.widgets.style import (
     Section,
     plain_label,
     quiet_label,
+    set_ink,
     show_text,
     text_label,
 )
@@ -81,7 +82,7 @@ class FindingsPanel(Section):
         self.keep_depths(0)
         self.offer_button.hide()
         show_text(self.prediction, _NOTHING if slide_open else _NO_SLIDE)
-        self.prediction.setStyleSheet(_HEADLINE)
+        set_ink(self.prediction, None)
         for label in (self.said, self.cost, self.notes):
             show_text(label, "")
 
@@ -92,6 +93,11 @@ class FindingsPanel(Section):
             self._column.removeWidget(row)
             row.deleteLater()
         self.legend.setVisible(bool(self.rows))
+
+    def show_visibility(self, depth: int, shown: bool) -> None:
+        """Show whether a depth's attention is to be seen."""
+        if depth in self.rows:
+            self.rows[depth].box.setChecked(shown)
 
     def show_depth(self, found: DepthFindings) -> None:
         """Show one more depth; the deepest one gives the slide's prediction."""
@@ -109,8 +115,7 @@ class FindingsPanel(Section):
         """Show the class; where the model is not for the slide, that instead, the class small."""
         verdict = f"{found.verdict}, at {found.label}"
         show_text(self.prediction, found.unfit or verdict)
-        color = f"color: {WARNING_COLOR};" if found.unfit else ""
-        self.prediction.setStyleSheet(f"{_HEADLINE} {color}")
+        set_ink(self.prediction, WARNING_COLOR if found.unfit else None)
         said = f"It gives {verdict}: that says nothing about this slide." if found.unfit else ""
         show_text(self.said, said)
 

@@ -41,7 +41,7 @@ class LastResult:
         try:
             result = read_result(folder)
             if is_of_model(result, session.model_name):
-                session.restore(result)
+                session.restore(result, same_model=True)
             elif result.slide.mpp == session.slide.mpp:
                 self._offered = result
                 self._findings.offer(f"Show the last result, of {result.model.name}")
@@ -51,7 +51,9 @@ class LastResult:
     def take(self, folder: Path) -> str:
         """Show the analysis in a folder; why that cannot be done, as a sentence, or nothing."""
         try:
-            self._session.restore(read_result(folder))
+            result = read_result(folder)
+            same = is_of_model(result, self._session.model_name)
+            self._session.restore(result, same_model=same)
         except HagmilError as error:
             return error_sentence(error)
         return ""
@@ -59,7 +61,7 @@ class LastResult:
     def _show_offered(self) -> None:
         if self._offered is not None:
             result, self._offered = self._offered, None
-            self._session.restore(result)
+            self._session.restore(result, same_model=False)
 
     def _keep(self, result: SlideResult | None) -> None:
         session = self._session

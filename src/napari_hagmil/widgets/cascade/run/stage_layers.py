@@ -63,6 +63,8 @@ class StageLayers:
         Of a depth's attention: 0 to 1, and the percentile below which it is left clear.
     on_shown : callable
         Called with `shown` whenever it may have changed.
+    on_depth_shown : callable
+        Called with a depth that was shown or hidden in napari's list of layers.
     """
 
     def __init__(self, viewer: ViewerModel, session: Session) -> None:
@@ -76,6 +78,8 @@ class StageLayers:
         self._others: dict[str, Layer] = {}
         self._line_um = 0.0
         self.on_shown: Callable[[dict[str, bool]], None] = lambda shown: None
+        self.on_depth_shown: Callable[[int, bool], None] = lambda depth, shown: None
+        self._showing = False
         self._before_hiding: dict[str, bool] = {}
         self._stale: set[int] = set()
         self._draw_soon = qdebounced(self.draw, timeout=_TOGETHER)
@@ -90,9 +94,11 @@ class StageLayers:
             if "depth" in facts:
                 depth = int(facts["depth"])
                 self._attention[depth] = layer
+                layer.events.visible.connect(self._follow_eye)
                 self.depth_shown[depth], self.opacity[depth] = layer.visible, layer.opacity
             for kind in KINDS:
                 if facts.get(kind):
+                    layer.events.visible.connect(self._follow_eye)
                     self._others[kind], self.shown[kind] = layer, layer.visible
         if self._attention:
             self.shown["attention"] = any(self.depth_shown.values())
@@ -178,11 +184,8 @@ class StageLayers:
         for coarser in self._attention:
             self.depth_shown[coarser] = False
         self.depth_shown[depth] = True
-        self._attention[depth] = layer = self._add(self._attention_tuple(depth))
+        self._attention[depth] = self._add(self._attention_tuple(depth))
         self._stale.discard(depth)
-        above = [i for i, one in enumerate(self.viewer.layers) if one in self._others.values()]
-        if above:
-            self.viewer.layers.move(self.viewer.layers.index(layer), min(above))
 
     def _attention_tuple(self, depth: int) -> LayerTuple:
         session = self.session
@@ -246,6 +249,7 @@ class StageLayers:
 
     def _apply_visibility(self) -> None:
         self.on_shown(self.shown)
+        self._showing = True
         for depth, layer in self._attention.items():
             shown = self.shown["attention"] and self.depth_shown.get(depth, False)
             if shown and depth in self._stale:
@@ -253,6 +257,20 @@ class StageLayers:
             _show(layer, shown)
         for kind, layer in self._others.items():
             _show(layer, self.shown[kind])
+        self._showing = False
+
+    def _follow_eye(self, event: Any) -> None:
+        """Keep what the user hides in the list of layers hidden, and what is shown there shown."""
+        if self._showing:
+            return
+        layer = event.source
+        for depth in [d for d, one in self._attention.items() if one == layer]:
+            self.depth_shown[depth] = layer.visible
+            self.shown["attention"] |= layer.visible
+            self.on_depth_shown(depth, layer.visible)
+        for kind in [kind for kind, one in self._others.items() if one == layer]:
+            self.shown[kind] = layer.visible
+        self._apply_visibility()
 
     def _keep_line_width(self, event: Any = None) -> None:
         """Keep outlines as thin at 40× as in the overview: napari's widths are in µm."""
@@ -273,11 +291,14 @@ class StageLayers:
     def _add(self, layer_tuple: LayerTuple) -> Layer:
         data, meta, kind = layer_tuple
         if kind == "image":
-            return self.viewer.add_image(data, **meta)
-        layer = Vectors(data, **meta)
-        # Drawn from all outlines, the thumbnail would take longer than the layer itself.
-        layer._max_vectors_thumbnail = _IN_THUMBNAIL
-        return self.viewer.add_layer(layer)
+            added = self.viewer.add_image(data, **meta)
+        else:
+            layer = Vectors(data, **meta)
+            # Drawn from all outlines, the thumbnail would take longer than the layer itself.
+            layer._max_vectors_thumbnail = _IN_THUMBNAIL
+            added = self.viewer.add_layer(layer)
+        added.events.visible.connect(self._follow_eye)
+        return added
 
     def _drop(self, layer: Layer | None) -> None:
         if not self._missing(layer):

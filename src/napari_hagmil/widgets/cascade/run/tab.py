@@ -162,6 +162,7 @@ class CascadeTab(CascadePage):
         findings.visibility_changed.connect(
             lambda depth, on: stages.set_depth_shown(depth, shown=on)
         )
+        stages.on_depth_shown = findings.show_visibility
         findings.opacity_changed.connect(stages.set_opacity)
         findings.threshold_changed.connect(stages.set_threshold)
         self._relay.sent.connect(self._show_progress)

@@ -94,10 +94,10 @@ class Navigator(QWidget):  # type: ignore[misc]
             frame = self._frame(place)
             painter.setPen(QPen(QColor("#000000"), 4))
             painter.drawRect(frame)
-            painter.setPen(QPen(QColor("#ffe14d"), 2))
+            painter.setPen(QPen(QColor("#ffffff"), 2))
             painter.drawRect(frame)
         if self.hasFocus():
-            painter.setPen(QPen(QColor(FOCUS_COLOR), 3))
+            painter.setPen(QPen(QColor(FOCUS_COLOR.on_dark), 3))
             painter.drawRect(self.rect().adjusted(1, 1, -2, -2))
         painter.end()
 

@@ -65,7 +65,11 @@ class SlideTab(CascadePage):
         super().__init__(context)
         self.slide_panel, self.view_panel = SlidePanel(), ViewPanel()
         self.tissue_panel = TissuePanel()
-        self.tissue = TissueLayer(context.viewer, lambda mask: self._correct(set_tissue, mask))
+        self.tissue = TissueLayer(
+            context.viewer,
+            lambda mask: self._correct(set_tissue, mask),
+            self.tissue_panel.box.setChecked,
+        )
         research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
         self.add(self.slide_panel, self.view_panel, self.tissue_panel, research)
         self._recent, self._run_when_open = RecentSlides(), False

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from superqt.utils import qdebounced
 
 from napari_hagmil.geometry import overlay_placement
+from napari_hagmil.plugin.colors import TISSUE
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.tissue import TissueMask
 from napari_hagmil.widgets.keys import ESCAPE, bind
@@ -19,8 +20,6 @@ from napari_hagmil.widgets.preferences import keeps_tool
 
 #: Milliseconds after the last stroke that the mask is handed on.
 _REST = 300
-
-_COLOR = (0.34, 0.71, 0.91, 1.0)
 
 
 class TissueLayer:
@@ -32,10 +31,17 @@ class TissueLayer:
         Where the layer is added.
     on_edit : callable
         Called with the edited `TissueMask`.
+    on_eye : callable
+        Called with whether it is shown when that changes.
     """
 
-    def __init__(self, viewer: ViewerModel, on_edit: Callable[[TissueMask], None]) -> None:
-        self.viewer, self._on_edit = viewer, on_edit
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        on_edit: Callable[[TissueMask], None],
+        on_eye: Callable[[bool], None],
+    ) -> None:
+        self.viewer, self._on_edit, self._on_eye = viewer, on_edit, on_eye
         self._layer: Any = None
         self._mask: TissueMask | None = None
         self._mpp = 1.0
@@ -65,7 +71,7 @@ class TissueLayer:
             translate=translate,
             units=("um", "um"),
             opacity=0.9,
-            colormap=DirectLabelColormap(color_dict={1: _COLOR, None: (0, 0, 0, 0)}),
+            colormap=DirectLabelColormap(color_dict={1: TISSUE, None: "transparent"}),
             metadata={KEY: {"tissue": True}},
         )
         # An outline: a filled mask would tint the stain that it is judged by.
@@ -73,6 +79,7 @@ class TissueLayer:
         self._layer.brush_size = 12
         self._layer.events.paint.connect(self._edited)
         self._layer.events.labels_update.connect(self._edited)
+        self._layer.events.visible.connect(lambda event: self._on_eye(event.source.visible))
         bind(self._layer, {ESCAPE: self._leave_tool})
 
     def hide(self) -> None:

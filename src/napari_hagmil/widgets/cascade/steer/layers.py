@@ -13,14 +13,13 @@ from superqt.utils import qdebounced
 
 from napari_hagmil.cascade import DepthChange
 from napari_hagmil.plugin.change_layer import change_layer
+from napari_hagmil.plugin.colors import FOLLOWED, LEFT_OUT, LEFT_OUT_FACE
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Session
 from napari_hagmil.widgets.cascade.camera import um_per_screen_px
 from napari_hagmil.widgets.keys import ESCAPE, bind
 from napari_hagmil.widgets.preferences import keeps_tool
-
-PIN_COLOR, OUT_COLOR, OUT_FACE = "#56b4e9", "#e69f00", "#e69f0044"
 
 #: Milliseconds after the last edit of a layer that it is handed on.
 _REST = 150
@@ -119,7 +118,7 @@ class SteerLayers:
                 name="Follow",
                 symbol="diamond",
                 size=16 * um_per_screen_px(self.viewer),
-                face_color=PIN_COLOR,
+                face_color=FOLLOWED,
                 border_color="#000000",
                 units=("um", "um"),
                 metadata={KEY: {"pins": True}},
@@ -134,8 +133,8 @@ class SteerLayers:
                 None,
                 ndim=2,
                 name="Leave out",
-                edge_color=OUT_COLOR,
-                face_color=OUT_FACE,
+                edge_color=LEFT_OUT,
+                face_color=LEFT_OUT_FACE,
                 edge_width=2 * um_per_screen_px(self.viewer),
                 units=("um", "um"),
                 metadata={KEY: {"vetoes": True}},
@@ -182,5 +181,5 @@ def _show_rings(layer: Any, rings: list[Any]) -> None:
     mode = layer.mode
     layer.data = []
     if rings:
-        layer.add(rings, shape_type="polygon", edge_color=OUT_COLOR, face_color=OUT_FACE)
+        layer.add(rings, shape_type="polygon", edge_color=LEFT_OUT, face_color=LEFT_OUT_FACE)
     layer.mode = mode

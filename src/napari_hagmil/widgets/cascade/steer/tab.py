@@ -70,6 +70,7 @@ class SteerTab(CascadePage):
         connect(session.slide_changed, self._slide_changed)
         connect(session.review_changed, lambda state, action: self._show_review(state))
         connect(session.finished, self._show_changes)
+        connect(session.started, self._show_steering)
         connect(session.stage_found, lambda stage: self._offer_depths())
 
     def follow_at(self, place: tuple[float, float] | None) -> None:
@@ -193,6 +194,11 @@ class SteerTab(CascadePage):
             self._show_review(self.session.sitting.state)
         else:
             show_text(self.summary, _NO_SLIDE)
+
+    def _show_steering(self) -> None:
+        """Draw what the run is steered by: its layer may have been deleted."""
+        if self.session.sitting is not None:
+            self.layers.show_state(self.session.sitting.state)
 
     def _show_review(self, state: ReviewState) -> None:
         show_text(self.summary, steered(state))

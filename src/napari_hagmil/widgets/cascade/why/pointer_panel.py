@@ -50,10 +50,10 @@ class PointerPanel(Section):
     def show_facts(self, facts: Sequence[NodeFacts]) -> None:
         """Show what the depths say about one place, coarse to fine."""
         if not facts:
-            self.label.setText(f'<span style="color:{QUIET_COLOR}">{_EMPTY}</span>')
+            self.label.setText(f"<i>{_EMPTY}</i>")
             self.sentence.setText("")
             return
-        head = "".join(f"<td><span style='color:{QUIET_COLOR}'>{t}</span></td>" for t in _HEAD)
+        head = "".join(f"<td><i>{t}</i></td>" for t in _HEAD)
         rows = "".join(f"<tr>{_cells(one)}</tr>" for one in facts)
         self.label.setText(f'<table cellspacing="0" cellpadding="2"><tr>{head}</tr>{rows}</table>')
         self.sentence.setText(described(facts))
@@ -66,7 +66,7 @@ def _cells(facts: NodeFacts) -> str:
     label = f"<td><b>{magnification_label(facts.mpp)}</b>&nbsp;&nbsp;</td>"
     status = html.escape(facts.status)
     if not facts.n_nodes:
-        return f'{label}<td colspan="4" style="color:{QUIET_COLOR}">{status}</td>'
+        return f'{label}<td colspan="4"><i>{status}</i></td>'
     cut = f" at {facts.cut_rank:,}" if facts.status == "cut" else ""
     return (
         f"{label}<td>{facts.score:.0f}</td><td>{facts.attention:.3g}</td>"

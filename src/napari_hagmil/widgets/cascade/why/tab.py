@@ -11,6 +11,7 @@ from superqt.utils import qdebounced
 
 from napari_hagmil.cascade import Branch, NodeFacts
 from napari_hagmil.geometry import magnification_label
+from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.pictures import Pictures
 from napari_hagmil.session.run_report import stage_labels
@@ -179,6 +180,7 @@ class WhyTab(CascadePage):
                 face_color="#ffffff",
                 border_color="#000000",
                 units=("um", "um"),
+                metadata={KEY: {"held": True}},
             )
             # A click must go on panning the slide, not add a point.
             layers.selection.active = active

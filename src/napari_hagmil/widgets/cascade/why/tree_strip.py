@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QImage, QPainter, QPen
+from qtpy.QtGui import QColor, QImage, QPainter, QPalette, QPen
 from qtpy.QtWidgets import QWidget
 
-from napari_hagmil.plugin.layers import BRANCH_COLORS, UNREAD_COLOR
-from napari_hagmil.widgets.style import QUIET_COLOR, explain
+from napari_hagmil.plugin.colors import FOLLOWED, UNREAD
+from napari_hagmil.widgets.style import explain
 
 _GAP, _CAPTION, _SIDE = 10, 18, 116
+
+#: Around a picture, on the dock: the shade that marks a cut on the slide would not show there.
+_CUT = "#8a929e"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class TreeStrip(QWidget):  # type: ignore[misc]
             corner = place.topLeft() + QPointF(leaf.child[1] * half, leaf.child[0] * half)
             painter.setPen(QPen(QColor("#ffffff"), 1, Qt.PenStyle.DashLine))
             painter.drawRect(QRectF(corner.x(), corner.y(), half, half))
-        painter.setPen(QColor(QUIET_COLOR))
+        painter.setPen(self.palette().color(QPalette.ColorRole.WindowText))
         caption = QRectF(place.left(), place.bottom() + 3, place.width() + _GAP, _CAPTION)
         text = painter.fontMetrics().elidedText(
             f"{leaf.label} {leaf.status}", Qt.TextElideMode.ElideRight, int(caption.width())
@@ -86,11 +89,11 @@ class TreeStrip(QWidget):  # type: ignore[misc]
 
 def _frame(leaf: Leaf) -> QPen:
     if leaf.status in ("followed", "pinned", "leaf"):
-        return QPen(QColor(BRANCH_COLORS[leaf.depth % len(BRANCH_COLORS)]), 2.5)
+        return QPen(QColor(FOLLOWED), 2.5)
     if leaf.status == "unread":
-        return QPen(QColor(UNREAD_COLOR), 2.5)
+        return QPen(QColor(UNREAD), 2.5)
     style = Qt.PenStyle.SolidLine if leaf.status == "cut" else Qt.PenStyle.DotLine
-    return QPen(QColor("#8a929e"), 2, style)
+    return QPen(QColor(_CUT), 2, style)
 
 
 def _image(picture: NDArray[np.uint8]) -> QImage:

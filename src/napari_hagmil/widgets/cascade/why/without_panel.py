@@ -88,4 +88,4 @@ def _change(classes: Sequence[str], before: Probabilities, after: Probabilities 
     points = 100 * float(after[first] - before[first])
     change = f"{points:+.1f} points" if abs(points) >= 0.05 else "no change"
     text = html.escape(f"{classes[first]} {was} → {now}")
-    return f'<td>{text}&nbsp;&nbsp;</td><td style="color:{QUIET_COLOR}">{change}</td>'
+    return f"<td>{text}&nbsp;&nbsp;</td><td><i>{change}</i></td>"
