@@ -141,3 +141,38 @@ def test_names_that_are_cut_alike_stay_apart():
     assert one != other
     assert len(one) == len(other) == 255
     assert short_name("short.json", 20) == "short.json"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_rename_whose_answer_was_lost_is_done(tmp_path, monkeypatch, kind):
+    """A network drive asks again, and is told that the source is missing."""
+    rename = os.replace
+
+    def lost(source, target):
+        rename(source, target)
+        raise FileNotFoundError(2, "No such file or directory", str(source))
+
+    monkeypatch.setattr(os, "replace", lost)
+    with replacing(tmp_path / "a") as draft:
+        if kind == "file":
+            draft.write_text("new")
+        else:
+            draft.mkdir()
+            (draft / "a.txt").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_rename_that_was_not_done_is_told_and_what_stood_there_stays(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("old")
+
+    def refused(source, target):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", refused)
+    with (
+        pytest.raises(OutputError, match="Input/output error"),
+        replacing(tmp_path / "a") as draft,
+    ):
+        draft.write_text("new")
+    assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -6,6 +6,7 @@
     ├── SlideFormatError (ValueError)      the file is not a slide that can be read
     │   └── MissingPixelSizeError          … its µm per pixel is missing or implausible
     ├── SlideReadError (OSError)           a place of an open slide cannot be decoded
+    ├── SlideChangedError (RuntimeError)   the file was written to or replaced while it was read
     ├── NoTissueError (ValueError)         nothing to look at
     ├── AnnotationError (ValueError)       a GeoJSON or steering file does not say what it should
     ├── CohortError (ValueError)           a cohort's table does not say what it should
@@ -17,6 +18,7 @@
     ├── EncoderError (RuntimeError)        an encoder cannot be used here
     ├── DeviceError (RuntimeError)         the device asked for is absent
     ├── OfflineError (OSError)             the network is needed, and the user forbade it
+    ├── ProcessError (RuntimeError)        worker processes do not start
     ├── OutputError (OSError)              a result cannot be written
     ├── JournalError (OSError)             a review cannot be saved
     ├── ReviewHeldError (RuntimeError)     another window holds the review
@@ -143,6 +145,10 @@ class SlideReadError(HagmilError, OSError):
     """A place of an open slide cannot be decoded."""
 
 
+class SlideChangedError(HagmilError, RuntimeError):
+    """The slide's file was written to or replaced while it was read."""
+
+
 class NoTissueError(HagmilError, ValueError):
     """The slide, or the mask given for it, holds no tissue."""
 
@@ -207,6 +213,10 @@ class OfflineError(HagmilError, OSError):
 
 class ResultError(HagmilError, ValueError):
     """An analysis cannot be read back from its folder, or is of another slide."""
+
+
+class ProcessError(HagmilError, RuntimeError):
+    """Worker processes do not start."""
 
 
 class OutputError(HagmilError, OSError):

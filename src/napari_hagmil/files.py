@@ -154,17 +154,32 @@ def require_writable(path: Path) -> None:
 def move(draft: Path, path: Path) -> None:
     """Move a finished file or folder to its final place, replacing what stands there."""
     if not (draft.is_dir() and path.is_dir()):
-        draft.replace(path)
+        _rename(draft, path)
         return
     # A folder cannot be renamed onto a full one: step the old one aside first.
     old = sibling(path)
-    path.replace(old)
+    _rename(path, old)
     try:
-        draft.replace(path)
+        _rename(draft, path)
     except OSError:
-        old.replace(path)
+        _rename(old, path)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename, and believe what is there more than what the system says of it.
+
+    A network drive may rename, lose the answer, ask again, and report that the source is missing.
+    """
+    facts = source.stat()
+    try:
+        source.replace(target)
+    except OSError:
+        with suppress(OSError):
+            if os.path.samestat(facts, target.stat()):
+                return
+        raise
 
 
 def remove(path: Path) -> None:

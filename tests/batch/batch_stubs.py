@@ -26,6 +26,8 @@ def work(record, settings, folder):
         time.sleep(600)
     elif kind == "unreadable":
         raise SlideReadError(record.name, "cannot be decoded", remedy="copy it again")
+    elif kind == "full":
+        raise OSError(28, "No space left on device", "a file")
     elif kind == "bug":
         raise RuntimeError("an error that nobody foresaw")
     elif kind == "once":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from verb_stubs import VerbStub
+from verb_stubs import NeverUp, VerbStub
 
 from napari_hagmil.batch.attendant import Limits
 from napari_hagmil.batch.cohort_jobs import over_cohort
@@ -13,7 +13,7 @@ from napari_hagmil.batch.encoding import encode_by_processes
 from napari_hagmil.batch.pool import Pool
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord
-from napari_hagmil.errors import OutputError
+from napari_hagmil.errors import EncoderError, OutputError, ProcessError
 from napari_hagmil.evaluation.evaluate import SlideFailure
 from napari_hagmil.features.layout import feature_tree
 from napari_hagmil.features.store import store_path
@@ -69,6 +69,17 @@ def test_the_order_is_that_of_the_cohort_also_where_a_process_ended(tmp_path, po
 def test_what_would_fail_for_every_slide_ends_the_run_in_its_own_sentence(tmp_path, pool):
     with pytest.raises(OutputError, match="the disk is full; make room"):
         list(encode_by_processes(slides(tmp_path, "disk", "a"), pool))
+
+
+def test_processes_that_do_not_start_end_the_run_and_no_slide_is_blamed(tmp_path):
+    for broken, kind, says in (
+        (NeverUp("killed"), ProcessError, "do not start: its process ended by SIGKILL"),
+        (NeverUp("no encoder"), EncoderError, "is not here"),
+    ):
+        pool = Pool(broken, 1, Limits())
+        with pytest.raises(kind, match=says):
+            list(encode_by_processes(slides(tmp_path, "a"), pool))
+        pool.close()
 
 
 def contents(folder):

@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from napari_hagmil.errors import OutputError
+from napari_hagmil.errors import EncoderError, OutputError
 from napari_hagmil.features.encode import EncodeEvent
 
 
@@ -32,6 +32,18 @@ class VerbStub:
     def evaluate(self, request):
         act(request[1])
         yield request[1].name
+
+
+@dataclass(frozen=True)
+class NeverUp:
+    """Ends, or raises, before it answers anything."""
+
+    why: str
+
+    def __call__(self):
+        if self.why == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise EncoderError("the encoder", "is not here", remedy="name another")
 
 
 def act(record):

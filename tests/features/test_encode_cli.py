@@ -8,8 +8,11 @@ import torch
 
 from napari_hagmil import encoders
 from napari_hagmil.cli import main
+from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import registry
-from napari_hagmil.features import open_store
+from napari_hagmil.features import EncodeConfig, encode_cohort, open_store
+from napari_hagmil.features.store import store_path
+from napari_hagmil.phantom import PhantomConfig, write_phantom
 
 
 class Colours:
@@ -165,3 +168,26 @@ def test_a_folder_without_any_outline_is_refused(phantom, tmp_path, capsys):
     outline(tmp_path / "outlines", "another", 100)
     assert encode(phantom, tmp_path / "store", "--tissue-dir", str(tmp_path / "outlines")) == 1
     assert "name the files after the slides: phantom.geojson" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [("laid out", "that are kept already have another slide"),
+     ("encoded", "was written to or replaced while it was read")],
+)  # fmt: skip
+def test_a_slide_that_is_replaced_while_it_is_encoded_fails_and_leaves_no_mixture(
+    tmp_path, when, says
+):
+    slide, new = tmp_path / "p.tiff", tmp_path / "new.tiff"
+    for seed, path in enumerate((slide, new)):
+        write_phantom(path, PhantomConfig(seed=seed, size=1024))
+    records, store = [SlideRecord(slide, "", "p", name="p")], tmp_path / "store"
+    config = EncodeConfig(mpp=(1.0,))
+    ends = []
+    for event in encode_cohort(records, store, Colours("cpu"), config):
+        if event.kind == when and new.exists():
+            new.replace(slide)
+        ends.append(event)
+    assert (ends[-1].kind, ends[-1].state) == ("failed", "failed")
+    assert says in ends[-1].message
+    assert not store_path(store, "p").exists()

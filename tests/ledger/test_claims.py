@@ -165,3 +165,19 @@ def test_no_two_of_six_processes_that_are_killed_while_they_hold_it_have_it_at_o
         assert process.wait(120) == -signal.SIGKILL
     assert len((tmp_path / "count").read_text()) == 6 * 15
     assert not (tmp_path / "two at once").exists()
+
+
+def test_a_link_whose_answer_was_lost_is_a_claim_of_ones_own(tmp_path, monkeypatch):
+    """A network drive asks again, and finds the name taken: by itself."""
+    link = os.link
+
+    def lost(source, target):
+        link(source, target)
+        raise FileExistsError(17, "File exists", str(target))
+
+    claims = Claims(tmp_path)
+    monkeypatch.setattr(os, "link", lost)
+    with claims.take("a") as claim:
+        assert claim.is_held()
+        assert claims.take("a") is None
+    assert claims.holder("a") is None

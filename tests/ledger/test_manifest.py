@@ -1,5 +1,6 @@
 """Manifests: what was changed, cut, lost or added is found."""
 
+import hashlib
 import json
 import os
 
@@ -59,6 +60,28 @@ def test_seconds_host_and_process_may_differ_and_nothing_else(folder):
     assert check_manifest(folder) == {"result.json": "is not what was written"}
     (folder / "result.json").write_text("{")
     assert "cannot be read" in check_manifest(folder)["result.json"]
+
+
+def test_manifests_of_earlier_versions_hash_the_bytes_that_were_read(folder):
+    """These differ from one analysis to the next where threads read a slide."""
+    result, manifest = folder / "result.json", folder / "manifest.json"
+    result.write_text('{"cost": {"n": 5, "bytes_read": 1}}')
+    write_manifest(folder)
+    said = json.loads(manifest.read_text())
+    assert said["files"]["result.json"]["without"] == [
+        "bytes_read", "host", "pid", "seconds", "start",
+    ]  # fmt: skip
+    result.write_text('{"cost": {"n": 5, "bytes_read": 2}}')
+    assert check_manifest(folder) == {}
+    earlier = json.dumps({"cost": {"n": 5, "bytes_read": 2}}, sort_keys=True, separators=(",", ":"))
+    said["files"]["result.json"] = {
+        "sha256": hashlib.sha256(earlier.encode()).hexdigest(),
+        "without": ["host", "pid", "seconds", "start"],
+    }
+    manifest.write_text(json.dumps(said))
+    assert check_manifest(folder) == {}
+    result.write_text('{"cost": {"n": 5, "bytes_read": 3}}')
+    assert check_manifest(folder) == {"result.json": "is not what was written"}
 
 
 def test_notes_laid_beside_the_files_are_nobodys_business(folder):

@@ -52,6 +52,7 @@ def analyze_into(record: SlideRecord, settings: BatchSettings, folder: Path) -> 
         else:
             write_files(slide, result, folder)
             _write_thumbnail(folder)
+        slide.require_unchanged()
     write_manifest(folder)
     return _STATES[result.state]
 

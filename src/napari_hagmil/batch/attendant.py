@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import psutil
 
+from napari_hagmil.errors import ProcessError
 from napari_hagmil.process import prepare_process
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _LOOK = 0.2
 _GRACE = 5.0
 #: Seconds for a process to load what it needs, on the slowest network drive.
 _START = 600.0
+#: How often in a row a process may end before it has loaded what it needs.
+_STARTS = 3
 
 #: What a process says when it has loaded everything: the clock of a request starts then.
 _READY = "ready"
@@ -100,14 +103,15 @@ class Attendant:
         EndedError
             When the process ends before the answer is complete, or exceeds a limit; the next
             request starts another.
+        ProcessError
+            When no process comes up: that is not the request's fault.
         Exception
             What the job itself raised; the process stays up.
         """
         started = time.monotonic()
         try:
             if self._process is None or not self._process.is_alive():
-                self._start()
-                self._received(_START)
+                self._start_surely()
                 started = time.monotonic()
             self._send(request)
             while not isinstance(reply := self._received(self._left(started)), _Over):
@@ -132,6 +136,26 @@ class Attendant:
         if self._process is not None:
             self._process.join(_GRACE)
         self._kill()
+
+    def _start_surely(self) -> None:
+        """Start the process; one that ends while it loads is no fault of the slide's."""
+        for attempt in range(1, _STARTS + 1):
+            try:
+                self._start()
+                said = self._received(_START)
+            except EndedError as end:
+                if self._stopping:
+                    raise
+                if attempt == _STARTS:
+                    raise ProcessError(
+                        "the processes that read slides",
+                        f"do not start: {end}",
+                        remedy="give fewer --workers, or look at what the system's log says",
+                    ) from end
+            else:
+                if isinstance(said, _Over) and said.error is not None:
+                    raise said.error
+                return
 
     def _start(self) -> None:
         self._kill()
@@ -230,7 +254,11 @@ def _serve(line: Connection, job: Job, threads: int | None) -> None:
     # Ctrl-C goes to the whole group: whoever asks decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_process()
-    answer = job()
+    try:
+        answer = job()
+    except Exception as error:
+        line.send(_Over(error))
+        return
     if threads is not None:
         import torch
 

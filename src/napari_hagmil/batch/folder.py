@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +24,16 @@ from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.errors import ManifestError, OutputError, Remedy
 from napari_hagmil.files import replacing
 from napari_hagmil.ledger import STATE_RULES, Claims, SlideState, check_manifest, read_manifest
+from napari_hagmil.ledger.claims import STALE
 from napari_hagmil.untrusted import read_json
 
 SCHEMA = "napari-hagmil/batch/1"
 
 #: A slide's small picture with attention, in its folder.
 THUMBNAIL = "thumbnail.jpg"
+
+#: The claim of the process that writes a run's table; hidden, and no slide's name.
+_PREPARING = ".preparing"
 
 _COLUMNS = pa.schema(
     [("name", pa.string()), ("path", pa.binary()), ("patient", pa.string()), ("label", pa.string())]
@@ -194,18 +201,47 @@ def prepare_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolde
     if (root / "run.json").exists():
         there = open_run(root)
         _require_same(root, there, settings, records)
-        records = there.records | records
-    elif root.is_dir() and any(root.iterdir()):
+        if records.keys() <= there.records.keys():
+            return there
+    with _alone(root):
+        if (root / "run.json").exists():
+            there = open_run(root)
+            _require_same(root, there, settings, records)
+            records = there.records | records
+        else:
+            _require_free(root)
+        _write_table(root / "table.parquet", records)
+        # Last: who is killed before leaves nothing that could be taken for a run.
+        document = {"schema": SCHEMA, "settings": asdict(settings), "versions": versions()}
+        with replacing(root / "run.json") as draft:
+            draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return RunFolder(root, settings, records)
+
+
+def _require_free(root: Path) -> None:
+    """Raise unless a folder is empty, but for what a killed process left of a run's beginning."""
+    if any(path.name[0] != "." and path.name != "table.parquet" for path in root.iterdir()):
         raise OutputError(
             root.name,
             "must be a run's folder, or empty",
             remedy=Remedy("choose another folder", command_line="choose another --out"),
         )
-    document = {"schema": SCHEMA, "settings": asdict(settings), "versions": versions()}
-    with replacing(root / "run.json") as draft:
-        draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    _write_table(root / "table.parquet", records)
-    return RunFolder(root, settings, records)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Wait until no other process writes the run's table, and keep others from it."""
+    claims, until = Claims(root), time.monotonic() + 2 * STALE
+    while (claim := claims.take(_PREPARING)) is None:
+        if time.monotonic() > until:
+            raise OutputError(
+                root.name,
+                f"is being prepared by {claims.holder(_PREPARING)}",
+                remedy="try again when that is done",
+            )
+        time.sleep(0.05)
+    with claim:
+        yield
 
 
 def open_run(root: Path) -> RunFolder:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from uuid import uuid4
 
 from napari_hagmil.batch.folder import BatchSettings, RunFolder, SlideOutcome
 from napari_hagmil.cohort.cohort import SlideRecord
-from napari_hagmil.errors import OutputError, statement_of
+from napari_hagmil.errors import OutputError, statement_of, system_reason
 from napari_hagmil.files import move, remove
 from napari_hagmil.ledger import Claim, SlideState, check_manifest, state_after
 
@@ -31,7 +33,7 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
     Raises
     ------
     OutputError
-        When the run's folder cannot be written, or has no such slide.
+        When the run's folder cannot be written, its disk is full, or it has no such slide.
     """
     if name not in folder.records:
         raise OutputError(
@@ -69,11 +71,17 @@ def lost(folder: RunFolder, outcome: SlideOutcome) -> SlideOutcome:
 
 
 def sweep(folder: RunFolder, name: str) -> None:
-    """Remove the drafts of a slide; whoever holds its claim may."""
-    # A dot ends the name in a draft's: "a" and "a.b" are different slides.
-    for draft in (folder.root / "slides").glob(".*"):
-        if draft.name[1:].rsplit(".", 3)[0] == name:
-            remove(draft)
+    """Remove the drafts of a slide, and theirs; only for the process that holds its claim."""
+    # The name alone is not enough: "a" and "a.b" are different slides.
+    draft = re.compile(re.escape(name) + _DRAFT)
+    for path in (folder.root / "slides").glob(".*"):
+        if draft.fullmatch(path.name.lstrip(".")):
+            remove(path)
+
+
+#: What follows a slide's name in that of its draft: host, process, number; and what `files.sibling`
+#: adds to that.
+_DRAFT = r"\.[^.]+\.\d+\.[0-9a-f]{12}(\.[^.]+\.tmp)?"
 
 
 def _tried(folder: RunFolder, claim: Claim, work: Work, tries: int) -> SlideOutcome:
@@ -89,6 +97,7 @@ def _tried(folder: RunFolder, claim: Claim, work: Work, tries: int) -> SlideOutc
             return SlideOutcome(name, "skipped", "another process took it over", tries)
         move(draft, folder.place(name))
     except Exception as error:
+        _require_disk(folder, error)
         reason = " ".join(statement_of(error).split()) or type(error).__name__
         seconds = time.perf_counter() - started
         return SlideOutcome(name, _state_of(error), reason, tries, seconds)
@@ -97,6 +106,23 @@ def _tried(folder: RunFolder, claim: Claim, work: Work, tries: int) -> SlideOutc
     known = folder.outcome(name)
     reason = known.reason if known else ""
     return SlideOutcome(name, state, reason, tries, time.perf_counter() - started)
+
+
+def _require_disk(folder: RunFolder, error: Exception) -> None:
+    """Raise when the disk is at fault: every other slide would fail like this one."""
+    cause = error if isinstance(error, OSError) and error.errno else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
+        raise OutputError(
+            f"the run {folder.root.name}",
+            f"cannot be written ({system_reason(cause)})",
+            remedy="make room on the disk, or make it writable, and start the same command again",
+        ) from error
+
+
+#: Errors of the system that concern a disk as a whole.
+_OF_THE_DISK = frozenset(
+    getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EROFS") if hasattr(errno, name)
+)
 
 
 def _state_of(error: Exception) -> SlideState:

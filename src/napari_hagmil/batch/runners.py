@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from napari_hagmil.batch.attendant import Attendant, EndedError, Limits
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome, open_run
 from napari_hagmil.batch.pool import Pool
-from napari_hagmil.errors import MissingExtraError, OutputError
+from napari_hagmil.errors import HagmilError, MissingExtraError, OutputError
 from napari_hagmil.permission import is_this_machine, require_network
 
 if TYPE_CHECKING:
@@ -175,6 +175,8 @@ class DaskRunner:
             if future.cancelled():
                 continue
             error = future.exception()
+            if isinstance(error, HagmilError):
+                raise error
             if error is not None:
                 # Noted, or the slide would be due for ever.
                 ended = EndedError("crashed", f"dask: {error}"[:200])

@@ -195,6 +195,7 @@ def live(model: CascadeModel, encoder: Encoder, *, mpp: float | None = None) -> 
             prepared = prepare(slide, model, encoder)
             last, about = prepared.plan.last_depth, slide_summary(slide)
             yield EvaluableSlide(prepared.quadtree, prepared.source, last, about)
+            slide.require_unchanged()
 
     return read
 

@@ -84,6 +84,7 @@ def _facts(result: SlideResult) -> dict[str, Any]:
         "depths": [_depth(result, stage) for stage in result.stages],
         "costs": _cost_bars(result),
         "cost_sentence": _cost_sentence(result),
+        "megabytes": f"{result.cost.bytes_read / 1e6:,.0f}",
         "seconds": {name: f"{s:.1f}" for name, s in result.cost.seconds.items()},
         "notes": result.notes,
         "versions": versions(),
@@ -140,7 +141,7 @@ def _cost_sentence(result: SlideResult) -> str:
     which = f"{share} of the tissue patches of all magnifications{glass}"
     if not cost.patches_encoded:
         which = "The features were stored: no patch was encoded"
-    return f"{which}; {cost.bytes_read / 1e6:,.0f} MB of pixels read"
+    return which
 
 
 def _region_cards(

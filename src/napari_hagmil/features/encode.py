@@ -18,7 +18,7 @@ import torch
 
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Encoder, computation_of
-from napari_hagmil.errors import CancelledError, OutputError
+from napari_hagmil.errors import CancelledError, OutputError, SlideChangedError
 from napari_hagmil.features.layout import feature_tree, lay_out
 from napari_hagmil.features.resume import require_held, resumed, store_claims
 from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
@@ -238,6 +238,7 @@ class StoreWork:
         if not chunks:
             return
         with open_slide(record.path, mpp=self.config.slide_mpp) as slide:
+            _require_same(slide, writer)
             for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config.readers):
                 features = []
                 for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
@@ -245,6 +246,7 @@ class StoreWork:
                     done += len(part)
                     yield EncodeEvent("encoded", record.name, done, total)
                 require_held(claim)
+                slide.require_unchanged()
                 writer.write(chunk, torch.cat(features))
 
 
@@ -254,6 +256,16 @@ def encoder_facts(encoder: Encoder) -> EncoderFacts:
     return EncoderFacts(
         encoder.name, encoder.weights_sha256, encoder.n_features, mean=mean, std=std, mpp=mpp
     )
+
+
+def _require_same(slide: Slide, writer: StoreWriter) -> None:
+    """Raise unless the slide is still the file that was laid out."""
+    if slide.fingerprint != writer.key.fingerprint:
+        raise SlideChangedError(
+            slide.name,
+            "was replaced after its patches were laid out",
+            remedy="run encode again, with --overwrite if the new file is the right one",
+        )
 
 
 def slide_key(

@@ -270,10 +270,18 @@ def _appear(draft: Path, path: Path) -> bool:
     try:
         os.link(draft, path)
     except FileExistsError:
-        return False
+        # A network drive may link, lose the answer, ask again, and find its own link.
+        return _is_same(draft, path)
     except OSError:
-        return _appear_unlinked(draft, path)
+        return _is_same(draft, path) or _appear_unlinked(draft, path)
     return True
+
+
+def _is_same(draft: Path, path: Path) -> bool:
+    try:
+        return path.samefile(draft)
+    except OSError:
+        return False
 
 
 def _appear_unlinked(draft: Path, path: Path) -> bool:

@@ -24,7 +24,11 @@ SCHEMA = "napari-hagmil/manifest/1"
 NAME = "manifest.json"
 
 #: What a result may say differently each time it is made from the same things, at any depth.
-PASSING = frozenset({"seconds", "start", "host", "pid"})
+PASSING = frozenset({"seconds", "start", "host", "pid", "bytes_read"})
+
+#: What manifests of earlier versions leave out. Two threads may both read a tile or share it, so
+#: that the bytes of one analysis differ from those of the next.
+_EARLIER = frozenset({"seconds", "start", "host", "pid"})
 
 #: Files that are hashed without what passes, wherever they stand: JSON, and pages on which it is
 #: marked.
@@ -48,10 +52,13 @@ class FileFacts:
         Of its bytes; where `size` is None, without what passes.
     size : int or None
         Bytes.
+    without : frozenset of str
+        The keys that were left out of the hash, where `size` is None.
     """
 
     sha256: str
     size: int | None
+    without: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +157,7 @@ def file_difference(path: Path, known: FileFacts) -> str:
         size = path.stat().st_size
         if known.size is not None and size != known.size:
             return f"has {size:,} bytes, not {known.size:,}"
-        found = file_facts(path)
+        found = file_facts(path, known.without or PASSING)
         if (found.size is None) != (known.size is None):
             return "is not hashed as a file of its name is"
     except (OSError, ValueError) as error:
@@ -158,8 +165,8 @@ def file_difference(path: Path, known: FileFacts) -> str:
     return "" if found.sha256 == known.sha256 else "is not what was written"
 
 
-def file_facts(path: Path) -> FileFacts:
-    """Hash a file; a result without seconds, start, host and pid.
+def file_facts(path: Path, without: Collection[str] = PASSING) -> FileFacts:
+    """Hash a file; a result without seconds, start, host, pid and bytes read.
 
     Raises
     ------
@@ -169,7 +176,8 @@ def file_facts(path: Path) -> FileFacts:
         When it is a result that is no JSON.
     """
     if path.name in RESULTS:
-        return FileFacts(hashlib.sha256(_without_passing(path)).hexdigest(), None)
+        data = _without_passing(path, without)
+        return FileFacts(hashlib.sha256(data).hexdigest(), None, frozenset(without))
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -178,17 +186,19 @@ def file_facts(path: Path) -> FileFacts:
     return FileFacts(digest.hexdigest(), size)
 
 
-def _without_passing(path: Path) -> bytes:
+def _without_passing(path: Path, without: Collection[str]) -> bytes:
     data = read_regular(path, MAX_JSON_BYTES)
     if path.suffix != ".json":
         return _MARKED.sub(b"", data)
-    return json.dumps(_lasting(parse_json(data)), sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(
+        _lasting(parse_json(data), without), sort_keys=True, separators=(",", ":")
+    ).encode()
 
 
-def _lasting(value: Any) -> Any:
+def _lasting(value: Any, without: Collection[str]) -> Any:
     if isinstance(value, dict):
-        return {key: _lasting(one) for key, one in value.items() if key not in PASSING}
-    return [_lasting(one) for one in value] if isinstance(value, list) else value
+        return {key: _lasting(one, without) for key, one in value.items() if key not in without}
+    return [_lasting(one, without) for one in value] if isinstance(value, list) else value
 
 
 def _places(folder: Path) -> list[str]:
@@ -207,7 +217,7 @@ def _is_draft(place: str) -> bool:
 
 def _entry(facts: FileFacts) -> dict[str, object]:
     if facts.size is None:
-        return {"sha256": facts.sha256, "without": sorted(PASSING)}
+        return {"sha256": facts.sha256, "without": sorted(facts.without)}
     return {"sha256": facts.sha256, "size": facts.size}
 
 
@@ -219,8 +229,9 @@ def _facts(place: str, said: Mapping[str, Any]) -> FileFacts:
     sha256, size = said["sha256"], said.get("size")
     if not (isinstance(sha256, str) and len(sha256) == 64):
         raise ValueError(f"{place!r:.80} has no SHA-256")
-    if size is None and said.get("without") != sorted(PASSING):
+    without = frozenset(said.get("without", ()))
+    if size is None and without not in (PASSING, _EARLIER):
         raise ValueError(f"{place!r:.80} has no size")
     if size is not None and not (type(size) is int and size >= 0):
         raise ValueError(f"{place!r:.80} has the size {size!r:.40}")
-    return FileFacts(sha256, size)
+    return FileFacts(sha256, size, without)

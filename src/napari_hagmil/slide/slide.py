@@ -11,7 +11,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from napari_hagmil.errors import MissingPixelSizeError, Problem, SlideReadError
+from napari_hagmil.errors import (
+    MissingPixelSizeError,
+    Problem,
+    SlideChangedError,
+    SlideReadError,
+)
 from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.interface import PHANTOM, Address, Pixels, SlideReader, SlideSpec
@@ -140,6 +145,15 @@ class Slide:
         Of a folder or an address only its own entry is compared.
         """
         return self._file_stamp() != self._stamp
+
+    def require_unchanged(self) -> None:
+        """Raise `SlideChangedError` when the file has changed since it was opened."""
+        if self.has_changed():
+            raise SlideChangedError(
+                self.name,
+                "was written to or replaced while it was read",
+                remedy="read it again when the file is complete",
+            )
 
     def _file_stamp(self) -> tuple[int, ...]:
         try:
