@@ -230,6 +230,7 @@ NOT_IMPORTED = {
     "onnx": "torch.onnx writes graphs with it",
     "openslide-bin": "the library that openslide-python loads",
     "pyqt6": "qtpy loads the binding that it finds",
+    "pyside6": "qtpy loads the binding that it finds",
     "pyqt6-qt6": "PyQt6's own Qt, declared to leave out two broken releases",
     "tensorboard": "torch.utils.tensorboard writes with it",
     "timm": "encoders.families.libraries imports it by its name",

@@ -36,6 +36,9 @@ from napari_hagmil.untrusted import read_json
 #: A cascade has no more depths.
 _MOST_DEPTHS = 16
 
+#: Pixels of a screen that a slide fills at first: outlines are made visible there.
+_SCREEN = 1200
+
 #: Where `write_attention_zarr` says that a group is its own.
 _MARK = "napari-hagmil"
 
@@ -79,7 +82,7 @@ def result_layers(folder: Path) -> list[LayerTuple]:
     if (folder / "regions.geojson").is_file():
         rings = read_polygons(folder / "regions.geojson")
         regions = [ReviewRegion(new_id(), one.outer, one.holes) for one in rings]
-        found.append(regions_layer(regions, mpp, um_per_px=mpp))
+        found.append(regions_layer(regions, mpp, um_per_px=max(shape) * mpp / _SCREEN))
     return [_of_file(layer, folder) for layer in found]
 
 
@@ -108,10 +111,13 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
         When the file is neither.
     """
     drawn, classes = read_annotations(path, origin=origin)
+    shapes, points = shapes_of(drawn), points_of(drawn)
     found = []
-    if shapes_of(drawn) or not drawn:
-        found.append(annotations_layer(drawn, tuple(classes), mpp, um_per_px=mpp or 1.0))
-    if points_of(drawn):
+    if shapes or not drawn:
+        farthest = max((max(place) for one in shapes for place in one.points), default=1.0)
+        width = max(farthest, 1.0) * (mpp or 1.0) / _SCREEN
+        found.append(annotations_layer(drawn, tuple(classes), mpp, um_per_px=width))
+    if points:
         found.append(points_layer(drawn, tuple(classes), mpp))
     named = [_of_file(layer, path) for layer in found]
     for _, meta, _ in named:
