@@ -187,6 +187,7 @@ def slide_result(
         ),
         start=_start(seconds),
         tissue=prepared.tissue,
+        quality=options.quality,
     )
 
 

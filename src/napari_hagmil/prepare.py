@@ -68,6 +68,8 @@ class Options:
     error_rate : float, optional
         Of slides like the model's validation slides, the share whose class may lie outside the set
         of classes that a result names; by default 0.1.
+    quality : mapping of str to float, optional
+        Share of the tissue that each kind of artefact covers, measured before, for the record.
     file_hashes : mapping
         SHA-256 of the files that "tissue" and "steering" were read from, for the record.
     """
@@ -81,6 +83,7 @@ class Options:
     features: tuple[Path, ...] = ()
     keep_features: bool = True
     error_rate: float | None = None
+    quality: Mapping[str, float] | None = None
     file_hashes: Mapping[str, str] = field(default_factory=dict)
 
 

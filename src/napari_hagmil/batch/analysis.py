@@ -22,6 +22,7 @@ from napari_hagmil.ledger import SlideState, file_facts, write_manifest
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import analyze_with
 from napari_hagmil.prepare import LoadedModel, Options, load_model, load_network
+from napari_hagmil.quality import measure_quality
 from napari_hagmil.slide import Slide, open_slide, read_scaled
 from napari_hagmil.tissue import drawn_tissue
 
@@ -77,11 +78,13 @@ def _options(slide: Slide, record: SlideRecord, settings: BatchSettings) -> Opti
     """The run's settings, with the files of this slide."""
     outline = Path(settings.tissue_dir, f"{record.name}.geojson")
     drawn = bool(settings.tissue_dir) and outline.is_file()
+    tissue = drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None
     return Options(
         budget=settings.budget,
         device=settings.device,
         exhaustive=settings.exhaustive,
-        tissue=drawn_tissue(slide, read_area(outline, slide.origin)) if drawn else None,
+        tissue=tissue,
+        quality=measure_quality(slide, tissue).shares if settings.quality else None,
         # Each slide is read once; and what it cost must not depend on a run that was killed.
         keep_features=False,
         features=tuple(_features_of(record, Path(place)) for place in settings.features),

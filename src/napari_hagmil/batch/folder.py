@@ -61,6 +61,8 @@ class BatchSettings:
     features : tuple of str
         Folders or files with stored features for the model, see `features.open_given`; none:
         slides are read and encoded.
+    quality : bool
+        Whether artefacts are measured.
     """
 
     model: str
@@ -71,6 +73,7 @@ class BatchSettings:
     mpp: float | None = None
     tissue_dir: str = ""
     features: tuple[str, ...] = ()
+    quality: bool = False
 
 
 @dataclass(frozen=True, slots=True)

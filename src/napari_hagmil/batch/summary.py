@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from napari_hagmil.batch.folder import RunFolder
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.quality import KINDS
 from napari_hagmil.untrusted import read_json
 
 _FIRST = ("name", "state", "reason", "class", "probability", "class_set", "unfamiliarity", "unfit")
@@ -80,7 +81,9 @@ def write_summary(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> None:
         When they cannot be written.
     """
     classes = sorted({key for row in rows for key in row if key.startswith("p_")})
-    columns = (*_FIRST, *classes, *_LAST)
+    measured = [f"{kind}_share" for kind in KINDS]
+    artefacts = [name for name in measured if any(name in row for row in rows)]
+    columns = (*_FIRST, *classes, *artefacts, *_LAST)
     table = pa.table({column: [row.get(column) for row in rows] for column in columns})
     with replacing(folder.root / "summary.parquet") as draft:
         pq.write_table(table, draft, compression="zstd")
@@ -115,6 +118,7 @@ def result_facts(result: dict[str, Any]) -> dict[str, Any]:
         row["magnification"] = stages[-1]["magnification"]
         asked = sum(stage["nodes"] + stage["unread"] for stage in stages)
         row["unread_share"] = sum(stage["unread"] for stage in stages) / (asked or 1)
+    row |= {f"{kind}_share": share for kind, share in (result.get("quality") or {}).items()}
     if result["prediction"] is not None:
         probabilities = result["prediction"]["probabilities"]
         row |= {"class": result["prediction"]["class"], "probability": max(probabilities)}

@@ -374,6 +374,8 @@ class SlideResult:
         When the run started, ISO 8601 in UTC; "" where that is not known.
     tissue : TissueMask or None
         Where tissue was looked for; None in a result that was read back from its folder.
+    quality : mapping of str to float, or None
+        Share of the tissue that each kind of artefact covers; None where it was not measured.
     """
 
     state: ResultState
@@ -389,6 +391,7 @@ class SlideResult:
     uncertainty: Uncertainty = field(default_factory=Uncertainty)
     start: str = ""
     tissue: TissueMask | None = field(default=None, repr=False)
+    quality: Mapping[str, float] | None = None
 
     @property
     def prediction(self) -> CascadeResult | None:

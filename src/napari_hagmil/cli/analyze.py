@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +25,12 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.purpose import RESEARCH_USE
 
 if TYPE_CHECKING:
-    from napari_hagmil.cascade import SlideResult
+    from napari_hagmil.cascade import SlideResult, Steering
     from napari_hagmil.export.pseudonyms import Pseudonym
     from napari_hagmil.features import EncodingProgress
     from napari_hagmil.prepare import Options
     from napari_hagmil.slide import Slide
+    from napari_hagmil.tissue import TissueMask
 
 
 def budget_numbers(text: str) -> tuple[int, ...]:
@@ -40,6 +42,18 @@ def budget_numbers(text: str) -> tuple[int, ...]:
     if not budget or min(budget) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not K or K,K,… with K at least 1")
     return budget
+
+
+#: Those of `quality.KINDS`, which brings OpenCV.
+_ARTEFACTS = ("fold", "blur", "pen", "bubble", "pigment")
+
+
+def artefacts(text: str) -> tuple[str, ...]:
+    """Kinds of artefacts, with commas between them."""
+    kinds = tuple(part.strip() for part in text.split(","))
+    if not set(kinds) <= set(_ARTEFACTS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of {', '.join(_ARTEFACTS)}")
+    return kinds
 
 
 @dataclass(frozen=True)
@@ -68,6 +82,15 @@ class AnalyzeOptions:
     steer: Path | None = option(
         "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
     )
+    leave_out: tuple[str, ...] = option(
+        "--leave-out",
+        type=artefacts,
+        default=(),
+        metavar="KIND[,KIND…]",
+        help="measure the quality and leave out the places of these artefacts: "
+        f"{', '.join(_ARTEFACTS)}",
+    )
+    quality: bool = switch("--quality", "measure folds, blur, ink, bubbles and pigment")
     features: list[Path] | None = option(
         "--features",
         type=Path,
@@ -118,7 +141,8 @@ def _analyze(options: AnalyzeOptions, pseudonym: Pseudonym | None = None) -> int
         where = "" if pseudonym else f"; files in {options.out}"
         say(f"{result.slide.name}: {describe(result)}{where}")
         doubt = "" if result.unfit else result.uncertainty.sentence
-        for note in filter(None, (doubt, *result.notes, RESEARCH_USE)):
+        measured = described_quality(result.quality)
+        for note in filter(None, (doubt, *result.notes, measured, RESEARCH_USE)):
             say(f"  {note}")
     return INCOMPLETE if result.state == "incomplete" else 0
 
@@ -194,9 +218,31 @@ def describe(result: SlideResult) -> str:
     )
 
 
+def described_quality(shares: Mapping[str, float] | None) -> str:
+    """Say in a sentence how much of the tissue artefacts cover; "" where it is not known."""
+    if shares is None:
+        return ""
+    parts = ", ".join(f"{kind} {share:.1%}" for kind, share in shares.items())
+    return f"Artefacts, as a share of the tissue: {parts}."
+
+
+def _without_artefacts(
+    options: AnalyzeOptions, slide: Slide, tissue: TissueMask | None
+) -> tuple[dict[str, float] | None, Steering]:
+    """Shares of artefacts, where they are asked for, and the steering that leaves them out."""
+    from napari_hagmil.cascade import Steering, load_steering
+    from napari_hagmil.quality import measure_quality
+
+    steering = load_steering(options.steer) if options.steer else Steering()
+    if not (options.quality or options.leave_out):
+        return None, steering
+    quality = measure_quality(slide, tissue)
+    places = quality.places(options.leave_out, slide.shape)
+    return quality.shares, Steering(steering.follow, (*steering.leave_out, *places))
+
+
 def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
     from napari_hagmil.bundles import find_bundle
-    from napari_hagmil.cascade import Steering, load_steering
     from napari_hagmil.export.geojson_reader import read_area
     from napari_hagmil.ledger import file_facts
     from napari_hagmil.models import load_bundle
@@ -207,14 +253,16 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
     if budget is not None and len(budget) == 1:
         n_depths = len(load_bundle(find_bundle(options.model)).config.mpp)
         budget = budget * max(n_depths - 1, 1)
+    area = read_area(options.tissue, slide.origin) if options.tissue else None
+    tissue = None if area is None else drawn_tissue(slide, area)
+    shares, steering = _without_artefacts(options, slide, tissue)
     return Options(
         budget=budget,
         device=options.device,
         exhaustive=options.exhaustive,
-        tissue=drawn_tissue(slide, read_area(options.tissue, slide.origin))
-        if options.tissue
-        else None,
-        steering=load_steering(options.steer) if options.steer else Steering(),
+        tissue=tissue,
+        steering=steering,
+        quality=shares,
         features=tuple(options.features or ()),
         keep_features=not options.no_cache,
         error_rate=options.error_rate,

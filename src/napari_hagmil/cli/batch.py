@@ -60,6 +60,7 @@ class BatchOptions:
     device: str = device_option()
     allow_code: bool = code_option()
     exhaustive: bool = switch("--exhaustive", "follow every branch")
+    quality: bool = switch("--quality", "measure folds, blur, ink, bubbles and pigment")
     mpp: float | None = mpp_option()
     tissue_dir: Path | None = tissue_dir_option()
     features: list[Path] | None = option(
@@ -128,6 +129,7 @@ def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
         budget=budget,
         device=options.device,
         exhaustive=options.exhaustive,
+        quality=options.quality,
         mpp=options.mpp,
         tissue_dir=str(options.tissue_dir.absolute()) if options.tissue_dir else "",
         features=tuple(str(place.absolute()) for place in options.features or ()),

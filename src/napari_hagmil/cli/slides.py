@@ -61,6 +61,18 @@ class PhantomOptions:
     json: bool = json_option()
 
 
+@dataclass(frozen=True)
+class QualityOptions:
+    """Options of ``quality``."""
+
+    slide: Path = argument(type=Path)
+    out: Path | None = option(
+        "--out", type=Path, metavar="DIR", help="folder for a picture and the places"
+    )
+    mpp: float | None = mpp_option()
+    json: bool = json_option()
+
+
 def info(options: InfoOptions) -> int:
     """Print what a slide file holds."""
     from napari_hagmil.slide import check_slide, open_slide, slide_info
@@ -190,6 +202,31 @@ def phantom(options: PhantomOptions) -> int:
     return 0
 
 
+def quality(options: QualityOptions) -> int:
+    """Find folds, blur, ink, bubbles and pigment on a slide."""
+    from napari_hagmil.batch.analysis import overview
+    from napari_hagmil.export.quality import quality_document, write_quality
+    from napari_hagmil.files import require_writable
+    from napari_hagmil.quality import measure_quality
+    from napari_hagmil.slide import open_slide
+
+    if options.out is not None:
+        require_writable(options.out)
+    with open_slide(options.slide, mpp=options.mpp) as slide, percent() as bar:
+        found = measure_quality(slide, on_progress=lambda share: move_to(bar, share))
+        document = quality_document(found, slide.name)
+        if options.out is not None:
+            write_quality(found, overview(slide).pixels, options.out, name=slide.name)
+    if options.json:
+        answer(document)
+        return 0
+    shares = ", ".join(f"{kind} {share:.1%}" for kind, share in document["shares"].items())
+    say(f"{document['slide']}: {shares} of {document['specimen_mm2']:.1f} mm²")
+    for note in document["notes"]:
+        say(f"  {note}")
+    return 0
+
+
 INFO = Verb("info", InfoOptions, info, "describe a slide file")
 PYRAMID = Verb(
     "pyramid", PyramidOptions, pyramid, "rewrite a slide as a pyramid that opens at every zoom"
@@ -200,4 +237,7 @@ PHANTOM = Verb(
     PhantomOptions,
     phantom,
     "write a synthetic pyramidal slide, and its planted lesions as GeoJSON beside it",
+)
+QUALITY = Verb(
+    "quality", QualityOptions, quality, "find folds, blur, ink, bubbles and pigment on a slide"
 )

@@ -57,6 +57,7 @@ def result_document(result: SlideResult) -> dict[str, Any]:
         "unfit": result.unfit or None,
         "uncertainty": asdict(result.uncertainty),
         "unread": asdict(result.unread) if result.unread else None,
+        "quality": None if result.quality is None else dict(result.quality),
         "cost": asdict(result.cost),
         "versions": versions(),
         "notes": list(result.notes),

@@ -95,6 +95,7 @@ def _result(said: Mapping[str, Any], grids: tuple[PatchGrid, ...], stages: Any) 
         unread=UnreadPlaces(**said["unread"]) if said["unread"] else None,
         unfit=str(said.get("unfit") or ""),
         uncertainty=_uncertainty(said.get("uncertainty") or {}, model.classes),
+        quality={str(k): float(v) for k, v in (said.get("quality") or {}).items()} or None,
     )
 
 

@@ -63,6 +63,19 @@ def draw_left_out(session: Session, rings: Sequence[ArrayLike]) -> None:
         sitting.change("draw a place to leave out", vetoes=drawn)
 
 
+def leave_out_places(session: Session, places: Sequence[Outline]) -> str:
+    """Add places to those that are left out, as one step; returns as `follow` does."""
+    sitting = session.sitting
+    if sitting is None:
+        return ""
+    known = sitting.state.vetoes
+    new = tuple(place for place in places if place not in known)
+    if not new:
+        return "Nothing to leave out that is not left out already."
+    sitting.change("leave out artefacts", vetoes=(*known, *new))
+    return f"{len(new)} place{'s' if len(new) > 1 else ''} left out from the next run on."
+
+
 def set_pins(session: Session, places: ArrayLike) -> None:
     """Replace the branches to follow by those of these places."""
     sitting = session.sitting

@@ -27,6 +27,7 @@ from napari_hagmil.widgets.cascade.camera import (
     view_rectangle,
 )
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.slide.quality_section import QualitySection
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
 from napari_hagmil.widgets.cascade.slide.tissue_of_layer import take_tissue
@@ -71,7 +72,8 @@ class SlideTab(CascadePage):
             self.tissue_panel.box.setChecked,
         )
         research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
-        self.add(self.slide_panel, self.view_panel, self.tissue_panel, research)
+        self.quality = QualitySection(context)
+        self.add(self.slide_panel, self.view_panel, self.tissue_panel, self.quality, research)
         self._recent, self._run_when_open = RecentSlides(), False
         self._given: float | None = None
         self._correction: float | None = None
