@@ -182,6 +182,31 @@ def _rename(source: Path, target: Path) -> None:
         raise
 
 
+def move_together(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Move files (draft, path) into place, all or none, over those of the same names.
+
+    What was there is copied first, and comes back when one of them cannot be moved.
+    """
+    done: list[tuple[Path, Path | None]] = []
+    try:
+        for draft, path in moves:
+            before = sibling(path) if is_there(path) else None
+            if before is not None:
+                shutil.copy2(path, before)
+            done.append((path, before))
+            draft.replace(path)
+    except OSError:
+        for path, before in reversed(done):
+            if before is None:
+                remove(path)
+            elif is_there(before):
+                before.replace(path)
+        raise
+    for _, before in done:
+        if before is not None:
+            remove(before)
+
+
 def remove(path: Path) -> None:
     """Remove a file or folder that may not be there."""
     if path.is_dir():

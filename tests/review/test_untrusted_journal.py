@@ -64,6 +64,8 @@ def annotation(**members):
         region(patches=[[[0, 0, 9, 9], None, "unseen"]]),
         region(patches=[[[0, 0, 9, 9], 50, "maybe"]]),
         region(patches=[[0, 0, 9, 9]]),
+        {"signed": {"reviewer": 5, "date": ""}},
+        {"signed": "Dr A"},
         region(id={}),
         annotation(kind="circle"),
         annotation(points=[]),

@@ -102,3 +102,32 @@ def test_enter_on_the_question_replaces_nothing(dock, answers, phantom, qapp):
     answers(phantom.parent / "S12.3-review", Qt.Key.Key_Return)
     click(dock.export.button)
     assert old.read_text() == "mine"
+
+
+def test_finish_asks_what_is_missing_then_writes_all_files_and_replaces_none_unasked(
+    dock, answers, phantom
+):
+    panel = dock.conclusion.sign_off
+    dock.tabs.setCurrentWidget(dock.conclusion)
+    target = phantom.parent / "done" / "S12.3-review"
+    target.parent.mkdir()
+    taken = target.parent / "S12.3-review.pdf"
+    taken.write_text("another")
+    finished = []
+    dock.review.finished.connect(lambda: finished.append(1))
+    asked = answers("Go back")
+    click(panel.button)
+    assert "There is no conclusion on the slide and 4 regions have no decision." in asked[0]
+    assert list(target.parent.iterdir()) == [taken]
+    answers("Finish all the same", target, "Choose another name…", target, "Replace")
+    click(panel.button)
+    assert sorted(one.suffix for one in target.parent.iterdir()) == [
+        ".csv", ".geojson", ".html", ".pdf",
+    ]  # fmt: skip
+    assert taken.read_bytes().startswith(b"%PDF")
+    assert taken.read_bytes().count(b"/Type /Page\n") >= 1
+    assert finished == [1]
+    assert panel.state.text().startswith("Signed off by ")
+    assert dock.review.sitting.undo_name == "finish"
+    dock.review.undo()
+    assert panel.state.text() == ""

@@ -15,6 +15,7 @@ from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.errors import BundleError
 from napari_hagmil.export import Thumbnail, write_analysis
 from napari_hagmil.export.geojson_reader import read_area
+from napari_hagmil.export.report import MOST_REGIONS
 from napari_hagmil.export.result_json import write_result
 from napari_hagmil.features.store import SUFFIX
 from napari_hagmil.geometry import Region, square_around
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Long side of the overview, px, and side of a region's picture.
 _OVERVIEW, _PICTURE = 1600, 256
-#: Regions that get a picture in the report.
-_N_PICTURES = 8
 #: Longer side of the picture for a run's report, px.
 _THUMBNAIL = 192
 
@@ -123,7 +122,7 @@ def write_files(slide: Slide, result: SlideResult, out: Path, *, overwrite: bool
         out,
         regions=regions,
         thumbnail=overview(slide),
-        pictures=[_picture(slide, region) for region in regions[:_N_PICTURES]],
+        pictures=[_picture(slide, region) for region in regions[:MOST_REGIONS]],
         overwrite=overwrite,
     )
 

@@ -16,7 +16,12 @@ from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export.geojson import write_geojson, write_tissue
 from napari_hagmil.export.ome_zarr import write_attention_zarr
 from napari_hagmil.export.overview import Picture, encode_png, overview_picture
-from napari_hagmil.export.report import write_report
+from napari_hagmil.export.report import (
+    ReportContent,
+    found_region,
+    with_overviews,
+)
+from napari_hagmil.export.report.facts import write_report
 from napari_hagmil.export.result_json import result_document, write_result
 from napari_hagmil.export.tables import write_nodes
 from napari_hagmil.files import drafting, move, remove
@@ -98,9 +103,9 @@ def write_analysis(
         small = thumbnail or _blank(result)
         overview = overview_picture(small.pixels, small.downsample, result)
         (draft / "overview.png").write_bytes(encode_png(overview))
-        write_report(
-            result, draft / "report.html", overview=overview, regions=regions, pictures=pictures
-        )
+        content = ReportContent([found_region(one) for one in regions], pictures)
+        content = with_overviews(content, result, small.pixels, small.downsample)
+        write_report(result, draft / "report.html", content)
         write_manifest(draft)
         _move_in(draft, out)
 

@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw, ImageFont
 from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.geometry import magnification_label
 
-#: (256, 3) RGB of percentile 0 to 100: viridis, evenly readable whatever one's colour vision.
+#: (256, 3) RGB of percentile 0 to 100: cividis, as in the window, evenly readable whatever one's
+#: colour vision.
 COLORS: NDArray[np.uint8] = np.asarray(
-    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1],
+    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_CIVIDIS)[:, 0, ::-1],
     np.uint8,
 )
 

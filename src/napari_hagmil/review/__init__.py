@@ -16,6 +16,7 @@ from napari_hagmil.review.state import (
     ReviewPatch,
     ReviewRegion,
     ReviewState,
+    SignOff,
     new_id,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "ReviewPatch",
     "ReviewRegion",
     "ReviewState",
+    "SignOff",
     "Sitting",
     "class_named",
     "new_id",

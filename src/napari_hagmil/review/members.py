@@ -20,6 +20,7 @@ from napari_hagmil.review.state import (
     Decision,
     ReviewPatch,
     ReviewRegion,
+    SignOff,
 )
 
 Decode = Callable[[Any], Any]
@@ -84,6 +85,11 @@ def mpp_from(value: Any) -> float | None:
 def conclusion_from(value: Mapping[str, Any]) -> Conclusion:
     """A conclusion."""
     return Conclusion(_text(value["path_class"]), _text(value["text"]))
+
+
+def sign_off_from(value: Mapping[str, Any] | None) -> SignOff | None:
+    """Who finished the review, or None."""
+    return None if value is None else SignOff(_text(value["reviewer"]), _text(value["date"]))
 
 
 def _members(record: Mapping[str, Any], kind: type, decode: Mapping[str, Decode]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ class ReviewProgress:
     regions, decided : int
         Regions in the review, and those of them that were accepted or rejected.
     concluded : str
-        The class of the conclusion, or "✓" for one without a class; empty without a conclusion.
+        The class of the conclusion, or "✓" for one without a class and for a review that was signed
+        off without one; empty without either.
     """
 
     regions: int = 0
@@ -28,7 +29,7 @@ class ReviewProgress:
 
     @property
     def stage(self) -> ReviewStage:
-        """A conclusion, or a decision on every region, finishes a review."""
+        """A conclusion, a sign-off or a decision on every region finishes a review."""
         if self.concluded or 0 < self.regions == self.decided:
             return "finished"
         return "undecided" if self.regions else "not begun"
@@ -38,5 +39,6 @@ def progress_of(state: ReviewState) -> ReviewProgress:
     """How far a review has come."""
     said = state.conclusion
     decided = sum(region.decision != "unseen" for region in state.regions)
-    concluded = "" if said == Conclusion() else said.path_class or "✓"
+    nothing = said == Conclusion() and state.signed is None
+    concluded = "" if nothing else said.path_class or "✓"
     return ReviewProgress(len(state.regions), decided, concluded)

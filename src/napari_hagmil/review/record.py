@@ -24,8 +24,9 @@ from napari_hagmil.review.members import (
     outline_from,
     region_from,
     rings_from,
+    sign_off_from,
 )
-from napari_hagmil.review.state import Annotation, Conclusion, ReviewRegion, ReviewState
+from napari_hagmil.review.state import Annotation, Conclusion, ReviewRegion, ReviewState, SignOff
 from napari_hagmil.untrusted import parse_json
 
 Record = dict[str, Any]
@@ -100,7 +101,7 @@ def _members(item: Any) -> Record:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Conclusion):
+    if isinstance(value, Conclusion | SignOff):
         return _members(value)
     if isinstance(value, tuple) and value and isinstance(value[0], PathClass):
         return [_members(one) for one in value]
@@ -114,6 +115,7 @@ _DECODE: dict[str, Callable[[Any], Any]] = {
     "tissue": lambda value: None if value is None else rings_from(value),
     "mpp_override": mpp_from,
     "conclusion": conclusion_from,
+    "signed": sign_off_from,
 }
 
 

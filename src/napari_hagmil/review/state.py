@@ -142,6 +142,22 @@ class Conclusion:
 
 
 @dataclass(frozen=True, slots=True)
+class SignOff:
+    """Who finished a review, and when.
+
+    Attributes
+    ----------
+    reviewer : str
+        As the reviewer writes the name.
+    date : str
+        ISO 8601 with its time zone.
+    """
+
+    reviewer: str
+    date: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewState:
     """Everything that the user has decided, drawn and corrected on one slide.
 
@@ -164,6 +180,8 @@ class ReviewState:
         µm per level-0 px as the user corrected it; None: as the file says.
     conclusion : Conclusion
         On the slide as a whole.
+    signed : SignOff or None
+        None while it is not finished.
     """
 
     regions: tuple[ReviewRegion, ...] = ()
@@ -174,3 +192,4 @@ class ReviewState:
     tissue: tuple[Outline, ...] | None = None
     mpp_override: float | None = None
     conclusion: Conclusion = Conclusion()
+    signed: SignOff | None = None

@@ -21,6 +21,7 @@ from napari_hagmil.review import (
     PathClass,
     ReviewRegion,
     ReviewState,
+    SignOff,
     Sitting,
     edit,
     new_id,
@@ -92,6 +93,8 @@ class Review:
         The view should go there.
     said : str
         A sentence for the user.
+    finished
+        The review was signed off: the next slide may come.
     """
 
     reset = Signal(object)
@@ -99,6 +102,7 @@ class Review:
     drawing_class_changed = Signal()
     centre_asked = Signal(object)
     said = Signal(str)
+    finished = Signal()
 
     def __init__(
         self,
@@ -352,6 +356,11 @@ class Review:
         """Bring back what was undone last."""
         if self.sitting is not None:
             self._move(self.sitting.redo, "Done again: {}.", "There is nothing to redo.")
+
+    def sign_off(self, signed: SignOff) -> None:
+        """Note in the journal that the review is finished, and say so to whoever opens slides."""
+        if self.change("finish", signed=signed):
+            self.finished.emit()
 
     def change(self, action: str, *, coalesce: str = "", **fields: Any) -> bool:
         """Change the review; False, after a sentence to the user, when that is refused."""

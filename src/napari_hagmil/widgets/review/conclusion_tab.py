@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QPlainTextEdit, QVBoxLayout, QWidget
 from napari_hagmil.review.queue import tally
 from napari_hagmil.session import Review
 from napari_hagmil.session.numbers import counted, percent
+from napari_hagmil.widgets.review.sign_off.panel import SignOffPanel
 from napari_hagmil.widgets.style import FRAME_COLOR, QUIET_COLOR, text_label
 
 _OPEN = "No conclusion yet"
@@ -38,7 +39,8 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
             f"QPlainTextEdit {{ border: 1px solid {FRAME_COLOR}; padding: 3px; }}"
         )
         self.text.setPlaceholderText("Your conclusion on this slide. Saved as you type.")
-        for widget in (self.progress, self.path_class, self.text, self.found):
+        self.sign_off = SignOffPanel(review)
+        for widget in (self.progress, self.path_class, self.text, self.found, self.sign_off):
             column.addWidget(widget)
         self.path_class.lineEdit().setPlaceholderText(_OPEN)
         self.path_class.currentTextChanged.connect(self._conclude)
@@ -69,6 +71,7 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
         )
         self.progress.show()
         self._show_model()
+        self.sign_off.show_state()
         for widget in (self.path_class, self.text):
             widget.setEnabled(self.review.sitting is not None)
         self._showing = False

@@ -1,0 +1,1 @@
+"""Finishing a slide: every file of a review with one question at most."""
