@@ -7,11 +7,13 @@ import torch
 from test_protocol import cohort, written
 
 from napari_hagmil.cli import main
+from napari_hagmil.errors import ProtocolError
 from napari_hagmil.models import EncoderFacts, load_bundle
 from napari_hagmil.training.protocol.fitting import build
 from napari_hagmil.training.protocol.methods import FeatureFacts
 from napari_hagmil.training.protocol.paper import PaperSettings
 from napari_hagmil.training.protocol.recipes import RECIPES
+from napari_hagmil.training.protocol.toml_file import load_protocol
 
 __all__ = ["cohort", "written"]
 
@@ -87,3 +89,11 @@ def test_a_recipe_beside_methods_is_refused(cohort, written, capsys, more, rule)
     more = [str(written("[[method]]\nname = 'a'\n")) if m == "PROTOCOL" else m for m in more]
     assert main(["train", str(cohort), *words(cohort), "--recipe", "paper", *more]) == 1
     assert rule in capsys.readouterr().err
+
+
+def test_smoothing_the_labels_of_the_only_depth_is_refused(written):
+    text = "[[method]]\nname = 'a'\ndepths = [0]\ninstance_loss = 'none'\n"
+    (method,) = load_protocol(written(text)).methods
+    assert method.training.loss.label_smoothing == 0
+    with pytest.raises(ProtocolError, match="sets label_smoothing, which has no effect"):
+        load_protocol(written(text + "label_smoothing = 0.1\n"))

@@ -249,7 +249,7 @@ def _changed(method: Method) -> set[str]:
     own = LossConfig() if _is_iat(method) else BASELINES[method.model](8, 2).default_loss
     losses, loss = (LossConfig(), own), method.training.loss
     # The paper's own smoothing, which a protocol file gives its model.
-    smoothing = {0.0, 0.1} if _is_iat(method) else {0.0}
+    smoothing = {0.0, 0.1} if _is_iat(method) and method.is_cascade else {0.0}
     names = {f.name for f in fields(Method)} - {"name", "model", "options", "training"}
     found = {name for name in names if getattr(method, name) != getattr(plain, name)}
     found |= {

@@ -153,8 +153,8 @@ def _method(source: str, entry: Mapping[str, Any]) -> Method:
         raise ProtocolError(
             source, "has a method without a name", remedy="give it one, for the tables"
         )
-    # The paper smooths the labels of its own model (section 4.2); the finest depth's are not.
-    papers = LossConfig(label_smoothing=0.1)
+    # The paper smooths the labels of its own model (section 4.2), but not at the finest depth.
+    papers = LossConfig(label_smoothing=0.0 if len(entry.get("depths", ())) == 1 else 0.1)
     loss = papers if model == "iat" else BASELINES[model](8, 2).default_loss
     loss = replace(loss, **{k: v for k, v in entry.items() if k in _LOSS})
     training = TrainConfig(loss=loss, **{k: v for k, v in entry.items() if k in _TRAINING})
