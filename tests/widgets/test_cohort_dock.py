@@ -138,7 +138,7 @@ def test_slides_are_read_one_after_the_other_and_nothing_is_run(
     conclude(cohort)
     assert cells(cohort, "two", "Review") == ["finished"]
     # A slide that is signed off makes room for the next.
-    cohort._canvas.review.sign_off(SignOff("Dr A", "2026-05-04T12:00:00+00:00"))
+    cohort.desk.review.sign_off(SignOff("Dr A", "2026-05-04T12:00:00+00:00"))
     arrive("one")
     conclude(cohort)
     press(Qt.Key.Key_PageDown)

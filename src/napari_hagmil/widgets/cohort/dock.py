@@ -159,7 +159,7 @@ class CohortDock(Dock):
         self.opening.arrived.connect(self._follow)
         self.opening.refused.connect(lambda sentence: self._say(sentence, error=True))
         self.links.connect(self.session.review_changed, self._review_changed)
-        self.links.connect(self._canvas.review.finished, self.open_next)
+        self.links.connect(self.desk.review.finished, self.open_next)
 
     def _show_folder(self, folder: CohortFolder) -> None:
         self.table.show_entries(folder.entries())
