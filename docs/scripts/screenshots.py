@@ -3,7 +3,8 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python docs/scripts/screenshots.py [--out docs/images]
 
 Opens the phantom of the demo as a user would, runs the cascade with the shipped model, and saves
-the overview, a followed lesion at 10× and 40×, and the dock on a small screen.
+the overview, a followed lesion at 10× and 40×, and the dock on a small screen. Then a sitting over
+a cohort of small phantoms; `--only cohort` takes the pictures of that alone.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import napari
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from napari_hagmil.cli import main as command
 from napari_hagmil.export import read_geojson
+from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.polygons import outline
 from napari_hagmil.review import Annotation, Conclusion, new_id
@@ -29,8 +34,18 @@ SIZES = {"large": (1600, 960), "small": (1280, 800), "wide": (1920, 1080)}
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "images")
-    out = arguments.parse_args().out
-    out.mkdir(parents=True, exist_ok=True)
+    arguments.add_argument("--only", choices=("slide", "cohort"))
+    asked = arguments.parse_args()
+    asked.out.mkdir(parents=True, exist_ok=True)
+    if asked.only != "cohort":
+        one_slide(asked.out)
+    if asked.only != "slide":
+        with TemporaryDirectory() as folder:
+            cohort(Path(folder), asked.out)
+
+
+def one_slide(out: Path) -> None:
+    """The demo's phantom: the run, a lesion, the tabs, the review."""
     slide = phantom_path()
     shutil.rmtree(slide.with_name(f"{slide.name}.hagmil-review"), ignore_errors=True)
     viewer = napari.Viewer(title="HAG-MIL · research use only")
@@ -83,6 +98,89 @@ def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
     resize(viewer, "wide")
     press["F6"](viewer)
     save(viewer, out / "review-wide.png")
+
+
+#: Slides of the cohort: name, patient, planted lesions.
+COHORT = (
+    ("24-0118_A1", "24-0118", 2), ("24-0118_A2", "24-0118", 0), ("24-0127_B1", "24-0127", 0),
+    ("24-0131_A1", "24-0131", 1), ("24-0131_A2", "24-0131", 1), ("24-0131_A3", "24-0131", 0),
+    ("24-0140_C1", "24-0140", 0), ("24-0152_A1", "24-0152", 2),
+)  # fmt: skip
+
+
+def cohort(folder: Path, out: Path) -> None:
+    """A sitting over a run: the table, a slide, another reader, a search, the export."""
+    viewer = napari.Viewer(title="HAG-MIL · research use only")
+    _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL cohort")
+    resize(viewer, "small")
+    dock.open(run_of_phantoms(folder))
+    wait_until(lambda: dock.table.entries and not dock.reader.busy)
+    pictures_read(dock)
+    save(viewer, out / "cohort.png")
+    press = {str(key): function for key, function in viewer.keymap.items()}
+    first = dock.table.entries[0].name
+    dock.open_slide(first)
+    arrived(dock, first)
+    pictures_read(dock)
+    save(viewer, out / "cohort-slide.png")
+    decide(dock)
+    press["PageDown"](viewer)
+    second = dock.table.entries[1].name
+    arrived(dock, second)
+    dock.opening._dock.review.change("conclude", conclusion=Conclusion("normal"))
+    dock.session.sitting.journal.flush()
+    save(viewer, out / "cohort-next.png")
+    dock.bar.reader.setCurrentText("Dr. Grace")
+    dock.bar.reader.lineEdit().editingFinished.emit()
+    arrived(dock, second)
+    settle(2)
+    dock.view.sortByColumn(5, Qt.SortOrder.DescendingOrder)
+    dock.write(folder / "decisions.csv")
+    wait_until(lambda: "Written" in dock.message.text())
+    pictures_read(dock)
+    save(viewer, out / "cohort-readers.png", widget=dock)
+    print((folder / "decisions.csv").read_text("utf-8-sig")[:1500])
+    dock.bar.reader.setCurrentText("")
+    dock.bar.reader.lineEdit().editingFinished.emit()
+    viewer.close()
+
+
+def run_of_phantoms(folder: Path) -> Path:
+    """A batch over small phantoms, one of which is damaged, by the command line."""
+    slides = folder / "slides"
+    slides.mkdir()
+    lines = ["slide,patient"]
+    for seed, (name, patient, lesions) in enumerate(COHORT, start=11):
+        config = PhantomConfig(seed=seed, size=4096, lesions=lesions)
+        write_phantom(slides / f"{name}.tiff", config)
+        lines.append(f"slides/{name}.tiff,{patient}")
+    (slides / "24-0160_A1.tiff").write_bytes(b"cut off when it was copied")
+    lines.append("slides/24-0160_A1.tiff,24-0160")
+    (folder / "table.csv").write_text("\n".join(lines))
+    command(["batch", str(folder / "table.csv"), "--out", str(folder / "run")])
+    return folder / "run"
+
+
+def arrived(dock: object, name: str) -> None:
+    """Wait until a slide of the cohort is open with its result and its regions."""
+    session, opening = dock.session, dock.opening  # type: ignore[attr-defined]
+    wait_until(lambda: opening.at == name and not opening._dock._work.busy)
+    wait_until(lambda: session.state in ("done", "ready"))
+
+
+def pictures_read(dock: object) -> None:
+    """Wait until the rows that are shown have their pictures."""
+    settle()
+    wait_until(lambda: not dock.thumbnails._work.busy)  # type: ignore[attr-defined]
+
+
+def decide(dock: object) -> None:
+    """Accept the first region of the open slide, and reject the others."""
+    review = dock.opening._dock.review  # type: ignore[attr-defined]
+    for number, region in enumerate(review.state.regions):
+        review.choose(region.id)
+        review.decide("rejected" if number else "accepted")
+    settle()
 
 
 def draw(dock: object) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hagmil.cli.analyze import budget_numbers
 from napari_hagmil.cli.encode import duration
@@ -78,6 +78,12 @@ class BatchOptions:
     pool: bool = switch("--pool", "plain processes, even where dask.distributed is installed")
     timeout: float | None = timeout_option()
     memory: float | None = memory_option()
+    patients: Literal["mean", "max"] | None = option(
+        "--patients",
+        choices=("mean", "max"),
+        help="how patients with several slides are called: by the mean of their slides, or by the "
+        "slide least like the first class (default: the model's own rule, else mean)",
+    )
     retry: list[str] | None = option(
         "--retry",
         action="append",
@@ -216,6 +222,7 @@ def _conclude(options: BatchOptions, folder: RunFolder, names: Sequence[str]) ->
     rows = summary_rows(folder)
     write_summary(folder, rows)
     write_run_report(folder, rows)
+    _call_patients(options, folder, rows)
     mine = [row for row in rows if row["name"] in set(names)]
     done = sum(row["state"] == "done" for row in mine)
     if options.json:
@@ -223,6 +230,28 @@ def _conclude(options: BatchOptions, folder: RunFolder, names: Sequence[str]) ->
     else:
         say(f"{done} of {len(mine)} slides are done; {options.out}/report.html shows all")
     return 0 if done == len(mine) else 3
+
+
+def _call_patients(
+    options: BatchOptions, folder: RunFolder, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Write patients.csv, where some patient has several slides."""
+    from napari_hagmil.batch.patients import call_patients_of, rule_of, write_patient_calls
+    from napari_hagmil.bundles import find_bundle
+    from napari_hagmil.evaluation.patients import slides_by_patient
+    from napari_hagmil.models import load_bundle
+
+    records = list(folder.records.values())
+    if len(slides_by_patient(records)) == len(records):
+        return
+    config = load_bundle(find_bundle(folder.settings.model)).config
+    rule, note = rule_of(options.patients, config)
+    if note:
+        _tell(options, note)
+    calls = call_patients_of(folder, rows, rule, config)
+    write_patient_calls(calls, config, folder.root / "patients.csv")
+    called = sum(call.state == "done" for call in calls)
+    _tell(options, f"{called} of {len(calls)} patients are called, by the {rule} of their slides")
 
 
 def _tell(options: BatchOptions, line: str) -> None:

@@ -41,12 +41,12 @@ class PredictOptions:
     )
     model: str = option("--model", required=True, help="a bundle's name or path")
     out: Path = out_option()
-    patients: Literal["mean", "max", "bag"] = option(
+    patients: Literal["mean", "max", "bag"] | None = option(
         "--patients",
         choices=("mean", "max", "bag"),
-        default="mean",
-        help="how patients with several slides are called: by the mean of their slides (default), "
-        "by the slide least like the first class, or all slides as one",
+        help="how patients with several slides are called: by the mean of their slides, by the "
+        "slide least like the first class, or all slides as one (default: the model's own rule, "
+        "which training chose, else mean)",
     )
     device: str = device_option()
     workers: int | None = workers_option()
@@ -68,6 +68,7 @@ def predict(options: PredictOptions) -> int:
     cohort = gather_slides(options.cohort, files=False)
     require_free(options.out)
     events = _events(options, cohort, over, (model, source))
+    rule = options.patients or model.config.patients or "mean"
     has_several = len(slides_by_patient(cohort.records)) < len(cohort)
     with progress("slide", len(cohort)) as bar:
         show = _shown(bar, len(cohort), quiet=options.json)
@@ -76,9 +77,7 @@ def predict(options: PredictOptions) -> int:
             model,
             options.out,
             on_slide=show,
-            by_patient=lambda seen: (
-                call_patients(seen, options.patients, model, source) if has_several else ()
-            ),
+            by_patient=lambda seen: call_patients(seen, rule, model, source) if has_several else (),
         )
     _say(summary, options)
     return 0 if summary["states"].get("done", 0) == len(cohort) else 3

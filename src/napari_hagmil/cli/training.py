@@ -228,8 +228,8 @@ def _stored(
     cohort = replace(cohort, classes=classes)
     stores = [open_store(options.store, record) for record in cohort.records]
     slides = [
-        CohortSlide(store.name, int(label), store.quadtree.nodes, store)
-        for store, label in zip(stores, cohort.labels, strict=True)
+        CohortSlide(store.name, int(label), store.quadtree.nodes, store, record.patient)
+        for store, label, record in zip(stores, cohort.labels, cohort.records, strict=True)
     ]
     return cohort, slides, _facts(stores, cohort)
 

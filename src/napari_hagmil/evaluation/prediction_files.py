@@ -80,7 +80,7 @@ def write_predictions(
         write_csv(draft / "predictions.csv", header, rows)
         patients = by_patient(seen)
         if patients:
-            _write_patients(patients, classes, draft / "patients.csv")
+            write_patients(patients, classes, draft / "patients.csv")
         summary = _summary(model, rows)
         text = json.dumps(summary, indent=2, ensure_ascii=False)
         (draft / "summary.json").write_text(text + "\n", encoding="utf-8")
@@ -94,7 +94,8 @@ def write_predictions(
     return summary
 
 
-def _write_patients(calls: Sequence[PatientCall], classes: Sequence[str], path: Path) -> None:
+def write_patients(calls: Sequence[PatientCall], classes: Sequence[str], path: Path) -> None:
+    """Write patients.csv: what each patient is called; `OutputError` when that fails."""
     header = ["patient", "slides", "state", "called", *(f"p_{name}" for name in classes)]
     header += ["why", "purpose"]
     nothing = [""] * len(classes)

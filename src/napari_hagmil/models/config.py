@@ -18,6 +18,7 @@ BagOrder = Literal["quadtree", "attention", "columns"]
 Context = Literal["none", "ancestors"]
 Children = Literal["tissue", "all"]
 MadeFor = Literal["", "phantoms"]
+PatientsBy = Literal["", "mean", "max", "bag"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,9 @@ class BundleConfig:
         `cascade.result.pooled_logits`; empty: the finest one decides alone, as in the paper.
     thresholds : dict of str to float
         Class name → probability from which the class is called; empty: the most probable one.
+    patients : "", "mean", "max" or "bag"
+        How patients with several slides are called, as validation patients chose it, see
+        `evaluation.patients`; empty: nothing was chosen.
     confidence : Confidence, optional
         What validation slides say of its answers; None: its probabilities are not calibrated.
     familiarity : Familiarity, optional
@@ -147,6 +151,7 @@ class BundleConfig:
     children: Children = "tissue"
     depth_weights: tuple[float, ...] = ()
     thresholds: dict[str, float] = field(default_factory=dict)
+    patients: PatientsBy = ""
     confidence: Confidence | None = None
     familiarity: Familiarity | None = None
     training: dict[str, Any] = field(default_factory=dict)
@@ -242,6 +247,10 @@ class BundleConfig:
             (
                 self.made_for in get_args(MadeFor),
                 f"needs made_for to be empty or 'phantoms', not {self.made_for!r}",
+            ),
+            (
+                self.patients in get_args(PatientsBy),
+                f"needs patients to be empty, 'mean', 'max' or 'bag', not {self.patients!r}",
             ),
         ]
 

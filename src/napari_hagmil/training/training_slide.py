@@ -104,12 +104,15 @@ class CohortSlide:
         The tissue nodes of every depth that it has, in Z-order.
     features : FeatureSource
         For those nodes, and for all children of those of depth 0.
+    patient : str
+        Whom it is of; empty: nobody else's slide is in the cohort.
     """
 
     name: str
     label: int
     nodes: tuple[Nodes, ...]
     features: FeatureSource
+    patient: str = ""
 
     def at(self, depths: Sequence[int], context: str = "none") -> TrainingSlide:
         """The slide as a method sees it that works on some consecutive depths.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -122,19 +123,7 @@ class CohortEntry:
 
     def sort_key(self, column: Column, reader: str) -> tuple[bool, Any]:
         """What a column sorts by: whether nothing is known, then the value."""
-        review = self.review(reader)
-        keys: dict[Column, Any] = {
-            "slide": self.name.casefold(),
-            "patient": self.patient.casefold(),
-            "class": self.called.casefold(),
-            "probability": self.probability,
-            "uncertainty": self.uncertainty,
-            "unseen": self.unseen,
-            "state": self.state,
-            "review": (review.stage, review.decided),
-            "readers": tuple(sorted(map(str.casefold, self.reviews))),
-        }
-        value = keys[column]
+        value = _VALUES[column](self, reader)
         return value is None or value == "" or value == (), value
 
     def words(self, column: Column, reader: str) -> str:
@@ -175,6 +164,27 @@ class CohortEntry:
         if rule is not None and rule.remedy:
             lines.append(f"What to do: {rule.remedy}")
         return "\n".join(lines)
+
+
+def _review_order(entry: CohortEntry, reader: str) -> tuple[str, int]:
+    review = entry.review(reader)
+    return review.stage, review.decided
+
+
+#: What each column sorts by.
+_VALUES: Mapping[Column, Callable[[CohortEntry, str], Any]] = MappingProxyType(
+    {
+        "slide": lambda entry, reader: entry.name.casefold(),
+        "patient": lambda entry, reader: entry.patient.casefold(),
+        "class": lambda entry, reader: entry.called.casefold(),
+        "probability": lambda entry, reader: entry.probability,
+        "uncertainty": lambda entry, reader: entry.uncertainty,
+        "unseen": lambda entry, reader: entry.unseen,
+        "state": lambda entry, reader: entry.state,
+        "review": _review_order,
+        "readers": lambda entry, reader: tuple(sorted(map(str.casefold, entry.reviews))),
+    }
+)
 
 
 def _told(review: ReviewProgress) -> str:
@@ -228,10 +238,10 @@ def in_order(
     entries: Sequence[CohortEntry], column: Column, reader: str, *, descending: bool = False
 ) -> list[CohortEntry]:
     """Entries sorted by a column; what is not known comes last in either direction."""
-    known = [one for one in entries if not one.sort_key(column, reader)[0]]
-    rest = [one for one in entries if one.sort_key(column, reader)[0]]
-    known.sort(key=lambda one: one.sort_key(column, reader)[1], reverse=descending)
-    return known + rest
+    keyed = [(*one.sort_key(column, reader), one) for one in entries]
+    known = [(value, one) for is_unknown, value, one in keyed if not is_unknown]
+    known.sort(key=itemgetter(0), reverse=descending)
+    return [one for _, one in known] + [one for is_unknown, _, one in keyed if is_unknown]
 
 
 def next_undecided(entries: Sequence[CohortEntry], at: str, reader: str) -> CohortEntry | None:

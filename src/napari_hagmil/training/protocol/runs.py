@@ -18,6 +18,7 @@ from napari_hagmil.evaluation.classification import macro_auc
 from napari_hagmil.files import remove, replacing
 from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
+from napari_hagmil.training.patient_rule import chosen_patient_rule
 from napari_hagmil.training.predictions import Predictions, figures, predict_slides
 from napari_hagmil.training.protocol.assurance import assure, calibrated, calibration_figures
 from napari_hagmil.training.protocol.card import model_card
@@ -210,6 +211,7 @@ def _put_on_record(
     raw = [predict_slides(model, side) for side in seen[1:]]
     assure(model, raw[0], *seen[:2])
     validation, test = (calibrated(model, side) for side in raw)
+    by_rule = _choose_patient_rule(model, seen[1], sides[1])
     record = RunRecord(
         run.method.name,
         run.folder.name,
@@ -221,10 +223,9 @@ def _put_on_record(
         list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
     )
     if run.threshold == "youden":
-        positive = model.config.classes[-1]
-        limits = {positive: record.figures["threshold"]}
+        limits = {model.config.classes[-1]: record.figures["threshold"]}
         model.config = replace(model.config, thresholds=limits)
-    model.config.training.update(_summary(run, sides, record))
+    model.config.training.update(_summary(run, sides, record) | by_rule)
     write_epochs(run.folder / "epochs.csv", epochs)
     write_curves(run.folder / "curves.png", run.name, epochs)
     write_predictions(run.folder / "predictions.csv", sides[2], model.config.classes, test)
@@ -233,6 +234,16 @@ def _put_on_record(
         draft.write_text(model_card(model.config, sha256), encoding="utf-8")
     _write_record(run.folder, recording.key, record)
     return record
+
+
+def _choose_patient_rule(
+    model: CascadeModel, seen: Sequence[TrainingSlide], validation: Sequence[CohortSlide]
+) -> dict[str, Any]:
+    """Give the model the rule that validation patients choose; what the summary says of it."""
+    patients = [slide.patient for slide in validation]
+    rule, scores = chosen_patient_rule(model, seen, patients, calibrated)
+    model.config = replace(model.config, patients=rule or "")
+    return {"patients": {name: round(auc, 4) for name, auc in scores.items()}} if scores else {}
 
 
 def _write_record(folder: Path, key: str, record: RunRecord) -> None:
@@ -331,6 +342,9 @@ def _key(
     }
     if run.threshold != "most probable":
         inputs["threshold"] = run.threshold
+    patients = [slide.patient for slide in slides]
+    if len({patient or i for i, patient in enumerate(patients)}) < len(slides):
+        inputs["patients"] = patients
     return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""What stands above the cohort's table: folder, search, filters, reader, and what can be done."""
+"""What stands above and below the cohort's table: search and filters, reader and buttons."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLineEdit,
     QPushButton,
+    QSizePolicy,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -25,6 +26,13 @@ _STAGES = ("not begun", "undecided", "finished")
 
 class CohortBar(QWidget):  # type: ignore[misc]
     """Chooses what the table shows, and asks for what is done with it.
+
+    Attributes
+    ----------
+    foot : QWidget
+        To stand below the table.
+    status : QLabel
+        How the cohort stands, in the foot.
 
     Signals
     -------
@@ -51,6 +59,9 @@ class CohortBar(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._reader = ""
+        self.foot, self.status = QWidget(), plain_label()
+        self.status.setMinimumWidth(0)
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.search = QLineEdit(placeholderText="Search")
         self.search.setClearButtonEnabled(True)
         self.search.setToolTip("Part of a name, patient, class, state, reason or reader")
@@ -123,16 +134,19 @@ class CohortBar(QWidget):  # type: ignore[misc]
 
     def _lay_out(self) -> None:
         row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        foot = QHBoxLayout(self.foot)
+        for layout in (row, foot):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(4)
         row.addWidget(self.open_button)
         row.addWidget(self.search, 1)
         for box in (self.state, self.called, self.review):
             row.addWidget(box)
-        row.addWidget(plain_label("Reader"))
-        row.addWidget(self.reader)
+        foot.addWidget(self.status, 1)
+        foot.addWidget(plain_label("Reader"))
+        foot.addWidget(self.reader)
         for button in (self.find, self.refresh, self.export, self.next):
-            row.addWidget(button)
+            foot.addWidget(button)
 
     def _choose_reader(self, *_: object) -> None:
         name = tidy_reader(self.reader.currentText())
@@ -149,7 +163,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
 def _narrow_box() -> QComboBox:
     box = QComboBox()
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(7)
+    box.setMinimumContentsLength(9)
     return box
 
 

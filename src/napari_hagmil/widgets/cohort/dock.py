@@ -9,7 +9,8 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.settings import get_settings
-from qtpy.QtWidgets import QDockWidget, QFileDialog, QVBoxLayout
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QFileDialog, QMainWindow, QVBoxLayout
 
 from napari_hagmil.review.progress import progress_of
 from napari_hagmil.session import error_sentence
@@ -28,7 +29,7 @@ from napari_hagmil.widgets.cohort.view import SlideView
 from napari_hagmil.widgets.desk import COHORT
 from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.preferences import reviewer_name, set_preference
-from napari_hagmil.widgets.style import ERROR_COLOR, show_text, text_label
+from napari_hagmil.widgets.style import ERROR_COLOR, explain, show_text, text_label
 from napari_hagmil.widgets.work import Background
 
 #: As napari names the dock, and where it stands until the user moves it: a table is wide.
@@ -117,9 +118,17 @@ class CohortDock(Dock):
         """Open a folder."""
         self.open(path)
 
+    def showEvent(self, event: Any) -> None:  # noqa: N802
+        """Let the docks beside the slide keep their height: this one stands below the slide."""
+        window = self.window()
+        if isinstance(window, QMainWindow):
+            window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+        super().showEvent(event)
+
     def show_status(self, sentence: str) -> None:
         """Show how the cohort stands."""
-        show_text(self.status, sentence)
+        self.status.setText(sentence)
+        explain(self.status, sentence)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Stop reading; slide and review stay open."""
@@ -136,11 +145,11 @@ class CohortDock(Dock):
         self.empty = text_label(_EMPTY)
         self.message = text_label(selectable=True)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
-        self.status = text_label()
+        self.status = self.bar.status
         for widget in (self.bar, self.error, self.message, self.empty):
             column.addWidget(widget)
         column.addWidget(self.view, 1)
-        column.addWidget(self.status)
+        column.addWidget(self.bar.foot)
 
     def _connect(self) -> None:
         bar, reader = self.bar, self.reader

@@ -11,7 +11,10 @@ from napari_hagmil.widgets.cohort.table import ShownSlides
 from napari_hagmil.widgets.cohort.thumbnails import HEIGHT, WIDTH
 
 #: Widths of the columns to begin with, px.
-_WIDTHS = (WIDTH + 14, 190, 90, 90, 80, 85, 90, 90, 130, 110)
+_WIDTHS = (WIDTH + 14, 132, 75, 75, 76, 82, 88, 85, 116, 50)
+
+#: Rows that are seen however small the dock is, the heading among them.
+_ROWS = 3
 
 
 class SlideView(QTableView):  # type: ignore[misc]
@@ -39,6 +42,7 @@ class SlideView(QTableView):  # type: ignore[misc]
         self.setWordWrap(False)
         self.verticalHeader().hide()
         self.verticalHeader().setDefaultSectionSize(HEIGHT + 6)
+        self.setMinimumHeight(_ROWS * (HEIGHT + 6))
         header = self.horizontalHeader()
         header.setHighlightSections(False)
         header.setStretchLastSection(True)
