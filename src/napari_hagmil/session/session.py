@@ -43,6 +43,10 @@ from napari_hagmil.slide import Slide
 State = Literal["empty", "opening", "ready", "running", "done", "cancelled", "failed"]
 
 
+def _now(do: Callable[[], object]) -> object:
+    return do()
+
+
 class Session:
     """One slide at a time, its runs and its review.
 
@@ -135,14 +139,17 @@ class Session:
         self.slide_changed.emit(slide)
         self.set_state("ready")
 
-    def close(self) -> None:
-        """Cancel the run and close the slide and its review."""
+    def close(self, when_free: Callable[[Callable[[], object]], object] = _now) -> None:
+        """Cancel the run and close the slide and its review.
+
+        `when_free` calls what it is given once nobody reads the slide any more.
+        """
         self.cancel()
         self.ahead.drop()
         self._leave()
-        if self.slide is not None:
-            self.slide.close()
-            self.slide = None
+        slide, self.slide = self.slide, None
+        if slide is not None:
+            when_free(slide.close)
 
     def close_slide(self) -> None:
         """Close the slide and its review, and say so; no run may be under way."""

@@ -20,6 +20,7 @@ from napari_hagmil.widgets.layer_order import LayerOrder
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.work import after_all_work
 
 #: The docks, as the manifest names them.
 HAGMIL, REVIEW, COHORT = "HAG-MIL", "HAG-MIL review", "HAG-MIL cohort"
@@ -92,7 +93,8 @@ class Desk:
         """Close slide and review with the window; the docks are going, and are not touched."""
         for dock in self._open.values():
             dock.abandon()
-        self.review.session.close()
+        # A read that goes on still needs the slide's file.
+        self.review.session.close(after_all_work)
 
     def dock(self, name: str) -> Any:
         """One of the docks; it is opened where it is not."""

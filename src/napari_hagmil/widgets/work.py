@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +10,24 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
 from napari_hagmil.errors import CancelledError
+
+#: Ends of all work that has begun: set once nothing of it runs any more.
+_ENDS: set[threading.Event] = set()
+
+
+def after_all_work(do: Callable[[], object]) -> None:
+    """Call `do` now, or from another thread once no work of any window is left."""
+    running = [end for end in tuple(_ENDS) if not end.is_set()]
+    if not running:
+        do()
+        return
+
+    def wait() -> None:
+        for end in running:
+            end.wait()
+        do()
+
+    threading.Thread(target=wait, daemon=True, name="hagmil-closing").start()
 
 
 class Relay(QObject):  # type: ignore[misc]
@@ -27,6 +46,7 @@ class Background:
     def __init__(self) -> None:
         self._worker: Any = None
         self._closed = False
+        self._end = threading.Event()
         self._next: Callable[[], object] | None = None
 
     @property
@@ -78,9 +98,12 @@ class Background:
                 self._next = None
                 waiting()
 
+        self._end = threading.Event()
+        _ENDS.add(self._end)
         self._worker = create_worker(
             _as_values,
             work,
+            self._end,
             _connect={"yielded": take, "finished": settle, "errored": ending.append},
         )
 
@@ -88,19 +111,24 @@ class Background:
         """Call back no more: the widgets may be gone."""
         self._closed = True
 
-    def wait(self, milliseconds: int = 10_000) -> None:
-        """Wait until the work has ended, before closing.
+    def wait(self, seconds: float = 0.4) -> None:
+        """Wait for the work to end, before closing, but not for a disk that does not answer.
 
-        No callback runs from then on: the widgets it would update may be gone.
+        No callback runs from then on: the widgets it would update may be gone. What must
+        outlive the work is closed by `after_all_work`.
         """
         self.forget()
         if self._worker is not None:
-            self._worker.await_workers(milliseconds)
+            self._worker.quit()
+            self._end.wait(seconds)
 
 
-def _as_values(work: Callable[[], Iterator[Any]]) -> Iterator[Any]:
+def _as_values(work: Callable[[], Iterator[Any]], end: threading.Event) -> Iterator[Any]:
     """Yield the items, and the error, if there is one, as the last value."""
     try:
         yield from work()
     except Exception as error:
         yield error
+    finally:
+        _ENDS.discard(end)
+        end.set()

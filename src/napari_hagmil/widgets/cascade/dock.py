@@ -151,7 +151,7 @@ class CascadeDock(TabbedDock):
                 page.close_work()
             self.context.stages.close()
             self.links.undo()
-        self._work.wait()
+        self._work.wait(1.0)
         self.session.give_up()
         super().closeEvent(event)
 

@@ -127,6 +127,12 @@ class FindingsPanel(Section):
         show_text(self.cost, cost_of_run(result.cost))
         show_text(self.notes, notes_of_run(result))
 
+    def say_unfinished(self, reached: str) -> None:
+        """Put in the place of the class that a run ended early, and what is shown all the same."""
+        show_text(self.prediction, f"Unfinished: no class. The run ended after {reached}.")
+        self.prediction.setStyleSheet(f"{_HEADLINE} color: {WARNING_COLOR};")
+        show_text(self.said, "The attention shown is of the depths that were read until then.")
+
     def offer(self, what: str) -> None:
         """Offer a result that is not shown by itself."""
         self.offer_button.setText(what)

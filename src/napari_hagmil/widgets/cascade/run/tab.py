@@ -213,6 +213,7 @@ class CascadeTab(CascadePage):
     def _fail(self, error: BaseException) -> None:
         self.setUpdatesEnabled(True)
         self.session.fail(error)
+        self._say_unfinished()
         self._again = self._follow = False
 
     def _end_run(self, *, complete: bool) -> None:
@@ -289,9 +290,16 @@ class CascadeTab(CascadePage):
         self.context.stages.draw()
         if result is not None:
             self.findings.show_result(result)
+        self._say_unfinished()
         if result is not None and self.session.shown.restored:
             self.run_panel.show_plan(result.settings.budget, self.session.last_depth)
         self._show_cost()
+
+    def _say_unfinished(self) -> None:
+        """Leave no class in the headline when the run that is shown came to no end."""
+        if self.session.stages and not self.session.shown.complete:
+            last = self.session.stages[-1].depth
+            self.findings.say_unfinished(stage_label(self.session, last))
 
     def _show_progress(self, progress: EncodingProgress) -> None:
         now = time.monotonic()
