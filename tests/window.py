@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import time
+from functools import cache
 
 import pytest
 from qtpy.QtCore import Qt, QTimer
@@ -11,6 +12,16 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_hagmil.widgets.preferences import preference, set_preference
+
+
+@cache
+def _freeze_once() -> None:
+    """napari collects garbage for each layer that goes: what was loaded before is passed over.
+
+    Once, before the first window: frozen again for each, no window before it would ever be freed.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
@@ -24,15 +35,13 @@ def viewer(qapp, monkeypatch, tmp_path):
 
     # Lists of recent slides and the like stay out of the user's folders.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    # napari collects garbage for each layer that goes: what was loaded before is passed over.
-    gc.freeze()
+    _freeze_once()
     made = napari.Viewer(show=True)
     made.window._qt_window.resize(1280, 800)
     own_classes = preference("review", "own_classes", "")
     yield made
     made.close()
     QApplication.processEvents()
-    gc.unfreeze()
     # napari keeps preferences in the user's folder: a test's classes are not to stay there.
     set_preference("review", "own_classes", own_classes)
 
