@@ -140,10 +140,17 @@ class Session:
         self.set_state("ready")
 
     def close(self, when_free: Callable[[Callable[[], object]], object] = _now) -> None:
-        """Cancel the run and close the slide and its review.
+        """End with the window: cancel the run, close slide and review, and free all memory.
 
-        `when_free` calls what it is given once nobody reads the slide any more.
+        Qt and napari keep parts of a window that is gone, and with them this object: networks,
+        features and results must not stay with it. `when_free` calls what it is given once nobody
+        reads the slide any more.
         """
+        self._close(when_free)
+        self._ready = Preparation()
+        self._forget()
+
+    def _close(self, when_free: Callable[[Callable[[], object]], object] = _now) -> None:
         self.cancel()
         self.ahead.drop()
         self._leave()
@@ -156,7 +163,7 @@ class Session:
         if self.slide is not None:
             self._ready.forget()
             self._forget()
-            self.close()
+            self._close()
             self.slide_changed.emit(None)
             self.set_state("empty")
 
