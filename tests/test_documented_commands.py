@@ -29,6 +29,8 @@ NOT_RUN = {
     "def iter_cascade": "the method in short; test_run holds it against the code",
     "@inproceedings": "a citation",
     "slide,label": "a table; the tests of cohorts read such",
+    "slide,patient": "a table; the tests of cohorts read such",
+    '"""Read a slide without napari': "docs/examples/read_slide.py, which a test of its own runs",
     "napari-hagmil: ": "what a command prints",
     "cohort/COHORT.csv: ": "what a command prints",
     "[9/12]": "what a command prints",

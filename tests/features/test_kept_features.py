@@ -178,7 +178,7 @@ def test_an_analysis_again_is_the_same_and_reads_no_pixel_for_the_model(
         np.testing.assert_array_equal(one.attention, two.attention)
         np.testing.assert_array_equal(one.attention, three.attention)
     assert again.cost.patches_encoded == first.cost.patches_encoded
-    assert again.cost.bytes_read < first.cost.bytes_read == anew.cost.bytes_read
+    assert again.cost.bytes_read < min(first.cost.bytes_read, anew.cost.bytes_read)
     assert again.cost.seconds["encode"] == 0
 
 

@@ -111,6 +111,8 @@ VERBS = {
     "steer no longer": lambda s, i: {"pins": (), "vetoes": ()},
     "edit tissue": lambda s, i: {"tissue": (box(i, 400),)},
     "import tissue": lambda s, i: {"tissue": (box(i, 300), box(i, 30))},
+    "tissue from": lambda s, i: {"tissue": (box(i, 200),)},
+    "leave out artefacts": lambda s, i: {"vetoes": (*s.vetoes, box(i), box(i + 2))},
     "find the tissue again": lambda s, i: {"tissue": None},
     "correct the pixel size": lambda s, i: {"mpp_override": 0.25 + i / 8},
     "take over the earlier review": lambda s, i: {
@@ -140,7 +142,7 @@ def test_no_verb_of_the_docks_is_missing_here():
     said += re.findall(r'rings, "([^"]+)" if rings is None else "([^"]+)"', text)[0]
     said += re.findall(r'"(?:unseen|accepted|rejected)": "(\w+ (?:region|patch)[\w ]*)"', text)
     said += re.findall(r'"(?:regions|annotations)": "(edit \w+)"', text)
-    said += re.findall(r'set_tissue_rings\((?:self\.)?session, [^\n]*"([^"]+)"\)', text)
+    said += re.findall(r'set_tissue_rings\((?:self\.)?session, [^"\n]*"([^"{]+?) ?["{]', text)
     internal = {"regions", "annotations"}
     assert set(said) - internal == set(VERBS)
 

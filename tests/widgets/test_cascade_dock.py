@@ -11,6 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLabel
 
 from napari_hagmil.cascade import Cost
+from napari_hagmil.uncertainty import Uncertainty
 from napari_hagmil.widgets.cascade.dock import CascadeDock
 
 pytestmark = pytest.mark.window
@@ -268,7 +269,13 @@ def test_a_device_that_is_not_there_is_named_before_the_run(dock, wait_until):
 
 def test_findings_of_more_patches_than_have_tissue_are_no_share_above_one(dock):
     seconds = dict.fromkeys(("read", "encode", "model", "total"), 1.0)
-    result = SimpleNamespace(cost=Cost(380, 300, 64, 48, 0, seconds), notes=(), state="done")
+    result = SimpleNamespace(
+        cost=Cost(380, 300, 64, 48, 0, seconds),
+        notes=(),
+        state="done",
+        unfit="",
+        uncertainty=Uncertainty(),
+    )
     dock.cascade.findings.show_result(result)
     words = dock.cascade.findings.cost.text()
     assert words.startswith("380 patches looked at: all 300 with tissue, and glass beside them")

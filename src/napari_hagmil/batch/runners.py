@@ -224,7 +224,12 @@ def _attend(root: str, name: str, limits: Limits) -> SlideOutcome:
         (reply,) = mine.replies(name)
     except EndedError as end:
         reply = end
-    return _outcome(open_run(job.root), name, reply)
+    try:
+        folder = open_run(job.root)
+    except OutputError as error:
+        # Not an error of the run's own: whoever asked has the folder, and notes the slide there.
+        raise RuntimeError(str(error)) from error
+    return _outcome(folder, name, reply)
 
 
 def _close_attendants() -> None:

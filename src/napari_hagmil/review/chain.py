@@ -28,6 +28,11 @@ def write_head(journal: Path, n_lines: int, link: str) -> None:
         draft.write_text(f"{n_lines} {link}\n", encoding="ascii")
 
 
+def forget_head(journal: Path) -> None:
+    """Remove the head of a journal that is about to be replaced by a shorter one."""
+    journal.with_suffix(HEAD).unlink(missing_ok=True)
+
+
 def lacks_lines(journal: Path, data: bytes) -> bool:
     """Whether lines are missing from the end of a journal, or it is a different journal.
 

@@ -10,7 +10,7 @@ from typing import IO
 
 from napari_hagmil.errors import Problem, system_reason
 from napari_hagmil.files import replacing
-from napari_hagmil.review.chain import set_aside, write_head
+from napari_hagmil.review.chain import forget_head, set_aside, write_head
 from napari_hagmil.review.lock import BEAT, Lock, held_error
 from napari_hagmil.review.record import Record, encode_line, last_link
 
@@ -207,6 +207,9 @@ class Journal:
         while self._aside:
             set_aside(self.path, self._aside[0])
             del self._aside[0]
+        # A process killed between the two would leave the head of another file: journals without
+        # one are taken as they are.
+        forget_head(self.path)
         with replacing(self.path, durable=True) as draft:
             draft.write_bytes(data)
 

@@ -62,8 +62,8 @@ class QualitySection(Section):
         self.add(self.facts, self.error)
         self.measure_button.clicked.connect(self.measure)
         self.leave_out_button.clicked.connect(self.leave_out)
-        context.session.slide_changed.connect(self._slide_changed)
-        self._slide_changed(None)
+        context.links.connect(context.session.slide_changed, self._slide_changed)
+        self._slide_changed(context.session.slide)
 
     def measure(self) -> None:
         """Look for artefacts in the background."""
