@@ -38,6 +38,8 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
         self.text.setStyleSheet(
             f"QPlainTextEdit {{ border: 1px solid {FRAME_COLOR}; padding: 3px; }}"
         )
+        # Tab leads on to Finish; nobody indents a conclusion.
+        self.text.setTabChangesFocus(True)
         self.text.setPlaceholderText("Your conclusion on this slide. Saved as you type.")
         self.sign_off = SignOffPanel(review)
         for widget in (self.progress, self.path_class, self.text, self.found, self.sign_off):

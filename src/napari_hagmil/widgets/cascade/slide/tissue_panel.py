@@ -8,7 +8,14 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton
 
-from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
+from napari_hagmil.widgets.style import (
+    ERROR_COLOR,
+    QUIET_COLOR,
+    Section,
+    explain,
+    show_text,
+    text_label,
+)
 
 #: Text and tooltip of each button.
 _BUTTONS = {
@@ -56,7 +63,7 @@ class TissuePanel(Section):
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.buttons = {name: QPushButton(text) for name, (text, _) in _BUTTONS.items()}
         for name, (_, tip) in _BUTTONS.items():
-            self.buttons[name].setToolTip(tip)
+            explain(self.buttons[name], tip)
         grid = QGridLayout()
         for i, button in enumerate(self.buttons.values()):
             grid.addWidget(button, i // 3, i % 3)
