@@ -6,6 +6,7 @@ Running it needs torch, which is imported on first use: results can be shown and
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_hagmil.cascade.alike import Likeness, likeness
 from napari_hagmil.cascade.cut_branches import SecondLook, SecondLookPlan
 from napari_hagmil.cascade.depth_changes import DepthChange, compare_runs
 from napari_hagmil.cascade.forecast import DepthForecast, forecast_depths
@@ -54,6 +55,7 @@ __all__ = [
     "DepthForecast",
     "Descent",
     "Given",
+    "Likeness",
     "ModelFacts",
     "NodeFacts",
     "SecondLook",
@@ -74,6 +76,7 @@ __all__ = [
     "forecast_depths",
     "found_regions",
     "iter_cascade",
+    "likeness",
     "load_steering",
     "most_unread",
     "node_statuses",

@@ -26,7 +26,7 @@ from napari_hagmil.cascade import (
     found_regions,
 )
 from napari_hagmil.errors import CancelledError, HagmilError, ResultError
-from napari_hagmil.features import EncodingProgress
+from napari_hagmil.features import EncodingProgress, GivenFeatures, LazyFeatures
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import read_stages
 from napari_hagmil.prepare import Options, PreparedSlide
@@ -378,6 +378,17 @@ class Session:
         """The model of the run that is shown; before the first, the one made ready."""
         prepared = self.shown.prepared or self.prepared
         return prepared.model if prepared else None
+
+    @property
+    def features_of_shown(self) -> LazyFeatures | GivenFeatures | None:
+        """The features that the run that is shown was made from; None where they are not at hand.
+
+        Of a run that was read back they are once the same model is ready.
+        """
+        prepared = self.shown.prepared
+        if prepared is None and self.shown.key and self.shown.key == self._ready.key:
+            prepared = self.prepared
+        return prepared.features if prepared is not None else None
 
     def questions(self) -> Questions | None:
         """The run that is shown, to be questioned; None before the first stage."""

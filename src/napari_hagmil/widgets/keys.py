@@ -55,6 +55,7 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "unseen": KeyAction("Shift-U", "Hide or show what was never seen at high power", "Overlays"),
     "hold": KeyAction("W", "Hold the place under the pointer, or release it", "Why"),
     "without": KeyAction("Shift-W", "Ask for the prediction without this branch", "Why"),
+    "alike": KeyAction("Alt-A", "Find places that look like this one", "Why"),
     "follow": KeyAction("G", "Follow the branch under the pointer, or stop following it", "Steer"),
     "leave_out": KeyAction(
         "U", "Leave out the branch under the pointer, or take it back in", "Steer"

@@ -210,6 +210,7 @@ class CascadeDock(TabbedDock):
             "unseen": lambda: stages.toggle("unseen"),
             "hold": self._hold,
             "without": lambda: self.why.ask_without(0),
+            "alike": self._find_alike,
             "follow": lambda: self.steer.follow_at(self.why.place),
             "leave_out": lambda: self.steer.leave_out_at(self.why.place),
             "second_look": self.steer.second_look,
@@ -252,6 +253,10 @@ class CascadeDock(TabbedDock):
 
     def _on_pointer(self, viewer: Any, event: Any) -> None:
         self.why.point_at(self.slide_layers.pixel_at(event.position))
+
+    def _find_alike(self) -> None:
+        self.why.find_alike()
+        self.tabs.setCurrentWidget(self.why)
 
     def _hold(self) -> None:
         self.why.toggle_hold()

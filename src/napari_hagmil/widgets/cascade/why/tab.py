@@ -17,6 +17,7 @@ from napari_hagmil.session.pictures import Pictures
 from napari_hagmil.session.run_report import stage_labels
 from napari_hagmil.widgets.cascade.camera import um_per_screen_px
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.why.alike import AlikeSection
 from napari_hagmil.widgets.cascade.why.overlays_panel import OverlaysPanel
 from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
 from napari_hagmil.widgets.cascade.why.tree_strip import Leaf
@@ -48,8 +49,8 @@ class WhyTab(CascadePage):
     def __init__(self, context: CascadeContext) -> None:
         super().__init__(context)
         self.overlays, self.pointer = OverlaysPanel(), PointerPanel()
-        self.without = WithoutPanel()
-        self.add(self.pointer, self.without, self.overlays)
+        self.without, self.alike = WithoutPanel(), AlikeSection(context)
+        self.add(self.pointer, self.alike, self.without, self.overlays)
         self.place: Place | None = None
         self.pointed: Place | None = None
         self.held = False
@@ -61,6 +62,7 @@ class WhyTab(CascadePage):
         self.overlays.toggled.connect(lambda kind, on: context.stages.set_shown(kind, shown=on))
         context.stages.on_shown = self.overlays.show_state
         self.without.asked.connect(self.ask_without)
+        self.alike.button.clicked.connect(self.find_alike)
         connect = context.links.connect
         connect(self.session.slide_changed, self._forget)
         connect(self.session.stage_found, lambda _: self._read_soon())
@@ -110,6 +112,10 @@ class WhyTab(CascadePage):
             work, on_item=show, on_done=_nothing, on_cancelled=_nothing, on_error=self._say_error
         )
 
+    def find_alike(self) -> None:
+        """Find the places of the slide that look like this one."""
+        self.alike.find(self.place)
+
     def show_session(self) -> None:
         """Show the depths that there are to ask about."""
         self._show()
@@ -120,6 +126,7 @@ class WhyTab(CascadePage):
         self._draw_mark()
         self._read_soon.cancel()
         self._reader.wait()
+        self.alike.close_work()
 
     def _show(self) -> None:
         self._facts = self.session.node_facts(*self.place) if self.place is not None else []
