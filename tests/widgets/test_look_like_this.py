@@ -38,7 +38,8 @@ def test_the_most_alike_are_shown_gone_to_and_mapped_and_forgotten_with_the_slid
     assert dock.tabs.currentWidget() is dock.why
     assert section.example.node == tuple(node)
     shown = [float(section.list.item(k).text()) for k in range(section.list.count())]
-    assert shown == sorted(shown, reverse=True) and 0.5 < shown[0] <= 1
+    assert shown == sorted(shown, reverse=True)
+    assert 0.5 < shown[0] <= 1
 
     wait_until(lambda: not section.list.item(0).icon().isNull())
     place = section.list.visualItemRect(section.list.item(0)).center()
@@ -53,7 +54,8 @@ def test_the_most_alike_are_shown_gone_to_and_mapped_and_forgotten_with_the_slid
     assert MAP not in names(viewer)
     section.on_map.setChecked(True)
     dock.session.close_slide()
-    assert MAP not in names(viewer) and not section.list.count()
+    assert MAP not in names(viewer)
+    assert not section.list.count()
 
     # A result that was read back has its features in the cache, once its model is ready.
     open_slide(dock, phantom, wait_until)
