@@ -32,7 +32,7 @@ demo: $(PACKAGES) | system  ## Run the cascade on a synthetic slide: in the wind
 
 .PHONY: test
 test: $(PACKAGES) | system  ## The whole test suite (TEST_ARGS='-k slide' for a part of it)
-	.ci/with-display $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TEST_ARGS)
+	.ci/with-display $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
 
 .PHONY: check
 check: $(PACKAGES)  ## Lint, format, types and import contracts

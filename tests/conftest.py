@@ -1,8 +1,10 @@
-"""Where real data is found, and what runs beside what."""
+"""Where real data is found, and what each process of tests has to itself."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,12 +16,26 @@ import pytest
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
-@pytest.hookimpl(tryfirst=True)  # Before pytest-xdist reads the groups.
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests with a window in one process: two windows share the display's pointer."""
-    for item in items:
-        if item.get_closest_marker("window"):
-            item.add_marker(pytest.mark.xdist_group("window"))
+def pytest_configure(config: pytest.Config) -> None:
+    """Give every worker a display of its own: two windows on one share its pointer and focus."""
+    if os.environ.get("PYTEST_XDIST_WORKER") and (program := shutil.which("Xvfb")):
+        server, display = _virtual_display(program)
+        config.add_cleanup(server.terminate)
+        os.environ["DISPLAY"] = display
+        os.environ.pop("WAYLAND_DISPLAY", None)
+
+
+def _virtual_display(program: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a display server in memory: its process, and the display's name once it answers."""
+    answer, written = os.pipe()
+    server = subprocess.Popen(
+        [program, "-displayfd", str(written), "-screen", "0", "1920x1080x24", "-nolisten", "tcp"],
+        pass_fds=[written],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(written)
+    with os.fdopen(answer) as lines:
+        return server, f":{lines.readline().strip()}"
 
 
 @pytest.fixture(scope="session", autouse=True)
