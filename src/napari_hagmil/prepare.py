@@ -39,6 +39,7 @@ from napari_hagmil.geometry import magnification_label
 from napari_hagmil.models import BundleConfig, CascadeModel, load_bundle
 from napari_hagmil.quadtree import Quadtree
 from napari_hagmil.slide import Slide
+from napari_hagmil.slide.color_profile import Colors
 from napari_hagmil.tissue import TissueMask, segment_tissue
 from napari_hagmil.untrusted import well_formed
 
@@ -209,7 +210,9 @@ def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
         encoder = load_encoder(model.config.encoder.name, device=where)
     except EncoderError as error:
         raise _without_encoder(model.config, error) from error
-    model.config.check_encoder(encoder_facts(encoder))
+    # Which colours it is given is the model's to say.
+    colors = model.config.encoder.colors
+    model.config.check_encoder(dataclasses.replace(encoder_facts(encoder), colors=colors))
     return LoadedModel(model, encoder)
 
 
@@ -294,8 +297,12 @@ def prepare(
     """
     layout = lay_out(slide, model.config.mpp, model.config.patch_size, tissue=tissue)
     plan, mask, quadtree = layout.plan, layout.tissue, layout.quadtree
-    kept = kept_features(slide, encoder) if keep_features else None
-    features = LazyFeatures(slide, quadtree.grids, encoder, kept=kept)
+    colors: Colors = "srgb" if model.config.encoder.sees_srgb else "file"
+    if colors == "srgb" and slide.color_profile is None:
+        note = "The model sees colours in sRGB; the slide has no colour profile and counts as sRGB."
+        plan = dataclasses.replace(plan, notes=(*plan.notes, note))
+    kept = kept_features(slide, encoder, colors) if keep_features else None
+    features = LazyFeatures(slide, quadtree.grids, encoder, kept=kept, colors=colors)
     return PreparedSlide(slide, model, plan, mask, quadtree, features, str(encoder_device(encoder)))
 
 
@@ -316,6 +323,7 @@ def slide_summary(slide: Slide) -> SlideSummary:
         height,
         slide.reader.backend,
         slide.origin,
+        slide.color_profile.name if slide.color_profile else "",
     )
 
 
@@ -327,6 +335,7 @@ def run_settings(model: CascadeModel, options: Options, *, device: str = "") -> 
         budget=tuple(options.budget or model.config.budget),
         device=device or options.device,
         exhaustive=options.exhaustive,
+        colors="srgb" if model.config.encoder.sees_srgb else "file",
         threads=torch.get_num_threads(),
         tissue=Given("detected")
         if tissue is None

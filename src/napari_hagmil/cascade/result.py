@@ -254,6 +254,8 @@ class SlideSummary:
         The backend that decoded it.
     canvas_origin : tuple of int
         `Slide.origin`: what to add to (y, x) for programs that count from OpenSlide's canvas.
+    color_profile : str
+        Name of its ICC profile; empty where it has none.
     """
 
     name: str
@@ -264,6 +266,7 @@ class SlideSummary:
     height: int
     reader: str = ""
     canvas_origin: tuple[int, int] = (0, 0)
+    color_profile: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +314,8 @@ class Settings:
         Of torch on the CPU: another number may change the last digits.
     tissue, steering, features : Given
         Of features from a store, the hash is that of the store's manifest.
+    colors : str
+        What the encoder saw: "file", or "srgb" by the slide's ICC profile.
     """
 
     budget: tuple[int, ...]
@@ -323,6 +328,7 @@ class Settings:
     tissue: Given = Given("detected")
     steering: Given = Given("none")
     features: Given = Given("slide")
+    colors: str = "file"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,12 @@ class EncodeOptions:
         default="float32",
         help="of the stored features (default float32)",
     )
+    colors: Literal["file", "srgb"] = option(
+        "--colors",
+        choices=("file", "srgb"),
+        default="file",
+        help="what the encoder sees: the file's numbers (default), or sRGB by the ICC profile",
+    )
     device: str = device_option()
     allow_code: bool = code_option()
     workers: int | None = workers_option()
@@ -160,6 +166,7 @@ def _encoding(options: EncodeOptions, cohort: Cohort) -> EncodeConfig:
         slide_mpp=options.mpp,
         overwrite=options.overwrite,
         readers=options.readers,
+        colors=options.colors,
         outlines=_outlines(options.tissue_dir, cohort) if options.tissue_dir else None,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -29,6 +29,7 @@ from napari_hagmil.ledger import Claim, SlideState, state_after
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide.color_profile import Colors
 from napari_hagmil.tissue import TissueOutline, drawn_tissue
 
 #: µm per pixel of the depths: 10×, 20×, 40×.
@@ -61,6 +62,8 @@ class EncodeConfig:
         Patches encoded, and kept, at a time.
     outlines : callable, optional
         A slide's name → the tissue drawn for it; None for slides whose tissue is detected.
+    colors : "file" or "srgb"
+        Of the pixels that the encoder is given.
     """
 
     mpp: tuple[float, ...] = DEFAULT_MPP
@@ -71,6 +74,7 @@ class EncodeConfig:
     readers: int = 2
     chunk_rows: int = CHUNK_ROWS
     outlines: Callable[[str], TissueOutline | None] | None = None
+    colors: Colors = "file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ class StoreWork:
             return
         with open_slide(record.path, mpp=self.config.slide_mpp) as slide:
             _require_same(slide, writer)
-            for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config.readers):
+            for chunk, pixels in _pixels(slide, writer.grids, chunks, self.config):
                 features = []
                 for part in (pixels[i : i + _BATCH] for i in range(0, len(pixels), _BATCH)):
                     features.append(encode_pixels(self.encoder, part))
@@ -272,12 +276,12 @@ def slide_key(
     slide: Slide, encoder: Encoder, config: EncodeConfig, *, tissue: TissueOutline | None = None
 ) -> FeatureKey:
     """The key of the features that a slide will have, with its tissue drawn or detected."""
-    computation = computation_of(encoder)
+    computation, facts = computation_of(encoder), encoder_facts(encoder)
     return FeatureKey(
         fingerprint=slide.fingerprint,
         reader=slide.reader.backend,
         slide_mpp=slide.require_mpp(),
-        encoder=encoder_facts(encoder),
+        encoder=facts if config.colors == "file" else replace(facts, colors=config.colors),
         patch_size=config.patch_size or encoder.patch_size,
         mpp=config.mpp,
         dtype=config.dtype,
@@ -294,12 +298,13 @@ def failed_event(name: str, error: Exception) -> EncodeEvent:
 
 
 def _pixels(
-    slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], readers: int
+    slide: Slide, grids: Sequence[PatchGrid], chunks: Sequence[Chunk], config: EncodeConfig
 ) -> Iterator[tuple[Chunk, list[Patch | None]]]:
     """Yield the pixels of each chunk; those of the next are read in the background."""
 
     def read(chunk: Chunk) -> list[Patch | None]:
-        return read_nodes(slide, grids[chunk.depth], chunk.nodes, workers=readers)
+        grid = grids[chunk.depth]
+        return read_nodes(slide, grid, chunk.nodes, workers=config.readers, colors=config.colors)
 
     with ThreadPoolExecutor(1) as pool:
         ahead: Future[list[Patch | None]] = pool.submit(read, chunks[0])

@@ -26,6 +26,7 @@ from napari_hagmil.errors import OutputError
 from napari_hagmil.files import replacing
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.slide import Slide
+from napari_hagmil.slide.color_profile import Colors
 
 _log = logging.getLogger(__name__)
 
@@ -109,12 +110,12 @@ class KeptFeatures:
         return True
 
 
-def kept_features(slide: Slide, encoder: Encoder) -> KeptFeatures | None:
+def kept_features(slide: Slide, encoder: Encoder, colors: Colors = "file") -> KeptFeatures | None:
     """What is kept of a slide's features by an encoder; None where nothing is to be kept.
 
     Features are the same only for the same content of the slide, read by the same reader, encoded
-    by the same weights in the same runtime and precision. The number of threads changes their last
-    digits (3e-7) and does not count.
+    by the same weights in the same runtime and precision, given the same colours. The number of
+    threads changes their last digits (3e-7) and does not count.
     """
     if not FEATURES.limit_bytes:
         return None
@@ -128,6 +129,7 @@ def kept_features(slide: Slide, encoder: Encoder) -> KeptFeatures | None:
         how.runtime,
         how.precision,
         how.device.partition(":")[0],
+        *([colors] if colors != "file" else []),
     ]
     return KeptFeatures(FEATURES.folder / _digest(key), encoder.n_features)
 

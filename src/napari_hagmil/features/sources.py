@@ -15,6 +15,7 @@ from napari_hagmil.encoders.interface import Encoder
 from napari_hagmil.features.kept import KeptFeatures
 from napari_hagmil.quadtree import Nodes, PatchGrid, parents
 from napari_hagmil.slide import Slide, read_patches
+from napari_hagmil.slide.color_profile import Colors
 
 Patch = NDArray[np.uint8]
 """(patch_size, patch_size, 3) RGB."""
@@ -64,6 +65,8 @@ class LazyFeatures:
     on_progress : callable, optional
         Called after every batch with `EncodingProgress`; what it raises (for instance
         `CancelledError`) ends the work, and what is encoded by then is kept.
+    colors : "file" or "srgb"
+        Of the pixels that the encoder is given.
 
     Attributes
     ----------
@@ -83,9 +86,11 @@ class LazyFeatures:
         workers: int = 2,
         kept: KeptFeatures | None = None,
         on_progress: Callable[[EncodingProgress], None] | None = None,
+        colors: Colors = "file",
     ) -> None:
         self.slide, self.grids, self.encoder = slide, tuple(grids), encoder
         self.batch_size, self.workers, self.on_progress = batch_size, workers, on_progress
+        self.colors = colors
         self._kept, self._recalled = kept, set[int]()
         self.patches_encoded = 0
         self.seconds = {"read": 0.0, "encode": 0.0}
@@ -137,7 +142,9 @@ class LazyFeatures:
 
     def _encode(self, depth: int, nodes: Nodes) -> None:
         started = time.perf_counter()
-        pixels = read_nodes(self.slide, self.grids[depth], nodes, workers=self.workers)
+        pixels = read_nodes(
+            self.slide, self.grids[depth], nodes, workers=self.workers, colors=self.colors
+        )
         read = time.perf_counter()
         keys = [(depth, int(row), int(column)) for row, column in nodes]
         self._known.update(zip(keys, encode_pixels(self.encoder, pixels), strict=True))
@@ -192,13 +199,15 @@ def in_context(source: FeatureSource, context: str) -> FeatureSource:
     return WithAncestors(source) if context == "ancestors" else source
 
 
-def read_nodes(slide: Slide, grid: PatchGrid, nodes: Nodes, *, workers: int) -> list[Patch | None]:
+def read_nodes(
+    slide: Slide, grid: PatchGrid, nodes: Nodes, *, workers: int, colors: Colors = "file"
+) -> list[Patch | None]:
     """Pixels of some nodes of a grid, in their order; None where they cannot be read."""
     regions = [grid.region(node) for node in nodes]
     pixels: list[Patch | None] = [None] * len(regions)
     for i, patch in read_patches(slide, regions, grid.patch_size, workers=workers):
         if isinstance(patch, np.ndarray):
-            pixels[i] = patch
+            pixels[i] = slide.in_colors(patch, colors)
     return pixels
 
 

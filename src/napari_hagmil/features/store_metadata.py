@@ -19,7 +19,7 @@ import zarr
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import FeatureStoreError
-from napari_hagmil.models.config import EncoderFacts
+from napari_hagmil.models.config import EncoderFacts, PixelColors
 from napari_hagmil.quadtree import Nodes, PatchGrid, z_codes
 from napari_hagmil.slide.formats.ome_zarr.guard import chunk_check, compressor_of
 from napari_hagmil.slide.formats.ome_zarr.store import open_guarded
@@ -371,13 +371,14 @@ _KEY: dict[str, _Check] = {
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"mean", "std", "tissue", "runtime", "slide_shape", "span", "origin"}
+_LATER = {"mean", "std", "tissue", "runtime", "slide_shape", "span", "origin", "colors"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),
     "n_features": _is_size(2**16),
     "mean": _is_numbers,
     "std": _is_numbers,
+    "colors": lambda value: value in get_args(PixelColors),
 }
 _GRID: dict[str, _Check] = {
     "downsample": _is_length,

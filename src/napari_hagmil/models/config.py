@@ -19,6 +19,7 @@ Context = Literal["none", "ancestors"]
 Children = Literal["tissue", "all"]
 MadeFor = Literal["", "phantoms"]
 PatientsBy = Literal["", "mean", "max", "bag"]
+PixelColors = Literal["", "file", "srgb"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,9 @@ class EncoderFacts:
     mpp : tuple of float
         µm per pixel that it is meant for; empty where it does not say. Two facts of which one
         does not know these are equal: see `difference`.
+    colors : "", "file" or "srgb"
+        Of the pixels that it is given: the numbers of the file, which is meant where nothing is
+        said, or those in sRGB by the slide's ICC profile.
     """
 
     name: str
@@ -44,6 +48,7 @@ class EncoderFacts:
     mean: tuple[float, ...] = field(default=(), compare=False)
     std: tuple[float, ...] = field(default=(), compare=False)
     mpp: tuple[float, ...] = field(default=(), compare=False)
+    colors: PixelColors = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         for name in _OF_INPUT:
@@ -56,7 +61,7 @@ class EncoderFacts:
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in facts.items()
-            if name not in unknown
+            if name not in unknown and (name, value) != ("colors", "")
         }
 
     def difference(self, other: EncoderFacts) -> str:
@@ -70,7 +75,14 @@ class EncoderFacts:
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine and theirs and not _are_close(mine, theirs):
                 return f"it with another {what} ({_listed(theirs)}, not {_listed(mine)})"
+        if self.sees_srgb != other.sees_srgb:
+            return f"it on colours {'in sRGB' if other.sees_srgb else 'as files have them'}"
         return ""
+
+    @property
+    def sees_srgb(self) -> bool:
+        """Whether it is given pixels in sRGB."""
+        return self.colors == "srgb"
 
 
 #: What encoders and stores of earlier versions do not say, and what it is.
@@ -244,6 +256,10 @@ class BundleConfig:
 
     def _use_rules(self) -> list[tuple[bool, str]]:
         return [
+            (
+                self.encoder.colors in get_args(PixelColors),
+                f"needs encoder.colors to be empty, 'file' or 'srgb', not {self.encoder.colors!r}",
+            ),
             (
                 self.made_for in get_args(MadeFor),
                 f"needs made_for to be empty or 'phantoms', not {self.made_for!r}",

@@ -164,6 +164,7 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "Children": ("text", _is_text),
     "MadeFor": ("text", _is_text),
     "PatientsBy": ("text", _is_text),
+    "PixelColors": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
     "Confidence | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
     "Familiarity | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),

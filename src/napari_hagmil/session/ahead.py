@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from napari_hagmil.slide import Slide, open_slide
+from napari_hagmil.slide.color_profile import Colors
 
 #: A slide's path, µm per pixel where that is given, and the file's time and size.
 _Key = tuple[Path, float | None, int, int]
@@ -15,12 +16,18 @@ class OpenedAhead:
     """Opens slides for a window; at most one waits, open, to be taken.
 
     `open` and `take` are made for workers' threads.
+
+    Attributes
+    ----------
+    colors : "file" or "srgb"
+        What slides are shown in from now on.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._key: _Key | None = None
         self._slide: Slide | None = None
+        self.colors: Colors = "file"
 
     def open(self, path: Path, mpp: float | None = None) -> None:
         """Open a slide for later; the one that waited until now is closed.
@@ -37,7 +44,7 @@ class OpenedAhead:
             self._let_go()
             self._key = key
             try:
-                self._slide = _opened(path, mpp)
+                self._slide = _opened(path, mpp, self.colors)
             except BaseException:
                 self._key = None
                 raise
@@ -48,9 +55,9 @@ class OpenedAhead:
         if self._key == _key(path, mpp):
             with self._lock:
                 slide, self._slide, self._key = self._slide, None, None
-            if slide is not None:
+            if slide is not None and slide.colors == self.colors:
                 return slide
-        return _opened(path, mpp)
+        return _opened(path, mpp, self.colors)
 
     def drop(self) -> None:
         """Close the slide that waits."""
@@ -63,8 +70,9 @@ class OpenedAhead:
         self._slide = self._key = None
 
 
-def _opened(path: Path, mpp: float | None) -> Slide:
+def _opened(path: Path, mpp: float | None, colors: Colors) -> Slide:
     slide = open_slide(path, mpp=mpp)
+    slide.colors = colors
     # Reads the coarsest level, which napari would otherwise read on the GUI thread.
     slide.view_levels()
     return slide

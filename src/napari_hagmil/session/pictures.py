@@ -22,7 +22,7 @@ class Pictures:
     """A cache of pictures of nodes; the oldest are dropped first."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int, int, int], Picture] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int, int, int, int], Picture] = OrderedDict()
 
     def known(self, slide: Slide, grid: PatchGrid, node: tuple[int, int]) -> Picture | None:
         """The cached picture of a node; None when it was never read."""
@@ -34,7 +34,9 @@ class Pictures:
         key = _key(slide, region)
         if key not in self._kept:
             try:
-                picture = read_scaled(slide, region, (SIDE, SIDE), mark_unreadable=True)
+                picture = slide.shown(
+                    read_scaled(slide, region, (SIDE, SIDE), mark_unreadable=True)
+                )
             except HagmilError:
                 picture = np.full((SIDE, SIDE, 3), 90, np.uint8)
             self._kept[key] = np.ascontiguousarray(picture[..., :3], dtype=np.uint8)
@@ -43,5 +45,5 @@ class Pictures:
         return self._kept[key]
 
 
-def _key(slide: Slide, region: Region) -> tuple[str, int, int, int, int]:
-    return slide.fingerprint, region.y, region.x, region.height, region.width
+def _key(slide: Slide, region: Region) -> tuple[str, str, int, int, int, int]:
+    return slide.fingerprint, slide.colors, region.y, region.x, region.height, region.width

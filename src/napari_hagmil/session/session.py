@@ -87,6 +87,8 @@ class Session:
         `shown` has its result: complete, or that of a first run that was cancelled.
     kept
         A run was cancelled, and the complete one before it is still shown.
+    colors_changed : str
+        The slide is shown in these colours now, "file" or "srgb".
     """
 
     slide_changed = Signal(object)
@@ -100,6 +102,7 @@ class Session:
     kept = Signal()
     failed = Signal(str)
     review_changed = Signal(object, str)
+    colors_changed = Signal(str)
 
     def __init__(self) -> None:
         self.slide: Slide | None = None

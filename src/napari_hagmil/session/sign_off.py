@@ -110,6 +110,7 @@ def _content(
         regions=[reviewed_region(one, slide.mpp) for one in state.regions],
         pictures=[_picture(slide, one) for one in state.regions[:MOST_REGIONS]],
         review=SignedReview(signature, state.conclusion, len(state.annotations)),
+        in_srgb=slide.colors == "srgb" and slide.color_profile is not None,
     )
     whole = _pixels(slide, Region(0, 0, height, width), shape)
     return with_overviews(content, result, whole, downsample)
@@ -123,7 +124,7 @@ def _picture(slide: Slide, region: ReviewRegion) -> Picture:
 
 def _pixels(slide: Slide, place: Region, shape: tuple[int, int]) -> Picture:
     """A part of the slide as RGB in 8 bits; what cannot be read is hatched."""
-    pixels = read_scaled(slide, place, shape, mark_unreadable=True)
+    pixels = slide.shown(read_scaled(slide, place, shape, mark_unreadable=True))
     white = None
     if slide.is_rgb and slide.dtype != np.uint8:
         white = white_of(np.asarray(slide.view_levels()[-1]))

@@ -154,6 +154,8 @@ class SlideFacts:
         Pixel (y, x) of the canvas on which level-0 pixel (0, 0) lies: see `slide.canvas`.
     placement : Placement or None
         As an OME-Zarr states it. A slide is a frame of its own; what lies over one is not.
+    color_profile : bytes
+        The ICC profile of its pixels, as it stands in the file; empty: none.
     """
 
     grids: tuple[LevelGrid, ...]
@@ -170,6 +172,7 @@ class SlideFacts:
     why: str = ""
     origin: tuple[int, int] = (0, 0)
     placement: Placement | None = None
+    color_profile: bytes = field(default=b"", repr=False)
 
     @property
     def background(self) -> int:

@@ -77,6 +77,7 @@ def slide_info(slide: Slide, front: Front = "library") -> dict[str, Any]:
         "rgb": slide.is_rgb,
         "brightfield": slide.is_brightfield,
         "tile_shape": list(slide.tile_shape),
+        "color_profile": slide.color_profile.name if slide.color_profile else None,
         "compression": facts.grids[0].compression,
         "levels": [_level_info(*pair) for pair in zip(slide.levels, facts.grids, strict=True)],
         "associated_images": list(slide.associated),

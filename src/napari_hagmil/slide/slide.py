@@ -6,6 +6,7 @@ import contextlib
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from napari_hagmil.errors import (
     SlideChangedError,
     SlideReadError,
 )
+from napari_hagmil.slide.color_profile import ColorProfile, Colors, usable_profile
 from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.interface import PHANTOM, Address, Pixels, SlideReader, SlideSpec
@@ -94,6 +96,9 @@ class Slide:
         for the window or the command line.
     warnings : tuple of str
         The same as sentences for a caller in Python.
+    colors : "file" or "srgb"
+        What a viewer is shown: `view_levels` and `shown`. Everything else, what an encoder sees
+        too, is in the numbers of the file.
     """
 
     def __init__(
@@ -116,8 +121,10 @@ class Slide:
         self._stamp = self._file_stamp()
         self._gather = Gatherer(reader, reader.facts.background)
         self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
-        self._view: list[Any] | None = None
+        self.colors: Colors = "file"
+        self._view: dict[Colors, list[Any]] = {}
         self._pyramid_cache = pyramid_cache
+        self._kept: KeptLevels | None = None
         self.levels: tuple[Level, ...] = tuple(
             Level(i, self._downsample(i), lazy_array(LevelArray(self, ViewLevel(i, 1))))
             for i in range(len(facts.grids))
@@ -233,6 +240,26 @@ class Slide:
         """Tiles decoded so far."""
         return self._gather.meter.tiles_read
 
+    @cached_property
+    def color_profile(self) -> ColorProfile | None:
+        """What its numbers look like; None where the file does not say, or not of 8-bit RGB."""
+        return usable_profile(self.reader.facts.color_profile) if self.is_brightfield else None
+
+    def in_colors(self, pixels: Pixels, colors: Colors) -> Pixels:
+        """Pixels of the file in some colours; as they are where there is no profile.
+
+        Parameters
+        ----------
+        pixels : (h, w, c) array
+        colors : "file" or "srgb"
+        """
+        profile = self.color_profile if colors == "srgb" else None
+        return pixels if profile is None else profile.to_srgb(pixels)
+
+    def shown(self, pixels: Pixels) -> Pixels:
+        """Pixels of the file as a viewer is to see them."""
+        return self.in_colors(pixels, self.colors)
+
     @property
     def unreadable(self) -> dict[Address, str]:
         """Damaged tiles met so far: (level, row, column) → what is wrong."""
@@ -325,15 +352,20 @@ class Slide:
         whole, on its main thread); the others are dask arrays in chunks of whole tiles. The
         first call reads the last level: make it in a worker. Damaged tiles are hatched.
 
-        The means of a large slide of one level are made once and kept on disk;
+        Colours are those of `colors`. The means of a large slide of one level are made once and
+        kept on disk, in the numbers of the file;
         `on_progress` is called with the fraction done meanwhile, and an exception it
         raises stops the work.
         """
-        if self._view is None:
-            kept = self._kept_levels(on_progress)
-            arrays = [LevelArray(self, level, kept) for level in self._view_plan]
-            self._view = [*(lazy_array(a) for a in arrays[:-1]), arrays[-1].whole()]
-        return list(self._view)
+        colors = self.colors
+        if colors not in self._view:
+            if not self._view:
+                self._kept = self._kept_levels(on_progress)
+            arrays = [LevelArray(self, level, self._kept, colors) for level in self._view_plan]
+            coarsest = self._view.get("file")
+            whole = self.in_colors(coarsest[-1], colors) if coarsest else arrays[-1].whole()
+            self._view[colors] = [*(lazy_array(a) for a in arrays[:-1]), whole]
+        return list(self._view[colors])
 
     def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:
         """Means of level 0 from the disk cache, where making them anew would take long."""

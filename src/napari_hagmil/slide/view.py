@@ -14,6 +14,7 @@ import dask.threaded
 import numpy as np
 
 from napari_hagmil.errors import SlideReadError
+from napari_hagmil.slide.color_profile import Colors
 from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.interface import LevelGrid, Pixels
 from napari_hagmil.slide.resample import BLOCK_PIXELS, area_mean, blocks
@@ -38,6 +39,8 @@ class _Source(Protocol):
     def read_around(
         self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
     ) -> tuple[Pixels, list[Box]]: ...
+
+    def in_colors(self, pixels: Pixels, colors: Colors) -> Pixels: ...
 
     @property
     def background(self) -> int: ...
@@ -100,12 +103,28 @@ def _wants(shape: tuple[int, int], factor: int, coarser: tuple[int, int] | None)
 
 
 class LevelArray:
-    """A level for `dask.array.from_array`: reads what is asked for, and no more."""
+    """A level for `dask.array.from_array`: reads what is asked for, and no more.
+
+    Parameters
+    ----------
+    slide : Slide
+    view : ViewLevel
+    kept : KeptLevels, optional
+        Means of level 0 that need not be made.
+    colors : "file" or "srgb"
+        What its pixels hold.
+    """
 
     ndim = 3
 
-    def __init__(self, slide: _Source, view: ViewLevel, kept: KeptLevels | None = None) -> None:
-        self._slide, self._view = slide, view
+    def __init__(
+        self,
+        slide: _Source,
+        view: ViewLevel,
+        kept: KeptLevels | None = None,
+        colors: Colors = "file",
+    ) -> None:
+        self._slide, self._view, self._colors = slide, view, colors
         self._kept = kept if view.level == 0 and view.factor > 1 else None
         self._grid: LevelGrid = slide.reader.facts.grids[view.level]
         rows, columns = self._grid.shape
@@ -123,7 +142,8 @@ class LevelArray:
     @property
     def name(self) -> str:
         """A key that is the same for the same pixels."""
-        return f"slide-{self._slide.fingerprint}-{self._view.level}-{self._view.factor}"
+        colors = "" if self._colors == "file" else f"-{self._colors}"
+        return f"slide-{self._slide.fingerprint}-{self._view.level}-{self._view.factor}{colors}"
 
     def __getitem__(self, key: Any) -> Pixels:
         key = key if isinstance(key, tuple) else (key,)
@@ -132,6 +152,7 @@ class LevelArray:
         y0, y1, _ = rows.indices(self.shape[0])
         x0, x1, _ = columns.indices(self.shape[1])
         block = self._read(y0, x0, max(y1 - y0, 0), max(x1 - x0, 0))
+        block = self._slide.in_colors(block, self._colors)
         inner = tuple(slice(None, None, k.step) if isinstance(k, slice) else 0 for k in key[:2])
         return block[(*inner, key[2])]
 

@@ -89,6 +89,8 @@ class ReportContent:
         From `stage_picture`, coarse to fine.
     review : SignedReview or None
         None where nobody has reviewed the slide.
+    in_srgb : bool
+        Whether the pictures were turned to sRGB by the slide's ICC profile.
     """
 
     regions: Sequence[ReportRegion] = ()
@@ -96,6 +98,7 @@ class ReportContent:
     overview: Picture | None = None
     depths: Sequence[Picture] = ()
     review: SignedReview | None = None
+    in_srgb: bool = False
 
 
 def found_region(region: AttentionRegion) -> ReportRegion:

@@ -69,6 +69,7 @@ def report_page(
     source = resources.files(__package__).joinpath(f"{layout}.html.j2").read_text(encoding="utf-8")
     page = environment.from_string(source).render(
         _facts(result),
+        colors=_colors(result, content),
         overview=None if content.overview is None else _inline(content.overview),
         overview_width=_printed_width(content.overview),
         overviews=[
@@ -124,6 +125,19 @@ def _budget(result: SlideResult) -> str:
     if result.settings.exhaustive:
         return "every patch (exhaustive)"
     return ", ".join(str(k) for k in result.settings.budget) or "–"
+
+
+def _colors(result: SlideResult, content: ReportContent) -> str:
+    """What the file says of its colours, and which of them the model and these pictures show."""
+    named = result.slide.color_profile
+    if not named:
+        return "the file's, which has no ICC profile"
+    said = [f"ICC profile {named}"]
+    if result.model.sha256:
+        seen = "in sRGB" if result.settings.colors == "srgb" else "as the file has them"
+        said.append(f"the model saw colours {seen}")
+    said.append(f"pictures are {'in sRGB' if content.in_srgb else 'as the file has them'}")
+    return "; ".join(said)
 
 
 def _depth(result: SlideResult, stage: Stage) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import imagecodecs
 import numpy as np
 
 from napari_hagmil.errors import MissingExtraError, Problem, SlideFormatError
+from napari_hagmil.slide.color_profile import bounded
 from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 from napari_hagmil.slide.formats.segments import check_scan, check_segment
@@ -110,7 +111,7 @@ class DicomReader:
                     _compression(data),
                 )
             )
-        finest = self._levels[0]
+        finest, light = self._levels[0], _light(self._files)
         data = finest.default_instance.image_data
         channels = int(data.samples_per_pixel)
         size = PixelSize((float(finest.mpp.height), float(finest.mpp.width)), "DICOM pixel spacing")
@@ -121,7 +122,8 @@ class DicomReader:
             is_rgb=channels == 3,
             fluorescence="" if channels == 3 else "1 grey channel",
             pixel_sizes=(size,),
-            objective=_objective(self._files),
+            objective=_objective(light),
+            color_profile=bounded(light.get("ICCProfile")),
             vendor="DICOM",
             associated=tuple(name for name, found in counts.items() if found is not None),
             problems=tuple(_beside(self.path.name, data)),
@@ -242,8 +244,11 @@ def _point(column: int, row: int) -> Any:
     return Point(column, row)
 
 
-def _objective(files: list[Path]) -> float | None:
-    """Magnification of the objective, where an instance of the pyramid states it."""
+def _light(files: list[Path]) -> Any:
+    """How the first instance of the pyramid that says so was lit and seen; empty where none does.
+
+    Of several optical paths the first is shown.
+    """
     import pydicom
 
     tags = ["ImageType", "OpticalPathSequence"]
@@ -251,9 +256,14 @@ def _objective(files: list[Path]) -> float | None:
         header = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True, force=True)
         if "VOLUME" in (header.get("ImageType") or ()):
             for light in header.get("OpticalPathSequence") or ():
-                if light.get("ObjectiveLensPower"):
-                    return float(light.ObjectiveLensPower)
-    return None
+                return light
+    return {}
+
+
+def _objective(light: Any) -> float | None:
+    """Magnification of the objective, where it is stated."""
+    power = light.get("ObjectiveLensPower")
+    return float(power) if power else None
 
 
 def _compression(data: Any) -> str:

@@ -11,6 +11,7 @@ import imagecodecs
 import numpy as np
 
 from napari_hagmil.errors import SlideFormatError, SlideReadError
+from napari_hagmil.slide.color_profile import embedded_profile
 from napari_hagmil.slide.formats.damage import reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 from napari_hagmil.slide.formats.orientation import exif_orientation
@@ -76,7 +77,12 @@ class ImageReader:
                 remedy="convert it to a pyramidal TIFF",
             )
         grid = LevelGrid(shape, (min(_TILE, shape[0]), min(_TILE, shape[1])), self._kind)
-        self.facts = SlideFacts(grids=(grid,), vendor="none", why=f"a plain {self._kind}")
+        self.facts = SlideFacts(
+            grids=(grid,),
+            vendor="none",
+            why=f"a plain {self._kind}",
+            color_profile=embedded_profile(path),
+        )
         self._pixels: Pixels | SlideReadError | None = None
         self._lock = threading.Lock()
 

@@ -6,6 +6,7 @@ comes out half grey, an absent tile black.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.errors import MissingExtraError, SlideFormatError
+from napari_hagmil.slide.color_profile import bounded
 from napari_hagmil.slide.formats.damage import damaged_tile, reason_of
 from napari_hagmil.slide.formats.file_bytes import fingerprint
 from napari_hagmil.slide.formats.transparency import on_white
@@ -172,7 +174,16 @@ def _facts(slide: Any, why: str) -> SlideFacts:
         associated=tuple(sorted(slide.associated_images)),
         why=why,
         origin=origin,
+        color_profile=_color_profile(slide),
     )
+
+
+def _color_profile(slide: Any) -> bytes:
+    """The profile that OpenSlide finds; versions before 4.0 look for none."""
+    with contextlib.suppress(Exception):  # a damaged profile must not cost the slide
+        profile = slide.color_profile
+        return b"" if profile is None else bounded(profile.tobytes())
+    return b""
 
 
 def _bounds(

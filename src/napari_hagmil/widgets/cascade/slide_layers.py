@@ -77,6 +77,12 @@ class SlideLayers:
         # slides crashed the canvas (napari 0.9.2, Mesa's software GL).
         self.viewer.canvas.overlays.scale_bar.visible = True
 
+    def show_levels(self, levels: Any) -> None:
+        """Show the open slide, and its bare copy where there is one, in other colours."""
+        for layer in self.viewer.layers:
+            if layer in self._own or layer.metadata.get(KEY, {}).get("bare"):
+                layer.data = levels
+
     def slide_of_others(self) -> str | None:
         """Path of a slide that napari opened through the plugin's reader; None without one."""
         for layer in self._with_path():

@@ -73,6 +73,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         column.addLayout(self._make_find())
         self.thumbnails.ready.connect(self._show_thumbnail)
         review.changed.connect(self.show_state)
+        review.session.colors_changed.connect(self._show_pictures)
         self.show_state()
 
     def show_state(self) -> None:
@@ -90,8 +91,14 @@ class QueueTab(QWidget):  # type: ignore[misc]
     def close_work(self) -> None:
         """Stop listening to the review and reading thumbnails."""
         self.review.changed.disconnect(self.show_state)
+        self.review.session.colors_changed.disconnect(self._show_pictures)
         self.thumbnails.close()
         self.patches.close_work()
+
+    def _show_pictures(self, _colors: str) -> None:
+        """Read all pictures again: the slide is shown in other colours."""
+        self.thumbnails.ask(self.review.session.slide, self.review.queue())
+        self.patches.show_pictures()
 
     def focus_comment(self) -> None:
         """Put the cursor into the comment."""

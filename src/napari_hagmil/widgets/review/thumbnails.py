@@ -14,6 +14,7 @@ from napari_hagmil.plugin.overview import overview_picture
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewRegion
 from napari_hagmil.slide import Slide, read_scaled
+from napari_hagmil.slide.color_profile import Colors
 from napari_hagmil.slide.shown import white_of
 from napari_hagmil.widgets.work import Background
 
@@ -41,11 +42,13 @@ class Thumbnails(QObject):  # type: ignore[misc]
         self._known: dict[Outline, QPixmap] = {}
         self._wanted: list[ReviewRegion] = []
         self._slide: Slide | None = None
+        self._colors: Colors = "file"
 
     def ask(self, slide: Slide | None, regions: Sequence[ReviewRegion]) -> None:
         """Read the pictures that are not cached; those that are come at once."""
-        if slide is not self._slide:
-            self._known, self._slide = {}, slide
+        colors = slide.colors if slide else "file"
+        if slide is not self._slide or colors != self._colors:
+            self._known, self._slide, self._colors = {}, slide, colors
         self._wanted = [one for one in regions if one.polygon not in self._known]
         for one in regions:
             if one.polygon in self._known:
@@ -86,7 +89,7 @@ def picture_of(slide: Slide, polygon: Outline, side: int = SIDE) -> NDArray[np.u
     (y0, x0), (y1, x1) = corners.min(axis=0), corners.max(axis=0)
     reach = max(y1 - y0, x1 - x0, float(side)) * (1 + 2 * _MARGIN)
     place = square_around((y0, x0, y1, x1), reach, slide.shape)
-    pixels = read_scaled(slide, place, (side, side), mark_unreadable=True)
+    pixels = slide.shown(read_scaled(slide, place, (side, side), mark_unreadable=True))
     white = None
     if slide.is_rgb and slide.dtype != np.uint8:
         white = white_of(np.asarray(slide.view_levels()[-1]))

@@ -7,6 +7,7 @@ costs a quarter of what its zarr store does and shares no file cursor between th
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,12 @@ from napari_hagmil.slide.formats.segments import check_scan, check_segment, jpeg
 from napari_hagmil.slide.formats.tiff.guard import check_page_chain
 from napari_hagmil.slide.formats.tiff.layout import Plane, TiffLayout, TiffLevel, tiff_layout
 from napari_hagmil.slide.formats.tiff.rows import PlainRows, read_rows
-from napari_hagmil.slide.formats.tiff.tags import VendorFacts, tiff_channels, vendor_facts
+from napari_hagmil.slide.formats.tiff.tags import (
+    VendorFacts,
+    tiff_channels,
+    tiff_profile,
+    vendor_facts,
+)
 from napari_hagmil.slide.formats.transparency import on_white
 from napari_hagmil.slide.interface import Address, Channel, Meter, Pixels, SlideFacts
 
@@ -87,7 +93,8 @@ class TiffReader:
             ) from error
         self._levels, self._alpha = layout.levels, layout.alpha
         self._bytes = FileBytes(path)
-        self.facts = _facts(path.name, layout, vendor, channels)
+        profile = tiff_profile(pages[0].keyframe)
+        self.facts = replace(_facts(path.name, layout, vendor, channels), color_profile=profile)
         if not vendor.light:
             self.facts = with_colours(self.facts, self.read_tile)
 

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from napari_hagmil.slide.color_profile import MAX_PROFILE_BYTES, bounded
 from napari_hagmil.slide.formats.tiff.stated import StatedPicture, first, number
 from napari_hagmil.slide.interface import PHANTOM, Channel, PixelSize
 
 _UNIT_TAG = {2: 25400.0, 3: 10000.0}  # µm per inch, per centimetre
+_ICC_PROFILE = 34675
 #: Private tags of Hamamatsu: magnification of the objective, fluorescence filter.
 _NDPI_OBJECTIVE, _NDPI_FILTER = 65421, 65434
 
@@ -114,6 +116,20 @@ def tiff_resolution(page: Any) -> PixelSize | None:
             return None
         sides.append(unit * value[1] / value[0])
     return PixelSize((sides[0], sides[1]), "TIFF resolution")
+
+
+def tiff_profile(page: Any) -> bytes:
+    """The ICC profile of a page; empty where there is none.
+
+    Parameters
+    ----------
+    page : tifffile.TiffPage
+        The page it stands in.
+    """
+    tag = page.tags.get(_ICC_PROFILE)
+    if tag is None or tag.count > MAX_PROFILE_BYTES:  # read only when asked for its value
+        return b""
+    return bounded(tag.value)
 
 
 def tiff_channels(

@@ -28,6 +28,7 @@ from napari_hagmil.widgets.cascade.camera import (
 )
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.slide.quality_section import QualitySection
+from napari_hagmil.widgets.cascade.slide.slide_colors import SlideColors
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
 from napari_hagmil.widgets.cascade.slide.tissue_layer import TissueLayer
 from napari_hagmil.widgets.cascade.slide.tissue_of_layer import take_tissue
@@ -71,6 +72,7 @@ class SlideTab(CascadePage):
             lambda mask: self._correct(set_tissue, mask),
             self.tissue_panel.box.setChecked,
         )
+        self.colors = SlideColors(context, self.view_panel.srgb)
         research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
         self.quality = QualitySection(context)
         self.add(self.slide_panel, self.view_panel, self.tissue_panel, self.quality, research)
@@ -119,6 +121,7 @@ class SlideTab(CascadePage):
     def close_work(self) -> None:
         """Stop following the camera, hand on what was painted last, and take the mask away."""
         self._show_view_soon.cancel()
+        self.colors.close_work()
         self.tissue.close()
         self.tissue.clear()
         for event in self._camera_events():
@@ -191,6 +194,7 @@ class SlideTab(CascadePage):
             session.state_changed, lambda state: self.slide_panel.set_enabled(state != "opening")
         )
         connect(session.slide_changed, self._show_slide)
+        connect(session.colors_changed, lambda colors: self._show_overview())
         connect(session.review_changed, self._review_changed)
         connect(session.preparation_ended, self._tissue_ready)
         connect(session.finished, lambda result: self._tissue_ready())
@@ -230,14 +234,24 @@ class SlideTab(CascadePage):
         if slide is None:
             self.slide_panel.show_none()
             self.view_panel.show_none()
+            self.colors.show_slide(None)
             self.tissue_panel.show_none(NO_SLIDE)
             return
         self._correction = sitting.state.mpp_override if sitting else None
         self._show_facts(slide)
-        overview = np.asarray(slide.view_levels()[-1])
-        self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
+        self._show_overview()
+        self.colors.show_slide(slide)
         self.tissue_panel.show_none("")
         self._show_view_soon()
+
+    def _show_overview(self) -> None:
+        """Show the whole slide, tinted by what is known of it."""
+        slide = self.session.slide
+        if slide is not None:
+            overview = np.asarray(slide.view_levels()[-1])
+            self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
+            for stage in self.session.stages[:1]:
+                self._tint(stage)
 
     def _show_facts(self, slide: Slide) -> None:
         self.slide_panel.show_slide(slide, corrected=self._correction is not None)

@@ -80,15 +80,19 @@ class PatchStrip(QWidget):  # type: ignore[misc]
             with signals_blocked(self.list):
                 self.list.clear()
                 self.list.addItems([""] * len(patches))
-            pictured = [
-                ReviewRegion(str(index), outline_of(one)) for index, one in enumerate(patches)
-            ]
-            self.thumbnails.ask(self.review.session.slide, pictured)
+            self.show_pictures()
         for index, one in enumerate(patches):
             own = "" if one.decision == "unseen" else MARKS[one.decision]
             self.list.item(index).setText(f"{own}{one.score:.0f}")
             explain(self.list.item(index), _facts(region, one))
         self._show_title(region)
+
+    def show_pictures(self) -> None:
+        """Read the pictures of the patches that are shown."""
+        pictured = [
+            ReviewRegion(str(index), outline_of(one)) for index, one in enumerate(self._patches)
+        ]
+        self.thumbnails.ask(self.review.session.slide, pictured)
 
     def close_work(self) -> None:
         """Stop reading pictures."""
