@@ -104,13 +104,31 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def slides_dir(data_dir: Path) -> Path:
-    """Real slides."""
+def real_slides_dir(data_dir: Path) -> Path:
+    """Real slides, for what a made one cannot show."""
     return data_dir / "slides"
 
 
 @pytest.fixture(scope="session")
-def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def slides_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real slides; where there are none, made ones of the same names, kinds and stated facts."""
+    try:
+        return Path(request.getfixturevalue("data_dir")) / "slides"
+    except pytest.skip.Exception:
+        from stand_ins import write_stand_ins
+
+        phantom = request.getfixturevalue("phantom_file")
+        return write_stand_ins(tmp_path_factory.mktemp("stand-ins") / "slides", phantom)
+
+
+@pytest.fixture(scope="session")
+def phantom(phantom_file: Path) -> Path:
+    """A small phantom slide with two lesions; its truth lies beside it."""
+    return phantom_file
+
+
+@pytest.fixture(scope="session")
+def phantom_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small phantom slide with two lesions; its truth lies beside it."""
     from napari_hagmil.phantom import PhantomConfig, write_phantom
 

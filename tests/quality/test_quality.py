@@ -21,9 +21,9 @@ FOUND = {"fold": 0.25, "blur": 0.5, "pen": 0.6, "bubble": 0.6, "pigment": 0.6}
 
 
 @pytest.fixture(scope="module")
-def pictures(data_dir):
+def pictures(slides_dir):
     """A phantom without artefacts, and a scan of prostate at 10×, with their tissue."""
-    with open_slide(data_dir / "slides" / "histoprep-slide.jpeg", mpp=0.5) as slide:
+    with open_slide(slides_dir / "histoprep-slide.jpeg", mpp=0.5) as slide:
         scan = read_scaled(slide, Region(0, 0, 2500, 2500), (1250, 1250))
     return {"phantom": clean_phantom(3, 2048), "scan": (scan, np.ones(scan.shape[:2], bool))}
 
@@ -74,8 +74,8 @@ def test_brown_all_over_is_a_stain_and_no_pigment(pictures, folder):
     assert "not told from pigment" in found.notes[0]
 
 
-def test_a_slide_coarser_than_10x_is_judged_by_what_it_shows(data_dir):
-    with open_slide(data_dir / "slides" / "histoprep-slide.jpeg", mpp=2.0) as slide:
+def test_a_slide_coarser_than_10x_is_judged_by_what_it_shows(slides_dir):
+    with open_slide(slides_dir / "histoprep-slide.jpeg", mpp=2.0) as slide:
         found = measure_quality(slide)
     assert set(found.maps) == {"fold", "pen"}
     assert found.notes == (
@@ -83,9 +83,9 @@ def test_a_slide_coarser_than_10x_is_judged_by_what_it_shows(data_dir):
     )
 
 
-def test_fluorescence_has_no_such_artefacts(data_dir):
+def test_fluorescence_has_no_such_artefacts(slides_dir):
     with (
-        open_slide(data_dir / "slides" / "slideio-test3-DAPI-2-387.ndpi") as slide,
+        open_slide(slides_dir / "slideio-test3-DAPI-2-387.ndpi") as slide,
         pytest.raises(SlideFormatError, match="not an RGB brightfield slide"),
     ):
         measure_quality(slide)

@@ -16,7 +16,7 @@ from pydicom.uid import JPEG2000Lossless, VLWholeSlideMicroscopyImageStorage, ge
 SIDE = 256
 
 
-def write_dicom(path: Path, levels: Sequence[Picture]) -> Path:
+def write_dicom(path: Path, levels: Sequence[Picture], mpp: float = MPP) -> Path:
     """Write a folder with an instance per level, `level-0.dcm` first."""
     path.mkdir()
     uids = {
@@ -24,7 +24,7 @@ def write_dicom(path: Path, levels: Sequence[Picture]) -> Path:
         for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     }
     for index, level in enumerate(levels):
-        instance = _instance(levels, index)
+        instance = _instance(levels, index, mpp)
         for name, uid in uids.items():
             setattr(instance, name, uid)
         frames = [
@@ -37,7 +37,7 @@ def write_dicom(path: Path, levels: Sequence[Picture]) -> Path:
     return path
 
 
-def _instance(levels: Sequence[Picture], index: int) -> Dataset:
+def _instance(levels: Sequence[Picture], index: int, mpp: float) -> Dataset:
     height, width = levels[index].shape[:2]
     step = levels[0].shape[0] / height
     made = Dataset()
@@ -55,7 +55,7 @@ def _instance(levels: Sequence[Picture], index: int) -> Dataset:
     made.Rows = made.Columns = SIDE
     made.TotalPixelMatrixRows, made.TotalPixelMatrixColumns = height, width
     made.ImagedVolumeHeight, made.ImagedVolumeWidth = (
-        side * MPP / 1000 for side in levels[0].shape[:2]
+        side * mpp / 1000 for side in levels[0].shape[:2]
     )
     made.ImagedVolumeDepth = 0.001
     made.ImageOrientationSlide = [0, 1, 0, 1, 0, 0]
@@ -64,7 +64,7 @@ def _instance(levels: Sequence[Picture], index: int) -> Dataset:
     made.TotalPixelMatrixFocalPlanes = made.NumberOfOpticalPaths = 1
     made.FocusMethod, made.ExtendedDepthOfField = "AUTO", "NO"
     measures = Dataset()
-    measures.PixelSpacing = [MPP * step / 1000] * 2
+    measures.PixelSpacing = [mpp * step / 1000] * 2
     measures.SliceThickness, measures.SpacingBetweenSlices = 0.001, 0.001
     shared = Dataset()
     shared.PixelMeasuresSequence = Items([measures])

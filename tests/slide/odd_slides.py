@@ -139,7 +139,15 @@ def svs_2000_rgb(path: Path, pixels: Picture) -> list[Picture]:
 # -- Hamamatsu ----------------------------------------------------------------------------
 
 
-def ndpi(path: Path, pixels: Picture, base: int = 0) -> list[Picture]:
+def ndpi(
+    path: Path,
+    pixels: Picture,
+    base: int = 0,
+    *,
+    lens: float = 20.0,
+    light: str = "",
+    per_cm: int = 20000,
+) -> list[Picture]:
     """One JPEG per level with restart markers, and where each interval starts; macro and map.
 
     `base` moves the pictures behind that byte: beyond 4 GB, offsets need Hamamatsu's high bits.
@@ -149,11 +157,11 @@ def ndpi(path: Path, pixels: Picture, base: int = 0) -> list[Picture]:
     for step, level in zip((1, 2), made.halved(pixels, (1, 2)), strict=True):
         jpeg = restarted(level, 8)
         levels.append(np.asarray(Image.open(io.BytesIO(jpeg))))
-        pages.append((level.shape, jpeg, 20.0 / step, interval_starts(jpeg)))
-    for lens, side in ((-1.0, 96), (-2.0, 64)):
+        pages.append((level.shape, jpeg, lens / step, interval_starts(jpeg)))
+    for kind, side in ((-1.0, 96), (-2.0, 64)):
         small = np.ascontiguousarray(pixels[:side, : 2 * side])
-        pages.append((small.shape, restarted(small, 0), lens, []))
-    _write_ndpi(path, pages, base)
+        pages.append((small.shape, restarted(small, 0), kind, []))
+    _write_ndpi(path, pages, base, light, per_cm)
     return levels
 
 
@@ -179,7 +187,11 @@ def interval_starts(jpeg: bytes) -> list[int]:
 
 
 def _write_ndpi(
-    path: Path, pages: Sequence[tuple[tuple[int, ...], bytes, float, list[int]]], base: int
+    path: Path,
+    pages: Sequence[tuple[tuple[int, ...], bytes, float, list[int]]],
+    base: int,
+    light: str,
+    per_cm: int,
 ) -> None:
     """Hamamatsu's TIFF: offsets of 8 bytes to pages, and the high bits of every tag behind them."""
     with path.open("wb") as file:
@@ -190,12 +202,15 @@ def _write_ndpi(
             strip = file.tell()
             file.write(jpeg)
             extra = {}
-            for code, data in ((271, b"Hamamatsu\0"), (305, b"made by a test\0")):
+            texts = {271: b"Hamamatsu\0", 305: b"made by a test\0"}
+            if light:
+                texts[65434] = light.encode() + b"\0" * (4 - len(light) % 4 + 4)
+            for code, data in texts.items():
                 extra[code] = 2, len(data), file.tell()
                 file.write(data)
             for code in (282, 283):
                 extra[code] = 5, 1, file.tell()
-                file.write(struct.pack("<II", 20000, 1))
+                file.write(struct.pack("<II", per_cm, 1))
             extra[258] = 3, 3, file.tell()
             file.write(struct.pack("<3H", 8, 8, 8))
             if starts:
