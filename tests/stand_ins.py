@@ -1,6 +1,6 @@
 """What stands in for the real slides where they are not: the same names, kinds and stated facts.
 
-Their pixels are a phantom's. What only a scanner's own file can show is tested on `real_slides_dir`.
+Pixels are a phantom's. What a scanner's own file alone can show is tested on `real_slides_dir`.
 """
 
 from __future__ import annotations
