@@ -5,10 +5,10 @@ import io
 import numpy as np
 import pytest
 import torch
-from made_profiles import wide_in_srgb, wide_profile
 from made_slides import halved, write_generic
 from PIL import Image, ImageCms
 
+from made_profiles import wide_in_srgb, wide_profile
 from napari_hagmil.errors import BundleError
 from napari_hagmil.features import LazyFeatures
 from napari_hagmil.features.encode import EncodeConfig, slide_key
