@@ -120,7 +120,7 @@ def kept_features(slide: Slide, encoder: Encoder, colors: Colors = "file") -> Ke
     if not FEATURES.limit_bytes:
         return None
     how = computation_of(encoder)
-    key = [
+    key: list[object] = [
         _VERSION,
         slide.fingerprint,
         slide.reader.backend,
