@@ -141,14 +141,16 @@ class Harness:
 
     def kill_one(self, folder: Path) -> None:
         """Stop a process, note what it was at, kill it."""
-        role = self.rng.choice(sorted(self.actors))
+        # Starting takes longer than a small slide: most kills are for those at work.
+        at_work: dict[str, list[psutil.Process]] = {}
+        if self.rng.random() < 0.7:
+            self.await_work(folder)
+            time.sleep(self.rng.uniform(0, 1.5))
+            at_work = self.at_work(folder)
         with suppress(psutil.Error):
+            role = self.rng.choice(sorted(at_work or self.actors))
             actor = psutil.Process(self.actors[role].pid)
-            below = [p for p in actor.children() if "spawn_main" in " ".join(p.cmdline())]
-            # Starting takes longer than a small slide: most kills are for those at work.
-            at_work = [p for p in below if self.claimed(folder, p.pid)]
-            wanted = at_work if at_work and self.rng.random() < 0.8 else [actor, *below]
-            victim = self.rng.choice(wanted)
+            victim = self.rng.choice(at_work.get(role) or [actor, *self.below(actor)])
             victim.suspend()
             is_worker = victim.pid != actor.pid
             phase = self.phase(folder, victim.pid) if is_worker else self.progress(folder)
@@ -161,6 +163,25 @@ class Harness:
                     "phase": phase,
                 }
             )
+
+    def await_work(self, folder: Path) -> None:
+        """Wait until some process has a slide, or for as long as it takes to start one."""
+        until = time.monotonic() + 60
+        while not self.at_work(folder) and time.monotonic() < until:
+            time.sleep(0.1)
+
+    def at_work(self, folder: Path) -> dict[str, list[psutil.Process]]:
+        """The processes that have a slide now, by who started them."""
+        found: dict[str, list[psutil.Process]] = {}
+        for role, actor in self.actors.items():
+            with suppress(psutil.Error):
+                below = self.below(psutil.Process(actor.pid))
+                found[role] = [p for p in below if self.claimed(folder, p.pid)]
+        return {role: some for role, some in found.items() if some}
+
+    def below(self, actor: psutil.Process) -> list[psutil.Process]:
+        """The processes for slides that one has started."""
+        return [p for p in actor.children() if "spawn_main" in " ".join(p.cmdline())]
 
     def phase(self, folder: Path, pid: int) -> str:
         """What a stopped process was at, by its claim and its draft."""

@@ -18,7 +18,7 @@ from napari_hagmil.batch import analysis
 from napari_hagmil.batch.analysis import analyze_into, overview
 from napari_hagmil.batch.attendant import Limits
 from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
-from napari_hagmil.batch.one import run_one, sweep
+from napari_hagmil.batch.one import run_one, tidy
 from napari_hagmil.batch.run import retry, status_of, work_through
 from napari_hagmil.batch.runners import LocalRunner
 from napari_hagmil.bundles import find_bundle
@@ -108,15 +108,80 @@ def test_nothing_half_written_is_left_or_seen(tmp_path):
     assert not list((folder.root / "claims").iterdir())
 
 
-def test_what_a_killed_process_left_of_a_slide_goes_and_that_of_others_stays(tmp_path):
+MINE = [".a.host.7.0123456789ab", "..a.host.7.0123456789ab.89abcdef-7-01234567.tmp"]
+THEIRS = [".a.b.host.7.0123456789ab", "..a.b.host.7.0123456789ab.89abcdef-7-01234567.tmp"]
+
+
+def with_drafts(tmp_path):
     folder = run_of(tmp_path, ["a", "a.b"])
-    here = folder.root / "slides"
-    mine = [".a.host.7.0123456789ab", "..a.host.7.0123456789ab.89abcdef-7-01234567.tmp"]
-    theirs = [".a.b.host.7.0123456789ab", "..a.b.host.7.0123456789ab.89abcdef-7-01234567.tmp"]
-    for name in (*mine, *theirs):
-        (here / name).mkdir(parents=True)
-    sweep(folder, "a")
-    assert sorted(path.name for path in here.iterdir()) == sorted(theirs)
+    for name in (*MINE, *THEIRS):
+        (folder.root / "slides" / name).mkdir(parents=True)
+    return folder
+
+
+def drafts_of(folder):
+    return sorted(path.name for path in (folder.root / "slides").glob(".*"))
+
+
+def of_the_dead(folder, name):
+    """A claim of a process that has ended."""
+    claim = folder.claims.take(name)
+    said = json.loads(claim.path.read_text())
+    claim.release()
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    claim.path.write_text(json.dumps(said | {"pid": gone.pid, "token": "of the dead"}))
+
+
+def test_what_a_killed_process_left_of_a_slide_goes_and_that_of_others_stays(tmp_path):
+    folder = with_drafts(tmp_path)
+    of_the_dead(folder, "a")
+    assert run_one(folder, "a", work).state == "done"
+    assert drafts_of(folder) == sorted(THEIRS)
+
+
+def test_who_is_killed_while_he_tidies_up_leaves_it_to_the_next_one(tmp_path):
+    folder = with_drafts(tmp_path)
+    of_the_dead(folder, "a")
+    left = drafts_of(folder)
+
+    def killed():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        folder.claims.take("a", tidy=killed)
+    assert drafts_of(folder) == left
+    run_one(folder, "a", work)
+    assert drafts_of(folder) == sorted(THEIRS)
+
+
+def test_a_run_begins_without_what_the_dead_have_left(tmp_path):
+    folder = with_drafts(tmp_path)
+    of_the_dead(folder, "a")
+    with folder.claims.take("a.b"):
+        tidy(folder)
+        assert drafts_of(folder) == sorted(THEIRS)
+        assert [path.name for path in folder.claims.folder.iterdir()] == ["a.b.json"]
+
+
+def test_a_slide_costs_no_look_at_the_others(tmp_path, monkeypatch):
+    """Of a million slides a listing takes longer than a slide."""
+    folder = run_of(tmp_path, ["a", "b"])
+    run_one(folder, "a", work)
+    listed = []
+    for name in ("scandir", "listdir"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda at=".", do=real: listed.append(str(at)) or do(at))
+    assert run_one(folder, "b", work).state == "done"
+    assert not [at for at in listed if at.endswith(("/slides", "/states", "/claims"))]
+
+
+def test_a_name_as_long_as_a_file_system_takes_is_done(tmp_path):
+    name = "名" * 83  # 249 bytes, 254 with its suffix.
+    folder = run_of(tmp_path, [name])
+    assert run_one(folder, name, work).state == "done"
+    assert folder.is_settled(name)
+    assert json.loads(folder.state_path(name).read_text())["name"] == name
 
 
 def test_a_damaged_slide_is_found_by_its_contents_and_made_anew(tmp_path):

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from napari_hagmil.cohort import Cohort
 from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.errors import ManifestError, OutputError, Remedy
-from napari_hagmil.files import replacing
+from napari_hagmil.files import replacing, short_name
 from napari_hagmil.ledger import STATE_RULES, Claims, SlideState, check_manifest, read_manifest
 from napari_hagmil.ledger.claims import STALE
 from napari_hagmil.untrusted import read_json
@@ -155,12 +155,12 @@ class RunFolder:
     def note(self, outcome: SlideOutcome) -> None:
         """Record the outcome of a slide."""
         document = asdict(outcome) | {"remedy": STATE_RULES[outcome.state].remedy}
-        with replacing(self._state_path(outcome.name)) as draft:
+        with replacing(self.state_path(outcome.name)) as draft:
             draft.write_text(json.dumps(document, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def forget(self, name: str) -> None:
         """Reset a slide's attempts; its files stay until new ones are complete."""
-        self._state_path(name).unlink(missing_ok=True)
+        self.state_path(name).unlink(missing_ok=True)
         (self.place(name) / "manifest.json").unlink(missing_ok=True)
 
     def is_due(self, name: str) -> bool:
@@ -172,12 +172,13 @@ class RunFolder:
             return not self.is_settled(name)
         return outcome.tries < STATE_RULES[outcome.state].tries
 
-    def _state_path(self, name: str) -> Path:
-        return self.root / "states" / f"{name}.json"
+    def state_path(self, name: str) -> Path:
+        """Where the outcome of a slide is recorded."""
+        return self.root / "states" / f"{short_name(name, len('.json'))}.json"
 
     def _noted(self, name: str) -> SlideOutcome | None:
         try:
-            said = read_json(self._state_path(name))
+            said = read_json(self.state_path(name))
             state, seconds = said["state"], float(said["seconds"])
             reason, tries = str(said["reason"]), int(said["tries"])
         except (OSError, ValueError, KeyError, TypeError):

@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +15,7 @@ from uuid import uuid4
 from napari_hagmil.batch.folder import BatchSettings, RunFolder, SlideOutcome
 from napari_hagmil.cohort.cohort import SlideRecord
 from napari_hagmil.errors import OutputError, statement_of, system_reason
-from napari_hagmil.files import move, remove
+from napari_hagmil.files import move, remove, short_name
 from napari_hagmil.ledger import Claim, SlideState, check_manifest, state_after
 
 Work = Callable[[SlideRecord, BatchSettings, Path], SlideState]
@@ -40,15 +40,14 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
             f"the run {folder.root.name}", "has no slide of that name", value=name,
             remedy="see its names with status",
         )  # fmt: skip
-    claim = folder.claims.take(name)
+    claim = _taken(folder, name)
     if claim is None:
         return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
     with claim:
         known = folder.outcome(name)
         if known is not None and not folder.is_due(name):
             return known
-        sweep(folder, name)
-        outcome = _tried(folder, claim, work, 1 + (known.tries if known else 0))
+        outcome = _tried(folder, name, claim, work, 1 + (known.tries if known else 0))
         if outcome.state != "skipped":
             folder.note(outcome)
         return outcome
@@ -57,35 +56,62 @@ def run_one(folder: RunFolder, name: str, work: Work) -> SlideOutcome:
 def lost(folder: RunFolder, outcome: SlideOutcome) -> SlideOutcome:
     """Record the outcome of a slide whose process ended, and count the attempt."""
     name = outcome.name
-    claim = folder.claims.take(name)
+    claim = _taken(folder, name)
     if claim is None:
         return SlideOutcome(name, "skipped", f"{folder.claims.holder(name)} has it", 0)
     with claim:
         known = folder.outcome(name)
         if known is not None and folder.is_settled(name):
             return known
-        sweep(folder, name)
         counted = replace(outcome, tries=1 + (known.tries if known else 0))
         folder.note(counted)
         return counted
 
 
-def sweep(folder: RunFolder, name: str) -> None:
-    """Remove the drafts of a slide, and theirs; only for the process that holds its claim."""
-    # The name alone is not enough: "a" and "a.b" are different slides.
-    draft = re.compile(re.escape(name) + _DRAFT)
+def tidy(folder: RunFolder) -> None:
+    """Remove the claims and drafts of processes that are gone, in the whole folder.
+
+    Each takes the time of a listing of all slides: for the beginning or end of a run.
+    """
+    for path in folder.claims.folder.glob("[!.]*.json"):
+        claim = _taken(folder, path.name.removesuffix(".json"))
+        if claim is not None:
+            claim.release()
+    names = {_brief(name): name for name in folder.records}
+    # Listed before the claims are looked at: who makes a draft has a claim already.
+    for draft, brief in list(_drafts(folder)):
+        if folder.claims.holder(names.get(brief, brief)) is None:
+            remove(draft)
+
+
+def _taken(folder: RunFolder, name: str) -> Claim | None:
+    """Claim a slide. Drafts are looked for only where a process died: there may be a million."""
+
+    def sweep() -> None:
+        for draft, brief in list(_drafts(folder)):
+            if brief == _brief(name):
+                remove(draft)
+
+    return folder.claims.take(name, tidy=sweep)
+
+
+def _drafts(folder: RunFolder) -> Iterator[tuple[Path, str]]:
+    """All drafts, with the brief names of their slides."""
     for path in (folder.root / "slides").glob(".*"):
-        if draft.fullmatch(path.name.lstrip(".")):
-            remove(path)
+        # "a" and "a.b" are different slides: what follows a name is known from the end.
+        found = _DRAFT.fullmatch(path.name.lstrip("."))
+        if found is not None:
+            yield path, found[1]
 
 
-#: What follows a slide's name in that of its draft: host, process, number; and what `files.sibling`
-#: adds to that.
-_DRAFT = r"\.[^.]+\.\d+\.[0-9a-f]{12}(\.[^.]+\.tmp)?"
+#: A draft: slide, host, process, number; and what `files.sibling` adds to that.
+_DRAFT = re.compile(r"(.+)\.[^.]+\.\d+\.[0-9a-f]{12}(?:\.[^.]+\.tmp)?")
 
 
-def _tried(folder: RunFolder, claim: Claim, work: Work, tries: int) -> SlideOutcome:
-    name, started = claim.name, time.perf_counter()
+def _tried(
+    folder: RunFolder, name: str, claim: Claim, work: Work, tries: int
+) -> SlideOutcome:
+    started = time.perf_counter()
     draft = _draft(folder, name)
     try:
         state = work(folder.records[name], folder.settings, draft)
@@ -133,4 +159,13 @@ def _state_of(error: Exception) -> SlideState:
 
 def _draft(folder: RunFolder, name: str) -> Path:
     host = socket.gethostname().replace(".", "-") or "host"
-    return folder.root / "slides" / f".{name}.{host}.{os.getpid()}.{uuid4().hex[:12]}"
+    return folder.root / "slides" / f".{_brief(name)}.{host}.{os.getpid()}.{uuid4().hex[:12]}"
+
+
+def _brief(name: str) -> str:
+    """A slide's name that leaves room for what a draft's name adds."""
+    return short_name(name, _DRAFT_ROOM)
+
+
+#: Bytes that a draft's name adds to its slide's: a host has up to 64.
+_DRAFT_ROOM = 130

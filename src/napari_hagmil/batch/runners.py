@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,18 +161,13 @@ class DaskRunner:
         """Do these slides, in any order."""
         from distributed import as_completed
 
-        if self._stopping:
-            return
-        submitted = [
-            self._client.submit(
-                _attend, str(self.folder.root), name, self.limits, pure=False, retries=2
-            )
-            for name in names
-        ]
-        by_key = dict(zip((one.key for one in submitted), names, strict=True))
-        self._futures = set(submitted)
-        for future in as_completed(submitted):
+        left, by_key = iter(names), dict[str, str]()
+        done = as_completed()
+        # Not all at once: a million futures are some GB of the scheduler's memory.
+        self._submit(islice(left, max(_AHEAD, 2 * self.workers)), by_key, done)
+        for future in done:
             self._futures.discard(future)
+            name = by_key.pop(future.key)
             if future.cancelled():
                 continue
             error = future.exception()
@@ -180,15 +176,28 @@ class DaskRunner:
             if error is not None:
                 # Noted, or the slide would be due for ever.
                 ended = EndedError("crashed", f"dask: {error}"[:200])
-                yield _outcome(self.folder, by_key[future.key], ended)
+                yield _outcome(self.folder, name, ended)
             else:
                 yield future.result()
             future.release()
+            self._submit(islice(left, 1), by_key, done)
+
+    def _submit(self, names: Iterable[str], by_key: dict[str, str], done: Any) -> None:
+        for name in names:
+            if self._stopping:
+                return
+            future = self._client.submit(
+                _attend, str(self.folder.root), name, self.limits, pure=False, retries=2
+            )
+            self._futures.add(future)
+            by_key[future.key] = name
+            done.add(future)
 
     def finish(self) -> None:
         """Begin no other slide."""
         self._stopping = True
-        self._client.cancel([future for future in self._futures if future.status == "pending"])
+        at_work = {key for keys in self._client.processing().values() for key in keys}
+        self._client.cancel([future for future in self._futures if future.key not in at_work])
 
     def stop(self) -> None:
         """Stop at once."""
@@ -209,6 +218,9 @@ def has_distributed() -> bool:
     return importlib.util.find_spec("distributed") is not None
 
 
+#: Slides that a cluster is given ahead, also one whose workers have yet to come.
+_AHEAD = 1000
+
 _here = threading.local()
 _attendants: list[Attendant] = []
 
@@ -224,6 +236,8 @@ def _attend(root: str, name: str, limits: Limits) -> SlideOutcome:
         (reply,) = mine.replies(name)
     except EndedError as end:
         reply = end
+    else:
+        return reply
     try:
         folder = open_run(job.root)
     except OutputError as error:

@@ -71,7 +71,7 @@ def _last_change(folder: RunFolder, name: str) -> float:
     """When a slide's files were last written, ns; infinite where there are none."""
     try:
         place = folder.place(name).stat().st_mtime_ns
-        return max(place, (folder.root / "states" / f"{name}.json").stat().st_mtime_ns)
+        return max(place, folder.state_path(name).stat().st_mtime_ns)
     except OSError:
         return float("inf")
 

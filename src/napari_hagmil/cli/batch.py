@@ -100,10 +100,13 @@ class BatchOptions:
 
 def batch(options: BatchOptions) -> int:
     """Analyze many slides; results that exist already stay."""
+    from napari_hagmil.batch.one import tidy
     from napari_hagmil.batch.run import retry
 
     folder, notes = _prepared(options)
     names = _chosen(folder, options.only)
+    if not options.dry_run:
+        tidy(folder)
     if options.retry:
         retry(folder, names, options.retry)  # type: ignore[arg-type]
     due = [name for name in names if folder.is_due(name)]

@@ -15,6 +15,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,8 +88,15 @@ class Claims:
         """The file of a slide's claim."""
         return self.folder / f"{short_name(name, len('.json'))}.json"
 
-    def take(self, name: str) -> Claim | None:
+    def take(self, name: str, *, tidy: Callable[[], object] = lambda: None) -> Claim | None:
         """Claim a slide; None where another process holds the claim.
+
+        Parameters
+        ----------
+        name : str
+        tidy : callable
+            Removes what a dead owner left. It is called before his claim ends, so that it is called
+            again when this process is killed, too; never where nobody died.
 
         Raises
         ------
@@ -99,7 +107,7 @@ class Claims:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             claim = self._make(path)
-            if claim is None and self._set_aside(path):
+            if claim is None and self._set_aside(path, tidy):
                 claim = self._make(path)
         except OSError as error:
             raise OutputError(
@@ -130,8 +138,8 @@ class Claims:
             remove(draft)
         return Claim(path, who, self.beat)
 
-    def _set_aside(self, path: Path) -> bool:
-        """Move the claim of a dead owner aside; return whether its place is free now."""
+    def _set_aside(self, path: Path, tidy: Callable[[], object]) -> bool:
+        """Tidy up after a dead owner and end his claim; return whether its place is free now."""
         found = _claimant(path)
         if not self._is_stale(path, found):
             return False
@@ -140,6 +148,7 @@ class Claims:
         if not self._marked(mark):
             return False
         try:
+            tidy()
             if _claimant(path) != found:
                 return False
             aside = sibling(path)
