@@ -54,6 +54,15 @@ def freeze_what_is_loaded() -> None:
     gc.freeze()
 
 
+def see_one_gpu(number: int) -> None:
+    """Hide all GPUs but one from this process, counted among those that it sees.
+
+    CUDA looks once, when the first tensor is moved there: call this before.
+    """
+    seen = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one.strip()]
+    os.environ["CUDA_VISIBLE_DEVICES"] = seen[number % len(seen)] if seen else str(number)
+
+
 class StoppedError(KeyboardInterrupt):
     """The system asked the process to end; handled like Ctrl-C, so that drafts are removed."""
 

@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from batch_stubs import work
+from batch_stubs import SeenGpu, work
 
 from napari_hagmil.batch import analysis
 from napari_hagmil.batch.analysis import analyze_into, overview
 from napari_hagmil.batch.attendant import Limits
 from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
 from napari_hagmil.batch.one import run_one, tidy
+from napari_hagmil.batch.pool import Pool
 from napari_hagmil.batch.run import retry, status_of, work_through
 from napari_hagmil.batch.runners import LocalRunner
 from napari_hagmil.bundles import find_bundle
@@ -97,6 +98,21 @@ def test_a_slide_that_eats_memory_is_stopped(tmp_path):
     carried_out(folder, Limits(memory=600 * 2**20), workers=1)
     assert states(folder) == {"greedy": "oom"}
     assert "GiB" in folder.outcome("greedy").reason
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen"), [(None, ["0", "1"]), ("4,7", ["4", "7"])], ids=["all", "some"]
+)
+def test_processes_share_out_the_gpus_that_are_there(tmp_path, monkeypatch, visible, seen):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    pool = Pool(SeenGpu(), 2, Limits(gpus=2))
+    try:
+        replies = pool.replies([(tmp_path, number, 2) for number in range(2)])
+        assert sorted(reply for _, reply in replies) == seen
+    finally:
+        pool.close()
 
 
 def test_nothing_half_written_is_left_or_seen(tmp_path):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import psutil
 
 from napari_hagmil.errors import ProcessError
-from napari_hagmil.process import prepare_process
+from napari_hagmil.process import prepare_process, see_one_gpu
 
 if TYPE_CHECKING:
     from napari_hagmil.ledger import SlideState
@@ -56,11 +56,14 @@ class Limits:
         Bytes of the process.
     threads : int or None
         That torch computes with; None: its own choice.
+    gpus : int
+        GPUs of this machine that the processes share out: each sees one alone. 0: all see all.
     """
 
     seconds: float | None = None
     memory: float | None = None
     threads: int | None = None
+    gpus: int = 0
 
 
 class EndedError(Exception):
@@ -87,10 +90,12 @@ class Attendant:
     ----------
     job : Job
     limits : Limits
+    number : int
+        Of the process among its kind, which says which GPU it sees.
     """
 
-    def __init__(self, job: Job, limits: Limits) -> None:
-        self.job, self.limits = job, limits
+    def __init__(self, job: Job, limits: Limits, number: int = 0) -> None:
+        self.job, self.limits, self.number = job, limits, number
         self._process: SpawnProcess | None = None
         self._line: Connection | None = None
         self._stopping = False
@@ -164,7 +169,7 @@ class Attendant:
         self._line, theirs = spawn.Pipe()
         process = spawn.Process(
             target=_serve,
-            args=(theirs, self.job, self.limits.threads),
+            args=(theirs, self.job, self.limits, self.number),
             name="hagmil-slide",
             daemon=True,
         )
@@ -249,20 +254,22 @@ class _Over:
     error: Exception | None = None
 
 
-def _serve(line: Connection, job: Job, threads: int | None) -> None:
+def _serve(line: Connection, job: Job, limits: Limits, number: int) -> None:
     """Answer until whoever asks is gone."""
     # Ctrl-C goes to the whole group: whoever asks decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_process()
+    if limits.gpus:
+        see_one_gpu(number % limits.gpus)
     try:
         answer = job()
     except Exception as error:
         line.send(_Over(error))
         return
-    if threads is not None:
+    if limits.threads is not None:
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(limits.threads)
     with suppress(EOFError, OSError):
         line.send(_READY)
         while True:

@@ -108,9 +108,7 @@ def _drafts(folder: RunFolder) -> Iterator[tuple[Path, str]]:
 _DRAFT = re.compile(r"(.+)\.[^.]+\.\d+\.[0-9a-f]{12}(?:\.[^.]+\.tmp)?")
 
 
-def _tried(
-    folder: RunFolder, name: str, claim: Claim, work: Work, tries: int
-) -> SlideOutcome:
+def _tried(folder: RunFolder, name: str, claim: Claim, work: Work, tries: int) -> SlideOutcome:
     started = time.perf_counter()
     draft = _draft(folder, name)
     try:

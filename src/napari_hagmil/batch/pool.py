@@ -26,7 +26,7 @@ class Pool:
 
     def __init__(self, job: Job, workers: int, limits: Limits) -> None:
         self.workers = workers
-        self._attendants = [Attendant(job, limits) for _ in range(workers)]
+        self._attendants = [Attendant(job, limits, number) for number in range(workers)]
         self._lock, self._stopping = threading.Lock(), threading.Event()
 
     def replies(self, requests: Iterable[Any]) -> Iterator[tuple[Any, Any]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ class RunJob:
     root : Path
         The folder.
     work : callable, optional
-        Replaces the analysis of a slide, in tests; must be importable by name.
+        Instead of `analyze_into`; it must be possible to send it to another process.
     """
 
     root: Path
@@ -103,6 +103,22 @@ def _outcome(folder: RunFolder, name: str, reply: SlideOutcome | EndedError) -> 
     return lost(folder, SlideOutcome(name, reply.state, reply.reason, seconds=reply.seconds))
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """An existing dask cluster, and what each slide takes of it.
+
+    Attributes
+    ----------
+    address : str
+        Of its scheduler.
+    resources : mapping of str to float
+        As its workers name them, ``{"GPU": 1}``: only those that have as much free take a slide.
+    """
+
+    address: str
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+
 class DaskRunner:
     """A dask cluster: an existing one, or a local one made for the run.
 
@@ -116,8 +132,10 @@ class DaskRunner:
     workers : int
         Of a cluster that is made.
     limits : Limits
-    scheduler : str, optional
-        Address of an existing cluster.
+    cluster : Cluster, optional
+        An existing one.
+    work : callable, optional
+        As of `RunJob`.
 
     Raises
     ------
@@ -130,29 +148,22 @@ class DaskRunner:
     """
 
     def __init__(
-        self, folder: RunFolder, workers: int, limits: Limits, scheduler: str | None = None
+        self,
+        folder: RunFolder,
+        workers: int,
+        limits: Limits,
+        cluster: Cluster | None = None,
+        work: Work | None = None,
     ) -> None:
         if not has_distributed():
             raise MissingExtraError(
                 "a dask cluster", "needs distributed, which is not installed",
                 remedy="pip install distributed, or leave --scheduler out",
             )  # fmt: skip
-        from distributed import Client, LocalCluster
-
-        if scheduler and not is_this_machine(scheduler):
-            require_network(f"the scheduler {scheduler}")
-        self.folder, self.limits = folder, limits
-        self._cluster: Any = None
-        if scheduler is None:
-            self._cluster = LocalCluster(
-                n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=":0"
-            )
-        try:
-            self._client: Any = Client(scheduler or self._cluster)
-        except OSError as error:
-            raise OutputError(
-                f"the scheduler {scheduler}", "does not answer", remedy="check the address"
-            ) from error
+        self.folder, self.limits, self._cluster = folder, limits, cluster
+        # Where workers stand is not where this process stands.
+        self.job = RunJob(folder.root.absolute(), work)
+        self._made, self._client = _connected(workers, cluster)
         self.workers = sum(self._client.nthreads().values()) or workers
         self._futures: set[Any] = set()
         self._stopping = False
@@ -183,11 +194,12 @@ class DaskRunner:
             self._submit(islice(left, 1), by_key, done)
 
     def _submit(self, names: Iterable[str], by_key: dict[str, str], done: Any) -> None:
+        resources = dict(self._cluster.resources) if self._cluster else None
         for name in names:
             if self._stopping:
                 return
             future = self._client.submit(
-                _attend, str(self.folder.root), name, self.limits, pure=False, retries=2
+                _attend, self.job, name, self.limits, pure=False, retries=2, resources=resources
             )
             self._futures.add(future)
             by_key[future.key] = name
@@ -208,9 +220,28 @@ class DaskRunner:
     def close(self) -> None:
         """Disconnect from the cluster, and shut it down if it was made here."""
         self._client.close()
-        if self._cluster is not None:
-            self._cluster.close()
+        if self._made is not None:
+            self._made.close()
         _close_attendants()
+
+
+def _connected(workers: int, cluster: Cluster | None) -> tuple[Any, Any]:
+    """A cluster made here, or None where there is one, and its client."""
+    from distributed import Client, LocalCluster
+
+    if cluster is None:
+        made = LocalCluster(
+            n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=":0"
+        )
+        return made, Client(made)
+    if not is_this_machine(cluster.address):
+        require_network(f"the scheduler {cluster.address}")
+    try:
+        return None, Client(cluster.address)
+    except OSError as error:
+        raise OutputError(
+            f"the scheduler {cluster.address}", "does not answer", remedy="check the address"
+        ) from error
 
 
 def has_distributed() -> bool:
@@ -225,12 +256,11 @@ _here = threading.local()
 _attendants: list[Attendant] = []
 
 
-def _attend(root: str, name: str, limits: Limits) -> SlideOutcome:
+def _attend(job: RunJob, name: str, limits: Limits) -> SlideOutcome:
     """On a thread of a dask worker: one slide, by the process of this thread."""
-    job = RunJob(Path(root))
     mine: Attendant | None = getattr(_here, "attendant", None)
     if mine is None or mine.job != job or mine.limits != limits:
-        mine = _here.attendant = Attendant(job, limits)
+        mine = _here.attendant = Attendant(job, limits, len(_attendants))
         _attendants.append(mine)
     try:
         (reply,) = mine.replies(name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,8 @@ from napari_hagmil.cli.terminal import answer, complain, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
+    cache_gb_option,
+    cache_option,
     code_option,
     device_option,
     json_option,
@@ -32,16 +35,27 @@ from napari_hagmil.cli.verb import (
     workers_option,
 )
 from napari_hagmil.errors import OutputError
+from napari_hagmil.files import require_writable
 from napari_hagmil.ledger import STATES
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
     from napari_hagmil.batch.folder import RunFolder, SlideOutcome
+    from napari_hagmil.batch.one import Work
     from napari_hagmil.batch.run import Runner, RunStatus
 
 #: Seconds between two looks of ``status --watch``.
 _WATCH = 2.0
+
+
+def _resource(text: str) -> tuple[str, float]:
+    """A name and an amount, as ``GPU=1``."""
+    name, _, amount = text.partition("=")
+    try:
+        return name.strip(), float(amount)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=AMOUNT") from None
 
 
 @dataclass(frozen=True)
@@ -75,9 +89,25 @@ class BatchOptions:
     scheduler: str | None = option(
         "--scheduler", metavar="ADDRESS", help="of a dask cluster that sees the same folders"
     )
+    resource: list[tuple[str, float]] | None = option(
+        "--resource",
+        type=_resource,
+        action="append",
+        metavar="NAME=AMOUNT",
+        help="of the cluster's workers that each slide takes, GPU=1 for instance; may be repeated",
+    )
+    gpus: int = option(
+        "--gpus",
+        type=int,
+        default=0,
+        metavar="N",
+        help="GPUs of this machine, one for each process in turn (default all for all)",
+    )
     pool: bool = switch("--pool", "plain processes, even where dask.distributed is installed")
     timeout: float | None = timeout_option()
     memory: float | None = memory_option()
+    cache: Path | None = cache_option()
+    cache_gb: float = cache_gb_option()
     patients: Literal["mean", "max"] | None = option(
         "--patients",
         choices=("mean", "max"),
@@ -188,15 +218,34 @@ def _work(options: BatchOptions, folder: RunFolder, names: Sequence[str], total:
 
 def _runner(options: BatchOptions, folder: RunFolder) -> Runner:
     from napari_hagmil.batch.pool import limits_of
-    from napari_hagmil.batch.runners import DaskRunner, LocalRunner, has_distributed
+    from napari_hagmil.batch.runners import (
+        Cluster,
+        DaskRunner,
+        LocalRunner,
+        has_distributed,
+    )
 
     sharing = 0 if options.scheduler else options.workers
     limits = limits_of(sharing, options.timeout, options.memory)
+    limits = replace(limits, gpus=max(options.gpus, 0))
+    work = _staging(options.cache, options.cache_gb)
     if options.scheduler or (has_distributed() and not options.pool and options.workers > 1):
-        return DaskRunner(folder, options.workers, limits, options.scheduler)
+        resources = dict(options.resource or ())
+        cluster = Cluster(options.scheduler, resources) if options.scheduler else None
+        return DaskRunner(folder, options.workers, limits, cluster, work)
     if options.workers > 1 and not options.pool:
         _tell(options, "dask.distributed is not installed: plain processes do the work")
-    return LocalRunner(folder, options.workers, limits)
+    return LocalRunner(folder, options.workers, limits, work)
+
+
+def _staging(cache: Path | None, gigabytes: float) -> Work | None:
+    """The analysis of copies on a local disk; None where none is asked for."""
+    if cache is None:
+        return None
+    from napari_hagmil.batch.staging import StagedWork
+
+    require_writable(cache.absolute() / "slide")
+    return StagedWork(cache.absolute(), gigabytes * 1e9)
 
 
 @contextmanager
@@ -291,6 +340,8 @@ class RunOneOptions:
     folder: Path = argument(type=Path, metavar="DIR")
     name: str = argument(metavar="NAME")
     allow_code: bool = code_option()
+    cache: Path | None = cache_option()
+    cache_gb: float = cache_gb_option()
     json: bool = json_option()
 
 
@@ -300,7 +351,8 @@ def run_one_slide(options: RunOneOptions) -> int:
     from napari_hagmil.batch.folder import open_run
     from napari_hagmil.batch.one import run_one
 
-    outcome = run_one(open_run(options.folder), options.name, analyze_into)
+    work = _staging(options.cache, options.cache_gb) or analyze_into
+    outcome = run_one(open_run(options.folder), options.name, work)
     if options.json:
         answer(asdict(outcome))
     elif outcome.exit_status:

@@ -126,6 +126,29 @@ def memory_option() -> Any:
     )
 
 
+def cache_option() -> Any:
+    """``--cache``."""
+    return option(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="folder on a local disk where each slide is copied before it is read, and removed "
+        "after, for slides on a slow drive",
+    )
+
+
+def cache_gb_option() -> Any:
+    """``--cache-gb``."""
+    return option(
+        "--cache-gb",
+        type=float,
+        default=50.0,
+        metavar="GB",
+        help="most that all copies there take; what does not fit is read where it lies "
+        "(default 50)",
+    )
+
+
 def error_rate_option() -> Any:
     """``--error-rate``."""
     return option(
