@@ -115,7 +115,8 @@ class Harness:
     def start(self, role: str, folder: Path) -> subprocess.Popen[bytes]:
         """Start one process; its clock may be off."""
         address = f"tcp://127.0.0.1:{self.port}"
-        batch = ["-m", "napari_hagmil", *self.batch(folder)]
+        # A slide whose process was killed twice is left alone: here until all were killed so.
+        batch = ["-m", "napari_hagmil", *self.batch(folder), "--retry", "crashed"]
         words = {
             "scheduler": ["-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1",
                           "--port", str(self.port), "--no-dashboard"],
@@ -163,6 +164,7 @@ class Harness:
                     "phase": phase,
                 }
             )
+        self.write_log()
 
     def await_work(self, folder: Path) -> None:
         """Wait until some process has a slide, or for as long as it takes to start one."""

@@ -263,11 +263,12 @@ def _attend(job: RunJob, name: str, limits: Limits) -> SlideOutcome:
         mine = _here.attendant = Attendant(job, limits, len(_attendants))
         _attendants.append(mine)
     try:
-        (reply,) = mine.replies(name)
+        (outcome,) = mine.replies(name)
     except EndedError as end:
         reply = end
     else:
-        return reply
+        said: SlideOutcome = outcome
+        return said
     try:
         folder = open_run(job.root)
     except OutputError as error:
