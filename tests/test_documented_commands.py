@@ -23,7 +23,8 @@ RUN = ("docs/how-to/wishes.md",)
 NOT_RUN = {
     "make ": "set-up: the tests themselves are started by it",
     "pip install": "installing changes the environment that the tests run in",
-    "#!/bin/bash": "a script for SLURM",
+    "dask scheduler": "three terminals; test_verbs_of_a_run has a cluster",
+    "TASKS=20 bash slurm-array.sh": "test_slurm_script runs it",
     "python docs/scripts/": "hours of training; each script has tests of its own",
     "from napari_hagmil.pipeline import": "as test_pipeline runs it, on a slide of the user",
     "def iter_cascade": "the method in short; test_run holds it against the code",

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -21,7 +22,7 @@ from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
 from napari_hagmil.batch.one import run_one, tidy
 from napari_hagmil.batch.pool import Pool
 from napari_hagmil.batch.run import retry, status_of, work_through
-from napari_hagmil.batch.runners import LocalRunner
+from napari_hagmil.batch.runners import LocalRunner, RunJob
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cohort import Cohort
 from napari_hagmil.cohort.cohort import SlideRecord
@@ -141,12 +142,12 @@ def drafts_of(folder):
 
 def of_the_dead(folder, name):
     """A claim of a process that has ended."""
-    claim = folder.claims.take(name)
-    said = json.loads(claim.path.read_text())
-    claim.release()
+    path = folder.claims.path(name)
+    with folder.claims.take(name) or nullcontext():
+        said = json.loads(path.read_text())
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         pass
-    claim.path.write_text(json.dumps(said | {"pid": gone.pid, "token": "of the dead"}))
+    path.write_text(json.dumps(said | {"pid": gone.pid, "token": "of the dead"}))
 
 
 def test_what_a_killed_process_left_of_a_slide_goes_and_that_of_others_stays(tmp_path):
@@ -190,6 +191,19 @@ def test_a_slide_costs_no_look_at_the_others(tmp_path, monkeypatch):
         monkeypatch.setattr(os, name, lambda at=".", do=real: listed.append(str(at)) or do(at))
     assert run_one(folder, "b", work).state == "done"
     assert not [at for at in listed if at.endswith(("/slides", "/states", "/claims"))]
+
+
+def test_a_slide_that_another_process_has_just_done_is_not_read_through_again(
+    tmp_path, monkeypatch
+):
+    """With a hundred processes on a run each would read all files of all slides."""
+    folder = run_of(tmp_path, ["a"])
+    run_one(folder, "a", work)
+    (folder.place("a") / "data.bin").write_bytes(b"not what was written")
+    (outcome,) = RunJob(folder.root, work)()("a")
+    assert outcome.state == "done"
+    assert [outcome.name for outcome in carried_out(folder)] == ["a"], "a new run looks"
+    assert folder.is_settled("a")
 
 
 def test_a_name_as_long_as_a_file_system_takes_is_done(tmp_path):
@@ -300,6 +314,40 @@ def test_a_disk_that_really_is_full_and_then_has_room_gives_what_it_would_have_g
         assert manifests[0].read_bytes() == manifests[1].read_bytes()
     finally:
         subprocess.run(["umount", str(small)], check=False)
+
+
+def test_a_disk_that_turns_read_only_in_mid_run_loses_nothing(tmp_path):
+    """As disks do after an error: a file system made for this test, by the super-user."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)]
+    if (
+        sys.platform != "linux"
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("no file system can be mounted here")
+    try:
+        (tmp_path / "a.tiff").touch()
+        record = SlideRecord(tmp_path / "a.tiff", "", "p", name="a")
+        folder = prepare_run(disk / "run", Cohort((record,), ()), SETTINGS)
+
+        def turned(record, settings, place):
+            place.mkdir(parents=True)
+            (place / "half.txt").write_text("half")
+            subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+            return work(record, settings, place)
+
+        for does in (turned, work):
+            with pytest.raises(OutputError, match="Read-only file system"):
+                run_one(folder, "a", does)
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+        assert len(drafts_of(folder)) == 1, "it could not be removed"
+        of_the_dead(folder, "a")  # As the process that could not release it will be.
+        assert run_one(folder, "a", work).state == "done"
+        assert drafts_of(folder) == []
+        assert folder.is_settled("a")
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
 
 
 def test_a_slide_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch):

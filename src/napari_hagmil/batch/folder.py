@@ -25,6 +25,7 @@ from napari_hagmil.errors import ManifestError, OutputError, Remedy
 from napari_hagmil.files import replacing, short_name
 from napari_hagmil.ledger import STATE_RULES, Claims, SlideState, check_manifest, read_manifest
 from napari_hagmil.ledger.claims import STALE
+from napari_hagmil.ledger.manifest import NAME as MANIFEST
 from napari_hagmil.untrusted import read_json
 
 SCHEMA = "napari-hagmil/batch/1"
@@ -125,6 +126,10 @@ class RunFolder:
         """Where the files of a slide lie once it is done."""
         return self.root / "slides" / name
 
+    def has_manifest(self, name: str) -> bool:
+        """Whether a slide was finished at some time, whatever became of its files since."""
+        return (self.place(name) / MANIFEST).is_file()
+
     def is_settled(self, name: str) -> bool:
         """Whether a slide's folder is whole and as it was written."""
         try:
@@ -161,7 +166,11 @@ class RunFolder:
     def forget(self, name: str) -> None:
         """Reset a slide's attempts; its files stay until new ones are complete."""
         self.state_path(name).unlink(missing_ok=True)
-        (self.place(name) / "manifest.json").unlink(missing_ok=True)
+        self.withdraw(name)
+
+    def withdraw(self, name: str) -> None:
+        """Take a slide's manifest away, and it is not done any more."""
+        (self.place(name) / MANIFEST).unlink(missing_ok=True)
 
     def is_due(self, name: str) -> bool:
         """Whether a slide is still to be tried."""

@@ -72,6 +72,7 @@ def work_through(folder: RunFolder, runner: Runner, names: Sequence[str]) -> Ite
         Of every try, as it ends.
     """
     due = [name for name in names if folder.is_due(name)]
+    _withdraw(folder, due)
     while due:
         again: list[str] = []
         for outcome in runner.outcomes(due):
@@ -79,6 +80,18 @@ def work_through(folder: RunFolder, runner: Runner, names: Sequence[str]) -> Ite
             if outcome.state != "skipped" and folder.is_due(outcome.name):
                 again.append(outcome.name)
         due = again
+
+
+def _withdraw(folder: RunFolder, due: Iterable[str]) -> None:
+    """Take away the manifests of damaged slides: from now on a manifest says that a slide is done.
+
+    Processes that share a run need not read all files of each slide that another has finished.
+    """
+    for name in due:
+        if folder.has_manifest(name) and (claim := folder.claims.take(name)) is not None:
+            with claim:
+                if not folder.is_settled(name):
+                    folder.withdraw(name)
 
 
 def retry(folder: RunFolder, names: Iterable[str], states: Sequence[SlideState]) -> int:

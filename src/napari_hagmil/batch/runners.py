@@ -51,7 +51,7 @@ class RunJob:
         folder, done = open_run(self.root), work
 
         def answer(name: str) -> Iterator[SlideOutcome]:
-            yield run_one(folder, name, done)
+            yield run_one(folder, name, done, trusting=True)
 
         return answer
 

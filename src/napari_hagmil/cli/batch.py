@@ -146,7 +146,7 @@ def batch(options: BatchOptions) -> int:
         return _announce(options, folder, due)
     _tell(options, f"{len(due)} of {len(names)} slides to do")
     if due:
-        _work(options, folder, names, len(due))
+        _work(options, folder, due)
     return _conclude(options, folder, names)
 
 
@@ -203,14 +203,14 @@ def _announce(options: BatchOptions, folder: RunFolder, due: Sequence[str]) -> i
     return 0
 
 
-def _work(options: BatchOptions, folder: RunFolder, names: Sequence[str], total: int) -> None:
+def _work(options: BatchOptions, folder: RunFolder, due: Sequence[str]) -> None:
     from napari_hagmil.batch.run import work_through
 
     runner = _runner(options, folder)
-    shown = _Shown(options, total)
+    shown = _Shown(options, len(due))
     try:
         with shown.bar, _interruptible(runner):
-            for outcome in work_through(folder, runner, names):
+            for outcome in work_through(folder, runner, due):
                 shown.show(outcome)
     finally:
         runner.close()
