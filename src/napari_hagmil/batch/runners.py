@@ -208,7 +208,8 @@ class DaskRunner:
     def finish(self) -> None:
         """Begin no other slide."""
         self._stopping = True
-        at_work = {key for keys in self._client.processing().values() for key in keys}
+        # Not `processing`: that counts those that wait on a worker, too.
+        at_work = {key for keys in self._client.run(_at_work).values() for key in keys}
         self._client.cancel([future for future in self._futures if future.key not in at_work])
 
     def stop(self) -> None:
@@ -275,6 +276,11 @@ def _attend(job: RunJob, name: str, limits: Limits) -> SlideOutcome:
         # Not an error of the run's own: whoever asked has the folder, and notes the slide there.
         raise RuntimeError(str(error)) from error
     return _outcome(folder, name, reply)
+
+
+def _at_work(dask_worker: Any) -> list[str]:
+    """On a dask worker: the keys of the slides that its threads are at."""
+    return [task.key for task in dask_worker.state.executing]
 
 
 def _close_attendants() -> None:
