@@ -6,16 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 
 import pyarrow.parquet as pq
 import pytest
+from batch_stubs import work
 
-from napari_hagmil.batch.folder import open_run
+from napari_hagmil.batch.attendant import Limits
+from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
 from napari_hagmil.batch.pool import limits_of
 from napari_hagmil.batch.run import work_through
 from napari_hagmil.batch.runners import Cluster, DaskRunner
 from napari_hagmil.batch.staging import StagedWork
 from napari_hagmil.cli import main
+from napari_hagmil.cohort import Cohort, SlideRecord
+from napari_hagmil.errors import OutputError
 from napari_hagmil.export.result_json import result_document
 from napari_hagmil.ledger import check_manifest
 from napari_hagmil.phantom import PhantomConfig, write_phantom
@@ -129,3 +134,28 @@ def test_a_dask_cluster_does_what_processes_do(run, tmp_path, monkeypatch, proce
     assert folder.is_settled("p1")
     assert not list((tmp_path / "cache").iterdir())
     assert [how["resources"] for how in asked] == [{"GPU": 1}]
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_ends_the_run_in_one_sentence_and_blames_no_slide(tmp_path):
+    pytest.importorskip("distributed", reason="distributed is not installed")
+    from distributed import LocalCluster
+
+    (tmp_path / "hang.tiff").touch()
+    record = SlideRecord(tmp_path / "hang.tiff", "", "p", name="hang")
+    settings = BatchSettings("demo", "0" * 64)
+    folder = prepare_run(tmp_path / "run", Cohort((record,), ()), settings)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+    ) as cluster:
+        runner = DaskRunner(folder, 1, Limits(), Cluster(cluster.scheduler_address), work)
+        gone = threading.Timer(0.5, lambda: cluster.sync(cluster.scheduler.close))
+        gone.start()
+        try:
+            with pytest.raises(OutputError, match="does not answer any more"):
+                list(work_through(folder, runner, ["hang"]))
+        finally:
+            gone.join()
+            runner.stop()
+            runner.close()
+    assert folder.outcome("hang") is None

@@ -142,7 +142,7 @@ class DaskRunner:
     MissingExtraError
         When distributed is not installed.
     OutputError
-        When nothing answers at the address.
+        When nothing answers at the address, or later not any more.
     OfflineError
         When the cluster is on another machine, and the user wants no use of the network.
     """
@@ -180,6 +180,7 @@ class DaskRunner:
             self._futures.discard(future)
             name = by_key.pop(future.key)
             if future.cancelled():
+                self._require_scheduler()
                 continue
             error = future.exception()
             if isinstance(error, HagmilError):
@@ -192,6 +193,15 @@ class DaskRunner:
                 yield future.result()
             future.release()
             self._submit(islice(left, 1), by_key, done)
+
+    def _require_scheduler(self) -> None:
+        """Raise when slides were given up by nobody here."""
+        if not self._stopping:
+            raise OutputError(
+                f"the scheduler {self._client.scheduler.address}",
+                "does not answer any more",
+                remedy="start the same command again when it does: what is done stays",
+            )
 
     def _submit(self, names: Iterable[str], by_key: dict[str, str], done: Any) -> None:
         resources = dict(self._cluster.resources) if self._cluster else None

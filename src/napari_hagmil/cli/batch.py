@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import signal
 import sys
 import time
@@ -232,6 +233,8 @@ def _runner(options: BatchOptions, folder: RunFolder) -> Runner:
     if options.scheduler or (has_distributed() and not options.pool and options.workers > 1):
         resources = dict(options.resource or ())
         cluster = Cluster(options.scheduler, resources) if options.scheduler else None
+        # It tells of a scheduler that is gone in tracebacks; the runner does in a sentence.
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
         return DaskRunner(folder, options.workers, limits, cluster, work)
     if options.workers > 1 and not options.pool:
         _tell(options, "dask.distributed is not installed: plain processes do the work")
