@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 SCRIPT = HERE.parents[1] / "docs" / "examples" / "slurm-array.sh"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a script for bash")
 def test_the_array_does_every_slide_once_and_its_last_task_tells_what_failed(tmp_path):
     slides = tmp_path / "slides of today"
