@@ -92,6 +92,8 @@ $(ENVIRONMENT): .ci/make-venv | system
 
 $(PACKAGES): $(ENVIRONMENT) pyproject.toml $(CONSTRAINTS)
 	$(PIP_INSTALL) --build-constraint $(CONSTRAINTS) --editable '.[all]' --group dev
+	# For its weights alone: what it asks for would bring gigabytes, and an older Python.
+	$(PIP_INSTALL) --no-deps --ignore-requires-python lavlab-shell
 	touch $@
 
 $(DOCS_PACKAGES): $(PACKAGES)

@@ -9,6 +9,8 @@ from torch import nn
 
 from napari_hagmil.cli import main
 from napari_hagmil.encoders import load_encoder
+from napari_hagmil.encoders.families import shell
+from napari_hagmil.encoders.families.segresnet import SegResNet
 from napari_hagmil.features import FeatureStore, encoder_facts
 from napari_hagmil.models import BundleConfig, CascadeModel, IATConfig, save_bundle
 
@@ -74,7 +76,18 @@ def of_a_file(request, folder, name):
     return name
 
 
+def of_shell(request, folder):
+    pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are newer ways
+        planes = (torch.zeros(1, 3, 32, 32),)
+        torch.onnx.export(SegResNet().eval(), planes, folder / shell.GRAPH, dynamo=False)
+    request.getfixturevalue("monkeypatch").setattr(shell, "PACKAGE", "not-installed")
+    return "lite0+shell"
+
+
 FAMILIES = {
+    "shell": of_shell,
     "timm": of_timm,
     "transformers": of_transformers,
     "zoo": of_the_zoo,

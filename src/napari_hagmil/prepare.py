@@ -58,6 +58,8 @@ class Options:
         Follow every node: what the cascade is compared with.
     tissue : TissueMask, optional
         Instead of the one that `segment_tissue` finds.
+    tissue_source : str
+        "drawn", or "epithelium" where it is what SHELL found, for the record.
     steering : Steering
         Branches to follow and places to leave out.
     last_depth : int, optional
@@ -79,6 +81,7 @@ class Options:
     device: str = "auto"
     exhaustive: bool = False
     tissue: TissueMask | None = None
+    tissue_source: str = "drawn"
     steering: Steering = field(default_factory=Steering)
     last_depth: int | None = None
     features: tuple[Path, ...] = ()
@@ -339,7 +342,7 @@ def run_settings(model: CascadeModel, options: Options, *, device: str = "") -> 
         threads=torch.get_num_threads(),
         tissue=Given("detected")
         if tissue is None
-        else Given("drawn", tissue.sha256, hashes.get("tissue", "")),
+        else Given(options.tissue_source, tissue.sha256, hashes.get("tissue", "")),
         steering=Given(
             "given" if steering.sha256 else "none", steering.sha256, hashes.get("steering", "")
         ),

@@ -287,7 +287,8 @@ class Given:
     Attributes
     ----------
     source : str
-        Of tissue: "detected", "drawn", "store" (as it was encoded). Of steering: "none", "given".
+        Of tissue: "detected", "drawn", "epithelium", "store" (as it was encoded). Of steering:
+        "none", "given".
         Of features: "slide", "store".
     sha256 : str
         Of its content; "" where there is none.

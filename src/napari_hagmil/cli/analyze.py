@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_hagmil.cli.terminal import answer, progress, say
+from napari_hagmil.cli.terminal import answer, move_to, percent, progress, say
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
@@ -44,6 +44,9 @@ def budget_numbers(text: str) -> tuple[int, ...]:
     return budget
 
 
+#: What ``--tissue`` takes in place of a file.
+EPITHELIUM = Path("epithelium")
+
 #: Those of `quality.KINDS`, which brings OpenCV.
 _ARTEFACTS = ("fold", "blur", "pen", "bubble", "pigment")
 
@@ -76,8 +79,9 @@ class AnalyzeOptions:
     tissue: Path | None = option(
         "--tissue",
         type=Path,
-        metavar="FILE.geojson",
-        help="tissue outlines (GeoJSON, or XML of ASAP), instead of detecting the tissue",
+        metavar="FILE.geojson|epithelium",
+        help="tissue outlines (GeoJSON, or XML of ASAP), instead of detecting the tissue; "
+        "epithelium: look at epithelium only, as SHELL finds it",
     )
     steer: Path | None = option(
         "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
@@ -241,26 +245,44 @@ def _without_artefacts(
     return quality.shares, Steering(steering.follow, (*steering.leave_out, *places))
 
 
+def _given_tissue(options: AnalyzeOptions, slide: Slide) -> TissueMask | None:
+    """The tissue of a file, or the epithelium; None where it is to be detected."""
+    from napari_hagmil.encoders import resolve_device
+    from napari_hagmil.epithelium import find_epithelium
+    from napari_hagmil.export.geojson_reader import read_area
+    from napari_hagmil.tissue import drawn_tissue
+
+    if options.tissue is None:
+        return None
+    if options.tissue == EPITHELIUM:
+        device = str(resolve_device(options.device))
+        with percent() as bar:
+            found = find_epithelium(
+                slide, device=device, on_progress=lambda share: move_to(bar, share)
+            )
+        return found.epithelium
+    return drawn_tissue(slide, read_area(options.tissue, slide.origin))
+
+
 def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
     from napari_hagmil.bundles import find_bundle
-    from napari_hagmil.export.geojson_reader import read_area
     from napari_hagmil.ledger import file_facts
     from napari_hagmil.models import load_bundle
     from napari_hagmil.prepare import Options
-    from napari_hagmil.tissue import drawn_tissue
 
     budget = options.budget
     if budget is not None and len(budget) == 1:
         n_depths = len(load_bundle(find_bundle(options.model)).config.mpp)
         budget = budget * max(n_depths - 1, 1)
-    area = read_area(options.tissue, slide.origin) if options.tissue else None
-    tissue = None if area is None else drawn_tissue(slide, area)
+    outlines = None if options.tissue == EPITHELIUM else options.tissue
+    tissue = _given_tissue(options, slide)
     shares, steering = _without_artefacts(options, slide, tissue)
     return Options(
         budget=budget,
         device=options.device,
         exhaustive=options.exhaustive,
         tissue=tissue,
+        tissue_source="epithelium" if options.tissue == EPITHELIUM else "drawn",
         steering=steering,
         quality=shares,
         features=tuple(options.features or ()),
@@ -268,7 +290,7 @@ def _run_options(options: AnalyzeOptions, slide: Slide) -> Options:
         error_rate=options.error_rate,
         file_hashes={
             name: file_facts(path).sha256
-            for name, path in (("tissue", options.tissue), ("steering", options.steer))
+            for name, path in (("tissue", outlines), ("steering", options.steer))
             if path
         },
     )

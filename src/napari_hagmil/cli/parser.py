@@ -18,7 +18,7 @@ from napari_hagmil.cli.features import EXPORT, IMPORT
 from napari_hagmil.cli.installation.doctor import DOCTOR
 from napari_hagmil.cli.installation.models import MODELS
 from napari_hagmil.cli.predict import PREDICT
-from napari_hagmil.cli.slides import CACHE, INFO, PHANTOM, PYRAMID, QUALITY
+from napari_hagmil.cli.slides import CACHE, EPITHELIUM, INFO, PHANTOM, PYRAMID, QUALITY
 from napari_hagmil.cli.terminal import printable
 from napari_hagmil.cli.training import PROTOCOL, TABLES_JOIN, TRAIN
 from napari_hagmil.cli.verb import Verb
@@ -31,6 +31,7 @@ VERBS: tuple[Verb[Any], ...] = (
     VIEW,
     INFO,
     QUALITY,
+    EPITHELIUM,
     PYRAMID,
     CACHE,
     PHANTOM,

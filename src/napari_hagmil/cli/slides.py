@@ -1,4 +1,4 @@
-"""``info``, ``pyramid``, ``cache`` and ``phantom``: describe and write slides."""
+"""``info``, ``pyramid``, ``cache``, ``phantom``, ``quality``, ``epithelium``: single slides."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_hagmil.cli.terminal import answer, move_to, percent, say
-from napari_hagmil.cli.verb import Verb, argument, json_option, mpp_option, option, switch
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    device_option,
+    json_option,
+    mpp_option,
+    option,
+    switch,
+)
 from napari_hagmil.errors import SlideReadError
 
 
@@ -69,6 +77,22 @@ class QualityOptions:
     out: Path | None = option(
         "--out", type=Path, metavar="DIR", help="folder for a picture and the places"
     )
+    mpp: float | None = mpp_option()
+    json: bool = json_option()
+
+
+@dataclass(frozen=True)
+class EpitheliumOptions:
+    """Options of ``epithelium``."""
+
+    slide: Path = argument(type=Path)
+    out: Path | None = option(
+        "--out", type=Path, metavar="DIR", help="folder for a picture and outlines"
+    )
+    weights: Path | None = option(
+        "--weights", type=Path, metavar="FILE", help="SHELL's wheel or .onnx, if not installed"
+    )
+    device: str = device_option()
     mpp: float | None = mpp_option()
     json: bool = json_option()
 
@@ -227,6 +251,36 @@ def quality(options: QualityOptions) -> int:
     return 0
 
 
+def epithelium(options: EpitheliumOptions) -> int:
+    """Find epithelium, stroma and lumen on a slide."""
+    from napari_hagmil.batch.analysis import overview
+    from napari_hagmil.encoders import resolve_device
+    from napari_hagmil.epithelium import find_epithelium
+    from napari_hagmil.export.epithelium import epithelium_document, write_epithelium
+    from napari_hagmil.files import require_writable
+    from napari_hagmil.slide import open_slide
+
+    if options.out is not None:
+        require_writable(options.out)
+    device = str(resolve_device(options.device))
+    with open_slide(options.slide, mpp=options.mpp) as slide, percent() as bar:
+        found = find_epithelium(
+            slide,
+            device=device,
+            weights=options.weights,
+            on_progress=lambda share: move_to(bar, share),
+        )
+        document = epithelium_document(found, slide.name)
+        if options.out is not None:
+            write_epithelium(found, slide, overview(slide).pixels, options.out)
+    if options.json:
+        answer(document)
+        return 0
+    shares = ", ".join(f"{name} {share:.1%}" for name, share in document["shares"].items())
+    say(f"{document['slide']}: {shares} of {document['tissue_mm2']:.1f} mm²")
+    return 0
+
+
 INFO = Verb("info", InfoOptions, info, "describe a slide file")
 PYRAMID = Verb(
     "pyramid", PyramidOptions, pyramid, "rewrite a slide as a pyramid that opens at every zoom"
@@ -240,4 +294,10 @@ PHANTOM = Verb(
 )
 QUALITY = Verb(
     "quality", QualityOptions, quality, "find folds, blur, ink, bubbles and pigment on a slide"
+)
+EPITHELIUM = Verb(
+    "epithelium",
+    EpitheliumOptions,
+    epithelium,
+    "find epithelium and stroma on a slide, by a network trained on H&E",
 )

@@ -15,6 +15,7 @@ LICENCES = {
     "efficientnet-lite0": "Apache-2.0",
     "resnet50-layer3": "BSD-3-Clause",
     "swin-large": "MIT",
+    "lite0+shell": "Apache-2.0 and MIT",
 }
 
 

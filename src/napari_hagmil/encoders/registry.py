@@ -13,6 +13,7 @@ from napari_hagmil.encoders.families.hugging_face import HuggingFaceEncoder
 from napari_hagmil.encoders.families.lazyslide import LazySlideEncoder
 from napari_hagmil.encoders.families.onnx_file import OnnxFileEncoder
 from napari_hagmil.encoders.families.resnet import ResNet50Layer3
+from napari_hagmil.encoders.families.shell import Lite0Shell
 from napari_hagmil.encoders.families.timm_networks import TimmEncoder
 from napari_hagmil.encoders.families.torch_file import EXPORTED, SCRIPTED, TorchFileEncoder
 from napari_hagmil.encoders.interface import Encoder
@@ -26,6 +27,7 @@ ENCODERS: dict[str, MakeEncoder] = {
     "efficientnet-lite0": lambda device, _: EfficientNetLite0(device),
     "resnet50-layer3": ResNet50Layer3,
     "swin-large": partial(TimmEncoder, name="swin-large"),
+    "lite0+shell": Lite0Shell,
 }
 
 FAMILIES: dict[str, Callable[[str], MakeEncoder]] = {

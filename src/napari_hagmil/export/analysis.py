@@ -162,7 +162,9 @@ def identity(document: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("tissue", "steering"):
         if name in settings:
             given = settings[name]
-            found[name] = given["sha256"] if given["source"] in ("drawn", "given") else ""
+            found[name] = (
+                given["sha256"] if given["source"] in ("drawn", "epithelium", "given") else ""
+            )
     return found
 
 

@@ -31,6 +31,7 @@ CHILDREN = "childObjects"
 #: One of QuPath's default classes.
 REGION = PathClass("Region*", (0, 0, 180))
 TISSUE = PathClass("Tissue", (0, 158, 115))
+EPITHELIUM = PathClass("Epithelium", (0, 158, 115))
 #: Orange of Okabe and Ito's palette: distinct from pink tissue and from blue, also to the colour
 #: blind.
 ATTENTION = PathClass("Attention", (230, 159, 0))
@@ -111,7 +112,12 @@ def region_feature(
 
 
 def write_tissue(
-    path: str | Path, polygons: Sequence[Rings], *, fingerprint: str, mpp: float
+    path: str | Path,
+    polygons: Sequence[Rings],
+    *,
+    fingerprint: str,
+    mpp: float,
+    path_class: PathClass = TISSUE,
 ) -> None:
     """Write the tissue for QuPath, an annotation per piece.
 
@@ -125,6 +131,8 @@ def write_tissue(
         Of the slide.
     mpp : float
         µm per level-0 px.
+    path_class : PathClass
+        Class of every piece, which is named after it.
 
     Raises
     ------
@@ -136,7 +144,8 @@ def write_tissue(
         outer, *holes = map(np.asarray, (one.outer, *one.holes))
         rings = [closed_ring(outer), *(closed_ring(hole, hole=True) for hole in holes)]
         measured = {"Area µm^2": area_of(one) * mpp**2}
-        features.append(_annotation(fingerprint, rings, f"Tissue {number}", TISSUE, measured))
+        name = f"{path_class.name} {number}"
+        features.append(_annotation(fingerprint, rings, name, path_class, measured))
     write_features(path, features)
 
 

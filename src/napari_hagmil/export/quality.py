@@ -7,10 +7,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from napari_hagmil.cascade.steering import SCHEMA as STEERING
+from napari_hagmil.export.class_picture import ClassLayer, class_picture
 from napari_hagmil.export.overview import Picture, encode_png
 from napari_hagmil.files import replacing
 from napari_hagmil.purpose import RESEARCH_USE
@@ -18,9 +16,6 @@ from napari_hagmil.quality import COLORS, KINDS, SlideQuality
 from napari_hagmil.untrusted import well_formed
 
 SCHEMA = "napari-hagmil/quality/1"
-
-#: Opacity of an artefact's colour, and rows of the legend below the picture, px.
-_OPACITY, _LEGEND = 0.55, 44
 
 
 def write_quality(
@@ -72,30 +67,11 @@ def quality_document(quality: SlideQuality, name: str) -> dict[str, Any]:
 
 def quality_picture(thumbnail: Picture, quality: SlideQuality) -> Picture:
     """The slide with its artefacts in colour, over a legend with their shares."""
-    height, width = thumbnail.shape[:2]
-    picture = thumbnail.copy()
-    for kind, found in quality.maps.items():
-        mask = cv2.resize(
-            found.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
-        ).astype(bool)
-        color = np.array(COLORS[kind], np.float32)
-        blended = (1 - _OPACITY) * picture[mask] + _OPACITY * color
-        picture[mask] = blended.astype(np.uint8)
-    return np.vstack([picture, _legend(quality, width)])
-
-
-def _legend(quality: SlideQuality, width: int) -> Picture:
-    legend = np.full((_LEGEND, width, 3), 255, np.uint8)
-    step = width // max(len(quality.maps), 1)
-    for number, (kind, share) in enumerate(quality.shares.items()):
-        x = number * step + 6
-        cv2.rectangle(legend, (x, 14), (x + 16, 30), COLORS[kind], -1)
-        text = f"{kind} {share:.1%}"
-        scale = min(0.5, 0.5 * (step - 30) / (9 * len(text)))
-        cv2.putText(
-            legend, text, (x + 22, 28), cv2.FONT_HERSHEY_SIMPLEX, scale, (0, 0, 0), 1, cv2.LINE_AA
-        )
-    return legend
+    layers = {
+        kind: ClassLayer(quality.maps[kind], COLORS[kind], share)  # type: ignore[index]
+        for kind, share in quality.shares.items()
+    }
+    return class_picture(thumbnail, layers)
 
 
 def _slide_shape(quality: SlideQuality) -> tuple[int, int]:

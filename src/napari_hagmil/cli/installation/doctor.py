@@ -188,11 +188,15 @@ def _said(error: HagmilError, subject: str) -> tuple[str, str]:
 
 
 def _packages() -> list[Diagnosis]:
+    from napari_hagmil.encoders.families.shell import INSTALL, PACKAGE
+
+    brings = {name: f"pip install 'napari-hagmil[{extra}]'" for name, extra in _OPTIONAL.items()}
+    brings[PACKAGE] = INSTALL
     return [
         Diagnosis(name, version)
         if (version := _version(name))
-        else Diagnosis(name, "not installed", f"run pip install 'napari-hagmil[{extra}]'")
-        for name, extra in _OPTIONAL.items()
+        else Diagnosis(name, "not installed", f"run {command}")
+        for name, command in brings.items()
     ]
 
 

@@ -29,18 +29,27 @@ class EfficientNetLite0(NetworkEncoder):
     """
 
     def __init__(self, device: torch.device) -> None:
-        weights = _weights_path()
-        network = fold_for_inference(_load_network(weights))
         parts = EncoderNetwork(
             name="efficientnet-lite0",
-            weights_sha256=hashlib.sha256(weights.read_bytes()).hexdigest(),
+            weights_sha256=lite0_sha256(),
             n_features=1280,
             patch_size=224,
-            network=nn.Sequential(_LastMaps(network), SpatialMean()),
+            network=lite0_network(),
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
         )
         super().__init__(parts, device)
+
+
+def lite0_network() -> nn.Module:
+    """(n, 3, 224, 224), normalised → (n, 1280), with its weights."""
+    network = fold_for_inference(_load_network(_weights_path()))
+    return nn.Sequential(_LastMaps(network), SpatialMean())
+
+
+def lite0_sha256() -> str:
+    """SHA-256 of its file of weights."""
+    return hashlib.sha256(_weights_path().read_bytes()).hexdigest()
 
 
 class _LastMaps(nn.Module):

@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from napari.utils.colormaps import DirectLabelColormap
-from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton
 
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import overlay_placement
-from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.quality import COLORS, KINDS, SlideQuality, quality_steps
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.steering import leave_out_places
 from napari_hagmil.widgets.cascade.context import CascadeContext
+from napari_hagmil.widgets.cascade.slide.class_overlay import ClassOverlay, swatch
 from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
 
 _NAMES = {"fold": "Folds", "blur": "Blur", "pen": "Ink", "bubble": "Bubbles", "pigment": "Pigment"}
@@ -42,7 +40,7 @@ class QualitySection(Section):
         super().__init__("Quality")
         self.context = context
         self.quality: SlideQuality | None = None
-        self._layer: Any = None
+        self._overlay = ClassOverlay(context.viewer, "Quality", [COLORS[kind] for kind in KINDS])
         self.facts = text_label(_HINT, color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.measure_button = QPushButton("Measure")
@@ -54,7 +52,7 @@ class QualitySection(Section):
         grid.addWidget(self.measure_button, 0, 0)
         grid.addWidget(self.leave_out_button, 0, 1)
         for i, (kind, box) in enumerate(self.boxes.items()):
-            box.setIcon(_swatch(kind))
+            box.setIcon(swatch(COLORS[kind]))
             box.setChecked(True)
             box.toggled.connect(lambda _: self._draw())
             grid.addWidget(box, 1 + i // 2, i % 2)
@@ -123,7 +121,7 @@ class QualitySection(Section):
 
     def _slide_changed(self, slide: Any) -> None:
         self.quality = None
-        self._remove()
+        self._overlay.remove()
         for kind, box in self.boxes.items():
             box.setText(_NAMES[kind])
             box.setEnabled(False)
@@ -143,36 +141,4 @@ class QualitySection(Section):
         for value, kind in enumerate(KINDS, start=1):
             if kind in self.quality.maps and self.boxes[kind].isChecked():
                 values[self.quality.maps[kind]] = value
-        if self._layer is not None and self._layer in self.context.viewer.layers:
-            self._layer.data = values
-            return
-        self._layer = self._added(values, self.quality)
-
-    def _added(self, values: Any, quality: SlideQuality) -> Any:
-        colors: dict[int | None, Any] = {None: (0, 0, 0, 0)}
-        for value, kind in enumerate(KINDS, start=1):
-            colors[value] = np.array([*COLORS[kind], 255]) / 255
-        scale, translate = overlay_placement(quality.downsample, quality.mpp)
-        layer = self.context.viewer.add_labels(
-            values,
-            name="Quality",
-            scale=scale,
-            translate=translate,
-            units=("um", "um"),
-            opacity=0.55,
-            colormap=DirectLabelColormap(color_dict=colors),
-            metadata={KEY: {"quality": True}},
-        )
-        layer.editable = False
-        return layer
-
-    def _remove(self) -> None:
-        if self._layer is not None and self._layer in self.context.viewer.layers:
-            self.context.viewer.layers.remove(self._layer)
-        self._layer = None
-
-
-def _swatch(kind: str) -> QIcon:
-    pixels = QPixmap(12, 12)
-    pixels.fill(QColor(*COLORS[kind]))
-    return QIcon(pixels)
+        self._overlay.show(values, overlay_placement(self.quality.downsample, self.quality.mpp))

@@ -27,6 +27,7 @@ from napari_hagmil.widgets.cascade.camera import (
     view_rectangle,
 )
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
+from napari_hagmil.widgets.cascade.slide.epithelium_section import EpitheliumSection
 from napari_hagmil.widgets.cascade.slide.quality_section import QualitySection
 from napari_hagmil.widgets.cascade.slide.slide_colors import SlideColors
 from napari_hagmil.widgets.cascade.slide.slide_panel import SlidePanel
@@ -75,7 +76,9 @@ class SlideTab(CascadePage):
         self.colors = SlideColors(context, self.view_panel.srgb)
         research = text_label("Research use only. Not for diagnosis.", color=QUIET_COLOR)
         self.quality = QualitySection(context)
-        self.add(self.slide_panel, self.view_panel, self.tissue_panel, self.quality, research)
+        self.epithelium = EpitheliumSection(context)
+        self.add(self.slide_panel, self.view_panel, self.tissue_panel, self.quality)
+        self.add(self.epithelium, research)
         self._recent, self._run_when_open = RecentSlides(), False
         self._given: float | None = None
         self._correction: float | None = None
