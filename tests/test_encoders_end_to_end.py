@@ -78,10 +78,13 @@ def of_a_file(request, folder, name):
 
 def of_shell(request, folder):
     pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    network = SegResNet().eval()
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are newer ways
         planes = (torch.zeros(1, 3, 32, 32),)
-        torch.onnx.export(SegResNet().eval(), planes, folder / shell.GRAPH, dynamo=False)
+        torch.onnx.export(network, planes, folder / shell.GRAPH, dynamo=False)
     request.getfixturevalue("monkeypatch").setattr(shell, "PACKAGE", "not-installed")
     return "lite0+shell"
 

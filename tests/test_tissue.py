@@ -168,6 +168,11 @@ def test_empty_glass_is_empty() -> None:
     assert not found.any()
 
 
+def test_a_picture_of_one_colour_is_all_tissue_where_it_is_stained() -> None:
+    red = np.full((60, 60, 3), (200, 60, 90), np.uint8)
+    assert tissue_of_image(red, 8.0)[0].all()
+
+
 @pytest.mark.parametrize("tint", [(225, 215, 200), (200, 200, 205), (255, 255, 255)])
 def test_tinted_or_dim_glass_is_still_glass(he: np.ndarray, tint: tuple[int, int, int]) -> None:
     scale = np.array(tint) / np.array(GLASS)

@@ -339,7 +339,7 @@ def _saturation(density: Floats) -> Floats:
 
 
 def _otsu(values: Floats) -> float:
-    """Otsu's threshold over 256 bins; 0 without values."""
+    """Otsu's threshold over 256 bins; 0 without values, or with one alone."""
     if not values.size or not values.max() > 0:
         return 0.0
     counts, edges = np.histogram(values, bins=256)
@@ -349,6 +349,8 @@ def _otsu(values: Floats) -> float:
     sums = (counts * centres).cumsum()
     with np.errstate(invalid="ignore", divide="ignore"):
         between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    if not np.isfinite(between).any():  # all are alike, and nothing lies between them
+        return 0.0
     return float(centres[int(np.nanargmax(between))])
 
 

@@ -18,7 +18,7 @@ from napari_hagmil.tissue import TissueMask
 
 
 class ByColour(nn.Module):
-    """In place of SHELL: blue is epithelium, green is lumen."""
+    """In place of SHELL: violet is epithelium, ochre is lumen."""
 
     def forward(self, pixels):
         red, green, blue = pixels[0]
@@ -43,10 +43,10 @@ def written(picture, path, mpp):
 
 @pytest.fixture
 def coloured(tmp_path):
-    """Red, with a blue square and a green one, each of whole cells; wider than a block."""
+    """Red, with a violet square and one of ochre, of whole cells; wider than a block."""
     picture = np.full((720, 1360, 3), (200, 60, 90), np.uint8)
-    picture[80:240, 880:1040] = (60, 60, 200)
-    picture[480:560, 80:160] = (60, 200, 90)
+    picture[80:240, 880:1040] = (150, 80, 180)
+    picture[480:560, 80:160] = (200, 190, 140)
     return written(picture, tmp_path / "coloured.tiff", 0.5)
 
 

@@ -7,7 +7,7 @@ import torch
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import FeatureStoreError
-from napari_hagmil.features import ImportConfig, import_cohort, open_store
+from napari_hagmil.features import ImportConfig, import_cohort, importers, open_store
 from napari_hagmil.features.exporters import export_store
 from napari_hagmil.quadtree import children
 
@@ -63,6 +63,27 @@ def test_trident_finds_the_attributes_that_it_refuses_to_read_without(store, tmp
     needed = ("patch_size", "level0_magnification", "target_magnification", "overlap")
     assert [said[name] for name in needed] == [256, 40, 20, 0]
     assert said["patch_size_level0"] == 512
+
+
+@pytest.mark.parametrize("kind", ["clam", "trident", "stamp"])
+def test_on_a_canvas_all_count_from_its_corner_and_come_back(kind, tmp_path, monkeypatch):
+    """MIRAX: its scan begins at a pixel (y, x) of the canvas from which OpenSlide counts."""
+    monkeypatch.setattr(importers, "canvas_origin", lambda path: (640, 1_920))
+    record = SlideRecord(tmp_path / "s.mrxs", "x", "s")
+    write(tmp_path / "10x" / "s.h5", COARSE + 5, 1024)
+    config = ImportConfig("trident", (tmp_path / "10x",), "uni_v1", (1.0,), slide_mpp=0.25)
+    assert [e.kind for e in import_cohort([record], tmp_path / "first", config)] == ["done"]
+    first = open_store(tmp_path / "first", "s")
+    assert first.canvas_origin == (640, 1_920)
+    path = export_store(first, kind, tmp_path / "out")
+    with h5py.File(path, "r") as file:
+        corners = file["coords"][:] / (0.25 if kind == "stamp" else 1)
+    assert sorted(map(tuple, corners)) == sorted(map(tuple, (COARSE + 5)[:, ::-1] * 1024))
+    again = ImportConfig(kind, (path.parent,), "uni_v1", (1.0,), slide_mpp=0.25)
+    assert [e.kind for e in import_cohort([record], tmp_path / "second", again)] == ["done"]
+    second = open_store(tmp_path / "second", "s")
+    places = [store.grids[0].edges(store.nodes[0])[:, :2].tolist() for store in (first, second)]
+    assert places[0] == places[1] == (np.sort(COARSE + 5, 0) * 1024 - (640, 1_920)).tolist()
 
 
 def test_stamp_finds_features_and_micrometres(store, tmp_path):

@@ -133,3 +133,12 @@ def test_a_slide_that_is_there_says_its_own_pixel_size(tmp_path, phantom):
     (event,) = import_cohort(records, tmp_path / "store", config)
     assert event.kind == "done", event.message
     assert open_store(tmp_path / "store", phantom.stem).grids[0].stride == SIDE
+
+
+def test_the_first_version_of_stamp_counts_in_224ths_of_256_micrometres(tmp_path):
+    with h5py.File(tmp_path / "s.h5", "w") as file:
+        file["feats"] = np.ones((3, 4), np.float16)
+        file["coords"] = np.array([(0, 224), (224, 224), (448, 0)])
+    found = read_h5(tmp_path / "s.h5", slide_mpp=0.5)
+    assert (found.patch_size, found.side, found.mpp) == (224, 512.0, 256 / 224)
+    assert found.coords.tolist() == [[512, 0], [512, 512], [0, 1024]]

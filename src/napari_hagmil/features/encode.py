@@ -23,7 +23,7 @@ from napari_hagmil.features.layout import feature_tree, lay_out
 from napari_hagmil.features.resume import require_held, resumed, store_claims
 from napari_hagmil.features.sources import Patch, encode_pixels, read_nodes
 from napari_hagmil.features.store import FeatureStore, store_path
-from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
+from napari_hagmil.features.store_metadata import DTypeName, FeatureKey, SlideFrame
 from napari_hagmil.features.store_writer import CHUNK_ROWS, Chunk, StoreWriter
 from napari_hagmil.ledger import Claim, SlideState, state_after
 from napari_hagmil.models.config import EncoderFacts
@@ -228,9 +228,8 @@ class StoreWork:
             tissue = drawn_tissue(slide, outline.rings) if outline else None
             layout = lay_out(slide, key.mpp, key.patch_size, tissue=tissue)
             tree = feature_tree(layout.quadtree)
-            writer = StoreWriter.begin(
-                path, key, tree, chunk_rows=config.chunk_rows, slide_shape=slide.shape
-            )
+            frame = SlideFrame(slide.shape, slide.origin)
+            writer = StoreWriter.begin(path, key, tree, chunk_rows=config.chunk_rows, frame=frame)
             return writer, " ".join([*layout.plan.notes, *(notes if outline is None else [])])
 
     def _chunks(

@@ -32,7 +32,7 @@ def export_store(store: FeatureStore, kind: ExportKind, out: Path, *, depth: int
 
     CLAM: ``h5_files/NAME.h5`` and ``pt_files/NAME.pt``; TRIDENT: ``features_ENCODER/NAME.h5``;
     STAMP: ``ENCODER/NAME.h5``, with coordinates in µm. Patches that could not be read, and bare
-    glass, are left out. Coordinates count from the corner of what this package reads.
+    glass, are left out. Coordinates count from the corner of the canvas, as these programs do.
 
     Returns
     -------
@@ -76,7 +76,8 @@ def _rows(store: FeatureStore, depth: int) -> _Rows:
     nodes = store.nodes[depth][store.tissue[depth]]
     features = store(depth, nodes).numpy()
     read = np.isfinite(features).all(axis=1)
-    return _Rows(features[read], store.grids[depth].edges(nodes[read])[:, 1::-1])
+    corners = store.grids[depth].edges(nodes[read])[:, :2] + store.canvas_origin
+    return _Rows(features[read], corners[:, ::-1])
 
 
 def _mpp(store: FeatureStore, depth: int) -> tuple[float, float]:

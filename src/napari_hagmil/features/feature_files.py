@@ -32,8 +32,9 @@ _MAX_BYTES, _MAX_SIDE = 12 * 10**9, 2**24
 #: What deflate shrinks at most, and features never come near.
 _MAX_SWELLING = 1100
 
-#: STAMP's patches unless the file says otherwise, px.
-_STAMP_PATCH = 224
+#: STAMP's patches unless the file says otherwise, px; and µm a side of those of its first version,
+#: which says no unit and counts in such pixels.
+_STAMP_PATCH, _FIRST_STAMP_UM = 224, 256.0
 
 #: Of an encoder's name.
 _MAX_NAME = 200
@@ -144,7 +145,11 @@ def _of_stamp(
     facts: dict[str, Any],
     slide_mpp: float | None,
 ) -> Patches:
-    """A file of STAMP 2: coordinates and the side of a tile are in µm."""
+    """A file of STAMP: coordinates and the side of a tile are in µm, or in 224ths of 256 µm."""
+    tile = _positive(path, facts, "tile_size") or _spacing(coords)
+    if not facts.keys() & {"unit", "tile_size_um"} and round(tile) == _STAMP_PATCH:
+        coords = coords / _STAMP_PATCH * _FIRST_STAMP_UM
+        facts = {**facts, "tile_size_um": _FIRST_STAMP_UM, "tile_size_px": _STAMP_PATCH}
     unit = facts.get("unit", "um")
     unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else unit
     if unit != "um":
@@ -161,8 +166,7 @@ def _of_stamp(
             remedy=Remedy("give slide_mpp=", command_line="give it with --mpp"),
         )
     size = round(_positive(path, facts, "tile_size_px") or _STAMP_PATCH)
-    um = _positive(path, facts, "tile_size_um") or _positive(path, facts, "tile_size")
-    um = um or _spacing(coords)
+    um = _positive(path, facts, "tile_size_um") or tile
     return Patches(
         features, coords / slide_mpp, size, um / slide_mpp, um / size or None, _encoder(facts)
     )

@@ -24,7 +24,7 @@ from napari_hagmil.features.feature_files import Patches, read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
 from napari_hagmil.features.resume import resumed, store_claims
 from napari_hagmil.features.store import FeatureStore, store_path
-from napari_hagmil.features.store_metadata import DTypeName, FeatureKey
+from napari_hagmil.features.store_metadata import DTypeName, FeatureKey, SlideFrame
 from napari_hagmil.features.store_writer import CHUNK_ROWS, StoreWriter
 from napari_hagmil.models.config import EncoderFacts
 from napari_hagmil.quadtree import Nodes, PatchGrid, children, z_codes, z_order
@@ -132,12 +132,14 @@ def _import_slide(
             raise FeatureStoreError(
                 str(file), "does not exist", remedy="give the folders with --features"
             )
+    frame = SlideFrame()
     if config.kind == "official":
         found = _official(files, config)
     else:
+        frame = SlideFrame(canvas_origin=canvas_origin(record.path))
         if config.kind == "stamp" and config.slide_mpp is None:
             config = replace(config, slide_mpp=_mpp_of_slide(record.path))
-        found = place_features(files, config, canvas_origin(record.path))
+        found = place_features(files, config, frame.canvas_origin)
     key = _key(files, found, config)
     claims = store_claims(path.parent)
     claim = claims.take(name)
@@ -147,7 +149,7 @@ def _import_slide(
     with claim:
         writer = resumed(path, key, overwrite=config.overwrite)
         if writer is None:
-            writer = StoreWriter.begin(path, key, found.tree, placed=found.placed)
+            writer = StoreWriter.begin(path, key, found.tree, placed=found.placed, frame=frame)
         if not writer.is_complete:
             _write(writer, found)
     unread = FeatureStore(path).n_unread

@@ -21,6 +21,7 @@ from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.features.store_metadata import (
     DTypeName,
     FeatureKey,
+    canvas_origin_of,
     check_arrays,
     chunk_path,
     chunk_place,
@@ -66,6 +67,8 @@ class FeatureStore:
         not among imported features.
     slide_shape : tuple of int
         Height and width of the slide, level-0 px; of the grids where the store does not say.
+    canvas_origin : tuple of int
+        `Slide.origin`; (0, 0) where the store does not say.
     sha256 : str
         Of the manifest, and thereby of everything; "" in a store without one.
     is_placed : bool
@@ -94,6 +97,7 @@ class FeatureStore:
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
         self.grids = grids_of(facts)
         self.slide_shape = slide_shape_of(facts)
+        self.canvas_origin = canvas_origin_of(facts)
         try:
             self._manifest = _checked_manifest(path)
             check_arrays(path, facts)

@@ -184,6 +184,34 @@ def grids_of(facts: Mapping[str, Any]) -> tuple[PatchGrid, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class SlideFrame:
+    """The slide that the places of stored features lie on, where it is known.
+
+    Attributes
+    ----------
+    shape : (2,) int or None
+        Height and width, level-0 px.
+    canvas_origin : (2,) int
+        `Slide.origin`: others count from the corner of the canvas.
+    """
+
+    shape: tuple[int, int] | None = None
+    canvas_origin: tuple[int, int] = (0, 0)
+
+    def facts(self) -> dict[str, Any]:
+        """What a store says of it; nothing that is not known."""
+        shape = {} if self.shape is None else {"slide_shape": list(self.shape)}
+        y, x = self.canvas_origin
+        return shape | ({"canvas_origin": [y, x]} if y or x else {})
+
+
+def canvas_origin_of(facts: Mapping[str, Any]) -> tuple[int, int]:
+    """Canvas pixel (y, x) on which the slide begins; (0, 0) where a store does not say."""
+    y, x = facts.get("canvas_origin", (0, 0))
+    return int(y), int(x)
+
+
 def slide_shape_of(facts: Mapping[str, Any]) -> tuple[int, int]:
     """Height and width of the slide, level-0 px; what the finest grid covers if not said."""
     if "slide_shape" in facts:
@@ -358,6 +386,7 @@ _FACTS: dict[str, _Check] = {
     "unread": _is_count,
     "chunk_rows": _is_size(2**20),
     "slide_shape": _is_shape,
+    "canvas_origin": _is_place,
 }
 _KEY: dict[str, _Check] = {
     "fingerprint": _is_text,
@@ -371,7 +400,8 @@ _KEY: dict[str, _Check] = {
     "tissue": _is_text,
 }
 #: Entries that stores of earlier versions lack.
-_LATER = {"mean", "std", "tissue", "runtime", "slide_shape", "span", "origin", "colors"}
+_LATER = {"mean", "std", "tissue", "runtime", "slide_shape", "span", "origin"}
+_LATER |= {"canvas_origin", "colors"}
 _ENCODER: dict[str, _Check] = {
     "name": _is_text,
     "weights_sha256": lambda value: value is None or _is_text(value),

@@ -19,6 +19,7 @@ from napari_hagmil.features.layout import FeatureTree
 from napari_hagmil.features.store_metadata import (
     SCHEMA,
     FeatureKey,
+    SlideFrame,
     check_arrays,
     chunk_path,
     chunk_place,
@@ -114,11 +115,11 @@ class StoreWriter:
         *,
         chunk_rows: int = CHUNK_ROWS,
         placed: bool = True,
-        slide_shape: tuple[int, int] | None = None,
+        frame: SlideFrame | None = None,
     ) -> StoreWriter:
         """Make an empty draft of a slide's store, in the place of another one.
 
-        `slide_shape` is height and width, level-0 px, where the slide is known.
+        `frame` says of the slide what is known.
 
         Raises
         ------
@@ -128,7 +129,7 @@ class StoreWriter:
         with replacing(draft_path(path)) as draft, _reported(path):
             require_replaceable(path)
             root = zarr.open_group(draft, mode="w", zarr_format=3)
-            root.attrs.update(_root_facts(key, tree, chunk_rows, placed, slide_shape))
+            root.attrs.update(_root_facts(key, tree, chunk_rows, placed, frame or SlideFrame()))
             for depth in range(len(tree.grids)):
                 _begin_depth(root.create_group(f"depth{depth}"), key, tree, depth, chunk_rows)
             write_manifest(draft)
@@ -231,11 +232,11 @@ def _root_facts(
     tree: FeatureTree,
     chunk_rows: int,
     placed: bool,
-    slide_shape: tuple[int, int] | None,
+    frame: SlideFrame,
 ) -> dict[str, Any]:
     """What a store says of itself when it is begun."""
     grids = [grid_facts(grid) for grid in tree.grids]
-    facts = {
+    return {
         "schema": SCHEMA,
         "complete": False,
         "patches": sum(map(len, tree.nodes)),
@@ -244,8 +245,8 @@ def _root_facts(
         "placed": placed,
         "chunk_rows": chunk_rows,
         "grids": grids,
+        **frame.facts(),
     }
-    return facts if slide_shape is None else facts | {"slide_shape": list(slide_shape)}
 
 
 def _padded(rows: NDArray[Any], n_rows: int) -> NDArray[Any]:
