@@ -119,3 +119,14 @@ def test_the_verb_writes_every_slide_of_a_store(store, tmp_path, capsys):
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out.startswith("s: ")
     assert (tmp_path / "out" / "uni_v1" / "s.h5").is_file()
+
+
+def test_one_depth_of_a_cascade_is_a_store_of_its_own(store, tmp_path):
+    path = export_store(store, "store", tmp_path / "fine", depth=1)
+    found = open_store(path.parent, "s")
+    nodes = store.nodes[1][store.tissue[1]]
+    assert (found.grids, found.mpp, found.encoder) == (store.grids[1:], (0.5,), store.encoder)
+    assert [depth.tolist() for depth in found.nodes] == [nodes.tolist()]
+    assert torch.equal(found(0, nodes), store(1, nodes))
+    with pytest.raises(FeatureStoreError, match="replaced by one of their depths"):
+        export_store(store, "store", store.path.parent)

@@ -91,8 +91,11 @@ class ExportOptions:
 
     store: Path = argument(type=Path, metavar="STORE")
     out: Path = out_option()
-    kind: Literal["clam", "trident", "stamp"] = option(
-        "--as", required=True, choices=("clam", "trident", "stamp"), help="whose files to write"
+    kind: Literal["clam", "trident", "stamp", "store"] = option(
+        "--as",
+        required=True,
+        choices=("clam", "trident", "stamp", "store"),
+        help="whose files to write; store: our own, with one depth",
     )
     depth: int = option(
         "--depth", type=int, default=0, help="which depth, 0 the coarsest (default 0)"
@@ -127,7 +130,7 @@ EXPORT = Verb(
     "features export",
     ExportOptions,
     export,
-    "write stored features as h5 of CLAM, TRIDENT or STAMP",
+    "write one depth of stored features as h5 of CLAM, TRIDENT or STAMP, or as a store",
 )
 IMPORT = Verb(
     "features import",

@@ -1,9 +1,9 @@
-"""Stored features as the h5 files that other programs read: one depth, one file per slide."""
+"""One depth of stored features: as the h5 files that other programs read, or as a store."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import FeatureStoreError, MissingExtraError
-from napari_hagmil.features.store import FeatureStore
+from napari_hagmil.features.layout import FeatureTree
+from napari_hagmil.features.store import SUFFIX, FeatureStore
+from napari_hagmil.features.store_metadata import SlideFrame
+from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.files import replacing
 from napari_hagmil.geometry import MPP_AT_1X
 
-ExportKind = Literal["clam", "trident", "stamp"]
+ExportKind = Literal["clam", "trident", "stamp", "store"]
 
 
 @dataclass(frozen=True)
@@ -31,18 +34,20 @@ def export_store(store: FeatureStore, kind: ExportKind, out: Path, *, depth: int
     """Write one depth of a slide's features as a file of another program.
 
     CLAM: ``h5_files/NAME.h5`` and ``pt_files/NAME.pt``; TRIDENT: ``features_ENCODER/NAME.h5``;
-    STAMP: ``ENCODER/NAME.h5``, with coordinates in µm. Patches that could not be read, and bare
-    glass, are left out. Coordinates count from the corner of the canvas, as these programs do.
+    STAMP: ``ENCODER/NAME.h5``, with coordinates in µm; store: ``NAME.zarr`` with that depth alone.
+    Bare glass is left out, and in the files of others what could not be read. Coordinates count
+    from the corner of the canvas, as these programs do.
 
     Returns
     -------
     Path
-        The h5 file.
+        The h5 file, or the store.
 
     Raises
     ------
     FeatureStoreError
-        When the store has no such depth, or no places on the slide.
+        When the store has no such depth, or no places on the slide, or is to be replaced by one of
+        its depths.
     MissingExtraError
         When h5py is not installed.
     OutputError
@@ -55,6 +60,8 @@ def export_store(store: FeatureStore, kind: ExportKind, out: Path, *, depth: int
             value=f"{len(store.grids)} depths, {'with' if store.is_placed else 'without'} places",
             remedy="export another depth, or another store",
         )
+    if kind == "store":
+        return _single_depth(store, out, depth)
     rows, encoder = _rows(store, depth), store.encoder.name.replace("/", "-").replace(":", "-")
     folder = {"clam": "h5_files", "trident": f"features_{encoder}", "stamp": encoder}[kind]
     path = out / folder / f"{store.name}.h5"
@@ -69,6 +76,27 @@ def export_store(store: FeatureStore, kind: ExportKind, out: Path, *, depth: int
         tensor.parent.mkdir(parents=True, exist_ok=True)
         with replacing(tensor) as draft:
             torch.save(torch.from_numpy(rows.features), draft)
+    return path
+
+
+def _single_depth(store: FeatureStore, out: Path, depth: int) -> Path:
+    """A store of one depth of a cascade's: what models of one depth are trained on elsewhere."""
+    path = out / f"{store.name}{SUFFIX}"
+    if path.resolve() == store.path.resolve():
+        raise FeatureStoreError(
+            f"the features of {store.name}",
+            "would be replaced by one of their depths",
+            remedy="choose another folder with --out",
+        )
+    held = store.tissue[depth]
+    nodes = store.nodes[depth][held]
+    tree = FeatureTree((store.grids[depth],), (nodes,), (np.ones(len(nodes), bool),))
+    key = replace(store.key, mpp=(store.mpp[depth],))
+    frame = SlideFrame(store.slide_shape, store.canvas_origin)
+    writer = StoreWriter.begin(path, key, tree, frame=frame)
+    for chunk in writer.missing():
+        writer.write(chunk, store(depth, chunk.nodes))
+    writer.finish()
     return path
 
 
