@@ -132,14 +132,7 @@ def _import_slide(
             raise FeatureStoreError(
                 str(file), "does not exist", remedy="give the folders with --features"
             )
-    frame = SlideFrame()
-    if config.kind == "official":
-        found = _official(files, config)
-    else:
-        frame = SlideFrame(canvas_origin=canvas_origin(record.path))
-        if config.kind == "stamp" and config.slide_mpp is None:
-            config = replace(config, slide_mpp=_mpp_of_slide(record.path))
-        found = place_features(files, config, frame.canvas_origin)
+    found, frame = _found(record, files, config)
     key = _key(files, found, config)
     claims = store_claims(path.parent)
     claim = claims.take(name)
@@ -155,6 +148,18 @@ def _import_slide(
     unread = FeatureStore(path).n_unread
     n = writer.n_patches
     return EncodeEvent("done", name, n, n, unread, found.note, "done")
+
+
+def _found(
+    record: SlideRecord, files: Sequence[Path], config: ImportConfig
+) -> tuple[Imported, SlideFrame]:
+    """A slide's features, and what is known of the slide that they lie on."""
+    if config.kind == "official":
+        return _official(files, config), SlideFrame()
+    if config.kind == "stamp" and config.slide_mpp is None:
+        config = replace(config, slide_mpp=_mpp_of_slide(record.path))
+    frame = SlideFrame(canvas_origin=canvas_origin(record.path))
+    return place_features(files, config, frame.canvas_origin), frame
 
 
 def _mpp_of_slide(path: Path) -> float | None:
