@@ -85,14 +85,7 @@ class FeatureStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = path.name.removesuffix(SUFFIX)
-        is_begun = draft_path(path).exists() and not path.exists()
-        facts = {"complete": False} if is_begun else read_facts(path)
-        if not facts["complete"]:
-            raise FeatureStoreError(
-                f"the features of {self.name}",
-                "are not complete",
-                remedy="run encode again, which goes on where it stopped",
-            )
+        facts = _complete_facts(path)
         self.key = key_of(facts)
         self.is_placed, self.n_unread = bool(facts["placed"]), int(facts["unread"])
         self.grids = grids_of(facts)
@@ -221,6 +214,19 @@ def _checked_manifest(path: Path) -> Manifest | None:
 
 
 _LETTERS: dict[DTypeName, str] = {"float32": "f4", "float16": "f2"}
+
+
+def _complete_facts(path: Path) -> dict[str, Any]:
+    """What a store says of itself; one that is still being made has nothing to say."""
+    is_begun = draft_path(path).exists() and not path.exists()
+    facts = {"complete": False} if is_begun else read_facts(path)
+    if not facts["complete"]:
+        raise FeatureStoreError(
+            f"the features of {path.name.removesuffix(SUFFIX)}",
+            "are not complete",
+            remedy="run encode again, which goes on where it stopped",
+        )
+    return facts
 
 
 def open_store(store: str | Path, slide: SlideRecord | str) -> FeatureStore:
