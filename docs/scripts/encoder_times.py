@@ -1,10 +1,11 @@
-"""Time per patch of every family of encoders beside EfficientNet-Lite0, on this machine's CPU.
+"""Processor time per patch of every family of encoders beside EfficientNet-Lite0.
 
     python docs/scripts/encoder_times.py --threads 2
 
-Weights are random: they do not change the time. All encoders take turns in one run, a batch each,
-so that other work on the machine slows all of them alike; the best batch of each counts. Prints
-rows of the table in docs/reference/encoders.md.
+Weights are random: they do not change the time. What counts is the processor's time, of all
+threads together: it depends little on what else the machine does. All encoders take turns in one
+run, a batch each; the best batch of each counts. Prints rows of the table in
+docs/reference/encoders.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def random_weights(folder: Path) -> dict[str, str]:
     import transformers
 
     from napari_hagmil.encoders.families.resnet import ResNet50Stages
+    from napari_hagmil.encoders.families.segresnet import SegResNet
 
     torch.save(ResNet50Stages().state_dict(), folder / "resnet50-layer3.pth")
     for model in ("swin_large_patch4_window7_224", "vit_small_patch16_224"):
@@ -45,8 +47,13 @@ def random_weights(folder: Path) -> dict[str, str]:
     uni = {"img_size": 224, "patch_size": 16, "init_values": 1e-5, "dynamic_img_size": True}
     network = timm.create_model("vit_large_patch16_224", pretrained=False, num_classes=0, **uni)
     torch.save(network.state_dict(), folder / "uni.bin")
+    shell = SegResNet().eval()
+    for parameter in shell.parameters():
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    torch.onnx.export(shell, (torch.zeros(1, 3, 32, 32),), folder / "shell.onnx", dynamo=False)
     return {
         "`efficientnet-lite0`": "efficientnet-lite0",
+        "`lite0+shell`": f"lite0+shell={folder / 'shell.onnx'}",
         "`resnet50-layer3`": "resnet50-layer3",
         "`timm:vit_small_patch16_224`": "timm:vit_small_patch16_224",
         "`hf:` ViT-B/16 (as Phikon)": "hf:owner/vit-base",
@@ -56,13 +63,13 @@ def random_weights(folder: Path) -> dict[str, str]:
 
 
 def best_times(encode: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds of the best round of each, all in turns."""
+    """The processor's seconds in the best round of each, all in turns."""
     best = dict.fromkeys(encode, float("inf"))
     for _ in range(rounds):
         for name, run in encode.items():
-            started = time.perf_counter()
+            started = time.process_time()
             run()
-            best[name] = min(best[name], time.perf_counter() - started)
+            best[name] = min(best[name], time.process_time() - started)
     return best
 
 

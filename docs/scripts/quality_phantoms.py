@@ -21,7 +21,7 @@ from PIL import Image
 from quality_artefacts import PLANT, Picture, Place, clean_phantom, planted
 
 from napari_hagmil.batch.analysis import overview
-from napari_hagmil.export.quality import quality_picture
+from napari_hagmil.export.on_request.quality import quality_picture
 from napari_hagmil.quality import KINDS, SlideQuality, measure_quality
 from napari_hagmil.slide import open_slide
 

@@ -229,7 +229,7 @@ def phantom(options: PhantomOptions) -> int:
 def quality(options: QualityOptions) -> int:
     """Find folds, blur, ink, bubbles and pigment on a slide."""
     from napari_hagmil.batch.analysis import overview
-    from napari_hagmil.export.quality import quality_document, write_quality
+    from napari_hagmil.export.on_request.quality import quality_document, write_quality
     from napari_hagmil.files import require_writable
     from napari_hagmil.quality import measure_quality
     from napari_hagmil.slide import open_slide
@@ -256,7 +256,7 @@ def epithelium(options: EpitheliumOptions) -> int:
     from napari_hagmil.batch.analysis import overview
     from napari_hagmil.encoders import resolve_device
     from napari_hagmil.epithelium import find_epithelium
-    from napari_hagmil.export.epithelium import epithelium_document, write_epithelium
+    from napari_hagmil.export.on_request.epithelium import epithelium_document, write_epithelium
     from napari_hagmil.files import require_writable
     from napari_hagmil.slide import open_slide
 
