@@ -14,7 +14,7 @@ CLASSES = ("epithelium", "stroma", "lumen")
 """What `EpitheliumMap.values` counts from 1 on."""
 
 #: How each class is drawn, RGB: Okabe and Ito's palette, told apart by the colour blind too.
-COLORS: Mapping[str, tuple[int, int, int]] = {
+CLASS_COLORS: Mapping[str, tuple[int, int, int]] = {
     "epithelium": (0, 158, 115),
     "stroma": (230, 159, 0),
     "lumen": (86, 180, 233),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_hagmil.attention.tissue_outlines import tissue_polygons
-from napari_hagmil.epithelium import CLASSES, COLORS, EpitheliumMap
+from napari_hagmil.epithelium import CLASS_COLORS, CLASSES, EpitheliumMap
 from napari_hagmil.export.geojson import EPITHELIUM, write_tissue
 from napari_hagmil.export.on_request.class_picture import ClassLayer, class_picture
 from napari_hagmil.export.overview import Picture, encode_png
@@ -67,7 +67,7 @@ def epithelium_document(found: EpitheliumMap, name: str) -> dict[str, Any]:
 def epithelium_picture(thumbnail: Picture, found: EpitheliumMap) -> Picture:
     """The slide with epithelium, stroma and lumen in colour, over a legend with their shares."""
     layers = {
-        name: ClassLayer(found.values == value, COLORS[name], found.shares[name])
+        name: ClassLayer(found.values == value, CLASS_COLORS[name], found.shares[name])
         for value, name in enumerate(CLASSES, start=1)
     }
     return class_picture(thumbnail, layers)

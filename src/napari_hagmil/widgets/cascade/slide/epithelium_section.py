@@ -9,7 +9,7 @@ import numpy as np
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QPushButton
 
 from napari_hagmil.encoders import resolve_device
-from napari_hagmil.epithelium import CLASSES, COLORS, EpitheliumMap, epithelium_steps
+from napari_hagmil.epithelium import CLASS_COLORS, CLASSES, EpitheliumMap, epithelium_steps
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import overlay_placement
 from napari_hagmil.session import error_sentence
@@ -39,7 +39,7 @@ class EpitheliumSection(Section):
         super().__init__("Epithelium")
         self.context = context
         self.found: EpitheliumMap | None = None
-        colors = [COLORS[name] for name in CLASSES]
+        colors = [CLASS_COLORS[name] for name in CLASSES]
         self._overlay = ClassOverlay(context.viewer, "Epithelium", colors)
         self.facts = text_label(_HINT, color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
@@ -52,7 +52,7 @@ class EpitheliumSection(Section):
         grid.addWidget(self.find_button, 0, 0)
         grid.addWidget(self.use_button, 0, 1)
         for i, (name, box) in enumerate(self.boxes.items()):
-            box.setIcon(swatch(COLORS[name]))
+            box.setIcon(swatch(CLASS_COLORS[name]))
             box.setChecked(True)
             box.toggled.connect(lambda _: self._draw())
             grid.addWidget(box, 1 + i // 2, i % 2)
