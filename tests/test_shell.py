@@ -10,8 +10,8 @@ import torch
 
 from napari_hagmil.encoders import load_encoder
 from napari_hagmil.encoders.families import shell
+from napari_hagmil.encoders.families.he_planes import HePlanes
 from napari_hagmil.encoders.families.segresnet import SegResNet, read_segresnet
-from napari_hagmil.encoders.families.stain_planes import StainPlanes
 from napari_hagmil.errors import EncoderError
 
 
@@ -77,14 +77,14 @@ def test_lite0_and_shell_see_one_patch_side_by_side(random_graph, monkeypatch):
     assert torch.allclose(found[:, :1280], lite0, atol=1e-3)
     halved = seen.reshape(2, 112, 2, 112, 2, 3).mean((2, 4)).transpose(0, 3, 1, 2)
     with torch.no_grad():
-        maps = network.maps(StainPlanes()(torch.from_numpy(halved).float()))[-1]
+        maps = network.maps(HePlanes()(torch.from_numpy(halved).float()))[-1]
     assert torch.allclose(found[:, 1280:], maps.mean((2, 3)), rtol=1e-3, atol=1e-3)
 
 
 def test_stains_are_told_apart_as_macenko_gives_them():
     eosin, haematoxylin = np.exp(-1.0308 * np.array([0.2159, 0.8012, 0.5581])), 1.0
     full = np.stack([np.full(3, 240.0), 240 * eosin * haematoxylin])
-    found = StainPlanes()(torch.tensor(full.T[None, :, None], dtype=torch.float32))[0, :, 0]
+    found = HePlanes()(torch.tensor(full.T[None, :, None], dtype=torch.float32))[0, :, 0]
     assert torch.allclose(found[:2], torch.tensor([[0.0, 1.0], [0.0, 0.0]]), atol=1e-5)
 
 

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from napari_hagmil.encoders.families.efficientnet import lite0_network, lite0_sha256
+from napari_hagmil.encoders.families.he_planes import HePlanes
 from napari_hagmil.encoders.families.segresnet import SegResNet, read_segresnet
-from napari_hagmil.encoders.families.stain_planes import StainPlanes
 from napari_hagmil.encoders.network import EncoderNetwork, NetworkEncoder, SpatialMean
 from napari_hagmil.encoders.weights import file_sha256, weights_folder
 from napari_hagmil.errors import EncoderError
@@ -78,7 +78,7 @@ class _SideBySide(nn.Module):
     def __init__(self, shell: SegResNet) -> None:
         super().__init__()
         self.lite0, self.shell = lite0_network(), shell
-        self.planes, self.pool = StainPlanes(), SpatialMean()
+        self.planes, self.pool = HePlanes(), SpatialMean()
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, 3, h, w) float32, 0 to 255 → (n, 1408)."""
@@ -96,7 +96,7 @@ def load_shell(device: torch.device, weights: Path | None = None) -> nn.Sequenti
         When its weights are not there or are of another network.
     """
     with _graph("shell", weights) as path:
-        network = nn.Sequential(StainPlanes(), read_segresnet(path, encoder="shell"))
+        network = nn.Sequential(HePlanes(), read_segresnet(path, encoder="shell"))
     return network.to(device)
 
 

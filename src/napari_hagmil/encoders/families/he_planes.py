@@ -19,7 +19,7 @@ _STRONGEST = (1.0308, 1.9705, 1.0)
 _GLASS = 240.0
 
 
-class StainPlanes(nn.Module):
+class HePlanes(nn.Module):
     """RGB → eosin, haematoxylin and mean absorbance, each 0 to 1."""
 
     mix: torch.Tensor
