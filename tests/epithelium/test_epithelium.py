@@ -106,8 +106,8 @@ def test_the_verb_writes_shares_picture_and_outlines_that_a_run_takes(
         result = json.loads(capsys.readouterr().out)
         nodes = [stage["nodes"] for stage in result["stages"]]
         runs[result["settings"]["tissue"]["source"]] = nodes, result["cost"]["patches_exhaustive"]
-    # Of the eight patches at 10×, the square touches two.
-    assert runs["epithelium"][0][0] == 2
+    # Of the eight patches at 10×, one holds the square but for 16 px.
+    assert runs["epithelium"][0][0] == 1
     assert runs["epithelium"] == runs["drawn"]
 
 
