@@ -44,8 +44,10 @@ def read_regular(path: Path, limit: int) -> bytes:
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
-def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
+def read_json(path: Path, *, limit: int = MAX_JSON_BYTES, not_numbers: bool = False) -> Any:
     """Read and parse a JSON file in UTF-8, with or without a mark.
+
+    With `not_numbers`, NaN and infinities, which QuPath writes among measurements, become None.
 
     Raises
     ------
@@ -54,13 +56,15 @@ def read_json(path: Path, *, limit: int = MAX_JSON_BYTES) -> Any:
     ValueError
         When it is no regular file, too large, or not JSON as `parse_json` takes it.
     """
-    return parse_json(read_regular(path, limit).decode("utf-8-sig"))
+    text = read_regular(path, limit).decode("utf-8-sig")
+    return parse_json(text, not_numbers=not_numbers)
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, not_numbers: bool = False) -> Any:
     """Parse JSON: finite numbers, whole ones below 2⁶³, well-formed text.
 
-    Lone halves of surrogate pairs become U+FFFD, since no file could be written with them.
+    Lone halves of surrogate pairs become U+FFFD, since no file could be written with them. With
+    `not_numbers`, NaN and infinities become None.
 
     Raises
     ------
@@ -71,7 +75,10 @@ def parse_json(text: str | bytes) -> Any:
         text = text.decode("utf-8")
     try:
         found = json.loads(
-            text, parse_constant=_refuse, parse_float=_finite, parse_int=_whole_number
+            text,
+            parse_constant=_nothing if not_numbers else _refuse,
+            parse_float=_finite,
+            parse_int=_whole_number,
         )
         return _mended(found) if "\\ud" in text or "\\uD" in text else found
     except RecursionError:
@@ -109,6 +116,10 @@ def _mended(value: Any) -> Any:
     if isinstance(value, dict):
         return {_mended(key): _mended(one) for key, one in value.items()}
     return value
+
+
+def _nothing(_name: str) -> None:
+    """What stands for a word that is no number."""
 
 
 def _refuse(name: str) -> NoReturn:

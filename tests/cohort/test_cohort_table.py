@@ -175,6 +175,9 @@ def test_a_missing_or_foreign_file_is_refused(tmp_path):
     (tmp_path / "table.csv").write_bytes("slide,label,patient\nMüller,x,y".encode("latin-1"))
     with pytest.raises(CohortError, match="save it as CSV UTF-8"):
         read_cohort(tmp_path / "table.csv")
+    (tmp_path / "table.xlsx").write_bytes(b"PK\x03\x04 and so on")
+    with pytest.raises(CohortError, match="is a workbook of a spreadsheet program; save it as CSV"):
+        read_cohort(tmp_path / "table.xlsx")
 
 
 def test_a_long_list_of_problems_is_cut_in_the_message_only(folder):

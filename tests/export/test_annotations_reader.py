@@ -127,6 +127,8 @@ def test_a_mixed_file_is_read_and_what_is_left_out_is_counted(tmp_path):
         {"type": "LineString", "coordinates": [[0, 0], [3, 4], [5, 6]]},
         {"type": "MultiLineString", "coordinates": [[[0, 0], [1, 1]], [[0, 0], [3, 4], [5, 6]]]},
         {"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [5, 5]}]},
+        {"type": "Polygon", "coordinates": [[[1, 1], [2, 2], [1, 1]]]},
+        {"type": "MultiPolygon", "coordinates": []},
     ]
     said = {"classification": {"name": "Tumor"}}
     features = [{"type": "Feature", "geometry": g, "properties": said} for g in geometries]
@@ -138,4 +140,4 @@ def test_a_mixed_file_is_read_and_what_is_left_out_is_counted(tmp_path):
     assert [one.kind for one in drawn] == kinds
     assert {one.path_class for one in drawn} == {"Tumor"}
     assert drawn[4].points == ((3.5, 2.5),)  # (x, y) with pixel edges at integers → (y, x)
-    assert notes == ["2 lines of 3 places in mixed.geojson left out."]
+    assert notes == ["2 lines of 3 places, 1 outline around nothing in mixed.geojson left out."]

@@ -114,6 +114,7 @@ def test_a_hole_is_joined_to_its_outline_and_takes_its_area_away(tmp_path):
 
 POINTS = {"type": "MultiPoint", "coordinates": [[1, 2], [3, 4]]}
 POLYLINE = {"type": "LineString", "coordinates": [[1, 2], [3, 4], [6, 7]]}
+CLICK = {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}
 POLYGON = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]}
 
 
@@ -128,6 +129,11 @@ POLYGON = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]}
         ({"type": "GeometryCollection", "geometries": [POLYGON, POINTS, POLYGON]}, 2),
         ([POLYGON, {"type": "Feature", "geometry": POINTS}, POLYLINE], 1),
         ([POLYGON, {"type": "Feature", "geometry": None}], 1),
+        ([{"type": "Polygon", "coordinates": []}, CLICK, POLYGON], 1),
+        (
+            f'{{"type": "Feature", "geometry": {json.dumps(POLYGON)}, "properties": {{"a": NaN}}}}',
+            1,
+        ),
     ],
     ids=[
         "polygon",
@@ -138,6 +144,8 @@ POLYGON = {"type": "Polygon", "coordinates": [[[0, 0], [4, 0], [4, 4], [0, 0]]]}
         "geometry collection",
         "points and lines beside it",
         "no geometry beside it",
+        "outlines of nothing beside it",
+        "QuPath's bare NaN among the measurements",
     ],
 )
 def test_all_that_holds_polygons_is_read(tmp_path, content, number):
@@ -162,12 +170,13 @@ def test_all_that_holds_polygons_is_read(tmp_path, content, number):
             "must have 'type'",
         ),
         ({"type": "FeatureCollection", "features": 3}, "'features' must be a list"),
-        ({"type": "Polygon", "coordinates": []}, "'coordinates' must be a list"),
-        ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [0, 0]]]}, "encloses nothing"),
+        ({"type": "Polygon", "coordinates": []}, "must hold polygons, got none"),
+        ({"type": "Polygon", "coordinates": 3}, "'coordinates' must be a list"),
+        (CLICK, "encloses nothing"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1], [0, 0]]]}, "numbers"),
         ({"type": "Polygon", "coordinates": [3]}, "numbers"),
         ({"type": "MultiPolygon", "coordinates": [3]}, "list of rings"),
-        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, NaN], [5, 5]]]}', "not valid JSON"),
+        ('{"type": "Polygon", "coordinates": [[[0, 0], [1, NaN], [5, 5]]]}', "numbers"),
     ],
 )
 def test_anything_else_is_refused_in_one_sentence(tmp_path, content, message):

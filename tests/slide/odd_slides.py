@@ -383,6 +383,28 @@ def apart(pixels: Picture) -> Picture:
     return np.moveaxis(pixels, -1, 0)
 
 
+def white_is_0(path: Path, pixels: Picture) -> list[Picture]:
+    """Grey as fax machines and some microscopes store it."""
+    grey = channel(pixels)
+    write_pages(path, [{"data": 255 - grey, "photometric": "miniswhite"} | TILED])
+    return [grey[..., None]]
+
+
+def ycbcr(path: Path, pixels: Picture) -> list[Picture]:
+    """YCbCr that no JPEG decoder turns into RGB, without subsampling."""
+    stored = Image.fromarray(pixels).convert("YCbCr")
+    stored.save(path, compression="tiff_deflate")
+    return [np.asarray(stored.convert("RGB"))]
+
+
+def ycbcr_subsampled(path: Path, pixels: Picture) -> list[Picture]:
+    """The same, where the colours are said to be coarser than the light."""
+    ycbcr(path, pixels)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags[530].overwrite((2, 2))
+    return []
+
+
 TILED = {"tile": (256, 256)}
 GREY = {"photometric": "minisblack"}
 
@@ -445,6 +467,8 @@ READ: dict[str, tuple[Write, int]] = {
         ),
         0,
     ),
+    "white-is-0.tif": (white_is_0, 0),
+    "ycbcr.tif": (ycbcr, 1),
     "rgb-16.tif": (one_level(lambda p: p.astype(np.uint16) * 257, compression="zlib", **TILED), 0),
     "plain.png": (picture("rgb"), 0),
     "grey.png": (picture("grey"), 0),
@@ -479,6 +503,7 @@ REFUSED: dict[str, tuple[Write, str]] = {
         "colours as TIFF photometric 5",
     ),
     "lab.tif": (one_level(np.asarray, photometric="cielab"), "colours as TIFF photometric 8"),
+    "ycbcr-subsampled.tif": (ycbcr_subsampled, "YCbCr with subsampled colours outside of a JPEG"),
     "bits.tif": (one_level(lambda p: channel(p) > 200, **GREY), "has pixels of 1 bits"),
     "signed.tif": (one_level(lambda p: channel(p).astype(np.int16), **GREY), "(int16)"),
     "cmyk.jpeg": (cmyk, "is a JPEG of 4 colours"),

@@ -12,6 +12,7 @@ import tifffile
 
 from napari_hagmil.errors import MissingExtraError, MissingPixelSizeError
 from napari_hagmil.slide import LevelGrid, PixelSize, SlideFacts, open_slide, slide_info
+from napari_hagmil.slide.formats.tiff.stated import ome_pictures
 from napari_hagmil.slide.pixel_size import choose_pixel_size
 
 GRID = LevelGrid((100, 100), (10, 10))
@@ -150,6 +151,42 @@ def test_ome_physical_sizes_are_read_with_their_unit(tmp_path: Path) -> None:
     with open_slide(path) as slide:
         assert slide.mpp == pytest.approx(0.25)
         assert slide.mpp_source == "OME PhysicalSize"
+
+
+@pytest.mark.parametrize(
+    ("size", "unit"),
+    [
+        (0.5, ""),
+        (0.5, "um"),
+        (500, "nm"),
+        (5000, "Å"),
+        (5e-4, "mm"),
+        (5e-5, "cm"),
+        (0.5 / 25400, "in"),
+    ],
+)
+def test_a_physical_size_is_micrometres_whatever_its_unit(size, unit) -> None:
+    told = "".join(
+        f'PhysicalSize{axis}="{size}"' + (f' PhysicalSize{axis}Unit="{unit}" ' if unit else " ")
+        for axis in "XY"
+    )
+    (picture,) = ome_pictures(f'<Image ID="a"><Pixels SizeX="9" SizeY="8" {told}/></Image>')
+    assert picture.size is not None
+    assert picture.size.mpp == pytest.approx((0.5, 0.5))
+
+
+@pytest.mark.parametrize("unit", ["pixel", "reference frame", "furlong"])
+def test_a_size_without_a_length_is_none(unit) -> None:
+    told = f'PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeXUnit="{unit}"'
+    (picture,) = ome_pictures(f'<Image ID="a"><Pixels SizeX="9" SizeY="8" {told}/></Image>')
+    assert picture.size is None
+
+
+def test_an_objective_may_be_written_with_its_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.svs"
+    write(path, description="Aperio Image Library v1\n|AppMag = 40x", metadata=None)
+    with open_slide(path) as slide:
+        assert (slide.objective, slide.mpp) == (40, 0.25)
 
 
 def test_levels_in_sub_ifds_are_found(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ _SEPARATOR_LINE = re.compile(r"""\s*"?sep=([,;\t|])"?[,;\t|\s]*""", re.IGNORECAS
 #: What no file system, or not every one, takes as a file's name.
 _NO_FILE_NAME = re.compile(r"""[/\\:*?"<>|\x00-\x1f]|^\.""")
 
+#: What the own files of Excel and LibreOffice begin with.
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -164,6 +167,11 @@ def table_text(path: Path) -> str:
         raise CohortError(
             f"{path.name} cannot be read", [f"{error.strerror or error}; give a CSV file"]
         ) from error
+    if content.startswith(_WORKBOOKS):
+        raise CohortError(
+            f"{path.name} cannot be read",
+            ["it is a workbook of a spreadsheet program; save it as CSV UTF-8"],
+        )
     encoding = next(
         (name for mark, name in _BYTE_ORDER_MARKS.items() if content.startswith(mark)), "utf-8"
     )

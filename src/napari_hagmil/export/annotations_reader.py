@@ -69,7 +69,7 @@ def read_annotations(
     content = read_json(path)
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}
-    left_out: Counter[int] = Counter()
+    left_out: Counter[str] = Counter()
     for feature, geometry in geometries(content, path.name):
         path_class, comment = _said(feature)
         if path_class is not None:
@@ -89,18 +89,18 @@ def read_annotations(
     return drawn, list(classes.values())
 
 
-def _counted(left_out: Counter[int]) -> str:
-    return ", ".join(
-        f"{n} line{'' if n == 1 else 's'} of {places} places" for places, n in left_out.items()
-    )
+def _counted(left_out: Counter[str]) -> str:
+    return ", ".join(f"{n} {what.format(s='' if n == 1 else 's')}" for what, n in left_out.items())
 
 
 def _shapes(
-    geometry: Any, name: str, left_out: Counter[int]
+    geometry: Any, name: str, left_out: Counter[str]
 ) -> list[tuple[AnnotationKind, NDArray[np.float64]]]:
     kind = str(geometry["type"])
     if kind in AREAS:
-        return [("polygon", ring) for ring in polygons_of(geometry, name)]
+        rings = polygons_of(geometry, name)
+        left_out.update("outline{s} around nothing" for ring in rings if ring is None)
+        return [("polygon", ring) for ring in rings if ring is not None]
     ours, n = _KINDS[kind]
     parts = geometry.get("coordinates")
     found: list[tuple[AnnotationKind, NDArray[np.float64]]] = []
@@ -110,7 +110,7 @@ def _shapes(
         if len(points) == n:
             found.append((ours, from_file_xy(points)))
         else:
-            left_out[len(points)] += 1
+            left_out[f"line{{s}} of {len(points)} places"] += 1
     return found
 
 

@@ -36,19 +36,28 @@ def read_geojson(path: str | Path) -> list[NDArray[np.float64]]:
     AnnotationError
         When the file is not GeoJSON, or holds points and lines only.
     """
-    path = Path(path)
-    return polygons_of(read_json(path), path.name)
+    return [joined_ring(rings) for rings in read_polygons(path)]
 
 
 def read_polygons(path: str | Path) -> list[Rings]:
     """Read the polygons of a GeoJSON file, outer ring and holes of each.
 
     Polygons are found in features, collections of features or of geometries, and the bare list
-    of features that QuPath writes on request; points and lines beside them are left out.
-    Corners and errors as of `read_geojson`.
+    of features that QuPath writes on request; points, lines and outlines that enclose nothing
+    are left out where they stand beside polygons. Corners and errors as of `read_geojson`.
     """
     path = Path(path)
-    return [_rings(polygon, path.name) for polygon in _polygons(read_json(path), path.name)]
+    given = list(_polygons(read_json(path), path.name))
+    found = [rings for polygon in given if (rings := _rings(polygon, path.name)) is not None]
+    if given and not found:
+        raise AnnotationError(
+            path.name,
+            "has an outline that encloses nothing: a ring needs 3 different finite points "
+            "of a slide",
+            value=f"{str(given[0])[:60]}",
+            remedy="draw it again",
+        )
+    return found
 
 
 def read_area(path: str | Path, origin: Origin = (0, 0)) -> tuple[Outline, ...]:
@@ -76,7 +85,7 @@ def read_json(path: Path) -> Any:
         When it cannot be read.
     """
     try:
-        return untrusted.read_json(path)
+        return untrusted.read_json(path, not_numbers=True)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not valid JSON"
         raise AnnotationError(
@@ -86,17 +95,21 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def polygons_of(geometry: Any, name: str) -> list[NDArray[np.float64]]:
-    """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`."""
-    return [joined_ring(_rings(polygon, name)) for polygon in _polygons(geometry, name)]
+def polygons_of(geometry: Any, name: str) -> list[NDArray[np.float64] | None]:
+    """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`.
+
+    None stands for one that encloses nothing.
+    """
+    found = [_rings(polygon, name) for polygon in _polygons(geometry, name)]
+    return [None if rings is None else joined_ring(rings) for rings in found]
 
 
 def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
     """Every geometry of what `read_json` returned, with the feature that holds it.
 
     Feature, FeatureCollection, a bare list of features and GeometryCollection are taken apart;
-    a feature without a geometry (GeoJSON's null) is passed over, and a geometry that stands
-    alone is its own feature.
+    a feature without a geometry (GeoJSON's null) and a geometry without coordinates are passed
+    over, and a geometry that stands alone is its own feature.
 
     Raises
     ------
@@ -118,6 +131,8 @@ def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
             parts = _list(item, "geometries", name)
             waiting.extend((part, feature) for part in reversed(parts))
         elif isinstance(kind, str) and kind in GEOMETRIES:
+            if item.get("coordinates") == []:
+                continue
             yield (item if feature is None else feature), item
         else:
             raise AnnotationError(
@@ -166,7 +181,7 @@ def _get(item: Any, key: str, name: str) -> Any:
 
 def _list(item: Any, key: str, name: str) -> list[Any]:
     value = _get(item, key, name)
-    if not isinstance(value, list) or (key == "coordinates" and not value):
+    if not isinstance(value, list):
         raise AnnotationError(
             name,
             f"is not GeoJSON: {key!r} must be a list",
@@ -176,7 +191,8 @@ def _list(item: Any, key: str, name: str) -> list[Any]:
     return value
 
 
-def _rings(polygon: Any, name: str) -> Rings:
+def _rings(polygon: Any, name: str) -> Rings | None:
+    """Outer ring and holes; None where the outer one encloses nothing."""
     if not isinstance(polygon, list) or not polygon:
         raise AnnotationError(
             name,
@@ -185,11 +201,14 @@ def _rings(polygon: Any, name: str) -> Rings:
             remedy="export it again as GeoJSON",
         )
     outer, *holes = (_ring(ring, name) for ring in polygon)
-    return Rings(outer, tuple(holes))
+    return None if outer is None else Rings(outer, tuple(h for h in holes if h is not None))
 
 
-def _ring(ring: Any, name: str) -> Outline:
-    """Check one ring and bring it into our frame; the closing point goes."""
+def _ring(ring: Any, name: str) -> Outline | None:
+    """Check one ring and bring it into our frame; the closing point goes.
+
+    None where it encloses nothing: programs draw such by a click.
+    """
     try:
         # A third coordinate is an altitude, of no meaning on glass.
         points = np.array([(float(x), float(y)) for x, y, *_ in ring]).reshape(-1, 2)
@@ -202,15 +221,14 @@ def _ring(ring: Any, name: str) -> Outline:
         ) from error
     if len(points) > 1 and (points[0] == points[-1]).all():
         points = points[:-1]
-    if len(np.unique(points, axis=0)) < 3 or not are_on_a_slide(points):
+    if not are_on_a_slide(points):
         raise AnnotationError(
             name,
-            "has an outline that encloses nothing: a ring needs 3 different finite points "
-            "of a slide",
+            "has an outline with corners that are on no slide",
             value=f"{str(ring)[:60]}",
             remedy="draw it again",
         )
-    return outline(from_file_xy(points))
+    return outline(from_file_xy(points)) if len(np.unique(points, axis=0)) >= 3 else None
 
 
 def joined_ring(rings: Rings) -> NDArray[np.float64]:

@@ -41,6 +41,9 @@ _NAMES = {
 }
 _KNOWN = {22610: "JPEG XR", 34934: "JPEG XR", 34887: "LERC", 50002: "JPEG XL", 34933: "PNG"}
 _GREY, _RGB, _YCBCR = (0, 1), 2, 6
+_SUBSAMPLING = 530
+#: Compressions that give back the numbers that were stored, of whatever colours.
+_LOSSLESS = frozenset({1, 5, 8, 32773, 32946, 34925, 50000})
 _PLANES = {"Z": "focal planes", "T": "time points"}
 
 
@@ -97,6 +100,8 @@ class TiffLayout:
         What XML says of the slide.
     alpha : str
         What the fourth sample of an RGB picture is; empty where there is none.
+    stored : str
+        What the numbers are where no decoder makes RGB or grey of them: "ycbcr", "white is 0".
     """
 
     levels: tuple[TiffLevel, ...]
@@ -107,6 +112,7 @@ class TiffLayout:
     unseen: tuple[str, ...]
     stated: StatedPicture | None
     alpha: Alpha | Literal[""]
+    stored: Literal["", "ycbcr", "white is 0"] = ""
 
 
 def tiff_layout(name: str, tiff: Any) -> TiffLayout:
@@ -151,6 +157,7 @@ def tiff_layout(name: str, tiff: Any) -> TiffLayout:
         tuple(_unseen(main, others)),
         scan.stated,
         _alpha(page) if is_rgb and samples == 4 else "",
+        _stored(page),
     )
 
 
@@ -278,6 +285,14 @@ def _plain_rows(pages: Sequence[Any], samples: int, starts: Sequence[int]) -> Ti
     return TiffLevel(LevelGrid(shape, part, compression_name(key)), tuple(planes))
 
 
+def _stored(page: Any) -> Literal["", "ycbcr", "white is 0"]:
+    """What the pixels are still to be turned from; decoders of JPEG, JPEG 2000, WebP give RGB."""
+    photometric = int(page.photometric)
+    if photometric == _YCBCR and int(page.compression) in _LOSSLESS:
+        return "ycbcr"
+    return "white is 0" if photometric == _GREY[0] and page.dtype.kind == "u" else ""
+
+
 def _check_decodable(name: str, page: Any) -> None:
     compression, photometric = int(page.compression), int(page.photometric)
     if compression not in _NAMES:
@@ -292,6 +307,14 @@ def _check_decodable(name: str, page: Any) -> None:
             name,
             f"stores colours as TIFF photometric {photometric}, not RGB, YCbCr or grey",
             remedy="convert it to RGB",
+        )
+    # Where the tag is missing, every second sample is meant.
+    steps = page.tags.valueof(_SUBSAMPLING, (2, 2))
+    if photometric == _YCBCR and compression in _LOSSLESS and tuple(steps) != (1, 1):
+        raise SlideFormatError(
+            name,
+            "stores YCbCr with subsampled colours outside of a JPEG, which is not decoded here",
+            remedy="convert it to RGB or JPEG",
         )
     if page.dtype is None or page.dtype not in (np.uint8, np.uint16, np.float32):
         raise SlideFormatError(

@@ -91,7 +91,7 @@ class TiffReader:
                 f"is a damaged TIFF ({reason_of(error)})",
                 remedy="copy or export it again",
             ) from error
-        self._levels, self._alpha = layout.levels, layout.alpha
+        self._levels, self._alpha, self._stored = layout.levels, layout.alpha, layout.stored
         self._bytes = FileBytes(path)
         profile = tiff_profile(pages[0].keyframe)
         self.facts = replace(_facts(path.name, layout, vendor, channels), color_profile=profile)
@@ -126,9 +126,15 @@ class TiffReader:
             pixels = parts[0]
         else:
             pixels = np.concatenate([p for p in parts if p is not None], axis=2)
-        if pixels is not None and self._alpha:
+        if pixels is None:
+            return None
+        if self._stored == "ycbcr":
+            pixels = np.concatenate([_ycbcr_to_rgb(pixels), pixels[..., 3:]], axis=2)
+        elif self._stored == "white is 0":
+            pixels = np.asarray(np.iinfo(pixels.dtype).max - pixels)
+        if self._alpha:
             return on_white(pixels, self._alpha)
-        return None if pixels is None else pixels[..., : self.facts.n_channels]
+        return pixels[..., : self.facts.n_channels]
 
     def _decode(self, level: TiffLevel, plane: Plane, index: int, meter: Meter) -> Pixels | None:
         """Fetch and decode one tile of one plane, (h, w, c)."""

@@ -16,7 +16,11 @@ from typing import Any
 
 from napari_hagmil.slide.interface import Channel, PixelSize
 
-_MICROMETRES = {"µm": 1.0, "μm": 1.0, "um": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_MICROMETRES = {
+    **dict.fromkeys(("µm", "μm", "um"), 1.0),
+    **{"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6},
+    **{"in": 25_400.0, "pt": 25_400 / 72},  # as OME spells inch and point
+}
 
 
 @dataclass(frozen=True, slots=True)

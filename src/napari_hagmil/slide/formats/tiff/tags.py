@@ -84,7 +84,7 @@ def _aperio(text: str) -> tuple[str, PixelSize | None, float | None]:
     }
     mpp = number(fields.get("mpp"))
     size = PixelSize((mpp, mpp), "Aperio MPP tag") if mpp is not None else None
-    return "Aperio", size, number(fields.get("appmag"))
+    return "Aperio", size, number(fields.get("appmag", "").rstrip(" xX×"))
 
 
 def _philips(text: str) -> PixelSize | None:
