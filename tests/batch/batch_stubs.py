@@ -28,6 +28,8 @@ def work(record, settings, folder):
         raise SlideReadError(record.name, "cannot be decoded", remedy="copy it again")
     elif kind == "full":
         raise OSError(28, "No space left on device", "a file")
+    elif kind == "readonly":
+        raise OSError(30, "Read-only file system", "a file")
     elif kind == "bug":
         raise RuntimeError("an error that nobody foresaw")
     elif kind == "once":
