@@ -1,4 +1,4 @@
-"""Patients of a batch: called from their slides' results, and named where the table names them."""
+"""Patients of a batch: called from their slides' results, and named to the owner alone."""
 
 import csv
 import stat
@@ -10,12 +10,11 @@ import pytest
 from napari_hagmil.batch.folder import BatchSettings, prepare_run
 from napari_hagmil.batch.patients import (
     call_patients_of,
-    names_patients,
     rule_of,
     write_patient_calls,
 )
 from napari_hagmil.batch.report import write_run_report
-from napari_hagmil.batch.summary import write_summary
+from napari_hagmil.batch.summary import summary_rows, write_summary
 from napari_hagmil.cohort import Cohort, SlideRecord
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models import load_bundle
@@ -91,15 +90,11 @@ def test_the_table_of_patients_is_the_owners_alone_and_goes_with_its_patients(ru
     assert not path.exists()
 
 
-def test_summary_and_report_name_patients_where_the_table_does(run, tmp_path):
-    alone = tuple(SlideRecord(tmp_path / f"{name}.svs", "", name, name=name) for name in FOUND)
-    other = prepare_run(tmp_path / "other", Cohort(alone, ()), BatchSettings("demo", "0" * 64))
-    assert names_patients(list(run.records.values()))
-    assert not names_patients(alone)
-    for folder, is_named in ((run, True), (other, False)):
-        write_summary(folder, rows())
-        write_run_report(folder, rows())
-        header = (folder.root / "summary.csv").read_text().splitlines()[0]
-        assert ("patient" in header.split(",")) is is_named
-        page = (folder.root / "report.html").read_text()
-        assert ('["patient", "Patient", 0]' in page) is is_named
+def test_no_file_that_is_given_away_names_a_patient(run):
+    for record in run.records.values():
+        run.records[record.name] = replace(record, patient=f"Jane Roe {record.patient}")
+    found = summary_rows(run)
+    write_summary(run, found)
+    write_run_report(run, found)
+    for name in ("summary.csv", "summary.parquet", "report.html"):
+        assert b"Roe" not in (run.root / name).read_bytes()

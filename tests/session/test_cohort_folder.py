@@ -87,6 +87,18 @@ def test_a_run_is_read_with_what_was_found_and_what_failed(run):
     assert not found["b"].has_result
 
 
+def test_each_slide_says_how_its_patient_is_called(run):
+    table = run.root / "patients.csv"
+    table.write_text("patient,slides,state,called,p_normal,p_tumor\nP1,3,done,tumor,0.2,0.8\n")
+    one = read(open_cohort(run.root))["c"]
+    assert one.words("patient", "") == "P1: tumor 80 %"
+    table.write_text("patient,slides,state,called,p_normal,p_tumor\nP1,3,unreadable,,,\n")
+    assert read(open_cohort(run.root))["c"].words("patient", "") == "P1: not called"
+    for said in (b"patient,called\nP1,tumor\n", b"\xff", b"called,p_a\nx,y\n"):
+        table.write_bytes(said)
+        assert read(open_cohort(run.root))["c"].words("patient", "") == "P1"
+
+
 def test_a_summary_is_used_until_a_slide_is_done_again(run):
     write_summary(run, summary_rows(run))
     before = list(latest_rows(run))

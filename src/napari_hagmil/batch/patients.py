@@ -11,7 +11,6 @@ import numpy as np
 
 from napari_hagmil.batch.folder import RunFolder
 from napari_hagmil.cascade import called_class
-from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.evaluation.patients import pooled, slides_by_patient
 from napari_hagmil.evaluation.predict import PatientCall
 from napari_hagmil.evaluation.prediction_files import write_patients
@@ -20,11 +19,6 @@ from napari_hagmil.models import BundleConfig
 
 #: What can be told from the results of slides alone; a bag of all slides needs their features.
 SlideRule = Literal["mean", "max"]
-
-
-def names_patients(records: Sequence[SlideRecord]) -> bool:
-    """Whether a table names patients; without that column each slide is its own."""
-    return any(record.patient not in ("", record.name) for record in records)
 
 
 def rule_of(asked: SlideRule | None, config: BundleConfig) -> tuple[SlideRule, str]:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 import jinja2
 
 from napari_hagmil.batch.folder import THUMBNAIL, RunFolder
-from napari_hagmil.batch.patients import names_patients
 from napari_hagmil.files import replacing
 from napari_hagmil.ledger import STATE_RULES
 from napari_hagmil.untrusted import well_formed
@@ -21,7 +20,7 @@ _PAGE = Path(__file__).with_name("report.html.j2")
 
 _COLUMNS = (
     "name", "state", "class", "probability", "class_set", "unfamiliarity", "finest_share",
-    "unread_share", "patches_encoded", "seconds", "reason", "patient",
+    "unread_share", "patches_encoded", "seconds", "reason",
 )  # fmt: skip
 
 
@@ -43,7 +42,6 @@ def write_run_report(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> None:
         counts=Counter(row["state"] for row in rows).most_common(),
         total=len(rows),
         columns=_COLUMNS,
-        patients=names_patients(list(folder.records.values())),
         data=data,
     )
     with replacing(folder.root / "report.html") as draft:

@@ -1,7 +1,4 @@
-"""The summary table of a run, a row per slide, as Parquet and CSV; without paths.
-
-Patients stand in it where the run's table names them.
-"""
+"""The summary table of a run, a row per slide, as Parquet and CSV; without paths and patients."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from napari_hagmil.batch.folder import RunFolder
-from napari_hagmil.batch.patients import names_patients
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.quality import KINDS
 from napari_hagmil.untrusted import read_json
@@ -87,8 +83,7 @@ def write_summary(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> None:
     classes = sorted({key for row in rows for key in row if key.startswith("p_")})
     measured = [f"{kind}_share" for kind in KINDS]
     artefacts = [name for name in measured if any(name in row for row in rows)]
-    patient = ("patient",) if names_patients(list(folder.records.values())) else ()
-    columns = (*_FIRST, *classes, *artefacts, *_LAST, *patient)
+    columns = (*_FIRST, *classes, *artefacts, *_LAST)
     table = pa.table({column: [row.get(column) for row in rows] for column in columns})
     with replacing(folder.root / "summary.parquet") as draft:
         pq.write_table(table, draft, compression="zstd")
@@ -99,7 +94,6 @@ def write_summary(folder: RunFolder, rows: Sequence[dict[str, Any]]) -> None:
 def _row(folder: RunFolder, name: str) -> dict[str, Any]:
     outcome = folder.outcome(name)
     row: dict[str, Any] = {"name": name, "state": outcome.state if outcome else "waiting"}
-    row["patient"] = folder.records[name].patient
     if outcome is not None:
         row |= {"reason": outcome.reason, "tries": outcome.tries, "seconds": outcome.seconds}
     # Without a result, or with one that is not ours, the state says what there is to say.

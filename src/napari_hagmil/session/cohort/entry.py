@@ -57,6 +57,8 @@ class CohortEntry:
         Where the slide is expected.
     patient : str
         Empty where the slide is its own.
+    patient_call : str
+        What all slides of the patient say together, in words; empty where that is not known.
     state : str
         A `SlideState`, "waiting" or "running"; empty where nothing was run on the slide.
     reason : str
@@ -82,6 +84,7 @@ class CohortEntry:
     name: str
     path: Path
     patient: str = ""
+    patient_call: str = ""
     state: str = ""
     reason: str = ""
     called: str = ""
@@ -137,7 +140,7 @@ class CohortEntry:
             return percent(number)
         texts: dict[Column, str] = {
             "slide": self.name,
-            "patient": self.patient,
+            "patient": ": ".join(filter(None, (self.patient, self.patient_call))),
             "class": self.called,
             "state": self._state_words(),
             "review": _told(self.review(reader)),
@@ -230,7 +233,8 @@ class CohortFilter:
 
 
 def _searched(entry: CohortEntry) -> str:
-    said = (entry.name, entry.patient, entry.called, entry.state, entry.reason, *entry.reviews)
+    patient = (entry.patient, entry.patient_call)
+    said = (entry.name, *patient, entry.called, entry.state, entry.reason, *entry.reviews)
     return "\n".join(said).casefold()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -13,9 +14,10 @@ from napari_hagmil.batch.summary import latest_rows, result_facts
 from napari_hagmil.cohort import SlideRecord, gather_slides
 from napari_hagmil.cohort.folders import slides_below
 from napari_hagmil.errors import OutputError
-from napari_hagmil.files import is_there
+from napari_hagmil.files import from_spreadsheet_cell, is_there
 from napari_hagmil.session.cohort.entry import CohortEntry
 from napari_hagmil.session.cohort.progress import ProgressReader
+from napari_hagmil.session.numbers import percent
 from napari_hagmil.session.runs.keeping import latest_kept
 from napari_hagmil.untrusted import read_json
 
@@ -59,7 +61,7 @@ class CohortFolder:
                 record.name,
                 self._found.get(record.name, record.path),
                 "" if record.patient == record.name else record.patient,
-                state,
+                state=state,
             )
             for record in self._records
         ]
@@ -70,9 +72,10 @@ class CohortFolder:
         No slide is opened. What cannot be read is not known.
         """
         piece: list[CohortEntry] = []
+        calls = _patient_calls(self.root / "patients.csv") if self.run else {}
         rows = latest_rows(self.run) if self.run else map(_kept_facts, self.entries())
         for entry, row in zip(self.entries(), rows, strict=True):
-            known = _with_facts(entry, row)
+            known = replace(_with_facts(entry, row), patient_call=calls.get(entry.patient, ""))
             if self.run is not None and known.state in ("done", "incomplete", "no_tissue"):
                 known = replace(known, result=self.run.place(entry.name))
             reviews = self._progress.read(entry.path, known.fingerprint)
@@ -130,6 +133,20 @@ def _kept_facts(entry: CohortEntry) -> Mapping[str, Any]:
             # The fingerprint is not looked at: an entry of today's bytes may lie beside this one.
             return {**result_facts(said), "state": str(said["state"]), "fingerprint": ""}
     return {}
+
+
+def _patient_calls(path: Path) -> Mapping[str, str]:
+    """How the run calls each patient; nothing where its table cannot be read."""
+    with suppress(*_ODD, csv.Error), path.open(newline="", encoding="utf-8") as file:
+        return {from_spreadsheet_cell(row["patient"]): _call(row) for row in csv.DictReader(file)}
+    return {}
+
+
+def _call(row: Mapping[str, str]) -> str:
+    if not row["called"]:
+        return "not called"
+    chances = [float(value) for key, value in row.items() if key.startswith("p_")]
+    return f"{from_spreadsheet_cell(row['called'])} {percent(max(chances))}"
 
 
 def _with_facts(entry: CohortEntry, row: Mapping[str, Any]) -> CohortEntry:
