@@ -71,6 +71,18 @@ class GdcOptions:
 
 
 @dataclass(frozen=True)
+class AgreeOptions:
+    """Options of ``cohort agree``."""
+
+    cohort: Path = argument(
+        type=Path, help="the folder of a batch, a folder with slides, or a table of them"
+    )
+    out: Path = option(
+        "--out", type=Path, required=True, metavar="DIR", help="the folder to make; must not exist"
+    )
+
+
+@dataclass(frozen=True)
 class CheckOptions:
     """Options of ``cohort check``."""
 
@@ -282,6 +294,23 @@ def _spread(slides: Sequence[SlideCheck], n: int) -> list[SlideCheck]:
     return [slides[i] for i in np.linspace(0, len(slides) - 1, n).astype(int)]
 
 
+def agree(options: AgreeOptions) -> int:
+    """Compare the readers of a cohort's slides."""
+    from napari_hagmil.session.cohort.compared import (
+        compare_cohort,
+        comparison_sentence,
+        write_comparison,
+    )
+    from napari_hagmil.session.cohort.folder import open_cohort
+
+    entries = [one for piece in open_cohort(options.cohort).read() for one in piece]
+    found = compare_cohort(entries)
+    if found.pairs:
+        write_comparison(options.out, found, entries)
+    say(comparison_sentence(found))
+    return 0 if found.pairs else 3
+
+
 def _duration(hours: float) -> str:
     return f"{hours:,.1f} h" if hours >= 1.5 else f"{max(60 * hours, 1):.0f} min"
 
@@ -325,4 +354,10 @@ FROM_FOLDERS = Verb(
 )
 CHECK = Verb(
     "cohort check", CheckOptions, check, "find what is wrong with a table, and estimate encoding"
+)
+AGREE = Verb(
+    "cohort agree",
+    AgreeOptions,
+    agree,
+    "compare the reviews of several readers: kappa, what one found and others not, a consensus",
 )

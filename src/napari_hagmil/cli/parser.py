@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from napari_hagmil import __version__
 from napari_hagmil.cli.analyze import ANALYZE
 from napari_hagmil.cli.batch import BATCH, RUN_ONE, STATUS
-from napari_hagmil.cli.cohort import CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
+from napari_hagmil.cli.cohort import AGREE, CHECK, FROM_CAMELYON16, FROM_FOLDERS, FROM_GDC
 from napari_hagmil.cli.convert import CALIBRATE, CONVERT
 from napari_hagmil.cli.encode import ENCODE
 from napari_hagmil.cli.evaluate import EVALUATE
@@ -48,6 +48,7 @@ VERBS: tuple[Verb[Any], ...] = (
     FROM_GDC,
     FROM_FOLDERS,
     CHECK,
+    AGREE,
     ENCODE,
     IMPORT,
     EXPORT,

@@ -44,7 +44,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
         `wanted` is another.
     reader_chosen : str
         Whose reviews are to be shown and written.
-    refresh_asked, next_asked, export_asked
+    refresh_asked, next_asked, export_asked, compare_asked
         Their buttons were pressed.
     """
 
@@ -55,6 +55,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
     refresh_asked = Signal()
     next_asked = Signal()
     export_asked = Signal()
+    compare_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,6 +102,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
         for widget in (self.refresh, self.next, self.export):
             widget.setEnabled(has_slides)
         self.find.setVisible(any(one.is_moved for one in entries))
+        self.compare.setVisible(any(len(one.reviews) > 1 for one in entries))
 
     def _make_buttons(self) -> None:
         self.open_button, self.refresh = QPushButton("Open folder…"), QPushButton("Refresh")
@@ -111,6 +113,12 @@ class CohortBar(QWidget):  # type: ignore[misc]
         self.next, self.export = QPushButton("Next undecided"), QPushButton("Export…")
         self.next.setToolTip("Open the next slide that you have not finished (Page Down)")
         self.export.setToolTip("All reviews of all slides and readers as one table (CSV)")
+        self.compare = QPushButton("Compare readers…")
+        self.compare.setToolTip(
+            "Agreement of those who have finished the same slides, what one found and another not, "
+            "and what most of them found"
+        )
+        self.compare.clicked.connect(self.compare_asked)
         self.open_button.clicked.connect(
             lambda: self._ask_folder("Open a cohort", self.folder_chosen)
         )
@@ -145,7 +153,7 @@ class CohortBar(QWidget):  # type: ignore[misc]
         foot.addWidget(self.status, 1)
         foot.addWidget(plain_label("Reader"))
         foot.addWidget(self.reader)
-        for button in (self.find, self.refresh, self.export, self.next):
+        for button in (self.find, self.refresh, self.compare, self.export, self.next):
             foot.addWidget(button)
 
     def _choose_reader(self, *_: object) -> None:

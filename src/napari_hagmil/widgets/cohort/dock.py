@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,12 @@ from qtpy.QtWidgets import QDockWidget, QFileDialog, QMainWindow, QVBoxLayout
 
 from napari_hagmil.review.progress import progress_of
 from napari_hagmil.session import error_sentence
+from napari_hagmil.session.cohort.compared import (
+    Comparison,
+    compare_cohort,
+    comparison_sentence,
+    write_comparison,
+)
 from napari_hagmil.session.cohort.decisions import DecisionCount, write_decisions
 from napari_hagmil.session.cohort.entry import CohortEntry, next_undecided
 from napari_hagmil.session.cohort.folder import CohortFolder
@@ -96,23 +102,44 @@ class CohortDock(Dock):
 
     def write(self, path: Path) -> None:
         """Write the decisions of all readers on all slides; the end, or why not, is shown."""
-        sitting = self.session.sitting
-        if sitting is not None and sitting.journal is not None:
-            sitting.journal.flush()
+        self._flush()
         entries, signs = list(self.table.entries), reviewer_name()
 
         def work() -> Iterator[DecisionCount]:
             yield write_decisions(path, entries, signs)
 
+        self._write(work, lambda count: written_sentence(count, path.name))
+
+    def compare_readers(self, folder: Path) -> None:
+        """Write how far readers agree into a new folder; the sum of it, or why not, is shown."""
+        entries = list(self.table.entries)
+
+        def work() -> Iterator[Comparison]:
+            found = compare_cohort(entries)
+            if found.pairs:
+                write_comparison(folder, found, entries)
+            yield found
+
+        self._flush()
+        self._write(work, comparison_sentence)
+
+    def _write(self, work: Callable[[], Iterator[Any]], said: Callable[[Any], str]) -> None:
+        """Write files in the background, then say what is in them."""
         self._export.when_free(
             lambda: self._export.start(
                 work,
-                on_item=lambda count: self._say(written_sentence(count, path.name), error=False),
+                on_item=lambda found: self._say(said(found), error=False),
                 on_done=lambda: None,
                 on_cancelled=lambda: None,
                 on_error=lambda error: self._say(error_sentence(error), error=True),
             )
         )
+
+    def _flush(self) -> None:
+        """Put on disk what was decided a moment ago on the open slide."""
+        sitting = self.session.sitting
+        if sitting is not None and sitting.journal is not None:
+            sitting.journal.flush()
 
     def take_dropped(self, path: Path) -> None:
         """Open a folder."""
@@ -160,6 +187,7 @@ class CohortDock(Dock):
         bar.refresh_asked.connect(reader.refresh)
         bar.next_asked.connect(self.open_next)
         bar.export_asked.connect(self._ask_export)
+        bar.compare_asked.connect(self._ask_comparison)
         reader.opened.connect(self._show_folder)
         reader.read.connect(self._take)
         reader.ended.connect(self._read_all)
@@ -277,6 +305,13 @@ class CohortDock(Dock):
             if may_replace(self, [chosen]):
                 self.write(chosen)
                 return
+
+    def _ask_comparison(self) -> None:
+        if self.reader.folder is not None:
+            proposed = str(self.reader.folder.root / "agreement")
+            path, _ = QFileDialog.getSaveFileName(self, "Compare readers: a new folder", proposed)
+            if path:
+                self.compare_readers(Path(path))
 
 
 def _stand_below() -> None:
