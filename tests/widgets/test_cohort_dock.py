@@ -155,7 +155,10 @@ def test_slides_are_read_one_after_the_other_and_nothing_is_run(
     assert "broken.tiff" in text
 
 
-def test_each_reader_has_reviews_of_their_own(cohort, arrive, wait_until):
+def test_each_reader_has_reviews_of_their_own_and_they_are_compared(
+    cohort, arrive, answers, wait_until, tmp_path
+):
+    assert not cohort.bar.compare.isVisible()
     enter(cohort, "one")
     session = arrive("one")
     conclude(cohort)
@@ -170,6 +173,12 @@ def test_each_reader_has_reviews_of_their_own(cohort, arrive, wait_until):
     assert cells(cohort, "one", "Review", "Read by") == [f"{n} of {n} undecided", "all, Ada"]
     assert preference("review", "reader", "") == "Ada"
     assert "Reviews of Ada: 1 undecided" in cohort.status.text()
+    conclude(cohort)
+    answers(tmp_path / "agreed")
+    click(cohort.bar.compare)
+    wait_until(lambda: "everybody and Ada, 1 slide:" in cohort.message.text())
+    assert f"{n} of {n} decisions are the same" in cohort.message.text()
+    assert (tmp_path / "agreed" / "consensus" / "one.geojson").is_file()
 
 
 def test_search_filters_and_sorting_show_what_they_say(cohort, qapp):

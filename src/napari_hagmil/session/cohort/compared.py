@@ -69,7 +69,7 @@ def compare_cohort(entries: Sequence[CohortEntry]) -> Comparison:
 
 
 def write_comparison(folder: Path, found: Comparison, entries: Sequence[CohortEntry]) -> None:
-    """Write ``agreement.csv``, ``differences.csv``, ``consensus.csv`` and ``consensus/SLIDE.geojson``.
+    """Write tables of agreement, differences and consensus, and an outline file per slide.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def comparison_sentence(found: Comparison) -> str:
     """``"2 readers, 12 slides in common: ada and ben conclude alike on 11 (κ 0.83) …"``."""
     if not found.pairs:
         return (
-            "No slide has been finished by two readers: there is nothing to compare. Choose another "
-            "name under Reader, and read a slide again."
+            "No slide has been finished by two readers: there is nothing to compare. Choose "
+            "another name under Reader, and read a slide again."
         )
     return " ".join(map(_pair_sentence, found.pairs))
 

@@ -102,6 +102,10 @@ class CohortBar(QWidget):  # type: ignore[misc]
         for widget in (self.refresh, self.next, self.export):
             widget.setEnabled(has_slides)
         self.find.setVisible(any(one.is_moved for one in entries))
+        self.offer_comparison(entries)
+
+    def offer_comparison(self, entries: Sequence[CohortEntry]) -> None:
+        """Offer to compare readers where a slide has reviews of two."""
         self.compare.setVisible(any(len(one.reviews) > 1 for one in entries))
 
     def _make_buttons(self) -> None:

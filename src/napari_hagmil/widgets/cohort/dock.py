@@ -265,6 +265,7 @@ class CohortDock(Dock):
         others = {k: v for k, v in entry.reviews.items() if k != self.session.reader}
         own = {} if progress.stage == "not begun" else {self.session.reader: progress}
         self.table.update_entries([replace(entry, reviews=others | own)])
+        self.bar.offer_comparison(self.table.entries)
         self.show_status(cohort_sentence(self.table.entries, self.session.reader))
 
     def _read_as(self, name: str) -> None:
