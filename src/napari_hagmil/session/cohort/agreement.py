@@ -221,7 +221,7 @@ def _places(findings: Sequence[Finding]) -> Iterator[FoundPlace]:
     graph = coo_array((np.ones(len(rows)), (rows, columns)), shape=size)
     n, label = connected_components(graph, directed=False)
     for place in range(n):
-        yield FoundPlace(tuple(findings[i] for i in np.flatnonzero(label == place)))
+        yield FoundPlace(tuple(findings[i] for i in np.flatnonzero(label == place).tolist()))
 
 
 def _is_same(one: BaseGeometry, other: BaseGeometry) -> bool:
