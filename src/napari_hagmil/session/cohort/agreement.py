@@ -30,7 +30,7 @@ _AREAS = ("polygon", "freehand", "rectangle")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReaderFinding:
     """What one reader found.
 
     Attributes
@@ -52,7 +52,7 @@ class Finding:
 class FoundPlace:
     """Findings that overlap, of one reader or of several."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[ReaderFinding, ...]
 
     @property
     def readers(self) -> frozenset[str]:
@@ -199,17 +199,17 @@ def _count(slide: ComparedSlide, pair: Sequence[str], into: _Count) -> None:
     )
 
 
-def _findings(reader: str, state: ReviewState) -> Iterator[Finding]:
+def _findings(reader: str, state: ReviewState) -> Iterator[ReaderFinding]:
     for region in state.regions:
         whole = (region,) if region.decision == "accepted" else accepted_alone(region)
         for one in whole:
-            yield Finding(reader, one.rings, one.path_class)
+            yield ReaderFinding(reader, one.rings, one.path_class)
     for drawn in state.annotations:
         if drawn.kind in _AREAS and drawn.complete:
-            yield Finding(reader, Rings(drawn.points, ()), drawn.path_class)
+            yield ReaderFinding(reader, Rings(drawn.points, ()), drawn.path_class)
 
 
-def _places(findings: Sequence[Finding]) -> Iterator[FoundPlace]:
+def _places(findings: Sequence[ReaderFinding]) -> Iterator[FoundPlace]:
     """Findings that overlap, directly or by way of others, belong together."""
     shapes = [shape_of(one.rings) for one in findings]
     if not shapes:
