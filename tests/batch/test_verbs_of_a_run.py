@@ -102,6 +102,22 @@ def test_a_prepared_run_says_how_it_is_worked_through(slides, tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_what_it_would_cost_is_told_and_binds_nobody(run, slides, tmp_path, capsys):
+    command = ["batch", str(slides), "--json", "--dry-run"]
+    new = [*command, "--out", str(tmp_path / "new"), "--budget", "3", "--only", "p1"]
+    assert main(new) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["slides"] == ["p1"]
+    assert said["cost"]["patches"] > 0
+    assert not (tmp_path / "new").exists()
+    # What --retry would try again is counted, and not tried.
+    for more, due in ((["--retry", "unreadable"], ["broken"]), ([], [])):
+        assert main([*command, "--out", str(run), "--budget", "2", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["slides"] == due
+    assert open_run(run).outcome("broken").state == "unreadable"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [False, True], ids=["threads", "nanny"])
 def test_a_dask_cluster_does_what_processes_do(run, tmp_path, monkeypatch, processes):
     pytest.importorskip("distributed", reason="distributed is not installed")

@@ -47,14 +47,22 @@ class BatchCost:
     def sentence(self, workers: int) -> str:
         """The cost as a clause."""
         if not self.is_encoded:
-            return f"no patch is encoded, since features are stored; {self.gigabytes:.1f} GB"
+            return f"no patch is encoded, since features are stored; {_bytes(self.gigabytes)}"
         if not self.looked_at:
             return "nothing is known of the cost, since none of the first could be read"
         return (
-            f"at most {self.patches:,} patches, about {self.hours / workers:.1f} h with {workers} "
-            f"process{'es' if workers > 1 else ''} and {self.gigabytes:.1f} GB, judged by the "
+            f"at most {self.patches:,} patches, about {_time(self.hours / workers)} with {workers} "
+            f"process{'es' if workers > 1 else ''} and {_bytes(self.gigabytes)}, judged by the "
             f"tissue of {self.looked_at}"
         )
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{max(60 * hours, 1):.0f} min"
+
+
+def _bytes(gigabytes: float) -> str:
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{1000 * gigabytes:.0f} MB"
 
 
 def expected_cost(folder: RunFolder, names: Sequence[str]) -> BatchCost:

@@ -208,9 +208,7 @@ def prepare_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolde
     """
     from napari_hagmil.export.result_json import versions  # Heavy: only who prepares needs it.
 
-    records = {
-        record.name: replace(record, path=record.path.absolute()) for record in cohort.records
-    }
+    records = _with_absolute_paths(cohort)
     if (root / "run.json").exists():
         there = open_run(root)
         _require_same(root, there, settings, records)
@@ -229,6 +227,28 @@ def prepare_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolde
         with replacing(root / "run.json") as draft:
             draft.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return RunFolder(root, settings, records)
+
+
+def plan_run(root: Path, cohort: Cohort, settings: BatchSettings) -> RunFolder:
+    """The run that `prepare_run` would prepare or join; writes nothing.
+
+    Raises
+    ------
+    OutputError
+        As `prepare_run`.
+    """
+    records = _with_absolute_paths(cohort)
+    if (root / "run.json").exists():
+        there = open_run(root)
+        _require_same(root, there, settings, records)
+        records = there.records | records
+    elif root.exists():
+        _require_free(root)
+    return RunFolder(root, settings, records)
+
+
+def _with_absolute_paths(cohort: Cohort) -> dict[str, SlideRecord]:
+    return {record.name: replace(record, path=record.path.absolute()) for record in cohort.records}
 
 
 def _require_free(root: Path) -> None:

@@ -138,9 +138,9 @@ def batch(options: BatchOptions) -> int:
     names = _chosen(folder, options.only)
     if not options.dry_run:
         tidy(folder)
-    if options.retry:
+    if options.retry and not options.dry_run:
         retry(folder, names, options.retry)  # type: ignore[arg-type]
-    due = [name for name in names if folder.is_due(name)]
+    due = [name for name in names if _is_to_do(options, folder, name)]
     for note in notes:
         _tell(options, note)
     if options.prepare or options.dry_run:
@@ -151,8 +151,16 @@ def batch(options: BatchOptions) -> int:
     return _conclude(options, folder, names)
 
 
+def _is_to_do(options: BatchOptions, folder: RunFolder, name: str) -> bool:
+    """Whether a slide is due, or, as with --dry-run, would be after --retry."""
+    if folder.is_due(name):
+        return True
+    outcome = folder.outcome(name)
+    return outcome is not None and outcome.state in (options.retry or ())
+
+
 def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
-    from napari_hagmil.batch.folder import BatchSettings, prepare_run
+    from napari_hagmil.batch.folder import BatchSettings, plan_run, prepare_run
     from napari_hagmil.bundles import find_bundle
     from napari_hagmil.cohort import gather_slides
     from napari_hagmil.models import load_bundle
@@ -174,7 +182,9 @@ def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
         tissue_dir=str(options.tissue_dir.absolute()) if options.tissue_dir else "",
         features=tuple(str(place.absolute()) for place in options.features or ()),
     )
-    return prepare_run(options.out, cohort, settings), cohort.notes
+    # A cost that is only asked for binds nobody to these settings.
+    begin = plan_run if options.dry_run else prepare_run
+    return begin(options.out, cohort, settings), cohort.notes
 
 
 def _chosen(folder: RunFolder, only: Sequence[str] | None) -> list[str]:
