@@ -37,6 +37,9 @@ from numpy.typing import NDArray
 SIDE, PATCH = 24, 64
 MPP, LEVELS = 0.25, 3
 
+#: Least and greatest share of a slide that is tumour, where there is any.
+SHARES = (0.01, 0.08)
+
 #: Share of the patients that the slides of each part come from.
 PARTS = {"train": 0.55, "val": 0.20, "test": 0.25}
 
@@ -62,27 +65,41 @@ class Plan:
     seed: int
 
 
-def palettes(path: Path, seed: int) -> dict[str, Palette]:
-    """The patients of each part; none is in two of them."""
+def by_patient(path: Path) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Every patient's patches that are not pale, of class 0 and of class 1."""
     data = np.load(path)
     pixels, label, patient = data["patches"], data["label"], data["patient"]
     dense = (pixels.mean((1, 2, 3)) < BRIGHT) & (patient != LEFT_OUT)
-    patients = np.random.default_rng(seed).permutation(np.unique(patient))
-    ends = np.cumsum([0, *PARTS.values()]) * len(patients)
-    found: dict[str, Palette] = {}
-    for part, (start, stop) in zip(PARTS, pairwise(ends), strict=True):
-        each = [
-            (pixels[mine & (label == 0)], pixels[mine & (label == 1)])
-            for mine in (dense & (patient == who) for who in patients[round(start) : round(stop)])
-        ]
-        found[part] = [own for own in each if all(map(ge, map(len, own), FEWEST))]
+    found = {}
+    for who in np.unique(patient):
+        mine = dense & (patient == who)
+        found[int(who)] = (pixels[mine & (label == 0)], pixels[mine & (label == 1)])
     return found
 
 
-def tumour_cells(rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Cells of 1–8 % of the grid in one to three grown clusters, (SIDE, SIDE)."""
+def enough(own: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> bool:
+    """Whether slides are laid from the patient that has these patches."""
+    return all(map(ge, map(len, own), FEWEST))
+
+
+def palettes(path: Path, seed: int) -> dict[str, Palette]:
+    """The patients of each part; none is in two of them."""
+    everyone = by_patient(path)
+    patients = np.random.default_rng(seed).permutation(sorted(everyone))
+    ends = np.cumsum([0, *PARTS.values()]) * len(patients)
+    found: dict[str, Palette] = {}
+    for part, (start, stop) in zip(PARTS, pairwise(ends), strict=True):
+        each = (everyone[who] for who in patients[round(start) : round(stop)])
+        found[part] = [own for own in each if enough(own)]
+    return found
+
+
+def tumour_cells(
+    rng: np.random.Generator, shares: tuple[float, float] = SHARES
+) -> NDArray[np.bool_]:
+    """Cells of some share of the grid in one to three grown clusters, (SIDE, SIDE)."""
     cells = np.zeros((SIDE, SIDE), dtype=bool)
-    wanted = max(int(rng.uniform(0.01, 0.08) * SIDE * SIDE), 1)
+    wanted = max(int(rng.uniform(*shares) * SIDE * SIDE), 1)
     for _ in range(rng.integers(1, 4)):
         cells[tuple(rng.integers(SIDE, size=2))] = True
     while cells.sum() < wanted:

@@ -197,8 +197,8 @@ class LoadedModel(NamedTuple):
     encoder: Encoder
 
 
-def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
-    """A bundle by name or path, and the encoder that it was trained with.
+def load_model(name: str | Path, *, device: str = "auto", endpoints: bool = False) -> LoadedModel:
+    """A bundle by name or path, and the encoder that it was trained with; see `load_bundle`.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
         When the encoder or the device is not there.
     """
     where = resolve_device(device)
-    model = load_network(name, device=device)
+    model = load_network(name, device=device, endpoints=endpoints)
     try:
         encoder = load_encoder(model.config.encoder.name, device=where)
     except EncoderError as error:
@@ -219,9 +219,12 @@ def load_model(name: str | Path, *, device: str = "auto") -> LoadedModel:
     return LoadedModel(model, encoder)
 
 
-def load_network(name: str | Path, *, device: str = "auto") -> CascadeModel:
-    """A bundle by name or path, without its encoder: for stored features."""
-    return load_bundle(find_bundle(name), device=str(resolve_device(device)))
+def load_network(
+    name: str | Path, *, device: str = "auto", endpoints: bool = False
+) -> CascadeModel:
+    """A bundle by name or path, without its encoder: for stored features; see `load_bundle`."""
+    where = str(resolve_device(device))
+    return load_bundle(find_bundle(name), device=where, endpoints=endpoints)
 
 
 def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:

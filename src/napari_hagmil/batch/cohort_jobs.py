@@ -44,6 +44,8 @@ class ModelOverSlides:
         µm per level-0 pixel, where files have none.
     bags : tuple of SlideRecord
         Slides to be pooled into one bag per patient; empty for one bag per slide.
+    endpoints : bool
+        Whether a model of an endpoint will do.
     """
 
     model: str
@@ -51,6 +53,7 @@ class ModelOverSlides:
     store: Path | None = None
     mpp: float | None = None
     bags: tuple[SlideRecord, ...] = ()
+    endpoints: bool = False
 
     def load(self) -> tuple[CascadeModel, Source]:
         """Load the model, and its encoder where slides are read."""
@@ -60,10 +63,11 @@ class ModelOverSlides:
         from napari_hagmil.prepare import load_model
 
         if self.store is None:
-            model, encoder = load_model(self.model, device=self.device)
+            model, encoder = load_model(self.model, device=self.device, endpoints=self.endpoints)
             source = live(model, encoder, mpp=self.mpp)
         else:
-            model = load_bundle(find_bundle(self.model), device=resolve_device(self.device))
+            where = resolve_device(self.device)
+            model = load_bundle(find_bundle(self.model), device=where, endpoints=self.endpoints)
             source = stored(self.store, model)
         return model, patient_bags(source, slides_by_patient(self.bags)) if self.bags else source
 

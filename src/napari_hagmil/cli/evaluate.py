@@ -27,7 +27,7 @@ from napari_hagmil.cli.verb import (
     timeout_option,
     workers_option,
 )
-from napari_hagmil.errors import CohortError
+from napari_hagmil.errors import BundleError, CohortError
 
 if TYPE_CHECKING:
     from napari_hagmil.batch.cohort_jobs import ModelOverSlides
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_hagmil.evaluation.files import Evaluation
     from napari_hagmil.evaluation.patients import PatientRule
     from napari_hagmil.evaluation.summary import Summary
-    from napari_hagmil.models import CascadeModel
+    from napari_hagmil.models import CascadeModel, Endpoint
 
 #: Multiples of the model's budget: all of them where features are stored, its own where every
 #: further patch would have to be read.
@@ -112,6 +112,8 @@ def evaluate(options: EvaluateOptions) -> int:
     from napari_hagmil.files import require_writable
 
     ready = _ready(options)
+    if ready.model.config.endpoint is not None:
+        return _evaluate_endpoint(options, ready, ready.model.config.endpoint)
     classes = ready.model.config.classes
     cohort = _cohort(options, classes)
     split = options.split or _default_split(cohort)
@@ -138,6 +140,44 @@ def evaluate(options: EvaluateOptions) -> int:
     return 3 if failures else 0
 
 
+def _evaluate_endpoint(options: EvaluateOptions, ready: _Ready, endpoint: Endpoint) -> int:
+    """Run a model of an endpoint over the slides of a cohort that were measured."""
+    from napari_hagmil.cohort import read_cohort
+    from napari_hagmil.evaluation.endpoint_files import (
+        EndpointEvaluation,
+        endpoint_document,
+        write_endpoint_evaluation,
+    )
+    from napari_hagmil.files import require_writable
+
+    _refuse_options_of_classes(options)
+    files = options.store is None
+    columns = endpoint.columns
+    cohort = read_cohort(options.cohort, files=files, every_class=False, measured=columns)
+    split = options.split or _default_split(cohort)
+    records = _chosen(cohort, split, options.cohort.name)
+    require_writable(options.out)
+    slides, failures = _run_some(records, replace(ready, factors=(1.0,)), quiet=options.json)
+    found = EndpointEvaluation(ready.model, options.cohort.name, split, slides, failures)
+    write_endpoint_evaluation(found, options.out)
+    if options.json:
+        answer(endpoint_document(found))
+    else:
+        say(f"{found.told()}; files in {options.out}, begin with report.md")
+    return 3 if failures else 0
+
+
+def _refuse_options_of_classes(options: EvaluateOptions) -> None:
+    for name in ("youden", "factors", "chance", "patients", "error_rate"):
+        value = getattr(options, name)
+        if value is not None and value is not False:
+            raise BundleError(
+                f"the model {options.model}",
+                f"predicts an endpoint, on which --{name.replace('_', '-')} has no effect",
+                remedy="leave that option out",
+            )
+
+
 def _cohort(options: EvaluateOptions, classes: Sequence[str]) -> Cohort:
     from napari_hagmil.cohort import read_cohort
 
@@ -159,7 +199,9 @@ def _write(evaluation: Evaluation, options: EvaluateOptions) -> None:
 def _ready(options: EvaluateOptions) -> _Ready:
     from napari_hagmil.batch.cohort_jobs import ModelOverSlides
 
-    over = ModelOverSlides(options.model, options.device, options.store, options.mpp)
+    over = ModelOverSlides(
+        options.model, options.device, options.store, options.mpp, endpoints=True
+    )
     usual = _FACTORS_LIVE if options.store is None else _FACTORS_STORED
     return _Ready(options, over, *over.load(), options.factors or usual, options.chance)
 
@@ -299,6 +341,9 @@ def _line(event: SlideEvaluation | SlideFailure) -> str:
     if isinstance(event, SlideFailure):
         return f"{event.record.name}: failed: {event.why}"
     note = f" {event.note}" if event.note else ""
+    if event.record.measured:
+        outputs = ", ".join(f"{value:.3f}" for value in event.outputs)
+        return f"{event.record.name}: outputs {outputs}, {sum(event.own.encoded)} patches{note}"
     return (
         f"{event.record.name}: {event.record.label}, called {event.called} "
         f"({event.probabilities.max():.3f}), {sum(event.own.encoded)} patches{note}"

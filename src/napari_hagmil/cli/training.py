@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_hagmil.training import CohortSlide, DepthEpoch
     from napari_hagmil.training.protocol.methods import FeatureFacts
     from napari_hagmil.training.protocol.paper import PaperSettings
-    from napari_hagmil.training.protocol.plan import Protocol
+    from napari_hagmil.training.protocol.plan import EndpointPlan, Protocol
     from napari_hagmil.training.protocol.runs import ProtocolRun, RunRecord
 
 
@@ -129,6 +129,12 @@ def _with_the_papers_methods(protocol: Protocol, settings: PaperSettings) -> Pro
     """A protocol without methods of its own gets those of the paper's tables."""
     from napari_hagmil.training.protocol.paper import paper_methods
 
+    if protocol.endpoint is not None and not protocol.methods:
+        raise ProtocolError(
+            "the protocol",
+            "has an [endpoint] and no methods, and those of the paper tell classes",
+            remedy="give [[method]] tables, or train the recipe of this package",
+        )
     return protocol if protocol.methods else replace(protocol, methods=paper_methods(settings))
 
 
@@ -137,6 +143,8 @@ def _settings(options: ProtocolOptions, protocol: Protocol, facts: FeatureFacts)
     from napari_hagmil.cohort import begins_with_a_negative, is_order_known
     from napari_hagmil.training.protocol.paper import PaperSettings
 
+    if protocol.endpoint is not None:
+        return PaperSettings(len(facts.mpp), facts.n_shared, subtyping=False, has_negative=False)
     is_ordered = bool(options.classes or protocol.classes or is_order_known(facts.classes))
     subtyping = len(facts.classes) > 2 or not is_ordered
     negative = begins_with_a_negative(facts.classes)
@@ -161,6 +169,8 @@ def _work(options: ProtocolOptions, chosen: Callable[[Protocol, PaperSettings], 
     protocol.features.require(facts)
     _require_two_classes(protocol, facts)
     protocol = chosen(protocol, _settings(options, protocol, facts))
+    for method in protocol.methods if protocol.endpoint else ():
+        protocol.endpoint.require_method(method)
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
@@ -188,7 +198,8 @@ def _tabled(
     for record in records:
         done.append(record)
         # After every run, so that a protocol of days can be read while it goes on.
-        written = write_tables(options.out, protocol, done, cohort.classes)
+        classes = () if protocol.endpoint else cohort.classes
+        written = write_tables(options.out, protocol, done, classes)
     if options.json:
         answer([asdict(record) for record in done])
     else:
@@ -217,18 +228,44 @@ def _stored(
 ) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
     """The cohort's table, its slides' features, and what those are."""
     from napari_hagmil.cohort import is_order_known, ordered, read_cohort
-    from napari_hagmil.features import open_store
-    from napari_hagmil.training import CohortSlide
 
+    if protocol.endpoint is not None:
+        return _measured(options, protocol.endpoint)
     cohort = read_cohort(options.cohort, files=False)
     given = [name.strip() for name in options.classes.split(",") if name.strip()]
     classes = ordered(cohort, given or protocol.classes)
     if not given and not protocol.classes and not is_order_known(classes):
         classes = _asked_order(classes)
-    cohort = replace(cohort, classes=classes)
+    return _with_features(options, replace(cohort, classes=classes))
+
+
+def _measured(
+    options: ProtocolOptions, endpoint: EndpointPlan
+) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
+    """As `_stored`, of slides that have measurements and no classes."""
+    from napari_hagmil.cohort import read_cohort
+
+    if options.classes:
+        raise ProtocolError(
+            "--classes",
+            "has no effect where the protocol predicts an endpoint",
+            remedy="leave it out, or the protocol's [endpoint]",
+        )
+    cohort = read_cohort(options.cohort, files=False, every_class=False, measured=endpoint.columns)
+    return _with_features(options, cohort)
+
+
+def _with_features(
+    options: ProtocolOptions, cohort: Cohort
+) -> tuple[Cohort, list[CohortSlide], FeatureFacts]:
+    from napari_hagmil.features import open_store
+    from napari_hagmil.training import CohortSlide
+
     stores = [open_store(options.store, record) for record in cohort.records]
     slides = [
-        CohortSlide(store.name, int(label), store.quadtree.nodes, store, record.patient)
+        CohortSlide(
+            store.name, int(label), store.quadtree.nodes, store, record.patient, record.measured
+        )
         for store, label, record in zip(stores, cohort.labels, cohort.records, strict=True)
     ]
     return cohort, slides, _facts(stores, cohort)
@@ -268,6 +305,7 @@ def _record(
 ) -> RunRecord:
     """Carry out one run, show every epoch, and print a line on how it ended."""
     from napari_hagmil.training.protocol.runs import RunRecord
+    from napari_hagmil.training.protocol.tables import headline
     from napari_hagmil.training.tensorboard import EventWriter
 
     with ExitStack() as stack:
@@ -277,7 +315,7 @@ def _record(
         for step in steps:
             if isinstance(step, RunRecord):
                 if not options.json:
-                    result = step.failure or f"AUC {step.figures['auc']:.3f}, {step.epochs} epochs"
+                    result = step.failure or f"{headline(step.figures)}, {step.epochs} epochs"
                     say(f"{run.name}: {result}", above=bar)
                 return step
             bar.set_postfix_str(f"depth {step.depth}, epoch {step.epoch.number}")

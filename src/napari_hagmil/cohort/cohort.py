@@ -59,6 +59,8 @@ class SlideRecord:
         file's name without the suffix of a slide.
     truth : Path or None
         GeoJSON or ASAP XML with the outlines of what makes the label: the lesions.
+    measured : tuple of float
+        What was measured of it, in the order of the columns that were asked for; mostly nothing.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class SlideRecord:
     split: Part | None = None
     name: str = ""
     truth: Path | None = None
+    measured: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from napari_hagmil.cohort.classes import class_order
 from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
+from napari_hagmil.cohort.measured import with_measured
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError
 from napari_hagmil.files import from_spreadsheet_cell, is_there
@@ -24,6 +25,9 @@ _MAX_BYTES = 256 * 2**20
 REQUIRED = ("slide", "label", "patient")
 UNLABELLED = ("slide",)
 OPTIONAL = ("split", "name", "truth")
+
+#: Columns of endpoints: see `cohort.measured`.
+MEASURED = re.compile("time|event|target_.+")
 
 #: Spreadsheets separate by what their country uses.
 _DELIMITERS = (",", ";", "\t")
@@ -55,12 +59,14 @@ def read_cohort(
     files: bool = True,
     every_class: bool = True,
     labelled: bool = True,
+    measured: Sequence[str] = (),
 ) -> Cohort:
     """Read a table of slides.
 
     Columns: `slide` (path, relative to the table, or URL), `label`, `patient`, and optionally
     `split` (train, val, test), `name` and `truth` (GeoJSON or ASAP XML of lesions, relative to the
     table).
+    For endpoints also `time`, `event` (1 or 0) and `target_NAME`.
     Commas, semicolons or tabs; with or without a byte-order mark. Other columns are left out, and
     noted.
 
@@ -77,6 +83,9 @@ def read_cohort(
     labelled : bool
         Whether every slide needs a label and a patient. Otherwise the column `slide` is enough;
         the label is then empty, and the patient that of a TCGA barcode or the slide itself.
+    measured : sequence of str
+        Columns of an endpoint; every slide needs a number in each. Labels then say to which
+        stratum a slide belongs, see `cohort.measured`, and the column `label` is not read.
 
     Raises
     ------
@@ -84,7 +93,12 @@ def read_cohort(
         With every problem in `problems`.
     """
     cohort, problems = survey(
-        csv_path, classes=classes, files=files, every_class=every_class, labelled=labelled
+        csv_path,
+        classes=classes,
+        files=files,
+        every_class=every_class,
+        labelled=labelled,
+        measured=measured,
     )
     if problems:
         raise CohortError(f"{Path(csv_path).name} cannot be used", problems)
@@ -98,6 +112,7 @@ def survey(
     files: bool = True,
     every_class: bool = True,
     labelled: bool = True,
+    measured: Sequence[str] = (),
 ) -> tuple[Cohort, list[str]]:
     """Read a table as `read_cohort` does, and return what is wrong with it beside its slides.
 
@@ -107,11 +122,16 @@ def survey(
         When it cannot be read as a table of slides at all.
     """
     csv_path = Path(csv_path)
-    needed = REQUIRED if labelled else UNLABELLED
+    needed: Sequence[str] = REQUIRED if labelled else UNLABELLED
+    if measured:
+        needed = ("slide", "patient", *measured)
     header, rows, problems = _table(csv_path, needed)
     problems += _cell_problems(rows, needed)
     records = [_record(row, csv_path.parent) for row in rows]
     lines = [int(row["line"]) for row in rows]
+    if measured:
+        records, unfit = with_measured(records, rows, measured)
+        problems += unfit
     if files:
         problems += _file_problems(records, lines)
     problems += _duplicates(records, lines)
@@ -315,7 +335,11 @@ def _class_problems(
 
 
 def _notes(header: list[str]) -> tuple[str, ...]:
-    others = [name for name in header if name and name not in (*REQUIRED, *OPTIONAL)]
+    others = [
+        name
+        for name in header
+        if name and name not in (*REQUIRED, *OPTIONAL) and not MEASURED.fullmatch(name)
+    ]
     if not others:
         return ()
     return (f"Columns that are not used: {', '.join(others)}.",)

@@ -134,6 +134,8 @@ class SlideEvaluation:
         Of the slide's content.
     distance : float or None
         How far it lies from the slides of the model's training; None where that is not known.
+    outputs : tuple of float
+        Logits of the deciding depth: what a model of an endpoint says.
     """
 
     record: SlideRecord
@@ -147,6 +149,7 @@ class SlideEvaluation:
     note: str = ""
     fingerprint: str = ""
     distance: float | None = None
+    outputs: tuple[float, ...] = ()
 
     @property
     def own(self) -> BudgetRun:
@@ -287,6 +290,7 @@ def evaluate_slide(
         note="" if readable.is_placed or record.truth is None else _UNPLACED,
         fingerprint=readable.about.fingerprint,
         distance=distance,
+        outputs=tuple(map(float, stages[-1].logits)),
     )
 
 

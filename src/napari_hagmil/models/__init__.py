@@ -10,6 +10,7 @@ from napari_hagmil.models.checkpoints.published import (
     load_published,
 )
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
+from napari_hagmil.models.endpoint import SURVIVAL, Endpoint, EndpointKind
 from napari_hagmil.models.iat import BlockOutput, IATConfig, IntegratedAttentionTransformer
 from napari_hagmil.models.interface import BagLoss, BagModel, BagOutput
 from napari_hagmil.models.losses import LossConfig
@@ -17,6 +18,7 @@ from napari_hagmil.models.nystrom import NystromAttention
 from napari_hagmil.models.stage import BaselineConfig, StageConfig, build_stage
 
 __all__ = [
+    "SURVIVAL",
     "BagLoss",
     "BagModel",
     "BagOutput",
@@ -25,6 +27,8 @@ __all__ = [
     "BundleConfig",
     "CascadeModel",
     "EncoderFacts",
+    "Endpoint",
+    "EndpointKind",
     "IATConfig",
     "IntegratedAttentionTransformer",
     "LossConfig",

@@ -65,7 +65,10 @@ def save_bundle(model: CascadeModel, path: str | os.PathLike[str]) -> str:
 
 
 def load_bundle(
-    path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
+    path: str | os.PathLike[str],
+    *,
+    device: str | torch.device = "cpu",
+    endpoints: bool = False,
 ) -> CascadeModel:
     """Read a bundle, in eval mode, float32.
 
@@ -74,6 +77,8 @@ def load_bundle(
     path : path
         A folder or a zip file, as `save_bundle` writes.
     device : str or torch.device
+    endpoints : bool
+        Whether a model of an endpoint will do; by default it has to predict classes.
 
     Raises
     ------
@@ -85,6 +90,12 @@ def load_bundle(
     source = f"the model bundle {path.name}"
     files = _read(path, source)
     config, expected = config_from_json(_decode(files[CONFIG], source), source)
+    if config.endpoint is not None and not endpoints:
+        raise BundleError(
+            source,
+            f"predicts {', '.join(config.endpoint.columns)}, where classes are needed",
+            remedy="measure it on slides with napari-hagmil evaluate, or take another model",
+        )
     sha256 = hashlib.sha256(files[WEIGHTS]).hexdigest()
     if expected is not None and sha256 != expected:
         raise BundleError(

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal, get_args
 
 from napari_hagmil.errors import BundleError
+from napari_hagmil.models.endpoint import Endpoint
 from napari_hagmil.models.stage import StageConfig
 from napari_hagmil.uncertainty import Confidence, Familiarity
 
@@ -117,7 +118,7 @@ class BundleConfig:
     mpp : tuple of float
         µm per pixel of each depth, coarse to fine; each half of the one before.
     classes : tuple of str
-        In the order of the logits.
+        In the order of the logits; names of the outputs where there is an `endpoint`.
     stages : tuple of IATConfig or BaselineConfig
         One per depth, coarse to fine.
     budget : tuple of int
@@ -149,6 +150,8 @@ class BundleConfig:
     licence, intended_use : str
     made_for : "" or "phantoms"
         The only slides it fits: "phantoms" are synthetic; empty where `intended_use` alone says.
+    endpoint : Endpoint, optional
+        What it predicts instead of classes.
     """
 
     name: str
@@ -170,6 +173,7 @@ class BundleConfig:
     licence: str = ""
     intended_use: str = ""
     made_for: MadeFor = ""
+    endpoint: Endpoint | None = None
 
     def __post_init__(self) -> None:
         for name in ("mpp", "classes", "stages", "budget", "depth_weights"):
@@ -277,16 +281,27 @@ class BundleConfig:
             *(seen.broken_rules(self.encoder.n_features) if seen else []),
         ]
 
+    def _output_rule(self) -> tuple[bool, str]:
+        """What its outputs are: classes that exclude each other, or those of its endpoint."""
+        names = self.classes
+        if self.endpoint is None:
+            return (
+                len(set(names)) == len(names) >= 2,
+                f"needs at least two classes with different names, not {list(names)}",
+            )
+        return (
+            names == self.endpoint.outputs and not (self.thresholds or self.depth_weights),
+            f"needs the outputs of its endpoint, {list(self.endpoint.outputs)}, without thresholds "
+            f"and depth_weights, not {list(names)}",
+        )
+
     def _class_rules(self) -> list[tuple[bool, str]]:
         classes = list(self.classes)
         expected = [self.n_inputs(depth) for depth in range(len(self.stages))]
         inputs = [stage.n_features for stage in self.stages]
         outputs = [stage.n_classes for stage in self.stages]
         return [
-            (
-                len(set(classes)) == len(classes) >= 2,
-                f"needs at least two classes with different names, not {classes}",
-            ),
+            self._output_rule(),
             (
                 all(n == len(classes) for n in outputs),
                 f"names {len(classes)} classes where its stages give {outputs}; they must agree",

@@ -9,6 +9,7 @@ from typing import Any
 
 from napari_hagmil.errors import BundleError, statement_of
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
+from napari_hagmil.models.endpoint import Endpoint
 from napari_hagmil.models.iat import IATConfig
 from napari_hagmil.models.stage import BaselineConfig, StageConfig
 from napari_hagmil.uncertainty import Confidence, Familiarity
@@ -84,6 +85,7 @@ _NESTED: dict[str, type] = {
     "encoder": EncoderFacts,
     "confidence": Confidence,
     "familiarity": Familiarity,
+    "endpoint": Endpoint,
 }
 
 
@@ -165,9 +167,11 @@ _KINDS: dict[str, tuple[str, Callable[[object], bool]]] = {
     "MadeFor": ("text", _is_text),
     "PatientsBy": ("text", _is_text),
     "PixelColors": ("text", _is_text),
+    "EndpointKind": ("text", _is_text),
     "EncoderFacts": ("an object", lambda v: isinstance(v, dict)),
     "Confidence | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
     "Familiarity | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
+    "Endpoint | None": ("an object or null", lambda v: v is None or isinstance(v, dict)),
     "tuple[int, ...]": ("a list of whole numbers", _list_of(_is_int)),
     "tuple[float, ...]": ("a list of numbers", _list_of(_is_number)),
     "tuple[tuple[float, ...], ...]": (

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from napari_hagmil.models.endpoint import Endpoint
+
 InstanceLoss = Literal["clam", "paper", "none"]
 
 
@@ -30,6 +32,8 @@ class LossConfig:
     subtyping : bool
         With "clam": classes exclude each other, so the other classes' top instances are
         negatives.
+    endpoint : Endpoint, optional
+        What is learned instead of classes, by a loss of its own: all else plays no part then.
     """
 
     bag_weight: float = 1.0
@@ -38,6 +42,7 @@ class LossConfig:
     instance_loss: InstanceLoss = "clam"
     k: int = 8
     subtyping: bool = False
+    endpoint: Endpoint | None = None
 
 
 def bag_cross_entropy(logits: Tensor, label: int, label_smoothing: float = 0.0) -> Tensor:

@@ -21,18 +21,23 @@ class Bag:
         Class of the slide.
     guide : (n,) float32, optional
         Attention that a teacher would have, with the sum 1: see `training.guide`.
+    measured : (columns,) float32, optional
+        What was measured of the slide, where a model learns an endpoint and no classes.
     """
 
     features: Tensor
     label: int
     guide: Tensor | None = None
+    measured: Tensor | None = None
 
     def on(self, device: torch.device) -> Bag:
         """The bag on a device; itself where it lies there already."""
         if self.features.device == device:
             return self
-        guide = None if self.guide is None else self.guide.to(device)
-        return replace(self, features=self.features.to(device), guide=guide)
+        guide, measured = (
+            None if found is None else found.to(device) for found in (self.guide, self.measured)
+        )
+        return replace(self, features=self.features.to(device), guide=guide, measured=measured)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ following.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,10 +28,13 @@ from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.quadtree import Nodes, children, parents, z_codes
 from napari_hagmil.training.bags import Standardiser, with_dropped_features
+from napari_hagmil.training.config import TrainConfig
+from napari_hagmil.training.loop import checked_against
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
 from napari_hagmil.training.stagewise import CascadeTraining
 from napari_hagmil.training.step import (
     bag_loss,
+    bag_terms,
     bags_per_step,
     device_of,
     order_of_epoch,
@@ -248,12 +251,13 @@ def _validate(
 ) -> list[tuple[float, float]]:
     """Mean loss and AUC of the last class at each depth, over the slides that have it.
 
-    The cascade is run with the budget of use.
+    The cascade is run with the budget of use. Of an endpoint its `merit` stands for the AUC.
     """
     model.eval()
     n_depths, device = model.config.n_depths, device_of(model)
     cascade = CascadeConfig(model.config.budget, order=model.config.order)
-    losses, scores = np.full((2, len(slides), n_depths), np.nan)
+    losses = np.full((len(slides), n_depths), np.nan)
+    outputs: list[dict[int, Tensor]] = [{} for _ in range(n_depths)]
     with torch.inference_mode():
         for i, slide in enumerate(slides):
             nodes = slide.nodes
@@ -261,18 +265,32 @@ def _validate(
             for depth, how in enumerate(config.stages[: slide.n_depths]):
                 bag, nodes = slide.bag(depth, nodes)
                 scale = scales[depth]
-                features = bag.features if scale is None else scale(bag.features)
-                result = model.stage(depth).loss(features.to(device), bag.label, how.loss)
+                if scale is not None:
+                    bag = replace(bag, features=scale(bag.features))
+                result = bag_terms(model.stage(depth), bag.on(device), how.loss)
                 losses[i, depth] = float(getattr(result, how.validated))
-                scores[i, depth] = float(result.output.logits.softmax(-1)[-1])
+                outputs[depth][i] = result.output.logits.float().cpu()
                 attention = result.output.attention.cpu().numpy()
                 nodes = descend(depth, nodes, attention, cascade).nodes
-    labels = np.array([slide.label == len(model.config.classes) - 1 for slide in slides])
-    read = [~np.isnan(scores[:, d]) for d in range(n_depths)]
     return [
-        (float(losses[some, d].mean()), auc(labels[some], scores[some, d]))
-        for d, some in enumerate(read)
+        _check(slides, some, losses[:, depth], config.stages[depth])
+        for depth, some in enumerate(outputs)
     ]
+
+
+def _check(
+    slides: Sequence[TrainingSlide],
+    outputs: Mapping[int, Tensor],
+    losses: NDArray[np.float64],
+    how: TrainConfig,
+) -> tuple[float, float]:
+    """Loss and AUC, or `merit`, of one depth; `outputs` by the place of the slide."""
+    if how.loss.endpoint is not None:
+        measured = [torch.tensor(slides[i].measured) for i in outputs]
+        return checked_against(how.loss.endpoint, list(outputs.values()), measured)
+    labels = [int(slides[i].label == len(logits) - 1) for i, logits in outputs.items()]
+    scores = [float(logits.softmax(-1)[-1]) for logits in outputs.values()]
+    return float(losses[list(outputs)].mean()), auc(labels, scores)
 
 
 def _standardisers(

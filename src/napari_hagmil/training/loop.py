@@ -13,18 +13,23 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from napari_hagmil.evaluation.endpoints import merit
 from napari_hagmil.evaluation.metrics import auc
-from napari_hagmil.models import BagModel
+from napari_hagmil.models import BagModel, Endpoint
 from napari_hagmil.training.bags import Bag, join_bags, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.config import TrainConfig
 from napari_hagmil.training.optimisers import Stepper
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
 from napari_hagmil.training.step import (
+    SlidesCompared,
     bag_loss,
+    bag_terms,
     bags_per_step,
     device_of,
+    measured_of,
     order_of_epoch,
     reduced,
 )
@@ -82,19 +87,31 @@ def predict(model: BagModel, bags: Sequence[Bag]) -> NDArray[np.float64]:
 def validate(
     model: BagModel, validation: Sequence[Bag], config: TrainConfig
 ) -> tuple[float, float]:
-    """Mean loss, and AUC of the last class against all others; NaN of no bags."""
+    """Mean loss, and AUC of the last class against all others; NaN of no bags.
+
+    Of an endpoint its `merit` stands for the AUC.
+    """
     model.eval()
     if not validation:
         return float("nan"), float("nan")
-    losses, scores, labels = [], [], []
-    device = device_of(model)
+    device, endpoint = device_of(model), config.loss.endpoint
     with torch.inference_mode():
-        for bag in validation:
-            result = model.loss(bag.on(device).features, bag.label, config.loss)
-            losses.append(float(getattr(result, config.validated)))
-            scores.append(float(result.output.logits.softmax(-1)[-1]))
-            labels.append(int(bag.label == model.n_classes - 1))
+        terms = [bag_terms(model, bag.on(device), config.loss) for bag in validation]
+    outputs = [term.output.logits.float().cpu() for term in terms]
+    if endpoint is not None:
+        return checked_against(endpoint, outputs, [measured_of(bag) for bag in validation])
+    scores = [float(logits.softmax(-1)[-1]) for logits in outputs]
+    labels = [int(bag.label == model.n_classes - 1) for bag in validation]
+    losses = [float(getattr(term, config.validated)) for term in terms]
     return float(np.mean(losses)), auc(labels, scores)
+
+
+def checked_against(
+    endpoint: Endpoint, outputs: Sequence[Tensor], measured: Sequence[Tensor]
+) -> tuple[float, float]:
+    """Loss and `merit` of the outputs of some slides, against what was measured of them."""
+    x, y = torch.stack(list(outputs)), torch.stack(list(measured))
+    return float(endpoint.loss(x, y)), merit(endpoint, x.numpy(), y.numpy())
 
 
 def _pass(
@@ -114,12 +131,15 @@ def _pass(
         torch.manual_seed(int(rng.integers(2**31)))
         order = order_of_epoch([bag.label for bag in training], rng, balanced=config.balanced)
         sizes = bags_per_step([True] * len(order), config.accumulate)
+        compared = SlidesCompared(config.loss.endpoint)
         for step, index in enumerate(order, start=1):
             bag = _varied(training[index], background, config, rng).on(device)
-            loss, _ = bag_loss(model, bag, config.loss, config.guidance, dtype)
-            (loss / int(sizes[step - 1])).backward()  # type: ignore[no-untyped-call]
-            total += loss.item()
+            loss, output = bag_loss(model, bag, config.loss, config.guidance, dtype)
+            if not compared.gathers(loss, output, bag):
+                (loss / int(sizes[step - 1])).backward()  # type: ignore[no-untyped-call]
+                total += loss.item()
             if step % config.accumulate == 0 or step == len(order):
+                total += compared.backward()
                 stepper.step()
     return total / len(training)
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from napari_hagmil.cascade import Choose, by_attention
 from napari_hagmil.cascade.run import run_over
 from napari_hagmil.evaluation.classification import f1_score, macro_auc, macro_f1
+from napari_hagmil.evaluation.endpoints import intervals, macro_average_precision
 from napari_hagmil.evaluation.metrics import accuracy, f1, youden_threshold
-from napari_hagmil.models import CascadeModel
+from napari_hagmil.models import CascadeModel, Endpoint
 from napari_hagmil.quadtree import Nodes
-from napari_hagmil.training.training_slide import TrainingSlide
+from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,12 @@ class Predictions:
     def decisive(self) -> NDArray[np.float64]:
         """Probabilities at the finest depth of each slide, (n, classes)."""
         return self.probabilities[:, -1]
+
+    @property
+    def outputs(self) -> NDArray[np.float64]:
+        """Logits of the finest depth that each slide has, (n, classes): what an endpoint reads."""
+        deepest = (~np.isnan(self.logits[..., 0])).sum(axis=1) - 1
+        return self.logits[np.arange(len(deepest)), deepest].astype(np.float64)
 
 
 def predict_slides(
@@ -101,7 +108,7 @@ def _filled(rows: list[NDArray[Any]], n: int, value: float | None = None) -> lis
 def figures(test: Predictions, validation: Predictions) -> dict[str, float]:
     """The paper's figures of some test slides.
 
-    `auc`, `f1` and `accuracy` (most probable class) of the finest depth that a slide has,
+    `auc`, `auprc`, `f1` and `accuracy` (most probable class) of the finest depth that a slide has,
     `auc_depth…` of every depth over the slides that have it, `patches` and `seconds` per slide;
     for two classes also `accuracy_youden` and `f1_youden`, at the threshold that the validation
     slides chose. `f1` is that of the positive class, the last, for two classes and `f1_macro`, the
@@ -123,10 +130,27 @@ def figures(test: Predictions, validation: Predictions) -> dict[str, float]:
     return found
 
 
+def endpoint_figures(
+    endpoint: Endpoint, test: Predictions, slides: Sequence[CohortSlide]
+) -> dict[str, float]:
+    """Figures of an endpoint on some test slides, with `…_low` and `…_high` of their intervals.
+
+    See `evaluation.endpoints.intervals`; besides `patches` and `seconds` per slide.
+    """
+    patients = [slide.patient or slide.name for slide in slides]
+    measured = [slide.measured for slide in slides]
+    found = {}
+    for name, interval in intervals(endpoint, test.outputs, measured, patients).items():
+        found[name] = interval.value
+        found[f"{name}_low"], found[f"{name}_high"] = interval.low, interval.high
+    return {**found, "patches": float(test.patches.mean()), "seconds": test.seconds}
+
+
 def _scores(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
     called, n_classes = probabilities.argmax(1), probabilities.shape[1]
     return {
         "auc": macro_auc(labels, probabilities),
+        "auprc": macro_average_precision(labels, probabilities),
         "f1": f1_score(labels, called, n_classes),
         "f1_macro": macro_f1(labels, called, n_classes),
         "accuracy": float((called == labels).mean()),

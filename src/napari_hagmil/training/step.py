@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.errors import TrainingError
-from napari_hagmil.models import BagModel, BagOutput, LossConfig
+from napari_hagmil.models import BagLoss, BagModel, BagOutput, Endpoint, LossConfig
 from napari_hagmil.training.bags import Bag
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -59,6 +60,8 @@ def bag_loss(
 ) -> tuple[Tensor, BagOutput]:
     """Return the training loss of a bag with its guidance, and the output it came from.
 
+    With an endpoint that compares slides, the loss is the guidance alone: see `SlidesCompared`.
+
     With a `dtype` matrix products are rounded to it (automatic mixed precision), weights and sums
     are not.
 
@@ -70,17 +73,72 @@ def bag_loss(
     TrainingError
         When the loss is not finite.
     """
-    if dtype is None:
-        result = model.loss(bag.features, bag.label, loss)
-    else:
-        with torch.autocast(bag.features.device.type, dtype):
-            result = model.loss(bag.features, bag.label, loss)
-    total = result.total
+    rounded = nullcontext() if dtype is None else torch.autocast(bag.features.device.type, dtype)
+    with rounded:
+        total, _, _, output = bag_terms(model, bag, loss)
     if bag.guide is not None and guidance:
-        attention = result.output.attention.float().clamp_min(1e-12).log()
+        attention = output.attention.float().clamp_min(1e-12).log()
         total = total - guidance * (bag.guide @ attention)
     require_finite("the training loss", total.item())
-    return total, result.output
+    return total, output
+
+
+def bag_terms(model: BagModel, bag: Bag, loss: LossConfig) -> BagLoss:
+    """The terms of a bag's loss: of its class, or of the endpoint that is learned instead.
+
+    An endpoint that compares slides has none of a single one.
+    """
+    endpoint = loss.endpoint
+    if endpoint is None:
+        return model.loss(bag.features, bag.label, loss)
+    output = model(bag.features)
+    nothing = output.logits.new_zeros(())
+    if endpoint.compares_slides:
+        return BagLoss(nothing, nothing, nothing, output)
+    own = endpoint.loss(output.logits[None].float(), measured_of(bag)[None])
+    return BagLoss(own, own, nothing, output)
+
+
+def measured_of(bag: Bag) -> Tensor:
+    """What was measured of a bag's slide; raise where it is not there."""
+    if bag.measured is None:
+        raise ValueError("an endpoint needs bags with what was measured; give measured=")
+    return bag.measured
+
+
+class SlidesCompared:
+    """Gathers the outputs of a step's slides for an endpoint whose loss compares them.
+
+    Nothing is gathered for other endpoints, and for classes: their slides have a loss each.
+    Attention and features of all slides of a step stay in memory until its end.
+    """
+
+    def __init__(self, endpoint: Endpoint | None) -> None:
+        self._endpoint = endpoint if endpoint is not None and endpoint.compares_slides else None
+        self._outputs: list[Tensor] = []
+        self._measured: list[Tensor] = []
+        self._own: list[Tensor] = []
+
+    def gathers(self, loss: Tensor, output: BagOutput, bag: Bag) -> bool:
+        """Keep a slide's output, and its own loss, until the step ends; whether that is needed."""
+        if self._endpoint is None:
+            return False
+        self._outputs.append(output.logits.float())
+        self._measured.append(measured_of(bag))
+        self._own.append(loss)
+        return True
+
+    def backward(self) -> float:
+        """Gradients of the step's slides; their loss, summed over the slides."""
+        if self._endpoint is None or not self._outputs:
+            return 0.0
+        loss = self._endpoint.loss(torch.stack(self._outputs), torch.stack(self._measured))
+        loss = loss + torch.stack(self._own).mean()
+        require_finite("the training loss", loss.item())
+        loss.backward()  # type: ignore[no-untyped-call]
+        n = len(self._outputs)
+        self._outputs, self._measured, self._own = [], [], []
+        return n * loss.item()
 
 
 def require_finite(subject: str, value: float) -> None:

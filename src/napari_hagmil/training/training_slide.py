@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.random import Generator
 
 from napari_hagmil.errors import FeatureStoreError
@@ -32,12 +33,15 @@ class TrainingSlide:
     tissue : tuple of (n, 2) int64
         The nodes with tissue of every depth, in Z-order.
     features : FeatureSource
+    measured : tuple of float
+        What was measured of it, where models learn an endpoint and no classes.
     """
 
     name: str
     label: int
     tissue: tuple[Nodes, ...]
     features: FeatureSource
+    measured: tuple[float, ...] = ()
 
     @property
     def nodes(self) -> Nodes:
@@ -72,7 +76,8 @@ class TrainingSlide:
                 f"have no readable patch for its bag at depth {depth}",
                 remedy="encode the slide again, or leave it out",
             )
-        return Bag(features, self.label), nodes
+        measured = torch.tensor(self.measured) if self.measured else None
+        return Bag(features, self.label, measured=measured), nodes
 
 
 def joined_slides(slide: TrainingSlide, other: TrainingSlide, rng: Generator) -> TrainingSlide:
@@ -106,6 +111,8 @@ class CohortSlide:
         For those nodes, and for all children of those of depth 0.
     patient : str
         Whom it is of; empty: nobody else's slide is in the cohort.
+    measured : tuple of float
+        What was measured of it, where models learn an endpoint and no classes.
     """
 
     name: str
@@ -113,6 +120,7 @@ class CohortSlide:
     nodes: tuple[Nodes, ...]
     features: FeatureSource
     patient: str = ""
+    measured: tuple[float, ...] = ()
 
     def at(self, depths: Sequence[int], context: str = "none") -> TrainingSlide:
         """The slide as a method sees it that works on some consecutive depths.
@@ -133,4 +141,5 @@ class CohortSlide:
                 remedy="leave the slide out, or start at a depth that all slides have",
             )
         source = in_context(FromDepth(self.features, first), context)
-        return TrainingSlide(self.name, self.label, self.nodes[first : depths[-1] + 1], source)
+        nodes = self.nodes[first : depths[-1] + 1]
+        return TrainingSlide(self.name, self.label, nodes, source, self.measured)

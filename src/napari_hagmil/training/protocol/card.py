@@ -10,7 +10,11 @@ from napari_hagmil.models import BundleConfig
 
 #: Figures of a run's test slides that stand on the card, and how they are called there.
 _FIGURES = {
+    "c_index": "c-index",
+    "r2": "R², mean over targets",
+    "pearson": "correlation, mean over targets",
     "auc": "AUC",
+    "auprc": "AUPRC",
     "accuracy": "accuracy, most probable class",
     "accuracy_youden": "accuracy, threshold chosen on validation",
     "f1": "F1, most probable class",
@@ -55,7 +59,7 @@ def identity(config: BundleConfig, sha256: str) -> Iterator[str]:
     yield f"| depths | {listed(config.mpp)} µm per pixel, patches of {config.patch_size} px |"
     if config.budget:
         yield f"| budget | {listed(config.budget)} |"
-    yield f"| classes | {listed(config.classes)} |"
+    yield f"| {'outputs' if config.endpoint else 'classes'} | {listed(config.classes)} |"
     if config.thresholds:
         limits = listed(f"{name} {limit}" for name, limit in config.thresholds.items())
         yield f"| threshold, from validation | {limits} |"
@@ -75,10 +79,11 @@ def training_section(config: BundleConfig) -> Iterator[str]:
     """Describe what the model was trained on and how, line by line."""
     training = config.training
     method, slides = training["method"], training["slides"]
+    what = "slide labels" if config.endpoint is None else listed(config.endpoint.columns)
     yield "\n## Training\n"
     yield (
         f"Slides: {in_markdown(training['data'])}; {slides['train']} to learn from, "
-        f"{slides['val']} to validate, {slides['test']} to test; slide labels only."
+        f"{slides['val']} to validate, {slides['test']} to test; {what} only."
     )
     how = f"Model {in_markdown(method['model'])}, {training['epochs']} epochs of all depths"
     if config.budget:

@@ -41,6 +41,8 @@ from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
 def build(method: Method, facts: FeatureFacts, seed: int) -> CascadeModel:
     """Make a method's untrained model, the same one for the same seed.
 
+    Of a method that learns an endpoint it has the endpoint's outputs, whatever the classes.
+
     Raises
     ------
     ProtocolError
@@ -88,6 +90,8 @@ def _require_background(method: Method, facts: FeatureFacts) -> None:
 
 
 def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...]) -> BundleConfig:
+    endpoint = method.training.loss.endpoint
+    outputs = facts.classes if endpoint is None else endpoint.outputs
     inputs = [
         facts.encoder.n_features * (i + 1 if method.context == "ancestors" else 1)
         for i in range(len(depths))
@@ -97,12 +101,13 @@ def _bundle_config(method: Method, facts: FeatureFacts, depths: tuple[int, ...])
         encoder=facts.encoder,
         patch_size=facts.patch_size,
         mpp=tuple(facts.mpp[depth] for depth in depths),
-        classes=facts.classes,
-        stages=tuple(_stage(method, n, len(facts.classes)) for n in inputs),
+        classes=outputs,
+        stages=tuple(_stage(method, n, len(outputs)) for n in inputs),
         budget=method.budget[: len(depths) - 1],
         context=method.context,
         children=method.children,
         intended_use="Research use only.",
+        endpoint=endpoint,
     )
 
 

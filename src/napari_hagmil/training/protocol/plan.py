@@ -1,16 +1,26 @@
-"""The plan of a protocol: methods, splits, and the features that it requires."""
+"""The plan of a protocol: methods, splits, the features that it requires, and its endpoint."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from napari_hagmil.errors import FeatureStoreError
-from napari_hagmil.training.protocol.methods import FeatureFacts, Method
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from napari_hagmil.errors import FeatureStoreError, ProtocolError, TrainingError
+from napari_hagmil.models import Endpoint, EndpointKind
+from napari_hagmil.models.endpoint import SURVIVAL, columns_of
+from napari_hagmil.training.protocol.methods import JOINT, FeatureFacts, Method
 
 Threshold = Literal["most probable", "youden"]
 Resample = Literal["split", "seed"]
+
+#: Models whose classes are told by one forward pass and a loss on its logits alone.
+_MODELS = (
+    "iat", "mean_pooling", "max_pooling", "ab_mil", "gated_ab_mil", "transmil", "evidence_pooling",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,136 @@ def _alike(wanted: tuple[float, ...], got: tuple[float, ...]) -> bool:
     return len(wanted) == len(got) and all(math.isclose(a, b, rel_tol=0.02) for a, b in pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointPlan:
+    """The section ``[endpoint]`` of a protocol.
+
+    Attributes
+    ----------
+    kind : str
+        See `Endpoint`.
+    targets : tuple of str
+        Of "regression" and "labels": the columns ``target_NAME`` without ``target_``.
+    intervals : int
+        Of "hazard": how many, each with as many events of the training slides.
+    """
+
+    kind: EndpointKind = "hazard"
+    targets: tuple[str, ...] = ()
+    intervals: int = 4
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Of the cohort's table."""
+        return columns_of(self.kind, self.targets)
+
+    def require_sense(self, source: str) -> None:
+        """Raise a `ProtocolError` where the section contradicts itself."""
+        needs_targets = self.kind not in SURVIVAL
+        checks = [
+            (
+                bool(self.targets) == needs_targets,
+                "targets unless it is of survival, and only then",
+            ),
+            (len(set(self.columns)) == len(self.columns), "targets with different names"),
+            (self.intervals >= 2, "two intervals or more"),
+            (self.intervals == 4 or self.kind == "hazard", "intervals with the kind 'hazard' only"),
+        ]
+        for holds, rule in checks:
+            if not holds:
+                raise ProtocolError(
+                    source, f"has an [endpoint] that needs {rule}", remedy="correct the section"
+                )
+
+    def require_method(self, method: Method) -> None:
+        """Raise a `ProtocolError` where a method cannot learn this endpoint."""
+        training, is_joint = method.training, method.is_cascade and method.schedule in JOINT
+        compares = self.kind == "cox"
+        checks = [
+            (method.model in _MODELS, f"needs a model among {', '.join(_MODELS)}", "choose one"),
+            (
+                method.model != "iat" or training.loss.instance_loss == "none",
+                "has an instance loss, whose pseudo-labels are classes",
+                "give instance_loss = 'none'",
+            ),
+            (
+                training.loss.label_smoothing in ((0.0, 0.1) if method.model == "iat" else (0.0,)),
+                "smooths labels, which an endpoint has none of",
+                "leave label_smoothing out",
+            ),
+            (training.background is None, "has a background, which is a class",
+             "leave background out"),
+            (not training.join, "joins bags, which the sum of two slides has no value for",
+             "leave join out"),
+            (method.decision == "finest", "lets all depths decide, which only classes can",
+             "leave decision out"),
+            (not method.choose_budget, "chooses its budget by an AUC of classes",
+             "leave choose_budget out"),
+            (
+                not (compares and is_joint),
+                "learns all depths slide by slide, where 'cox' compares slides",
+                "give the kind 'hazard', or schedule = 'stagewise'",
+            ),
+            (
+                not compares or training.accumulate > 1,
+                "takes a step for every slide, where 'cox' compares the slides of a step",
+                "give for instance accumulate = 16",
+            ),
+        ]  # fmt: skip
+        for holds, rule, remedy in checks:
+            if not holds:
+                raise ProtocolError(
+                    f"the method {method.name!r}, which is to learn an endpoint,",
+                    rule,
+                    remedy=remedy,
+                )
+
+    def fitted(self, measured: ArrayLike) -> Endpoint:
+        """The endpoint as training slides have it, (slides, columns).
+
+        Raises
+        ------
+        TrainingError
+            When they do not differ, or none has an event.
+        """
+        y = np.asarray(measured, dtype=np.float64)
+        if self.kind in SURVIVAL:
+            return self._survival(y[:, 0], y[:, 1] == 1)
+        same = [name for name, values in zip(self.targets, y.T, strict=True) if np.ptp(values) == 0]
+        if same:
+            raise TrainingError(
+                f"the target {same[0]!r}",
+                "has one value on all training slides",
+                remedy="leave it out, or divide the slides in another way",
+            )
+        if self.kind == "labels":
+            return Endpoint(self.kind, self.targets)
+        mean, scale = (tuple(map(float, values)) for values in (y.mean(0), y.std(0)))
+        return Endpoint(self.kind, self.targets, mean, scale)
+
+    def _survival(self, time: NDArray[np.float64], event: NDArray[np.bool_]) -> Endpoint:
+        times = time[event]
+        if not len(times):
+            raise TrainingError(
+                "the training slides",
+                "have no event to learn from",
+                remedy="add slides with an event, or divide them in another way",
+            )
+        if self.kind == "cox":
+            return Endpoint(self.kind)
+        shares = np.arange(1, self.intervals) / self.intervals
+        edges = np.unique(np.quantile(times, shares))
+        return Endpoint(self.kind, edges=tuple(map(float, edges)))
+
+
+def learning(method: Method, endpoint: Endpoint | None) -> Method:
+    """The method as it learns an endpoint; itself where it learns classes."""
+    if endpoint is None:
+        return method
+    loss = replace(method.training.loss, label_smoothing=0.0, endpoint=endpoint)
+    return replace(method, training=replace(method.training, loss=loss))
+
+
 @dataclass(frozen=True)
 class Protocol:
     """The methods that are compared, and the splits and seeds they run on.
@@ -79,6 +219,8 @@ class Protocol:
     classes : tuple of str
         In order, the negative first; by default a known negative is recognised.
     features : WantedFeatures
+    endpoint : EndpointPlan, optional
+        What is predicted instead of classes.
     """
 
     methods: tuple[Method, ...]
@@ -91,6 +233,7 @@ class Protocol:
     threshold: Threshold = "most probable"
     classes: tuple[str, ...] = ()
     features: WantedFeatures = WantedFeatures()
+    endpoint: EndpointPlan | None = None
 
     def divided_by(self, seed: int) -> int:
         """The seed of the split that a run of this seed has."""

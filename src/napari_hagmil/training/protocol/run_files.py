@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from napari_hagmil.escaping import in_figure
 from napari_hagmil.files import replacing, write_csv
+from napari_hagmil.models import BundleConfig
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.training.predictions import Predictions
 from napari_hagmil.training.run_state import DepthEpoch
@@ -23,23 +24,41 @@ def write_epochs(path: Path, epochs: Sequence[DepthEpoch]) -> None:
 
 
 def write_predictions(
-    path: Path, slides: Sequence[CohortSlide], classes: Sequence[str], predictions: Predictions
+    path: Path, slides: Sequence[CohortSlide], config: BundleConfig, predictions: Predictions
 ) -> None:
-    """One row per test slide: its label, the probabilities at the finest depth, the cost."""
-    header = ("slide", "label", *[f"p_{name}" for name in classes], "patches", "purpose")
+    """One row per test slide: its label, the probabilities at the finest depth, the cost.
+
+    Of an endpoint what was measured and what the model says of it.
+    """
+    told, columns = (_readings if config.endpoint else _classes)(slides, config, predictions)
     rows = [
-        (
-            slide.name,
-            classes[slide.label],
-            *(f"{p:.6f}" for p in probabilities),
-            patches,
-            RESEARCH_USE,
-        )
-        for slide, probabilities, patches in zip(
-            slides, predictions.decisive, predictions.patches, strict=True
-        )
+        (slide.name, *cells, patches, RESEARCH_USE)
+        for slide, cells, patches in zip(slides, columns, predictions.patches, strict=True)
     ]
-    write_csv(path, header, rows)
+    write_csv(path, ("slide", *told, "patches", "purpose"), rows)
+
+
+def _classes(
+    slides: Sequence[CohortSlide], config: BundleConfig, predictions: Predictions
+) -> tuple[list[str], list[list[str]]]:
+    header = ["label", *(f"p_{name}" for name in config.classes)]
+    return header, [
+        [config.classes[slide.label], *(f"{p:.6f}" for p in probabilities)]
+        for slide, probabilities in zip(slides, predictions.decisive, strict=True)
+    ]
+
+
+def _readings(
+    slides: Sequence[CohortSlide], config: BundleConfig, predictions: Predictions
+) -> tuple[list[str], list[list[str]]]:
+    endpoint = config.endpoint
+    if endpoint is None:
+        return [], [[] for _ in slides]
+    read = endpoint.readings(predictions.outputs)
+    return [*endpoint.columns, *read], [
+        [*(f"{value:g}" for value in slide.measured), *(f"{x[i]:.6g}" for x in read.values())]
+        for i, slide in enumerate(slides)
+    ]
 
 
 def write_curves(path: Path, title: str, epochs: Sequence[DepthEpoch]) -> None:

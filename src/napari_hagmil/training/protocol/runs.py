@@ -19,12 +19,22 @@ from napari_hagmil.files import remove, replacing
 from napari_hagmil.models import CascadeModel, save_bundle
 from napari_hagmil.training.checkpoint import CheckpointFolder
 from napari_hagmil.training.patient_rule import chosen_patient_rule
-from napari_hagmil.training.predictions import Predictions, figures, predict_slides
-from napari_hagmil.training.protocol.assurance import assure, calibrated, calibration_figures
+from napari_hagmil.training.predictions import (
+    Predictions,
+    endpoint_figures,
+    figures,
+    predict_slides,
+)
+from napari_hagmil.training.protocol.assurance import (
+    assure,
+    calibrated,
+    calibration_figures,
+    summarise_features,
+)
 from napari_hagmil.training.protocol.card import model_card
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
 from napari_hagmil.training.protocol.methods import JOINT, FeatureFacts, Method
-from napari_hagmil.training.protocol.plan import Protocol, Threshold
+from napari_hagmil.training.protocol.plan import EndpointPlan, Protocol, Threshold, learning
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
@@ -51,6 +61,8 @@ class ProtocolRun:
         Where it is trained and read.
     threshold : str
         See `Protocol`: "youden" goes into the bundle, for everything that reads it.
+    endpoint : EndpointPlan, optional
+        What is predicted instead of classes.
     """
 
     method: Method
@@ -60,6 +72,7 @@ class ProtocolRun:
     cohort: str = "a cohort"
     device: str = "cpu"
     threshold: Threshold = "most probable"
+    endpoint: EndpointPlan | None = None
 
     @property
     def name(self) -> str:
@@ -116,6 +129,7 @@ def plan_runs(
             cohort,
             device,
             protocol.threshold,
+            protocol.endpoint,
         )
         for method in protocol.methods
         for name, seed, split in splits
@@ -154,10 +168,12 @@ def carry_out(
     depths = run.method.on(len(facts.mpp), facts.n_shared)
     for slide in (*train, *val, *test):
         slide.at(depths)  # raises before hours of training where a slide does not fit
-    model, epochs = build(run.method, facts, run.seed).to(run.device), []
+    epochs: list[DepthEpoch] = []
     settings = FitSettings(run.seed, CheckpointFolder(run.folder, key), depths)
     recording = _Recording(key, sweep, depths)
     try:
+        run = _learning(run, train)
+        model = build(run.method, facts, run.seed).to(run.device)
         for epoch in fit(run.method, model, train, val, settings):
             epochs.append(epoch)
             yield epoch
@@ -165,6 +181,15 @@ def carry_out(
         yield _failed(run, epochs, str(error), recording)
         return
     yield _put_on_record(run, model, epochs, (train, val, test), recording)
+
+
+def _learning(run: ProtocolRun, train: Sequence[CohortSlide]) -> ProtocolRun:
+    """The run with what its training slides say of its endpoint, where it has one."""
+    if run.endpoint is None:
+        return run
+    run.endpoint.require_method(run.method)
+    endpoint = run.endpoint.fitted([slide.measured for slide in train])
+    return replace(run, method=learning(run.method, endpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +222,26 @@ def _failed(
     return record
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What a trained model tells of the test slides.
+
+    Attributes
+    ----------
+    test : Predictions
+    figures : dict
+    sweep : list of dict
+        Figures with other budgets.
+    summary : dict
+        What the model's summary says besides its training.
+    """
+
+    test: Predictions
+    figures: dict[str, float]
+    sweep: list[dict[str, Any]]
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
 def _put_on_record(
     run: ProtocolRun,
     model: CascadeModel,
@@ -204,36 +249,73 @@ def _put_on_record(
     sides: Sequence[Sequence[CohortSlide]],
     recording: _Recording,
 ) -> RunRecord:
-    sweep, depths = recording.sweep, recording.depths
-    seen = [[slide.at(depths, run.method.context) for slide in side] for side in sides]
-    if run.method.choose_budget and len(depths) > 1:
-        model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
-    raw = [predict_slides(model, side) for side in seen[1:]]
-    assure(model, raw[0], *seen[:2])
-    validation, test = (calibrated(model, side) for side in raw)
-    by_rule = _choose_patient_rule(model, seen[1], sides[1])
+    seen = [[slide.at(recording.depths, run.method.context) for slide in side] for side in sides]
+    read = _read_classes if model.config.endpoint is None else _read_endpoint
+    found = read(run, model, sides, seen, recording)
     record = RunRecord(
         run.method.name,
         run.folder.name,
-        figures(test, validation) | calibration_figures(raw[1], test),
-        [_swept(model, seen[1:], budget) for budget in sweep] if len(depths) > 1 else [],
+        found.figures,
+        found.sweep,
         n_epochs(run.method, epochs),
         sum(one.epoch.seconds for one in epochs),
         list(model.config.budget),
-        list(run.method.training_budget or run.method.budget)[: len(depths) - 1],
+        list(run.method.training_budget or run.method.budget)[: len(recording.depths) - 1],
     )
-    if run.threshold == "youden":
-        limits = {model.config.classes[-1]: record.figures["threshold"]}
-        model.config = replace(model.config, thresholds=limits)
-    model.config.training.update(_summary(run, sides, record) | by_rule)
+    model.config.training.update(_summary(run, sides, record) | found.summary)
     write_epochs(run.folder / "epochs.csv", epochs)
     write_curves(run.folder / "curves.png", run.name, epochs)
-    write_predictions(run.folder / "predictions.csv", sides[2], model.config.classes, test)
+    write_predictions(run.folder / "predictions.csv", sides[2], model.config, found.test)
     sha256 = save_bundle(model, run.folder / "model.hagmil")
     with replacing(run.folder / "model-card.md") as draft:
         draft.write_text(model_card(model.config, sha256), encoding="utf-8")
     _write_record(run.folder, recording.key, record)
     return record
+
+
+def _read_classes(
+    run: ProtocolRun,
+    model: CascadeModel,
+    sides: Sequence[Sequence[CohortSlide]],
+    seen: Sequence[Sequence[TrainingSlide]],
+    recording: _Recording,
+) -> _Found:
+    """Read the test slides; what validation slides choose goes into the model's configuration."""
+    sweep = recording.sweep if len(recording.depths) > 1 else ()
+    if run.method.choose_budget and len(recording.depths) > 1:
+        model.config = replace(model.config, budget=chosen_budget(model, seen[1], sweep))
+    raw = [predict_slides(model, side) for side in seen[1:]]
+    assure(model, raw[0], *seen[:2])
+    validation, test = (calibrated(model, side) for side in raw)
+    by_rule = _choose_patient_rule(model, seen[1], sides[1])
+    told = figures(test, validation) | calibration_figures(raw[1], test)
+    swept = [_swept(model, seen[1:], budget) for budget in sweep]
+    if run.threshold == "youden":
+        limits = {model.config.classes[-1]: told["threshold"]}
+        model.config = replace(model.config, thresholds=limits)
+    return _Found(test, told, swept, by_rule)
+
+
+def _read_endpoint(
+    run: ProtocolRun,
+    model: CascadeModel,
+    sides: Sequence[Sequence[CohortSlide]],
+    seen: Sequence[Sequence[TrainingSlide]],
+    recording: _Recording,
+) -> _Found:
+    """Read the test slides of a model that has learned an endpoint."""
+    endpoint = run.method.training.loss.endpoint
+    if endpoint is None:
+        raise ValueError(f"{run.name} has learned classes; read it as such")
+
+    def read(budget: tuple[int, ...] | None) -> tuple[Predictions, dict[str, float]]:
+        test = predict_slides(model, seen[2], budget)
+        return test, endpoint_figures(endpoint, test, sides[2])
+
+    sweep = recording.sweep if len(recording.depths) > 1 else ()
+    model.config = replace(model.config, familiarity=summarise_features(*seen[:2]))
+    test, told = read(None)
+    return _Found(test, told, [{"budget": list(k), **read(k)[1]} for k in sweep])
 
 
 def _choose_patient_rule(
@@ -342,6 +424,9 @@ def _key(
     }
     if run.threshold != "most probable":
         inputs["threshold"] = run.threshold
+    if run.endpoint is not None:
+        inputs["endpoint"] = asdict(run.endpoint)
+        inputs["measured"] = [slide.measured for slide in slides]
     patients = [slide.patient for slide in slides]
     if len({patient or i for i, patient in enumerate(patients)}) < len(slides):
         inputs["patients"] = patients
@@ -350,6 +435,8 @@ def _key(
 
 def _plain(method: Method) -> dict[str, Any]:
     plain: dict[str, Any] = json.loads(json.dumps(asdict(method), default=_number))
+    if method.training.loss.endpoint is None:
+        del plain["training"]["loss"]["endpoint"]  # runs of before there were any are still known
     return plain
 
 

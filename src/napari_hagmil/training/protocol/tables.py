@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,11 @@ from napari_hagmil.training.protocol.runs import RunRecord
 
 #: Figure → column, and whether more is better; None: neither, it is a cost.
 COLUMNS: dict[str, tuple[str, bool | None]] = {
+    "c_index": ("c-index", True),
+    "r2": ("R²", True),
+    "pearson": ("r", True),
     "auc": ("AUC", True),
+    "auprc": ("AUPRC", True),
     "f1": ("F1", True),
     "accuracy": ("accuracy", True),
     "f1_youden": ("F1 (Youden)", True),
@@ -30,10 +34,13 @@ COLUMNS: dict[str, tuple[str, bool | None]] = {
 }
 
 #: What is printed of slides called by Youden's threshold; the others stand in the CSV.
-BY_YOUDEN = ("auc", "f1_youden", "accuracy_youden", "patches", "seconds")
+BY_YOUDEN = ("auc", "auprc", "f1_youden", "accuracy_youden", "patches", "seconds")
 
 #: Figures that stand in the CSV only.
-MORE_COLUMNS = ("f1_macro", "threshold")
+MORE_COLUMNS = ("mae", "f1_macro", "threshold")
+
+#: The figure that a run is told by: the first that it has.
+HEADLINES = {"auc": "AUC", "c_index": "c-index", "r2": "R²"}
 
 TITLES = {
     "method": "Table 1: methods",
@@ -68,6 +75,12 @@ def method_rows(protocol: Protocol, records: Sequence[RunRecord]) -> list[Method
             mine = [record for record in records if record.method == method.name]
             rows.append(MethodRow(method.name, method.group, mean, spread, len(runs), _k(mine)))
     return rows
+
+
+def headline(figures: Mapping[str, float]) -> str:
+    """The figure of a run that stands for it, in words."""
+    name = next(name for name in HEADLINES if name in figures)
+    return f"{HEADLINES[name]} {figures[name]:.3f}"
 
 
 def _k(records: Sequence[RunRecord]) -> str:
@@ -175,22 +188,23 @@ def _failures(records: Sequence[RunRecord]) -> str:
 
 
 def _draw_sweep(path: Path, swept: Sequence[dict[str, object]]) -> None:
-    """AUC against patches looked at, a line per method: mean and deviation of the runs."""
+    """AUC, or c-index or R², against patches looked at, a line per method: mean and deviation."""
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axes = figure.add_subplot()
+    told = next(name for name in HEADLINES if name in swept[0])
     for method in dict.fromkeys(str(entry["method"]) for entry in swept):
         points: dict[str, list[tuple[float, float]]] = {}
         for entry in swept:
             if entry["method"] == method:
-                point = (float(str(entry["patches"])), float(str(entry["auc"])))
+                point = (float(str(entry["patches"])), float(str(entry[told])))
                 points.setdefault(str(entry["budget"]), []).append(point)
         values = np.array(
-            [(*np.mean(p, 0), np.std([auc for _, auc in p])) for p in points.values()]
+            [(*np.mean(p, 0), np.std([value for _, value in p])) for p in points.values()]
         )
         x, y, spread = values[values[:, 0].argsort()].T
         axes.errorbar(x, y, spread, marker="o", capsize=2, label=in_figure(method))
     axes.set_xlabel("patches looked at per slide")
-    axes.set_ylabel("AUC")
+    axes.set_ylabel(HEADLINES[told])
     axes.legend(frameon=False)
     with replacing(path) as draft:
         figure.savefig(draft, format="png", dpi=140)

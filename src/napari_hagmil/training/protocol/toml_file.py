@@ -12,6 +12,7 @@ from napari_hagmil.errors import ProtocolError, statement_of
 from napari_hagmil.models import LossConfig
 from napari_hagmil.models.baselines import BASELINES
 from napari_hagmil.models.config import Children, Context
+from napari_hagmil.models.endpoint import EndpointKind
 from napari_hagmil.training.config import TrainConfig, Validated
 from napari_hagmil.training.optimisers import Optimiser
 from napari_hagmil.training.protocol.idle import (
@@ -21,6 +22,7 @@ from napari_hagmil.training.protocol.idle import (
 )
 from napari_hagmil.training.protocol.methods import DecidingDepths, Method, Schedule
 from napari_hagmil.training.protocol.plan import (
+    EndpointPlan,
     Protocol,
     Resample,
     Threshold,
@@ -47,10 +49,11 @@ _CHOICES = {
     "resample": get_args(Resample),
     "threshold": get_args(Threshold),
     "validated": get_args(Validated),
+    "kind": get_args(EndpointKind),
 }
 
 _TRAINING = {f.name for f in fields(TrainConfig)} - {"loss"}
-_LOSS = {f.name for f in fields(LossConfig)}
+_LOSS = {f.name for f in fields(LossConfig)} - {"endpoint"}
 _METHOD = {f.name for f in fields(Method)} - {"training"}
 
 
@@ -58,9 +61,9 @@ def load_protocol(path: str | Path) -> Protocol:
     """Read a protocol.
 
     ``[protocol]`` has the fields of `Protocol`, ``[features]`` those of `WantedFeatures`,
-    ``[defaults]`` what all methods share; every ``[[method]]`` its name and what is its own: the
-    fields of `Method`, `TrainConfig` and `LossConfig`. Without any ``[[method]]`` the protocol has
-    none, for `paper_methods` to fill.
+    ``[endpoint]`` those of `EndpointPlan`, ``[defaults]`` what all methods share; every
+    ``[[method]]`` its name and what is its own: the fields of `Method`, `TrainConfig` and
+    `LossConfig`. Without any ``[[method]]`` the protocol has none, for `paper_methods` to fill.
 
     Raises
     ------
@@ -74,20 +77,21 @@ def load_protocol(path: str | Path) -> Protocol:
         raise ProtocolError(
             path.name, f"cannot be read as TOML: {error}", remedy="correct the file"
         ) from error
-    _refuse_unknown(path.name, content, {"protocol", "features", "defaults", "method"})
-    about, shared, wanted = (_table(path.name, content, n) for n in _TABLES)
+    _refuse_unknown(path.name, content, {*_TABLES, "method"})
+    about, shared, wanted, predicted = (_table(path.name, content, n) for n in _TABLES)
     entries = content.get("method", [])
     for entry in entries if isinstance(entries, list) else [entries]:
         require_table(path.name, "[method]", entry)
-    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - {"methods", "features"})
+    _refuse_unknown(path.name, about, {f.name for f in fields(Protocol)} - _OTHERS)
     _refuse_unknown(path.name, wanted, {f.name for f in fields(WantedFeatures)})
     require_types(path.name, about, Protocol)
     require_types(path.name, wanted, WantedFeatures)
     _refuse_choices(path.name, about)
+    endpoint = _endpoint(path.name, predicted) if "endpoint" in content else None
     try:
         methods = _methods(path.name, shared, entries)
         features = WantedFeatures(**_tuples(wanted))
-        protocol = Protocol(tuple(methods), features=features, **_tuples(about))
+        protocol = Protocol(tuple(methods), features=features, endpoint=endpoint, **_tuples(about))
     except (TypeError, ValueError) as error:
         raise ProtocolError(
             path.name,
@@ -98,7 +102,25 @@ def load_protocol(path: str | Path) -> Protocol:
     return protocol
 
 
-_TABLES = ("protocol", "defaults", "features")
+_TABLES = ("protocol", "defaults", "features", "endpoint")
+
+#: Fields of `Protocol` that are no entries of its own table.
+_OTHERS = {"methods", "features", "endpoint"}
+
+
+def _endpoint(source: str, entry: Mapping[str, Any]) -> EndpointPlan:
+    _refuse_unknown(source, entry, {f.name for f in fields(EndpointPlan)})
+    require_types(source, entry, EndpointPlan)
+    if "kind" not in entry:
+        raise ProtocolError(
+            source,
+            "has an [endpoint] without a kind",
+            remedy=f"choose one of {', '.join(get_args(EndpointKind))}",
+        )
+    _refuse_choices(source, entry)
+    plan = EndpointPlan(**_tuples(entry))
+    plan.require_sense(source)
+    return plan
 
 
 def _table(source: str, content: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -179,6 +201,19 @@ def _check(source: str, protocol: Protocol) -> None:
             remedy="give 1 or more",
         )
     _check_what_it_reads(source, protocol)
+    _check_endpoint(source, protocol)
+
+
+def _check_endpoint(source: str, protocol: Protocol) -> None:
+    """Raise where an endpoint does not go with the other entries."""
+    if protocol.endpoint is None:
+        return
+    if protocol.classes or protocol.threshold != "most probable":
+        raise ProtocolError(
+            source, "has an [endpoint] beside classes or a threshold", remedy="leave one out"
+        )
+    for method in protocol.methods:
+        protocol.endpoint.require_method(method)
 
 
 def _check_what_it_reads(source: str, protocol: Protocol) -> None:
