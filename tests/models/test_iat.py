@@ -69,7 +69,7 @@ class TestParity:
         assert pytest.approx(1.7595671, abs=1e-7) == ADMIN_GAIN
 
 
-@pytest.mark.parametrize("pooling", ["aggregation", "class_token"])
+@pytest.mark.parametrize("pooling", ["aggregation", "class_token", "evidence"])
 @pytest.mark.parametrize("attention", ["nystrom", "exact"])
 @pytest.mark.parametrize("n", [1, 2, 7, 100])
 def test_every_forward_is_the_same_small_tuple(n, attention, pooling):

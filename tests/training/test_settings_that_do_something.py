@@ -183,6 +183,7 @@ ROWS = {
     "options.branch_dropout": ({}, {"options.branch_dropout": 0.9}),
     "options.scored": ({}, {"options.scored": "projected"}),
     "options.sharpness": ({}, {"options.sharpness": 3.0}),
+    "options.top": ({}, {"options.top": 3}),
 }
 
 DESCENT = {
@@ -192,7 +193,7 @@ DESCENT = {
 TEACHER = {"teacher_context", "guidance"}
 NARROWING = {"first_budget", "narrowing", "feedback"}
 LOSS = {"instance_loss", "instance_weight", "k", "subtyping", "validated"}
-ANY_IAT = {"options.token_attention", "options.patch_head"}
+ANY_IAT = {"options.token_attention", "options.patch_head", "options.top"}
 
 #: What is refused: the setting does nothing there, or does not go with the rest.
 REFUSED = {
@@ -280,9 +281,27 @@ def test_a_setting_changes_what_is_trained_or_is_refused(base, name):
         assert name in CONFLICTS | NARROWING
 
 
+EVIDENCE = {"options.pooling": "evidence", "options.top": 1, "instance_loss": "none", "k": 8}
+WITHOUT_SCORES = {"options.instance_dim": 512, "options.gate_dim": 256}
+
+
+@pytest.mark.parametrize("base", WITH_OPTIONS)
+def test_evidence_decides_in_the_transformer_and_needs_no_scores(base, monkeypatch):
+    settings = EVIDENCE | WITHOUT_SCORES
+    method = having(BASES[base], settings)
+    assert not refusal(method)
+    monkeypatch.setitem(BASES, "evidence", method)
+    assert differs("evidence", {}, {"options.top": 2})
+    assert "needs no scores" in refusal(having(method, {"options.gate_dim": 4}))
+    assert "needs no scores" in refusal(having(method, {"options.scored": "projected"}))
+    assert "an instance loss" in refusal(having(method, {"instance_loss": "clam"}))
+    outcome.cache_clear()
+
+
 def test_no_setting_is_left_out():
     own = {f.name for kind in (Method, TrainConfig, LossConfig) for f in fields(kind)}
     own -= {"name", "model", "options", "group", "training", "loss"}
+    own -= {"endpoint"}  # of a whole protocol: test_endpoint_training.py
     options = {f"options.{f.name}" for f in fields(IATConfig)}
     options -= {"options.n_features", "options.n_classes"}  # the features', the cohort's
     assert set(ROWS) == own | options

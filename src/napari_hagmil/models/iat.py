@@ -23,10 +23,10 @@ from napari_hagmil.models.losses import (
     patch_loss,
 )
 from napari_hagmil.models.nystrom import AttentionKind, NystromAttention
-from napari_hagmil.models.pooling import AttentionScores, softmax_pool
+from napari_hagmil.models.pooling import AttentionScores, pool_by_evidence, softmax_pool
 from napari_hagmil.models.rowwise import rowwise
 
-Pooling = Literal["aggregation", "class_token"]
+Pooling = Literal["aggregation", "class_token", "evidence"]
 Norms = Literal["official", "paper", "none"]
 ScoredTokens = Literal["mixed", "projected"]
 PatchHead = Literal["binary", "classes"]
@@ -64,10 +64,14 @@ class IATConfig:
     pinv_iterations : int
     residual_kernel : int
         Odd length of the convolution over the values.
-    pooling : "aggregation" or "class_token"
+    pooling : "aggregation", "class_token" or "evidence"
         How a block's view of the bag arises: the attended instances, or a learned token that
         goes through the blocks with the instances (Table 3). With a token only the last block
-        has attention scores, which the cascade needs and the prediction does not.
+        has attention scores, which the cascade needs and the prediction does not. "evidence" is
+        ours: every instance has a view of its own and is classified; those that speak most
+        against the first class decide, and are attended to, see `EvidencePooling`.
+    top : int
+        With "evidence": how many decide; a smaller bag is taken whole.
     gated : bool
         Gated or plain attention scores (Table 3).
     token_attention : "auxiliary" or "patch_loss"
@@ -115,6 +119,7 @@ class IATConfig:
     branch_dropout: float = 0.0
     scored: ScoredTokens = "mixed"
     sharpness: float = 1.0
+    top: int = 12
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -136,6 +141,7 @@ class IATConfig:
             ),
             (all(0 <= p < 1 for p in dropouts), "dropouts from 0 to below 1", dropouts),
             (1 <= self.pinv_iterations <= 100, "1 to 100 pinv_iterations", self.pinv_iterations),
+            (self.top >= 1, "a top of 1 or more", self.top),
             (self.sharpness > 0, "a positive sharpness", self.sharpness),
             *(
                 (getattr(self, name) in get_args(kind), f"a known {name}", getattr(self, name))
@@ -198,7 +204,8 @@ class BlockOutput(NamedTuple):
     instances : (n, instance_dim)
         g, which the instance classifiers see.
     embedding : (bag_dim,)
-        r, the block's view of the bag: of the attended instances, or of the class token.
+        r, the block's view of the bag: of the attended instances, or of the class token; with
+        evidence pooling of each instance, (n, bag_dim).
     attended : (bag_dim,)
         r of the attended instances; the same without a class token.
 
@@ -265,7 +272,10 @@ class AttentionBlock(nn.Module):
             scored = projected if self.config.scored == "projected" else hidden
             scores, instances = rowwise(self._score, scored[first:])
             attended = self._view(softmax_pool(scores, hidden[first:]))
-        embedding = self._view(hidden[0]) if self.has_token else attended
+        if self.config.pooling == "evidence":
+            embedding = self._view(hidden)
+        else:
+            embedding = self._view(hidden[0]) if self.has_token else attended
         return hidden, BlockOutput(scores, instances, embedding, attended)
 
     def _mixed(self, projected: Tensor) -> Tensor:
@@ -282,7 +292,7 @@ class AttentionBlock(nn.Module):
         return mixed
 
     def _view(self, pooled: Tensor) -> Tensor:
-        """Turn a pooled vector into the block's view of the bag, (width,) → (bag_dim,)."""
+        """Turn pooled vectors into the block's views of the bag, (…, width) → (…, bag_dim)."""
         if self.config.norms == "official":
             pooled = self.norm(pooled)
         view: Tensor = self.to_bag(pooled)
@@ -336,13 +346,17 @@ class IntegratedAttentionTransformer(BagModel):
         bag_dim = config.bag_dim or config.widths[-1]
         widths = (config.n_features, *config.widths)
         has_token, last = config.pooling == "class_token", len(config.widths) - 1
+        scored = {"aggregation": range(last + 1), "class_token": (last,), "evidence": ()}
         self.blocks = nn.ModuleList(
-            AttentionBlock(a, b, config, scores=not has_token or i == last)
+            AttentionBlock(a, b, config, scores=i in scored[config.pooling])
             for i, (a, b) in enumerate(pairwise(widths))
         )
         self.combine = nn.Linear(len(config.widths), 1)
         self.head = nn.Linear(bag_dim, config.n_classes)
         self.instance_classifiers, self.patch_classifier = _patch_heads(config)
+        self.log_sharpness: nn.Parameter | None = None
+        if config.pooling == "evidence":
+            self.log_sharpness = nn.Parameter(torch.zeros(()))
         self.class_token: nn.Parameter | None = None
         self.attended_head: nn.Linear | None = None
         if has_token:
@@ -371,6 +385,11 @@ class IntegratedAttentionTransformer(BagModel):
             outputs.append(output if keep_instances else output._replace(instances=_NOTHING))
         views = torch.stack([output.embedding for output in outputs], dim=-1)
         embedding = self.combine(views).squeeze(-1)
+        if self.log_sharpness is not None:
+            pooled = pool_by_evidence(self.head(embedding), self.config.top)
+            attention = (self.log_sharpness.exp() * pooled.evidence).softmax(0)
+            output = BagOutput(pooled.logits, attention, embedding[pooled.most].mean(0))
+            return output, tuple(outputs)
         attention = outputs[-1].scores.softmax(0)
         return BagOutput(self.head(embedding), attention, embedding), tuple(outputs)
 

@@ -1,10 +1,12 @@
-"""Attention pooling: a score per instance, and the weighted mean they give.
+"""Attention pooling, a score per instance and the weighted mean they give; pooling by evidence.
 
 Ilse et al., *Attention-based Deep Multiple Instance Learning*, ICML 2018, Eq. 8 (plain) and
 Eq. 9 (gated).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -56,3 +58,32 @@ class AttentionScores(nn.Module):
 def softmax_pool(scores: Tensor, instances: Tensor) -> Tensor:
     """Weighted mean Σ softmax(s)_i h_i, (n,) and (n, d) → (d,)."""
     return scores.softmax(0) @ instances
+
+
+class PooledEvidence(NamedTuple):
+    """What the instances with most evidence say.
+
+    Attributes
+    ----------
+    logits : (classes,)
+        Their mean.
+    evidence : (n,)
+        Of every instance, for any class but the first.
+    most : (k,)
+        Their places.
+    """
+
+    logits: Tensor
+    evidence: Tensor
+    most: Tensor
+
+
+def pool_by_evidence(logits: Tensor, top: int) -> PooledEvidence:
+    """Pool the class logits of instances, (n, classes): the `top` of most evidence decide.
+
+    The evidence of an instance is log Σ_{c>0} exp l_c − l_0: the first class means that nothing
+    was found.
+    """
+    evidence = logits[:, 1:].logsumexp(1) - logits[:, 0]
+    most = evidence.topk(min(top, len(evidence))).indices
+    return PooledEvidence(logits[most].mean(0), evidence, most)

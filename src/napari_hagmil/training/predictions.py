@@ -55,7 +55,7 @@ class Predictions:
     def outputs(self) -> NDArray[np.float64]:
         """Logits of the finest depth that each slide has, (n, classes): what an endpoint reads."""
         deepest = (~np.isnan(self.logits[..., 0])).sum(axis=1) - 1
-        return self.logits[np.arange(len(deepest)), deepest].astype(np.float64)
+        return np.asarray(self.logits[np.arange(len(deepest)), deepest], dtype=np.float64)
 
 
 def predict_slides(

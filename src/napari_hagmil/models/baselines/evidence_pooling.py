@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from napari_hagmil.models.baselines.embed import embedding
 from napari_hagmil.models.interface import BagModel, BagOutput
+from napari_hagmil.models.pooling import pool_by_evidence
 
 
 class EvidencePooling(BagModel):
@@ -55,8 +56,6 @@ class EvidencePooling(BagModel):
         """Classify one bag of features, (n, n_features)."""
         self.check_bag(features)
         hidden = self.embed(features)
-        logits = self.head(hidden)
-        evidence = logits[:, 1:].logsumexp(1) - logits[:, 0]
-        most = evidence.topk(min(self.top, len(evidence))).indices
-        attention = (self.log_sharpness.exp() * evidence).softmax(0)
-        return BagOutput(logits[most].mean(0), attention, hidden[most].mean(0))
+        pooled = pool_by_evidence(self.head(hidden), self.top)
+        attention = (self.log_sharpness.exp() * pooled.evidence).softmax(0)
+        return BagOutput(pooled.logits, attention, hidden[pooled.most].mean(0))

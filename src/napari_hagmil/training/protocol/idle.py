@@ -64,6 +64,7 @@ _SELF_ATTENTION = (
     "heads", "landmarks", "attention", "attention_dropout", "legacy_padding", "pinv_iterations",
     "residual_kernel", "branch_dropout", "scored",
 )  # fmt: skip
+_SCORES = ("scored", "gated", "gate_dim", "gate_dropout", "instance_dim", "sharpness")
 _NARROWING = ("feedback", "first_budget", "narrowing")
 
 _IDLE = (
@@ -144,8 +145,18 @@ _IDLE = (
     ),
     _Rule(
         _options("token_attention"),
-        lambda m: _is_iat(m) and _option(m, "pooling") == "aggregation",
+        lambda m: _is_iat(m) and _option(m, "pooling") != "class_token",
         "has no effect without a class token",
+    ),
+    _Rule(
+        _options("top"),
+        lambda m: _is_iat(m) and _option(m, "pooling") != "evidence",
+        "has no effect unless evidence decides",
+    ),
+    _Rule(
+        _options(*_SCORES),
+        lambda m: _is_iat(m) and _option(m, "pooling") == "evidence",
+        "has no effect where evidence decides, which needs no scores",
     ),
     _Rule(
         _options("per_instance"),
@@ -178,6 +189,11 @@ _CONFLICTS = (
         lambda m: m.narrowing >= m.training.epochs,
         "narrows for as many epochs as it has, so that no epoch has the budget of training",
         "give more epochs than narrowing",
+    ),
+    _Conflict(
+        lambda m: _is_iat(m) and _option(m, "pooling") == "evidence" and _loss(m) != "none",
+        "has an instance loss, and scores of no kind where evidence decides",
+        "give instance_loss = 'none', or another pooling",
     ),
     _Conflict(
         lambda m: m.model in ("clam_sb", "clam_mb") and _loss(m) == "paper",
