@@ -22,11 +22,12 @@ import numpy as np
 import torch
 from mil_bags import Rows, key_of
 from numpy.typing import NDArray
+from pages import put_table
 from scipy.stats import t as student
 
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.files import replacing
-from napari_hagmil.models import EncoderFacts
+from napari_hagmil.models import CascadeModel, EncoderFacts
 from napari_hagmil.training import CohortSlide
 from napari_hagmil.training.protocol.fitting import FitSettings, build, fit
 from napari_hagmil.training.protocol.methods import FeatureFacts, Method
@@ -67,24 +68,28 @@ def _bag(name: str, label: int, directions: NDArray[Any], rng: np.random.Generat
     return CohortSlide(name, label, (nodes,), source), cued
 
 
-def run(method: Method, seed: int) -> dict[str, Any]:
-    """Train one method with one seed and test it, as a line of the record."""
-    drawn = bags(seed)
+def trained(method: Method, drawn: Sequence[Bag], seed: int) -> tuple[CascadeModel, Sequence[Bag]]:
+    """A method trained on the bags of a seed, and those to test it on."""
     slides = [slide for slide, _ in drawn]
     model = build(method, FACTS, seed)
     for _ in fit(method, model, slides[:TRAIN], slides[TRAIN : TRAIN + VAL], FitSettings(seed)):
         pass
-    model.eval()
+    return model.eval(), drawn[TRAIN + VAL :]
+
+
+def run(method: Method, seed: int) -> dict[str, Any]:
+    """Train one method with one seed and test it, as a line of the record."""
+    model, test = trained(method, bags(seed), seed)
     calls, pointing, shares = [], [], []
     with torch.inference_mode():
-        for slide, cued in drawn[TRAIN + VAL :]:
+        for slide, cued in test:
             output = model.stage(0)(slide.features(0, slide.nodes[0]))
             calls.append(float(output.logits.softmax(-1)[1]))
             attention = output.attention.numpy().astype(np.float64)
             if cued.any():
                 pointing.append(auc(cued, attention))
                 shares.append(float(attention[cued].sum()))
-    labels = np.array([slide.label for slide in slides[TRAIN + VAL :]])
+    labels = np.array([slide.label for slide, _ in test])
     told = (auc(labels, np.array(calls)), float(np.mean(pointing)), float(np.mean(shares)))
     return dict(zip(COLUMNS, (method.name, seed, key_of(method), *told), strict=True))
 
@@ -155,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 rows = read(record) | {(method.name, seed, row["key"]): row}
                 write(record, rows)
     text = as_markdown(methods, read(record))
-    (args.out / "cue.md").write_text(text, encoding="utf-8")
+    put_table(args.out / "cue.md", text)
     print(text)
 
 

@@ -88,6 +88,10 @@ class Reading:
     detections: Detections
 
 
+Shown = tuple[CascadeModel, Reading]
+"""A model, and what it made of the slide that is drawn."""
+
+
 def read(record: SlideRecord, model: CascadeModel, slide: EvaluableSlide) -> Reading:
     """Run a model over a slide, and compare its attention with the outlines."""
     stages = run_over(model, slide.quadtree, slide.features)
@@ -215,7 +219,7 @@ def draw(
         factor = max(slide.shape) / PANEL
         ground = read_region(slide, Region(0, 0, *slide.shape), mpp=slide.mpp * factor)
     lesions = read_polygons(record.truth) if record.truth else []
-    panels: list[tuple[str, tuple[CascadeModel, Reading] | None, int]] = [
+    panels: list[tuple[str, Shown | None, int]] = [
         ("slide", None, 0),
         ("truth", None, 0),
         ("CLAM-SB", clam, len(clam[1].stages) - 1),
@@ -236,7 +240,7 @@ def draw(
     figure.savefig(path, dpi=110)
 
 
-def shade(axes: Axes, read_by: tuple[CascadeModel, Reading], depth: int, store: Path) -> None:
+def shade(axes: Axes, read_by: Shown, depth: int, store: Path) -> None:
     """Attention of one depth over the slide, as percentiles; nothing where nobody looked."""
     model, reading = read_by
     stage = reading.stages[depth]

@@ -117,6 +117,8 @@ def on_set(method: Method, name: str) -> Method:
 def key_of(method: Method) -> str:
     """Name the settings of a method in short, by what is not as it is anyway."""
     told, plain = asdict(method), asdict(Method(method.name))
+    for one in (told, plain):
+        del one["training"]["loss"]["endpoint"]  # what is learned besides is no setting of a method
     told["training"] = _differing(told["training"], plain["training"])
     text = json.dumps(_differing(told, plain), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:10]

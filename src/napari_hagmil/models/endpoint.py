@@ -115,7 +115,7 @@ class Endpoint:
         if self.kind == "cox":
             return cox_loss(outputs[:, 0], measured[:, 0], measured[:, 1])
         edges = measured.new_tensor(self.edges)
-        interval = torch.bucketize(measured[:, 0], edges)
+        interval = torch.bucketize(measured[:, 0].contiguous(), edges)
         return hazard_loss(outputs, interval, measured[:, 1])
 
     def readings(self, outputs: ArrayLike) -> dict[str, NDArray[np.float64]]:
