@@ -128,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--slides", type=int, nargs=3, default=(160, 60, 120), help="to train, validate and test"
+        "--slides", type=int, nargs=3, default=(80, 40, 80), help="to train, validate and test"
     )
     args = parser.parse_args(arguments)
     write_cohort(args.out, args.slides, args.seed)
