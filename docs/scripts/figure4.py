@@ -255,7 +255,7 @@ def shade(axes: Axes, read_by: Shown, depth: int, store: Path) -> None:
 def outline(axes: Axes, lesions: Sequence[Rings]) -> None:
     """Lesions as lines."""
     for rings in lesions:
-        for ring in rings:
+        for ring in (rings.outer, *rings.holes):
             closed = np.concatenate([ring, ring[:1]])
             axes.plot(closed[:, 1], closed[:, 0], color="#00c8ff", linewidth=1.2)
 
