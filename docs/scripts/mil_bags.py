@@ -6,7 +6,7 @@ DIR holds mil/*.npz: features, the bag of each instance, its label. Stratified 1
 train for a fixed number of epochs, and nothing is chosen on the tenth. Each repeat of a method on a
 set is a line of OUT/mil_bags.csv, with a key of the method's settings: a killed run goes on, what
 --methods and --sets ran apart can be put together with cat, and what other settings gave is left
-out. The repeats of docs/results/bags.md are in docs/results/mil_bags.csv: with --out docs/results only
+out. Those of docs/results/bags.md are in docs/results/mil_bags.csv: with --out docs/results only
 what is missing there is run. Writes OUT/mil_bags.md: mean accuracy ± standard deviation of the
 repeats, and how many.
 """
