@@ -69,6 +69,7 @@ def import_features(options: ImportOptions) -> int:
             depths=options.depths,
             patch_size=options.patch_size,
             dtype="float32",
+            colors="file",
             device="cpu",
             allow_code=False,
             workers=None,
