@@ -169,8 +169,9 @@ def _work(options: ProtocolOptions, chosen: Callable[[Protocol, PaperSettings], 
     protocol.features.require(facts)
     _require_two_classes(protocol, facts)
     protocol = chosen(protocol, _settings(options, protocol, facts))
-    for method in protocol.methods if protocol.endpoint else ():
-        protocol.endpoint.require_method(method)
+    if protocol.endpoint is not None:
+        for method in protocol.methods:
+            protocol.endpoint.require_method(method)
     name = f"{options.cohort.name} ({len(slides)} slides)"
     splits = _splits(cohort, protocol)
     runs = plan_runs(protocol, splits, options.out, cohort=name, device=str(device))
@@ -329,9 +330,10 @@ def _record(
 def _epoch_line(run: ProtocolRun, step: DepthEpoch) -> str:
     """One epoch of one depth, where no bar is shown."""
     epoch, depth = step.epoch, "teacher" if step.depth < 0 else f"depth {step.depth}"
+    merit = "AUC" if run.endpoint is None else "concordance"
     return (
         f"{run.name}: {depth}, epoch {epoch.number}, loss {epoch.train_loss:.3f}, validation "
-        f"{epoch.val_loss:.3f}{' (best)' if epoch.is_best else ''}, AUC {epoch.val_auc:.3f}, "
+        f"{epoch.val_loss:.3f}{' (best)' if epoch.is_best else ''}, {merit} {epoch.val_auc:.3f}, "
         f"{epoch.seconds:.1f} s"
     )
 
