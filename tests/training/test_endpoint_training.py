@@ -77,7 +77,9 @@ def test_from_a_table_of_measurements_to_tables_and_a_bundle_that_evaluate_measu
     assert main(["evaluate", table, *words]) == 0
     found = json.loads((tmp_path / "read" / "metrics.json").read_text())["metrics"]
     assert found[figure]["value"] == pytest.approx(told[figure], abs=1e-9)
-    rows = list(csv.DictReader((tmp_path / "read" / "predictions.csv").open()))
+    rows = list(
+        csv.DictReader((tmp_path / "read" / "predictions.csv").read_text("utf-8").splitlines())
+    )
     assert len(rows) == 8
     assert set(bundle.config.endpoint.readings(np.zeros((1, len(bundle.config.classes))))) <= set(
         rows[0]

@@ -65,6 +65,59 @@ def _alike(wanted: tuple[float, ...], got: tuple[float, ...]) -> bool:
     return len(wanted) == len(got) and all(math.isclose(a, b, rel_tol=0.02) for a, b in pairs)
 
 
+_Rule = tuple[bool, str, str]
+"""Whether it holds, what is wrong where it does not, and the remedy."""
+
+
+def _rules_without_classes(method: Method) -> list[_Rule]:
+    """What a method may not have that learns no classes."""
+    loss, is_iat = method.training.loss, method.model == "iat"
+    return [
+        (method.model in _MODELS, f"needs a model among {', '.join(_MODELS)}", "choose one"),
+        (
+            not is_iat or loss.instance_loss == "none",
+            "has an instance loss, whose pseudo-labels are classes",
+            "give instance_loss = 'none'",
+        ),
+        (
+            loss.label_smoothing in ((0.0, 0.1) if is_iat else (0.0,)),
+            "smooths labels, which an endpoint has none of",
+            "leave label_smoothing out",
+        ),
+        (
+            method.training.background is None,
+            "has a background, which is a class",
+            "leave background and join out",
+        ),
+        (
+            method.decision == "finest",
+            "lets all depths decide, which only classes can",
+            "leave decision out",
+        ),
+        (
+            not method.choose_budget,
+            "chooses its budget by an AUC of classes",
+            "leave choose_budget out",
+        ),
+    ]
+
+
+def _cox_rules(method: Method) -> list[_Rule]:
+    """What a loss that compares slides asks of a method."""
+    return [
+        (
+            not (method.is_cascade and method.schedule in JOINT),
+            "learns all depths slide by slide, where 'cox' compares slides",
+            "give the kind 'hazard', or schedule = 'stagewise'",
+        ),
+        (
+            method.training.accumulate > 1,
+            "takes a step for every slide, where 'cox' compares the slides of a step",
+            "give for instance accumulate = 16",
+        ),
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointPlan:
     """The section ``[endpoint]`` of a protocol.
@@ -108,39 +161,9 @@ class EndpointPlan:
 
     def require_method(self, method: Method) -> None:
         """Raise a `ProtocolError` where a method cannot learn this endpoint."""
-        training, is_joint = method.training, method.is_cascade and method.schedule in JOINT
-        compares = self.kind == "cox"
-        checks = [
-            (method.model in _MODELS, f"needs a model among {', '.join(_MODELS)}", "choose one"),
-            (
-                method.model != "iat" or training.loss.instance_loss == "none",
-                "has an instance loss, whose pseudo-labels are classes",
-                "give instance_loss = 'none'",
-            ),
-            (
-                training.loss.label_smoothing in ((0.0, 0.1) if method.model == "iat" else (0.0,)),
-                "smooths labels, which an endpoint has none of",
-                "leave label_smoothing out",
-            ),
-            (training.background is None, "has a background, which is a class",
-             "leave background out"),
-            (not training.join, "joins bags, which the sum of two slides has no value for",
-             "leave join out"),
-            (method.decision == "finest", "lets all depths decide, which only classes can",
-             "leave decision out"),
-            (not method.choose_budget, "chooses its budget by an AUC of classes",
-             "leave choose_budget out"),
-            (
-                not (compares and is_joint),
-                "learns all depths slide by slide, where 'cox' compares slides",
-                "give the kind 'hazard', or schedule = 'stagewise'",
-            ),
-            (
-                not compares or training.accumulate > 1,
-                "takes a step for every slide, where 'cox' compares the slides of a step",
-                "give for instance accumulate = 16",
-            ),
-        ]  # fmt: skip
+        checks = _rules_without_classes(method)
+        if self.kind == "cox":
+            checks += _cox_rules(method)
         for holds, rule, remedy in checks:
             if not holds:
                 raise ProtocolError(
