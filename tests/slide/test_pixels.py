@@ -236,7 +236,7 @@ def test_the_viewer_gets_levels_that_step_by_two(slides_dir: Path) -> None:
         y = 10249 / 2562
         assert slide.view_downsamples == ((1, 1), (2, 2), (y, 4), (2 * y, 8))
         assert isinstance(levels[-1], np.ndarray)
-        assert all(128 <= c <= 1024 for a in levels[:-1] for c in a.chunksize[:2])
+        assert all(128 <= c <= 1024 for a in levels[:-1] for c in a.chunks[:2])
         assert slide.view_levels()[-1] is levels[-1]
 
 
@@ -297,13 +297,38 @@ def test_a_closed_slide_does_not_crash(pyramid: Path) -> None:
 
 def test_a_view_decodes_each_tile_once_and_no_other(slides_dir) -> None:
     with open_slide(slides_dir / "CMU-1-Small-Region.svs") as slide:
-        level = view.lazy_array(view.LevelArray(slide, view.ViewLevel(0, 1)))
+        level = view.LevelArray(slide, view.ViewLevel(0, 1))
         rows, columns = slide.tile_shape
-        assert all(size % rows == 0 for size in level.chunks[0][:-1])
-        assert all(size % columns == 0 for size in level.chunks[1][:-1])
+        assert level.chunks[0] % rows == level.chunks[1] % columns == 0
         before = slide.tiles_read
         np.asarray(level[: 2 * rows, : 2 * columns])
         assert slide.tiles_read - before == 4
+
+
+def test_what_lies_around_a_view_and_below_its_middle_is_read_ahead(phantom, monkeypatch) -> None:
+    monkeypatch.setattr("napari_hagmil.slide.view.COARSEST", 512)
+    with open_slide(phantom) as slide:
+        slide.read_views_ahead()
+        finer, level = slide.view_levels()[:2]
+        side, before = level.chunks[0], slide.tiles_read
+        level[side : 3 * side, side : 3 * side]
+        slide._ahead.wait()
+        read = slide.tiles_read
+        assert read - before == 4 + 12 + 4  # the view; all around it; below its middle
+        level[: 4 * side, : 4 * side]  # a step to any side
+        finer[3 * side : 5 * side, 3 * side : 5 * side]  # twice the zoom
+        assert slide.tiles_read == read
+
+
+def test_nothing_is_read_ahead_once_something_else_is_asked_for(phantom, monkeypatch) -> None:
+    with open_slide(phantom) as slide:
+        slide.read_views_ahead()
+        level = slide.view_levels()[0]
+        before = slide.tiles_read
+        monkeypatch.setattr("napari_hagmil.slide.ahead.IDLE", 0.0)
+        slide._ahead.then([lambda: slide._ahead.stop(), lambda: level._part(0, 0, 256, 256)])
+        slide._ahead.wait()
+        assert slide.tiles_read == before
 
 
 @pytest.mark.parametrize(
@@ -317,7 +342,7 @@ def test_the_cost_of_a_view_does_not_grow_with_the_slide() -> None:
     """Dask looks at the chunks of the view, not at those of the whole level."""
 
     class Large:
-        ndim, dtype, chunk, name = 3, np.dtype("u1"), (256, 256), "large"
+        ndim, dtype, chunks, name = 3, np.dtype("u1"), (256, 256, 3), "large"
         shape = (400_000, 400_000, 3)
 
     part = view.lazy_array(Large())[1000:1500, 1000:1500]
@@ -329,7 +354,7 @@ def test_dask_needs_no_distributed_to_choose_threads(slides_dir) -> None:
     slide = str(slides_dir / "CMU-1-Small-Region.svs")
     code = (
         "import sys, numpy, napari_hagmil.slide as s\n"
-        f"numpy.asarray(s.open_slide({slide!r}).view_levels()[0][:10, :10])\n"
+        f"numpy.asarray(s.open_slide({slide!r}).levels[0].data[:10, :10])\n"
         "assert 'distributed' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

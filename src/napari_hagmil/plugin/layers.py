@@ -47,6 +47,7 @@ def slide_layer(slide: Slide) -> LayerTuple:
     unit = "um" if slide.mpp else "pixel"
     metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}
     levels = slide.view_levels()
+    slide.read_views_ahead()
     coarsest = np.asarray(levels[-1])
     look = _colours_look(coarsest) if slide.is_rgb else _channels_look(slide, coarsest)
     if not slide.is_rgb and slide.n_channels == 1:

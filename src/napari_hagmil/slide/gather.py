@@ -102,6 +102,7 @@ class Gatherer:
         shape: tuple[int, int],
         *,
         unread: list[Box] | None = None,
+        keep: bool = False,
     ) -> Pixels:
         """Pixels of a rectangle, which may reach outside of the level.
 
@@ -114,6 +115,8 @@ class Gatherer:
         unread : list or None
             Collects the boxes of damaged tiles, px of the result, whose pixels become background.
             None: a damaged tile raises.
+        keep : bool
+            Whether a tile that is read as a whole is cached too: a viewer comes back to it.
 
         Returns
         -------
@@ -122,7 +125,7 @@ class Gatherer:
         """
         facts = self.reader.facts
         grid = facts.grids[level]
-        if (whole := self._whole_tile(level, grid, top_left, shape)) is not None:
+        if not keep and (whole := self._whole_tile(level, grid, top_left, shape)) is not None:
             return whole
         out = np.full((*shape, facts.n_channels), self.background, facts.dtype)
         rows, columns = (

@@ -18,6 +18,7 @@ from napari_hagmil.errors import (
     SlideChangedError,
     SlideReadError,
 )
+from napari_hagmil.slide.ahead import ReadAhead
 from napari_hagmil.slide.color_profile import ColorProfile, Colors, usable_profile
 from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
@@ -47,18 +48,23 @@ class Level:
         0 is the finest.
     downsample : tuple of float
         Level-0 pixels per pixel, (y, x), exact ratios of the shapes.
-    data : dask array
-        (y, x, c), lazy. For looking; the encoder reads through `read_patches`.
+    array : LevelArray
+        Reads its pixels.
     """
 
     index: int
     downsample: tuple[float, float]
-    data: Any
+    array: LevelArray
+
+    @property
+    def data(self) -> Any:
+        """A dask array (y, x, c). For looking; the encoder reads through `read_patches`."""
+        return lazy_array(self.array)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return int(self.data.shape[0]), int(self.data.shape[1])
+        return self.array.shape[:2]
 
 
 class Slide:
@@ -123,10 +129,11 @@ class Slide:
         self._view_plan: tuple[ViewLevel, ...] = view_plan([g.shape for g in facts.grids])
         self.colors: Colors = "file"
         self._view: dict[Colors, list[Any]] = {}
+        self._ahead = ReadAhead()
         self._pyramid_cache = pyramid_cache
         self._kept: KeptLevels | None = None
         self.levels: tuple[Level, ...] = tuple(
-            Level(i, self._downsample(i), lazy_array(LevelArray(self, ViewLevel(i, 1))))
+            Level(i, self._downsample(i), LevelArray(self, ViewLevel(i, 1)))
             for i in range(len(facts.grids))
         )
 
@@ -143,6 +150,7 @@ class Slide:
 
     def close(self) -> None:
         """Close the file and drop the cached tiles."""
+        self._ahead.stop()
         self._gather.cache.clear()
         self._finalizer()
 
@@ -328,11 +336,19 @@ class Slide:
         return pixels
 
     def read_around(
-        self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
+        self,
+        level: int,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        *,
+        keep: bool = False,
     ) -> tuple[Pixels, list[Box]]:
-        """Read as `read` does, around what is damaged: pixels, and the boxes that are unread."""
+        """Read as `read` does, around what is damaged: pixels, and the boxes that are unread.
+
+        `keep`: see `Gatherer.read`.
+        """
         unread: list[Box] = []
-        return self._gather.read(level, top_left, shape, unread=unread), unread
+        return self._gather.read(level, top_left, shape, unread=unread, keep=keep), unread
 
     def tile_status(self, address: Address) -> TileStatus:
         """What became of a tile (level, row, column): unseen, read, absent or unread."""
@@ -344,13 +360,23 @@ class Slide:
             self._gather.tile(address, keep=False)
         return self._gather.status(address)
 
+    def read_views_ahead(self) -> None:
+        """After each view of the levels for a viewer, read what is likely to be looked at next.
+
+        What lies around the view, and what a zoom into its middle shows, goes into the cache of
+        tiles once the viewer is idle.
+        """
+        self._ahead.on = True
+
     def view_levels(self, *, on_progress: Callable[[float], None] | None = None) -> Sequence[Any]:
         """Levels for a viewer, finest first, each at most twice as coarse as the one before.
 
         Levels that the file lacks are area means of the next finer one of the file. The
         last is an array in memory of at most 2048 px on its long side (a viewer reads it
-        whole, on its main thread); the others are dask arrays in chunks of whole tiles. The
-        first call reads the last level: make it in a worker. Damaged tiles are hatched.
+        whole, on its main thread); the others read what is asked for, in chunks of whole tiles,
+        as a `LevelArray` each, or as a dask array where a picture is no RGB and a viewer takes
+        its channels apart. The first call reads the last level: make it in a worker. Damaged
+        tiles are hatched.
 
         Colours are those of `colors`. The means of a large slide of one level are made once and
         kept on disk, in the numbers of the file;
@@ -362,9 +388,13 @@ class Slide:
             if not self._view:
                 self._kept = self._kept_levels(on_progress)
             arrays = [LevelArray(self, level, self._kept, colors) for level in self._view_plan]
+            for finer, array in zip([None, *arrays], arrays, strict=False):
+                array.share(self._ahead, finer)
             coarsest = self._view.get("file")
-            whole = self.in_colors(coarsest[-1], colors) if coarsest else arrays[-1].whole()
-            self._view[colors] = [*(lazy_array(a) for a in arrays[:-1]), whole]
+            last = np.asarray(arrays[-1]) if coarsest is None else coarsest[-1]
+            whole = last if coarsest is None else self.in_colors(last, colors)
+            levels = arrays[:-1] if self.is_rgb else [lazy_array(a) for a in arrays[:-1]]
+            self._view[colors] = [*levels, whole]
         return list(self._view[colors])
 
     def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import pairwise
 from typing import Any, Protocol
 
-import dask
-import dask.array as da
-import dask.threaded
 import numpy as np
 
 from napari_hagmil.errors import SlideReadError
+from napari_hagmil.slide.ahead import Box as Rectangle
+from napari_hagmil.slide.ahead import ReadAhead, around, middle
 from napari_hagmil.slide.color_profile import Colors
 from napari_hagmil.slide.hatching import Box, hatch, scaled
 from napari_hagmil.slide.interface import LevelGrid, Pixels
@@ -22,8 +25,8 @@ from napari_hagmil.slide.resample import BLOCK_PIXELS, area_mean, blocks
 #: Long side of the coarsest level, px: a viewer reads it whole.
 COARSEST = 2048
 
-#: Side of dask's chunks, px, about: larger ones make a view decode, and keep, far more than it
-#: shows (twelve views of a slide of 40,000 px: 784 tiles with 1024 px, 404 with 256).
+#: Side of chunks, px, about: larger ones make a view decode, and keep, far more than it shows
+#: (twelve views of a slide of 40,000 px: 784 tiles with 1024 px, 404 with 256).
 CHUNK = 256
 
 
@@ -37,7 +40,12 @@ class _Source(Protocol):
     @property
     def n_channels(self) -> int: ...
     def read_around(
-        self, level: int, top_left: tuple[int, int], shape: tuple[int, int]
+        self,
+        level: int,
+        top_left: tuple[int, int],
+        shape: tuple[int, int],
+        *,
+        keep: bool = False,
     ) -> tuple[Pixels, list[Box]]: ...
 
     def in_colors(self, pixels: Pixels, colors: Colors) -> Pixels: ...
@@ -102,8 +110,23 @@ def _wants(shape: tuple[int, int], factor: int, coarser: tuple[int, int] | None)
     return max(shape) / max(coarser) >= 1.5 * factor
 
 
+#: Most pixels of what counts as a view, and the coarsest mean whose tiles are read ahead: a cache
+#: that overflows gives nothing back.
+_VIEW, _CHEAP = 4096 * 4096, 2
+
+#: Decoding leaves Python alone for most of its time; more threads than this wait for each other.
+_MOST_THREADS = 4
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(os.cpu_count() or 1, _MOST_THREADS), "view")
+
+
 class LevelArray:
-    """A level for `dask.array.from_array`: reads what is asked for, and no more.
+    """A level as an array (y, x, c): reads what is asked for, and no more, by several threads.
+
+    A viewer takes it as it is. What wants to compute with a level takes it through `lazy_array`.
 
     Parameters
     ----------
@@ -130,14 +153,21 @@ class LevelArray:
         rows, columns = self._grid.shape
         self._source = (rows, columns)
         f = view.factor
-        self.shape = (-(-rows // f), -(-columns // f), slide.n_channels)
+        self._ahead = ReadAhead()
+        self._finer: LevelArray | None = None
+        self.shape: tuple[int, int, int] = (-(-rows // f), -(-columns // f), slide.n_channels)
         self.dtype = slide.dtype
 
     @property
-    def chunk(self) -> tuple[int, int]:
-        """Rows and columns to be read together: whole tiles, so that each is decoded once."""
+    def chunks(self) -> tuple[int, int, int]:
+        """Sides of what is read together: whole tiles, so that each is decoded once."""
         rows, columns = self._grid.tile
-        return _chunk(rows), _chunk(columns)
+        return _chunk(rows), _chunk(columns), self.shape[2]
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return int(np.prod(self.shape))
 
     @property
     def name(self) -> str:
@@ -152,15 +182,56 @@ class LevelArray:
         y0, y1, _ = rows.indices(self.shape[0])
         x0, x1, _ = columns.indices(self.shape[1])
         block = self._read(y0, x0, max(y1 - y0, 0), max(x1 - x0, 0))
-        block = self._slide.in_colors(block, self._colors)
+        if self._ahead.on:
+            self._ahead.then(self._likely((y0, y1, x0, x1)))
         inner = tuple(slice(None, None, k.step) if isinstance(k, slice) else 0 for k in key[:2])
         return block[(*inner, key[2])]
 
-    def whole(self) -> Pixels:
-        """All of it, in memory."""
-        return self[:, :]
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Pixels:
+        """All of it, in memory; in whole rows, since strips would be decoded for each chunk."""
+        whole = self._part(0, 0, *self.shape[:2])
+        return self._slide.in_colors(whole, self._colors).astype(dtype or self.dtype, copy=False)
+
+    def share(self, ahead: ReadAhead, finer: LevelArray | None) -> None:
+        """Share with the slide's other levels what reads ahead, once that is on."""
+        self._ahead, self._finer = ahead, finer
+
+    def _likely(self, box: Rectangle) -> list[Callable[[], object]]:
+        """Reading a chunk each of what a viewer is likely to ask for after a view."""
+        if not 0 < (box[1] - box[0]) * (box[3] - box[2]) <= _VIEW:
+            return []
+        boxes = [(self, one) for one in around(box, self.chunks[:2], self.shape[:2])]
+        if (finer := self._finer) is not None:
+            scale = finer.shape[0] / self.shape[0]
+            boxes += [(finer, one) for one in middle(box, finer.chunks[:2], scale)]
+        return [
+            partial(level._part, top, left, bottom - top, right - left)
+            for level, (top, bottom, left, right) in boxes
+            if level._view.factor <= _CHEAP
+        ]
 
     def _read(self, y: int, x: int, height: int, width: int) -> Pixels:
+        """Pixels of a rectangle inside the level, chunk by chunk."""
+        rows, columns = (
+            [start, *range(start - start % side + side, start + size, side), start + size]
+            for start, size, side in zip((y, x), (height, width), self.chunks, strict=False)
+        )
+        out = np.empty((height, width, self.shape[2]), self.dtype)
+
+        def fill(box: tuple[int, int, int, int]) -> None:
+            top, bottom, left, right = box
+            part = self._part(top, left, bottom - top, right - left)
+            part = self._slide.in_colors(part, self._colors)
+            out[top - y : bottom - y, left - x : right - x] = part
+
+        boxes = [(*a, *b) for a in pairwise(rows) for b in pairwise(columns)]
+        if len(boxes) == 1:
+            return self._slide.in_colors(self._part(y, x, height, width), self._colors)
+        for _ in _threads().map(fill, boxes):
+            pass
+        return out
+
+    def _part(self, y: int, x: int, height: int, width: int) -> Pixels:
         f = self._view.factor
         if self._kept is not None:
             with contextlib.suppress(
@@ -177,7 +248,9 @@ class LevelArray:
             if not self._grid.holds((top, left), size):
                 out[rows, columns] = self._slide.background
                 continue
-            source, unread = self._slide.read_around(self._view.level, (top, left), size)
+            source, unread = self._slide.read_around(
+                self._view.level, (top, left), size, keep=self._ahead.on
+            )
             block = area_mean(source, f)
             hatch(block, scaled(unread, 1 / f, 1 / f), (y + rows.start, x + columns.start))
             out[rows, columns] = block
@@ -191,10 +264,12 @@ def _chunk(tile: int) -> int:
 
 def lazy_array(array: LevelArray) -> Any:
     """Wrap a level as a dask array (y, x, c) in chunks of whole tiles, about `CHUNK` px a side."""
+    import dask.array as da  # here: a start without it takes 0.4 s and 60 MB less
+
     _compute_in_threads()
     return da.from_array(
         array,
-        chunks=(*array.chunk, -1),
+        chunks=array.chunks,
         name=array.name,
         asarray=False,
         lock=False,
@@ -210,5 +285,8 @@ def _compute_in_threads() -> None:
     To find out that nobody has, and even to take "threads" by name, dask imports distributed where
     it is installed, which costs the first view more than a second.
     """
+    import dask
+    import dask.threaded
+
     if dask.config.get("scheduler", None) is None and "distributed" not in sys.modules:
         dask.config.set(scheduler=dask.threaded.get)
