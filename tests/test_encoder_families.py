@@ -150,7 +150,7 @@ def test_a_file_that_is_no_graph_is_refused_in_one_sentence(own):
 
 
 def test_a_graph_that_takes_something_else_is_refused(own):
-    graph = export_graph(GraphSource("own", "", Bytes(), 32))
+    graph = export_graph(GraphSource("own", "", Bytes, 32))
     own.write_bytes(graph)
     with pytest.raises(EncoderError, match="does not take two patches of 32 px"):
         load_encoder(str(own))

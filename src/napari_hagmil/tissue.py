@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_hagmil.errors import Remedy, SlideFormatError
 from napari_hagmil.geometry import Region
@@ -242,7 +241,7 @@ def pen_marks(density: Floats, unfiltered: Floats, mpp: float) -> tuple[Bools, B
     labels, _ = _areas(_ink(density, 0.3) | strong)
     grain_of = np.full(int(labels.max()) + 1, np.inf, np.float32)
     inked = np.unique(labels[strong])
-    grain_of[inked] = ndimage.median(grains[strong], labels[strong], inked)
+    grain_of[inked] = _medians(grains[strong], labels[strong], inked)
     # A stroke that crosses tissue of its own hue is one area with it.
     around = cv2.blur(grains, (5, 5))
     crossing = _drop_small(strong & (around < FLAT_INK), (200 / mpp) ** 2)
@@ -251,6 +250,13 @@ def pen_marks(density: Floats, unfiltered: Floats, mpp: float) -> tuple[Bools, B
     if ink.any():
         ink |= (grain_of < GRAINY_TISSUE)[labels] & (around < GRAINY_TISSUE)
     return _morph(ink, cv2.MORPH_DILATE, width), strong
+
+
+def _medians(values: Floats, labels: NDArray[np.int32], wanted: NDArray[np.int32]) -> list[float]:
+    """Median of the values under each wanted label, each of which occurs."""
+    order = np.argsort(labels, kind="stable")
+    bounds = (np.searchsorted(labels[order], wanted, side) for side in ("left", "right"))
+    return [float(np.median(values[order[a:b]])) for a, b in zip(*bounds, strict=True)]
 
 
 def grain(density: Floats) -> Floats:

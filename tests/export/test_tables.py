@@ -1,7 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from napari_hagmil.export import nodes_table, write_nodes
+from napari_hagmil.export.columns import numbers, texts
 
 COLUMNS = ["depth", "row", "column", "y", "x", "height", "width"]
 COLUMNS += ["attention", "score", "rank", "parent", "status"]
@@ -70,3 +75,24 @@ def test_the_file_holds_the_table(result, tmp_path):
     table = pq.read_table(tmp_path / "nodes.parquet")
     assert table.equals(nodes_table(result))
     assert table.schema.metadata[b"slide"] == b"f00d"
+
+
+def test_columns_are_those_of_arrow():
+    rng = np.random.default_rng(0)
+    values, valid = rng.normal(size=19), rng.random(19) > 0.3
+    expected = [float(np.float32(v)) if ok else None for v, ok in zip(values, valid, strict=True)]
+    assert numbers(values, pa.float32(), valid).to_pylist() == expected
+    assert numbers([3, -1], pa.int64()).to_pylist() == [3, -1]
+    assert texts(["läufer", "", "10×"]).to_pylist() == ["läufer", "", "10×"]
+    assert texts([]).to_pylist() == numbers([], pa.int64(), np.zeros(0, bool)).to_pylist() == []
+
+
+def test_a_table_is_made_without_pandas():
+    code = (
+        "import sys, pyarrow as pa\n"
+        "from napari_hagmil.export.columns import numbers, texts\n"
+        "columns = [numbers([1, 2], pa.int64()), texts(['a', 'b'])]\n"
+        "pa.Table.from_arrays(columns, names=['n', 't'])\n"
+        "assert 'pandas' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

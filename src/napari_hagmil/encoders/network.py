@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Literal
 
@@ -31,8 +33,9 @@ class EncoderNetwork:
     ----------
     name, weights_sha256, n_features, patch_size
         See `Encoder`.
-    network : nn.Module
-        (n, 3, patch_size, patch_size) float32, normalised → (n, n_features); in eval mode.
+    network : nn.Module, or a function that makes it
+        (n, 3, patch_size, patch_size) float32, normalised → (n, n_features); in eval mode. It is
+        not made where a graph of it is kept.
     mean, std : (3,) float
         Of the normalisation, in units of a byte: x = (RGB − mean) / std.
     mpp : tuple of float
@@ -45,7 +48,7 @@ class EncoderNetwork:
     weights_sha256: str
     n_features: int
     patch_size: int
-    network: nn.Module
+    network: nn.Module | Callable[[], nn.Module]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     mpp: tuple[float, ...] = ()
@@ -94,14 +97,14 @@ class NetworkEncoder:
         self.mean, self.std, self.mpp = parts.mean, parts.std, parts.mpp
         self.device = device
         self._batching = Batching(patches_per_pass(device))
-        network = _FromPixels(parts).eval().requires_grad_(False)
+        network = cache(lambda: _FromPixels(parts).eval().requires_grad_(False))
         in_onnx = chosen_runtime(device) == "onnxruntime" and _fits_in_a_graph(parts)
         run = _onnx_runner(parts, network) if in_onnx else None
         if run is None:
             dtype = autocast_dtype(device)
             precision = str(dtype or torch.float32).removeprefix("torch.")
             self.computation = Computation(str(device), "torch", precision)
-            self._run: EncodeBatch = _TorchRunner(network, device, dtype)
+            self._run: EncodeBatch = _TorchRunner(network(), device, dtype)
         else:
             self.computation = Computation(str(device), "onnxruntime", "float32")
             self._run = run
@@ -157,11 +160,13 @@ _GRAPH_BYTES = 2**31 - 2**25
 
 
 def _fits_in_a_graph(parts: EncoderNetwork) -> bool:
+    if not isinstance(parts.network, nn.Module):
+        return True
     size = sum(each.numel() * each.element_size() for each in parts.network.parameters())
     return not parts.is_program and size < _GRAPH_BYTES
 
 
-def _onnx_runner(parts: EncoderNetwork, network: nn.Module) -> EncodeBatch | None:
+def _onnx_runner(parts: EncoderNetwork, network: Callable[[], nn.Module]) -> EncodeBatch | None:
     """The graph of a network, or None where there can be none and nobody insists."""
     source = GraphSource(parts.name, parts.weights_sha256, network, parts.patch_size)
     try:
@@ -189,7 +194,7 @@ class _FromPixels(nn.Module):
 
     def __init__(self, parts: EncoderNetwork) -> None:
         super().__init__()
-        self.network = parts.network
+        self.network = parts.network if isinstance(parts.network, nn.Module) else parts.network()
         self.register_buffer("mean", torch.tensor(parts.mean)[:, None, None])
         self.register_buffer("std", torch.tensor(parts.std)[:, None, None])
 

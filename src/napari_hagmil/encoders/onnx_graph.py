@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,15 +39,15 @@ class GraphSource:
     ----------
     name, weights_sha256 : str
         Of the encoder; together with torch's version they name the file of the graph.
-    network : nn.Module
-        (n, side, side, 3) uint8 → (n, d) float32, on the CPU.
+    make : function
+        Makes the network: (n, side, side, 3) uint8 → (n, d) float32, on the CPU.
     patch_size : int
         Side, px.
     """
 
     name: str
     weights_sha256: str
-    network: nn.Module
+    make: Callable[[], nn.Module]
     patch_size: int
 
 
@@ -155,7 +156,7 @@ def export_graph(source: GraphSource) -> bytes:
     """
     patches = torch.zeros((2, source.patch_size, source.patch_size, 3), dtype=torch.uint8)
     try:
-        return _exported(source.network, patches)
+        return _exported(source.make(), patches)
     except (RuntimeError, ImportError, TypeError, ValueError, OSError) as error:
         raise EncoderError(
             f"encoder {source.name}",
@@ -186,7 +187,7 @@ def _check_agreement(source: GraphSource, runner: GraphRunner) -> None:
     side = source.patch_size
     patches = np.random.default_rng(0).integers(0, 256, (3, side, side, 3), dtype=np.uint8)
     with torch.no_grad():
-        expected = source.network(torch.from_numpy(patches)).float()
+        expected = source.make()(torch.from_numpy(patches)).float()
     cosine = float(torch.cosine_similarity(runner(patches), expected).min())
     if not cosine >= AGREEMENT:
         raise EncoderError(

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from napari_hagmil.cascade.result import SlideResult, Stage, node_statuses
+from napari_hagmil.export.columns import numbers, texts
 from napari_hagmil.files import replacing
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.quadtree import Nodes, PatchGrid, parents
@@ -62,12 +64,20 @@ def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
     for stage in result.stages:
         nodes = np.concatenate([stage.nodes, stage.unread, stage.vetoed])
         last = stage.depth == len(result.grids) - 1
-        columns = _place_columns(result.grids[stage.depth], nodes, slide_shape)
-        if not placed:
-            columns |= {name: [None] * len(nodes) for name in ("y", "x", "height", "width")}
-        columns |= _stage_columns(stage, last)
-        columns["parent"] = [rows.get(address) for address in _addresses(parents(nodes))]
-        tables.append(pa.table(columns, schema=_SCHEMA))
+        known = {
+            "depth": np.full(len(nodes), stage.depth),
+            **_place_columns(result.grids[stage.depth], nodes, slide_shape),
+            **_stage_columns(stage),
+            "parent": [rows.get(address, -1) for address in _addresses(parents(nodes))],
+        }
+        columns = {
+            name: numbers(values, _SCHEMA.field(name).type, _valid(name, values, placed=placed))
+            for name, values in known.items()
+        }
+        columns["status"] = texts(_statuses(stage, last=last))
+        tables.append(
+            pa.Table.from_arrays([columns[name] for name in _SCHEMA.names], schema=_SCHEMA)
+        )
         rows = {address: n_rows + i for i, address in enumerate(_addresses(nodes))}
         n_rows += len(nodes)
     table = pa.concat_tables(tables) if tables else _SCHEMA.empty_table()
@@ -102,20 +112,36 @@ def _place_columns(grid: PatchGrid, nodes: Nodes, slide_shape: tuple[int, int]) 
     }
 
 
-def _stage_columns(stage: Stage, last: bool) -> dict[str, Any]:
-    n_beside = len(stage.unread) + len(stage.vetoed)
-    nothing = [None] * n_beside
+def _stage_columns(stage: Stage) -> dict[str, Any]:
+    """NaN, or rank 0, for the nodes beside the bag."""
+    beside = np.full(len(stage.unread) + len(stage.vetoed), np.nan)
     return {
-        "depth": np.full(len(stage.nodes) + n_beside, stage.depth),
-        "attention": [*stage.attention.tolist(), *nothing],
-        "score": [*stage.scores.tolist(), *nothing],
-        "rank": [*stage.ranks.tolist(), *nothing],
-        "status": [
-            *node_statuses(stage, last=last),
-            *["unread"] * len(stage.unread),
-            *["vetoed"] * len(stage.vetoed),
-        ],
+        "attention": np.concatenate([stage.attention, beside]),
+        "score": np.concatenate([stage.scores, beside]),
+        "rank": np.concatenate([stage.ranks, np.zeros(len(beside), np.int64)]),
     }
+
+
+#: What ranks and parents are at the least; below there is none.
+_LEAST = {"rank": 1, "parent": 0}
+
+
+def _valid(name: str, values: Any, *, placed: bool) -> NDArray[np.bool_] | None:
+    """Where a column has values; None: everywhere."""
+    values = np.asarray(values)
+    if name in ("y", "x", "height", "width"):
+        return None if placed else np.zeros(len(values), bool)
+    if name in ("attention", "score"):
+        return np.asarray(np.isfinite(values))
+    return np.asarray(values >= _LEAST[name]) if name in _LEAST else None
+
+
+def _statuses(stage: Stage, *, last: bool) -> list[str]:
+    return [
+        *node_statuses(stage, last=last),
+        *["unread"] * len(stage.unread),
+        *["vetoed"] * len(stage.vetoed),
+    ]
 
 
 def _addresses(nodes: Nodes) -> Iterable[tuple[int, int]]:

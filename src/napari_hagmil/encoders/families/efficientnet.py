@@ -34,7 +34,7 @@ class EfficientNetLite0(NetworkEncoder):
             weights_sha256=lite0_sha256(),
             n_features=1280,
             patch_size=224,
-            network=lite0_network(),
+            network=lite0_network,
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
         )
