@@ -13,6 +13,7 @@ ENVIRONMENT := $(VENV)/.made
 PACKAGES := $(VENV)/.packages
 DOCS_PACKAGES := $(VENV)/.docs-packages
 INTEROP := $(VENV)/interop
+PEERS := $(VENV)/peers
 PIP_INSTALL := $(BIN)/python -m pip install --constraint $(CONSTRAINTS)
 
 export PYTHON
@@ -45,9 +46,14 @@ check: $(PACKAGES)  ## Lint, format, types and import contracts
 docs: $(DOCS_PACKAGES)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# Other viewers of slides, which ours is compared with, in an environment of their own.
 .PHONY: bench
-bench: $(PACKAGES) | system  ## The benchmarks among the tests
-	.ci/with-display $(BIN)/python -m pytest --benchmark-enable --benchmark-only $(TEST_ARGS)
+bench: $(PACKAGES) | system  ## The benchmarks among the tests, into docs/benchmarks.md
+	$(BIN)/python -m venv $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(PEERS)/lib/python3*/site-packages)/first.pth
+	$(PEERS)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers
+	PYTHONPATH=src HAGMIL_PEERS=$(CURDIR)/$(PEERS)/bin/python .ci/with-display $(BIN)/python -m pytest \
+	  --benchmark-enable --benchmark-only $(or $(TEST_ARGS),tests/benchmarks)
 
 # In an environment of their own, which sees the packages of the first: what they bring is never
 # installed beside what is pinned.
