@@ -60,6 +60,9 @@ class ReadAhead:
             if asked != self._asked:
                 return
             piece()
+        with self._lock:
+            if asked == self._asked:
+                self._timer = None  # it holds the pieces, and they the slide
 
 
 def around(box: Box, chunk: tuple[int, int], shape: tuple[int, int]) -> Iterator[Box]:

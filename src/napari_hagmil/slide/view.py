@@ -207,7 +207,7 @@ class LevelArray:
         return [
             partial(level._part, top, left, bottom - top, right - left)
             for level, (top, bottom, left, right) in boxes
-            if level._view.factor <= _CHEAP
+            if level._view.factor <= _CHEAP and level._kept is None
         ]
 
     def _read(self, y: int, x: int, height: int, width: int) -> Pixels:
