@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from commands import is_idle
 
 from napari_hagmil.encoders import load_encoder
 
@@ -65,13 +66,16 @@ def test_the_default_encoder_beside_onnxruntime(benchmark, note, tmp_path, monke
     benchmark(lambda: None)
     cosine = float(torch.cosine_similarity(features["ours"], features["torch"]).min())
     rates = {name: f"{n / one[0]:.0f} ({n / one[1]:.0f})" for name, one in best.items()}
-    share = max(best["onnxruntime"][i] / best["ours"][i] for i in (0, 1))
+    share, spent = (best["onnxruntime"][i] / best["ours"][i] for i in (0, 1))
     said = (
         "patches/s (per second of the processor): "
         + ", ".join(f"{name} {rate}" for name, rate in rates.items())
-        + f"; {share:.2f} of onnxruntime, cosine {cosine:.7f}"
+        + f"; {share:.2f} ({spent:.2f}) of onnxruntime, cosine {cosine:.7f}"
     )
     goal = "≥ 0.95, cosine ≥ 0.9999"
-    note("encoder", "EfficientNet-Lite0, 224 px", said, goal, share >= 0.95 and cosine >= 0.9999)
+    # The peer's threads spin while they wait, as is its default: on a busy machine its seconds of
+    # the processor say too much, and those of the clock nothing.
+    met = share >= 0.95 and cosine >= 0.9999 if is_idle() else None
+    note("encoder", "EfficientNet-Lite0, 224 px", said, goal, met)
     assert cosine >= 0.9999
     assert torch.cosine_similarity(features["ours"], features["onnxruntime"]).min() >= 0.9999
