@@ -63,21 +63,14 @@ def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
     slide_shape = result.slide.height, result.slide.width
     for stage in result.stages:
         nodes = np.concatenate([stage.nodes, stage.unread, stage.vetoed])
-        last = stage.depth == len(result.grids) - 1
-        known = {
+        columns = {
             "depth": np.full(len(nodes), stage.depth),
             **_place_columns(result.grids[stage.depth], nodes, slide_shape),
             **_stage_columns(stage),
             "parent": [rows.get(address, -1) for address in _addresses(parents(nodes))],
         }
-        columns = {
-            name: numbers(values, _SCHEMA.field(name).type, _valid(name, values, placed=placed))
-            for name, values in known.items()
-        }
-        columns["status"] = texts(_statuses(stage, last=last))
-        tables.append(
-            pa.Table.from_arrays([columns[name] for name in _SCHEMA.names], schema=_SCHEMA)
-        )
+        statuses = _statuses(stage, last=stage.depth == len(result.grids) - 1)
+        tables.append(_table(columns, statuses, placed=placed))
         rows = {address: n_rows + i for i, address in enumerate(_addresses(nodes))}
         n_rows += len(nodes)
     table = pa.concat_tables(tables) if tables else _SCHEMA.empty_table()
@@ -89,6 +82,15 @@ def nodes_table(result: SlideResult, *, placed: bool = True) -> pa.Table:
             "purpose": RESEARCH_USE,
         }
     )
+
+
+def _table(columns: dict[str, Any], statuses: list[str], *, placed: bool) -> pa.Table:
+    made = {
+        name: numbers(values, _SCHEMA.field(name).type, _valid(name, values, placed=placed))
+        for name, values in columns.items()
+    }
+    made["status"] = texts(statuses)
+    return pa.Table.from_arrays([made[name] for name in _SCHEMA.names], schema=_SCHEMA)
 
 
 def write_nodes(result: SlideResult, path: str | Path, *, placed: bool = True) -> None:
