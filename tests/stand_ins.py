@@ -85,8 +85,11 @@ def _extra(pixels: np.ndarray, text: str, kind: int) -> dict[str, object]:
 
 
 def _coarse_jpeg_2000(path: Path, pixels: np.ndarray) -> None:
-    """Two levels with a step of four, JPEG 2000 of the kind whose stream says nothing of YCbCr."""
-    made.write_jpeg_2000(path, made.halved(pixels[1024:2048, 1024:2304], (1, 4)), 33003)
+    """Two levels of JPEG 2000, of the kind whose stream says nothing of YCbCr."""
+    odd.svs_2000(path, np.ascontiguousarray(pixels[1024:2048, 1024:2304]))
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        said = odd.APERIO.replace("MPP = 0.5", "MPP = 0.5026")
+        tiff.pages[0].tags["ImageDescription"].overwrite(said)
 
 
 def _wrong_mpp(path: Path, scan: np.ndarray, kind: str) -> None:
@@ -99,6 +102,7 @@ def _wrong_mpp(path: Path, scan: np.ndarray, kind: str) -> None:
         photometric="rgb",
         tile=(256, 256),
         compression=kind,
+        compressionargs={"level": 80, "lossless": False} if kind == "webp" else {"level": 80},
         resolution=(per_cm, per_cm),
         resolutionunit="CENTIMETER",
         metadata=None,

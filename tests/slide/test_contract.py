@@ -162,7 +162,7 @@ class TestEveryBackend:
         slide.read(0, (0, 0), (64, 64))
         assert slide.tiles_read == 1
         if case.backend != "openslide":  # which does not say
-            assert 0 < slide.bytes_read < 2_000_000
+            assert 0 < slide.bytes_read < 3_000_000
 
     def test_threads_read_what_one_reads(self, slide, pictures) -> None:
         places = [(y, x) for y in range(0, 1000, 170) for x in range(0, 800, 130)]

@@ -439,7 +439,7 @@ def test_hatching_shows_under_any_contrast(dtype) -> None:
     assert pixels.min() == 0
 
 
-@pytest.mark.usefixtures("slides_dir")  # a bound that holds for the pixels of a scan
+@pytest.mark.usefixtures("real_slides_dir")  # a bound that holds for the pixels of a scan
 def test_what_a_coarse_level_has_lost_is_read_from_a_finer_one(pyramid, tmp_path) -> None:
     path = spoiled(tmp_path / "coarse.tif", pyramid, 2, 0)
     with open_slide(path) as slide, open_slide(pyramid) as whole:

@@ -76,9 +76,10 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_every_real_slide_is_described(slides_dir: Path, name: str) -> None:
+def test_every_real_slide_is_described(slides_dir: Path, name: str, request) -> None:
     if "dicom" in name:
         pytest.importorskip("wsidicom")
+        request.getfixturevalue("real_slides_dir")  # a JPEG, which is not made here
     mpp, source, objective, vendor, compression = EXPECTED[name]
     with open_slide(slides_dir / name) as slide:
         info = json.loads(json.dumps(slide_info(slide)))
@@ -233,7 +234,8 @@ def test_a_resolution_without_a_unit_is_no_pixel_size(tmp_path: Path) -> None:
         assert slide.mpp is None
 
 
-def test_a_dicom_folder_and_one_of_its_instances_are_one_slide(slides_dir: Path) -> None:
+def test_a_dicom_folder_and_one_of_its_instances_are_one_slide(real_slides_dir: Path) -> None:
+    slides_dir = real_slides_dir
     pytest.importorskip("wsidicom")
     folder = slides_dir / "CMU-1-Small-Region-dicom"
     with open_slide(folder) as whole, open_slide(sorted(folder.iterdir())[1]) as one:

@@ -2,7 +2,7 @@
 
 import pytest
 from napari._app_model import get_app_model
-from qtpy.QtWidgets import QFileDialog, QMenu
+from qtpy.QtWidgets import QFileDialog
 
 from napari_hagmil.widgets.desk import desk_of
 
@@ -37,10 +37,12 @@ def test_commands_open_a_slide_go_to_their_tabs_and_stand_in_the_menus(
     execute("keys")
     execute("open_cohort")  # the dialog is left without a choice
     assert desk.dock("HAG-MIL cohort").isVisible()
+    menus = get_app_model().menus
     titles = {
-        action.text()
-        for menu in viewer.window._qt_window.menuBar().findChildren(QMenu)
-        for action in menu.actions()
+        item.command.title
+        for name in ("file/io_utilities", "layers/classify", "layers/annotate")
+        for item in menus.get_menu(f"napari/{name}")
+        if hasattr(item, "command")
     }
     assert {
         "Open a slide… (HAG-MIL)",
