@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import ablation
 import blind_cohort
 import blind_sizes
 import figure4
@@ -73,3 +74,17 @@ def test_a_table_takes_the_place_of_the_old_one_and_the_page_stays(tmp_path):
     page.write_text("# Title\n\n| b |\n|---|\n\n" + page.read_text() + "\nText.\n")
     put_table(page, "| a |\n|---|\n| 2 |\n| 3 |\n")
     assert page.read_text() == "# Title\n\n| b |\n|---|\n\n| a |\n|---|\n| 2 |\n| 3 |\n\nText.\n"
+
+
+def test_cells_of_what_was_not_run_stay_empty_and_differences_are_paired(tmp_path):
+    header = "method,seed,key,auc,pointing,share\n"
+    rows = ("IAT, hagmil", "hagmil, other")
+    lines = [f'"{name}",{seed},k,{0.9 - 0.1 * i * seed},0.5,0.1\n'
+             for i, name in enumerate(rows) for seed in (0, 1)]  # fmt: skip
+    (tmp_path / "cue.csv").write_text(header + "".join(lines))
+    table = ablation.table([*rows, "hagmil, never"], tmp_path).splitlines()
+    assert table[3].startswith("| hagmil, other | 0.850 | -0.050 ± 0.635 | 0.500 |  |")
+    assert set(table[4].removeprefix("| hagmil, never ")) == {"|", " "}
+    (tmp_path / "cue.csv").write_text(header + lines[0] + lines[1].replace(",k,", ",other,"))
+    with pytest.raises(SystemExit, match="several settings"):
+        ablation.table(rows, tmp_path)
