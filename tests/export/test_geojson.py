@@ -96,7 +96,7 @@ def test_a_region_has_its_patches_as_child_objects_and_is_one_feature(tmp_path):
     patches = (RegionPatch((-0.5, -0.5, 4.5, 4.5), 99.0), RegionPatch((4.5, -0.5, 9.5, 4.5), 80.0))
     region = AttentionRegion(SQUARE, 99.0, 84.0, n_nodes=2, patches=patches)
     (feature,) = _written(tmp_path, [region])["features"]
-    first, second = feature["childObjects"]
+    first, second = feature["properties"]["childObjects"]
     assert first["properties"]["objectType"] == "tile"
     assert first["properties"]["measurements"] == {"Attention score (percentile)": 99.0}
     assert sorted(map(tuple, first["geometry"]["coordinates"][0][:-1])) == [

@@ -128,7 +128,7 @@ def test_exports_hold_the_patches_that_were_accepted_alone_and_say_which_were_re
     wish = ReviewWish(formats=("geojson", "csv"))
     geojson, table = write_review(tmp_path / "case", state, wish, mpp=0.25)
     lesion, alone = json.loads(geojson.read_text(encoding="utf-8"))["features"]
-    children = lesion["childObjects"]
+    children = lesion["properties"]["childObjects"]
     assert [one["properties"]["metadata"]["decision"] for one in children] == [
         "accepted", "accepted", "accepted", "rejected",
     ]  # fmt: skip

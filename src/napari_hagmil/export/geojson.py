@@ -24,8 +24,8 @@ from napari_hagmil.untrusted import well_formed
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "napari-hagmil/region/1")
 
 
-#: The member of a feature under which QuPath nests the objects that lie within it; other readers
-#: pass it over.
+#: The property of a feature under which QuPath writes and reads the objects that lie within it (as
+#: its own export with "include children" does); to other readers it is one more property.
 CHILDREN = "childObjects"
 
 #: One of QuPath's default classes.
@@ -99,7 +99,7 @@ def region_feature(
     }
     feature = _annotation(fingerprint, rings, name, path_class, measured)
     if region.patches:
-        feature[CHILDREN] = [
+        feature["properties"][CHILDREN] = [
             patch_feature(
                 patch.box,
                 patch.score,

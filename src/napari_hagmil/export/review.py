@@ -198,7 +198,7 @@ def _region_feature(region: ReviewRegion, export: _Export) -> dict[str, Any]:
         {"decision": region.decision, "provenance": region.provenance, "comment": region.comment},
     )
     if region.patches:
-        feature[CHILDREN] = [
+        feature["properties"][CHILDREN] = [
             patch_feature(
                 one.box,
                 one.score,
