@@ -22,8 +22,8 @@ from test_why_and_steer import press
 
 from napari_hagmil.polygons import outline
 from napari_hagmil.review import Annotation, ReviewRegion, open_sitting
-from napari_hagmil.widgets.cascade.slide.navigator import Navigator
 from napari_hagmil.widgets.focus import focus_canvas, takes_focus
+from napari_hagmil.widgets.reading.navigator import Navigator
 from napari_hagmil.widgets.review.dock import ReviewDock
 
 pytestmark = pytest.mark.window

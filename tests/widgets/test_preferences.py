@@ -7,6 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.settings import get_plugin_settings
 
+from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.review import QUPATH_CLASSES, PathClass
 from napari_hagmil.review.classes import class_list, classes_in
 from napari_hagmil.session import Session
@@ -19,6 +20,7 @@ from napari_hagmil.widgets.preferences import (
     preferred_budget,
     set_preference,
 )
+from napari_hagmil.widgets.reading.looks import Looks
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +106,11 @@ def test_a_budget_counts_when_it_fits_the_model(text, budget):
 
 def test_colours_and_opacity_change_at_once_but_not_what_was_set_by_hand():
     viewer = ViewerModel()
-    stages = StageLayers(viewer, Session())
-    layers = [viewer.add_image(np.zeros((4, 4)), opacity=0.4) for _ in range(2)]
+    stages = StageLayers(viewer, Session(), Looks(viewer))
+    layers = [
+        viewer.add_image(np.zeros((4, 4)), opacity=0.4, metadata={KEY: {"depth": depth}})
+        for depth in range(2)
+    ]
     stages._attention = dict(enumerate(layers))
     stages.set_opacity(1, 0.7)
     set_preference("display", "colormap", "magma")
@@ -119,7 +124,8 @@ def test_colours_and_opacity_change_at_once_but_not_what_was_set_by_hand():
 
 def test_branches_are_hidden_from_the_start_where_that_is_preferred():
     set_preference("display", "branches", False)
-    stages = StageLayers(ViewerModel(), Session())
+    viewer = ViewerModel()
+    stages = StageLayers(viewer, Session(), Looks(viewer))
     assert not stages.shown["branches"]
     stages.close()
 

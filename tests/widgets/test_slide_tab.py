@@ -52,12 +52,13 @@ def test_beyond_the_scan_the_dock_says_that_it_is_enlarged(opened, viewer):
 
 def test_a_click_on_the_overview_goes_there_and_a_drag_takes_the_view_along(opened, viewer):
     press(viewer, "Alt+4")
-    opened.slide.show_view()
-    navigator = opened.slide.view_panel.navigator
+    corners = opened.desk.corners
+    navigator = corners.navigator
+    corners.show_view()
     middle = QPoint(navigator.width() // 2, navigator.height() // 2)
     QTest.mouseClick(navigator, Qt.MouseButton.LeftButton, pos=middle)
     assert viewer.scene.camera.center[-2:] == pytest.approx((512, 512), abs=8)
-    opened.slide.show_view()
+    corners.show_view()
     shown = view_rectangle(viewer, 0.25)
     assert astuple(navigator.view) == pytest.approx(astuple(shown))
     assert shown.centre == pytest.approx((2048, 2048), abs=32)
@@ -70,7 +71,7 @@ def test_a_click_on_the_overview_goes_there_and_a_drag_takes_the_view_along(open
 
 
 def test_the_overview_is_tinted_by_the_attention(opened, wait_until):
-    navigator = opened.slide.view_panel.navigator
+    navigator = opened.desk.corners.navigator
     plain = navigator._shown
     run(opened, wait_until)
     assert (navigator._shown != plain).any(-1).mean() > 0.2
@@ -239,7 +240,7 @@ def test_a_fluorescence_slide_shows_its_channels_and_the_dock_says_what_the_mode
         f"{name} · {channel}" for channel in ("DAPI", "FITC", "Cy3")
     ]
     # The overview is bright enough to find one's way, though the scan uses a tenth of its range.
-    overview = opened.slide.view_panel.navigator._picture
+    overview = opened.desk.corners.navigator._picture
     assert np.percentile(overview, 95) > 100
     says = "has 3 fluorescence channels, and the cascade needs RGB brightfield"
     assert says in opened.slide.tissue_panel.facts.text()

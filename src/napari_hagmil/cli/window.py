@@ -134,6 +134,7 @@ def _open_window(options: ViewOptions | None) -> int:
     if options is not None and options.cohort is not None:
         _, cohort = viewer.window.add_plugin_dock_widget(*_COHORT)
         cohort.open(options.cohort)
+    dock.desk.read()
     napari.run()
     return 0
 

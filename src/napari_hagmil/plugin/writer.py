@@ -13,6 +13,7 @@ from napari_hagmil.errors import OutputError
 from napari_hagmil.export.ome_zarr import write_map_zarr
 from napari_hagmil.export.review import Format, ReviewWish, write_review
 from napari_hagmil.plugin.layer_shapes import drawn_in
+from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.plugin.shown import slide_shown
 from napari_hagmil.review import ReviewState
 
@@ -73,10 +74,13 @@ def write_map(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
         )
     if not np.allclose(layer.affine.affine_matrix, np.eye(3)) or np.any(layer.rotate != np.eye(2)):
         raise OutputError(layer.name, "is turned", remedy="turn it back")
+    # Of our own attention only a part may be shown: above a percentile, outside of a region.
+    whole = layer.metadata.get(KEY, {}).get("values", layer.data)
+    values = np.where(np.isnan(layer.data), whole, layer.data)
     in_um = all(str(unit) == "micrometer" for unit in layer.units)
     write_map_zarr(
         Path(path),
-        np.asarray(layer.data),
+        values,
         placement=(layer.scale, layer.translate),
         name=layer.name,
         unit="micrometer" if in_um else "",

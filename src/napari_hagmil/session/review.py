@@ -140,6 +140,11 @@ class Review:
         """The regions that pass the filter, in its order."""
         return queue_of(self.state.regions, self.mpp, self.wanted)
 
+    def place(self) -> tuple[int, int]:
+        """Where the current region stands in the queue, from 1 (0: not in it), and its length."""
+        ids = [one.id for one in self.queue()]
+        return (ids.index(self.current) + 1 if self.current in ids else 0), len(ids)
+
     def region(self) -> ReviewRegion | None:
         """The current region."""
         return edit.region_by_id(self.state, self.current)

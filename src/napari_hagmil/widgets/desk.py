@@ -15,8 +15,12 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 from napari_hagmil.review import AnnotationKind
 from napari_hagmil.session import session_of
 from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
+from napari_hagmil.widgets.focus import canvas_of
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, TAB_KEYS, KeyAction, bind
 from napari_hagmil.widgets.layer_order import LayerOrder
+from napari_hagmil.widgets.reading.corners import SlideCorners
+from napari_hagmil.widgets.reading.layout import ReadingLayout
+from napari_hagmil.widgets.reading.looks import Looks
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
@@ -56,11 +60,22 @@ class Desk:
         The window.
     canvas : ReviewCanvas
         The review on its canvas.
+
+    Attributes
+    ----------
+    looks : Looks
+        How much lies on the slide.
+    corners : SlideCorners or None
+        What stands in the corners of the canvas, while a dock is open.
+    layout : ReadingLayout or None
+        The arrangement of the window, once a dock stands in it.
     """
 
     def __init__(self, viewer: ViewerModel, canvas: ReviewCanvas) -> None:
         self.viewer, self.canvas, self.review = viewer, canvas, canvas.review
-        self._order = LayerOrder(viewer)
+        self._order, self.looks = LayerOrder(viewer), Looks(viewer)
+        self.corners: SlideCorners | None = None
+        self.layout: ReadingLayout | None = None
         self._open: dict[str, OnDesk] = {}
         self._does = self._key_actions()
         self._unbind: Callable[[], None] = lambda: None
@@ -80,14 +95,29 @@ class Desk:
         if not self._open:
             self._unbind()
             self.canvas.put_away()
+            self.looks.take("everything")
+            if self.corners is not None:
+                self.corners.close()
+                self.corners = None
             if self._sheet is not None:
                 self._sheet.deleteLater()
                 self._sheet = None
 
     def stay_with(self, window: QWidget) -> None:
         """Live as long as a main window does: closing a dock closes neither slide nor review."""
-        if isinstance(window, QMainWindow) and window.findChild(_Anchor) is None:
+        if not isinstance(window, QMainWindow):
+            return
+        if window.findChild(_Anchor) is None:
             _Anchor(window, self)
+            self.layout = ReadingLayout(window, self.viewer, self.review)
+        canvas = canvas_of(window)
+        if self.corners is None and canvas is not None:
+            self.corners = SlideCorners(canvas, self.viewer, self.review.session, self.looks)
+
+    def read(self) -> None:
+        """Arrange the window for reading: all the room for the slide."""
+        if self.layout is not None:
+            self.layout.arrange()
 
     def close(self) -> None:
         """Close slide and review with the window; the docks are going, and are not touched."""
@@ -136,6 +166,9 @@ class Desk:
             "undo": review.undo,
             "redo": review.redo,
             "side_by_side": self.canvas.toggle_side_by_side,
+            "look": self.looks.go_on,
+            "overview": self._toggle_overview,
+            "fold": self._fold,
             "cheat_sheet": self.show_keys,
         }
         does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
@@ -145,6 +178,14 @@ class Desk:
         for tab, key in TAB_KEYS.items():
             actions[key] = partial(self._go_to, tab)
         return actions
+
+    def _toggle_overview(self) -> None:
+        if self.corners is not None:
+            self.corners.toggle_overview()
+
+    def _fold(self) -> None:
+        if self.layout is not None:
+            self.layout.toggle()
 
     def _go_to(self, tab: str) -> None:
         self.dock(_TABS[tab]).go_to(tab)

@@ -73,6 +73,9 @@ class Dock(QWidget):  # type: ignore[misc]
         if not self._in_window and isinstance(self.window(), QMainWindow):
             self._in_window = True
             self.desk.stay_with(self.window())
+            if isinstance(self.parent(), QDockWidget):
+                # napari's name, with that of the plugin, does not fit on the tab of a narrow dock.
+                self.parent().setWindowTitle(self.NAME)
         self._wheel.guard_dock_tabs(self.window())
         super().showEvent(event)
 

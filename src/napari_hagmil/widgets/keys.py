@@ -50,7 +50,6 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "tissue_eraser": KeyAction("Shift-Z", "Erase tissue", "Tissue"),
     "run": KeyAction("Q", "Run the cascade", "Cascade"),
     "cancel": KeyAction("Shift-Q", "Stop the run", "Cascade"),
-    "overlay": KeyAction("H", "Hide or show all overlays", "Overlays"),
     "branches": KeyAction("Shift-H", "Hide or show the branches", "Overlays"),
     "unseen": KeyAction("Shift-U", "Hide or show what was never seen at high power", "Overlays"),
     "hold": KeyAction("W", "Hold the place under the pointer, or release it", "Why"),

@@ -15,6 +15,7 @@ _FROM_BELOW = (
     "path",
     "depth",
     "unseen",
+    "quality",
     "tissue",
     "branches",
     "unread",
@@ -70,3 +71,9 @@ def rank_of(layer: Layer) -> tuple[int, int] | None:
 
 #: What lies below is the slide, and below everything.
 _UP_FROM = (_FROM_BELOW.index("depth"), 0)
+
+
+def lies_on_the_slide(layer: Layer) -> bool:
+    """Whether a layer is one of ours, and not the slide itself."""
+    rank = rank_of(layer)
+    return rank is not None and rank >= _UP_FROM

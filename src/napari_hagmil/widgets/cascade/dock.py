@@ -52,12 +52,12 @@ class CascadeDock(TabbedDock):
     refused = Signal(str)
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer, min_width=360)
+        super().__init__(napari_viewer, min_width=320)
         self.review = self.desk.review
         self.session = self.review.session
         self.slide_layers = SlideLayers(napari_viewer, self.session)
         self._work = Background()
-        stages = StageLayers(napari_viewer, self.session)
+        stages = StageLayers(napari_viewer, self.session, self.desk.looks)
         self.context = CascadeContext(
             napari_viewer, self.session, self.slide_layers, stages, self._work, self.links
         )
@@ -189,15 +189,10 @@ class CascadeDock(TabbedDock):
         connect = self.links.connect
         connect(self.session.slide_changed, self._show_slide)
         connect(self.session.finished, self._show_result)
+        connect(self.review.changed, self._make_way)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
         self.slide.switch_asked.connect(lambda path: self.switch.open(Path(path)))
         self.slide.slide_panel.close_asked.connect(self.switch.close)
-
-    def _toggle_overlays(self) -> None:
-        """Hide everything that lies on the slide, the review's outlines too, or show it again."""
-        stages = self.context.stages
-        stages.toggle_all()
-        self.desk.canvas.layers.set_visible(any(stages.shown.values()))
 
     def _key_actions(self) -> dict[Any, Any]:
         stages = self.context.stages
@@ -205,7 +200,6 @@ class CascadeDock(TabbedDock):
             "overview": self.viewer.reset_view,
             "run": self.run,
             "cancel": self.session.cancel,
-            "overlay": self._toggle_overlays,
             "branches": lambda: stages.toggle("branches"),
             "unseen": lambda: stages.toggle("unseen"),
             "hold": self._hold,
@@ -238,6 +232,9 @@ class CascadeDock(TabbedDock):
 
     def _drawing(self) -> bool:
         return self.desk.canvas.tools.drawing.active
+
+    def _make_way(self) -> None:
+        self.context.stages.make_way(self.review.region())
 
     def _show_slide(self, slide: Slide | None) -> None:
         self.slide_layers.show_slide()

@@ -211,6 +211,7 @@ class CohortDock(Dock):
         self._filter()
         self.view.sort_again()
         self.view.show_current(self.opening.at)
+        self._name_place()
         self._show_state()
         working = any(one.state in ("waiting", "running") for one in self.table.entries)
         self.reader.watch(on=working)
@@ -233,6 +234,7 @@ class CohortDock(Dock):
         name = self.view.current_name()
         self.shown.apply(self.bar.wanted())
         self.view.show_current(name)
+        self._name_place()
         self._show_empty()
 
     def _say(self, sentence: str, *, error: bool) -> None:
@@ -250,11 +252,19 @@ class CohortDock(Dock):
         """A slide is open: show its row, and open the next one ahead."""
         names = [one.name for one in self.table.entries if str(one.path) == path]
         self.opening.at = names[0] if names else ""
+        self._name_place()
         self.view.show_current(self.opening.at)
         self._review_changed()
         following = self._next()
         if names and following is not None and self.reader.folder is not None:
             self.opening.open_ahead(following, self.reader.folder.mpp)
+
+    def _name_place(self) -> None:
+        """Say in the window's title where the open slide stands in the table as it is shown."""
+        names = [one.name for one in self.shown.entries()]
+        at = names.index(self.opening.at) + 1 if self.opening.at in names else 0
+        if self.desk.layout is not None:
+            self.desk.layout.name_place(f"slide {at} of {len(names)}" if at else "")
 
     def _review_changed(self, *_: object) -> None:
         """Show how far the review of the open slide has come; its journal may be behind."""

@@ -42,7 +42,7 @@ class ReviewDock(TabbedDock):
     NAME = REVIEW
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer, min_width=340)
+        super().__init__(napari_viewer, min_width=320)
         self.canvas = self.desk.canvas
         self.review, self.tools = self.canvas.review, self.canvas.tools
         self.queue, self.draw = QueueTab(self.review), DrawTab(self.review, self.tools)

@@ -40,7 +40,7 @@ _PARTS = {
 }
 _FORMATS = {
     "geojson": "GeoJSON, for QuPath",
-    "csv": "Table (CSV), with measures and the conclusion",
+    "csv": "Table (CSV), measures and conclusion",
     "asap": "XML, for ASAP (no holes, no rulers)",
 }
 _NOTHING = "Nothing to write yet: accept a region, draw, or write a conclusion."

@@ -32,7 +32,7 @@ from napari_hagmil.widgets.review.patches.strip import PatchStrip
 from napari_hagmil.widgets.review.thumbnails import SIDE, Thumbnails
 from napari_hagmil.widgets.style import MARKS, QUIET_COLOR, explain, plain_label, text_label
 
-_ORDERS = {"Highest score first": "score", "Largest first": "size", "Top to bottom": "place"}
+_ORDERS = {"By score": "score", "By size": "size", "By place": "place"}
 _EMPTY = "Run the cascade in the HAG-MIL dock: the regions of high attention come here."
 _FILTERED = "No region passes the filters."
 
@@ -130,6 +130,7 @@ class QueueTab(QWidget):  # type: ignore[misc]
         )
         self.class_filter = ClassBox(none="Any class", can_create=False)
         self.order = QComboBox()
+        explain(self.order, "Highest score first, largest first, or top to bottom")
         for label, order in _ORDERS.items():
             self.order.addItem(label, order)
         limits, kinds = QHBoxLayout(), QHBoxLayout()
@@ -295,8 +296,8 @@ class QueueTab(QWidget):  # type: ignore[misc]
         self.facts.setVisible(region is not None)
 
     def _facts(self, region: ReviewRegion) -> str:
-        at = self._ids.index(region.id) + 1 if region.id in self._ids else 0
-        place = f"{at} of {len(self._ids)}" if at else "not in the queue"
+        at, n = self.review.place()
+        place = f"{at} of {n}" if at else "not in the queue"
         return " · ".join([place, region.decision, f"found by {region.provenance}"])
 
 

@@ -81,11 +81,6 @@ class LayerSync:
         found = self._layers.get(name)
         return found if found is not None and found in self.viewer.layers else None
 
-    def set_visible(self, visible: bool) -> None:
-        """Show or hide all that the review draws."""
-        for layer in self._layers.values():
-            layer.visible = visible
-
     def _show_regions(self, regions: tuple[ReviewRegion, ...], mpp: float, current: str) -> None:
         layer = self.layer(look.REGIONS)
         if not regions and layer is None:

@@ -18,14 +18,17 @@ from napari_hagmil.plugin.layers import (
     unread_layer,
     unseen_layer,
 )
+from napari_hagmil.review import ReviewRegion
 from napari_hagmil.session import Session
-from napari_hagmil.widgets.cascade.camera import um_per_screen_px
+from napari_hagmil.widgets.cascade.camera import magnification_shown, um_per_screen_px
+from napari_hagmil.widgets.cascade.run.fading import cleared, strength
 from napari_hagmil.widgets.preferences import (
     on_change,
     preference,
     preferred_colormap,
     preferred_opacity,
 )
+from napari_hagmil.widgets.reading.looks import Looks
 
 #: Width of outlines on the screen, px.
 _LINE_PX = 1.5
@@ -52,23 +55,26 @@ class StageLayers:
         Where layers are added.
     session : Session
         What is shown.
+    looks : Looks
+        How much may lie on the slide.
 
     Attributes
     ----------
     shown : dict of str to bool
-        Whether each of `KINDS` is shown.
+        Whether each of `KINDS` is shown, as far as the look allows it.
     depth_shown : dict of int to bool
         Whether a depth's attention is shown, while attention is.
     opacity, threshold : dict of int to float
-        Of a depth's attention: 0 to 1, and the percentile below which it is left clear.
+        Of a depth's attention: 0 to 1 at low power, and the percentile below which it is left
+        clear.
     on_shown : callable
         Called with `shown` whenever it may have changed.
     on_depth_shown : callable
         Called with a depth that was shown or hidden in napari's list of layers.
     """
 
-    def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self.viewer, self.session = viewer, session
+    def __init__(self, viewer: ViewerModel, session: Session, looks: Looks) -> None:
+        self.viewer, self.session, self.looks = viewer, session, looks
         self.shown = {"attention": True, "unseen": False, "branches": True, "unread": True}
         self.shown["branches"] = preference("display", "branches", True)
         self.depth_shown: dict[int, bool] = {}
@@ -80,11 +86,11 @@ class StageLayers:
         self.on_shown: Callable[[dict[str, bool]], None] = lambda shown: None
         self.on_depth_shown: Callable[[int, bool], None] = lambda depth, shown: None
         self._showing = False
-        self._before_hiding: dict[str, bool] = {}
+        self._in_hand: ReviewRegion | None = None
         self._stale: set[int] = set()
         self._draw_soon = qdebounced(self.draw, timeout=_TOGETHER)
         self._take_over()
-        viewer.scene.camera.events.zoom.connect(self._keep_line_width)
+        viewer.scene.camera.events.zoom.connect(self._zoomed)
         self._unwatch = on_change("display", self._restyle)
 
     def _take_over(self) -> None:
@@ -94,12 +100,13 @@ class StageLayers:
             if "depth" in facts:
                 depth = int(facts["depth"])
                 self._attention[depth] = layer
-                layer.events.visible.connect(self._follow_eye)
-                self.depth_shown[depth], self.opacity[depth] = layer.visible, layer.opacity
+                self.depth_shown[depth] = self.looks.shows(layer)
+                self.opacity[depth] = facts.get("opacity", layer.opacity)
+                self._follow(layer)
             for kind in KINDS:
                 if facts.get(kind):
-                    layer.events.visible.connect(self._follow_eye)
-                    self._others[kind], self.shown[kind] = layer, layer.visible
+                    self._others[kind], self.shown[kind] = layer, self.looks.shows(layer)
+                    self._follow(layer)
         if self._attention:
             self.shown["attention"] = any(self.depth_shown.values())
             if not self.shown["attention"]:
@@ -109,7 +116,7 @@ class StageLayers:
         """Stop following the viewer and the preferences; the layers stay."""
         self._draw_soon.cancel()
         self._unwatch()
-        self.viewer.scene.camera.events.zoom.disconnect(self._keep_line_width)
+        self.viewer.scene.camera.events.zoom.disconnect(self._zoomed)
 
     def clear(self) -> None:
         """Remove all layers."""
@@ -150,28 +157,27 @@ class StageLayers:
     def set_shown(self, kind: str, *, shown: bool) -> None:
         """Show or hide one of `KINDS`."""
         self.shown[kind] = shown
+        if shown and self._held_back(kind):
+            self.looks.take("everything")
         if shown and kind in ("unseen", "unread") and kind not in self._others:
             self._draw_others()
         self._apply_visibility()
 
     def toggle(self, kind: str) -> None:
         """Show one of `KINDS` that is hidden, hide one that is shown."""
-        self.set_shown(kind, shown=not self.shown[kind])
+        self.set_shown(kind, shown=not self.shown[kind] or self._held_back(kind))
 
-    def toggle_all(self) -> None:
-        """Hide everything that lies on the slide, or show again what was hidden so."""
-        if any(self.shown.values()):
-            self._before_hiding = dict(self.shown)
-            self.shown = dict.fromkeys(self.shown, False)
-        else:
-            self.shown = self._before_hiding or dict.fromkeys(self.shown, True)
-        self._apply_visibility()
+    def make_way(self, region: ReviewRegion | None) -> None:
+        """Leave the attention clear inside the region that is looked at."""
+        before, self._in_hand = self._in_hand, region
+        if _outline(before) != _outline(region):
+            self._stale |= set(self._attention)
+            self._apply_visibility()
 
     def set_opacity(self, depth: int, opacity: float) -> None:
         """Opacity of a depth's attention, 0 to 1."""
         self.opacity[depth] = opacity
-        if depth in self._attention:
-            self._attention[depth].opacity = opacity
+        self._fade()
 
     def set_threshold(self, depth: int, percentile: float) -> None:
         """Leave a depth's attention clear below a percentile."""
@@ -194,21 +200,42 @@ class StageLayers:
             session.grids[depth], session.stages[depth], session.mpp, opacity=opacity
         )
         meta["colormap"] = preferred_colormap()
+        # What is saved is the attention, whatever of it is shown.
+        meta["metadata"][KEY] |= {"values": values, "opacity": opacity}
         with np.errstate(invalid="ignore"):
             values = np.where(values >= self.threshold.get(depth, 0.0), values, np.nan)
-        return values, meta, kind
+        if self._in_hand is not None:
+            values = cleared(values, meta, self._in_hand, session.mpp)
+        return values, {**meta, "opacity": opacity * self._strength()}, kind
 
     def _restyle(self) -> None:
         """Follow the preferences; an opacity that was set by hand stays."""
-        for depth, layer in self._attention.items():
+        for layer in self._attention.values():
             if not self._missing(layer):
                 layer.colormap = preferred_colormap()
-                layer.opacity = self.opacity.get(depth, preferred_opacity())
+        self._fade()
 
     def _draw_attention(self, depth: int) -> None:
         layer: Any = self._attention[depth]
-        layer.data = self._attention_tuple(depth)[0]
+        values, meta, _ = self._attention_tuple(depth)
+        layer.data, layer.metadata = values, meta["metadata"]
         self._stale.discard(depth)
+
+    def _strength(self) -> float:
+        """Share of its opacity that attention has at the magnification that is shown."""
+        known = self.session.slide is not None and self.session.slide.mpp
+        return strength(magnification_shown(self.viewer)) if known else 1.0
+
+    def _fade(self) -> None:
+        """Let the tissue through at high power."""
+        share, before = self._strength(), self._showing
+        self._showing = True
+        for depth, layer in self._attention.items():
+            opacity = self.opacity.get(depth, preferred_opacity())
+            if not self._missing(layer) and layer.opacity != opacity * share:
+                layer.opacity = opacity * share
+                layer.metadata[KEY]["opacity"] = opacity
+        self._showing = before
 
     def _draw_others(self) -> None:
         session, made = self.session, {}
@@ -254,16 +281,22 @@ class StageLayers:
             shown = self.shown["attention"] and self.depth_shown.get(depth, False)
             if shown and depth in self._stale:
                 self._draw_attention(depth)
-            _show(layer, shown)
+            self.looks.show(layer, visible=shown)
         for kind, layer in self._others.items():
-            _show(layer, self.shown[kind])
+            self.looks.show(layer, visible=self.shown[kind])
         self._showing = False
+
+    def _follow(self, layer: Layer) -> None:
+        layer.events.visible.connect(self._follow_eye)
+        layer.events.opacity.connect(self._follow_slider)
 
     def _follow_eye(self, event: Any) -> None:
         """Keep what the user hides in the list of layers hidden, and what is shown there shown."""
-        if self._showing:
+        if self._showing or self.looks.at_work:
             return
         layer = event.source
+        if layer.visible:
+            self.looks.take("everything")
         for depth in [d for d, one in self._attention.items() if one == layer]:
             self.depth_shown[depth] = layer.visible
             self.shown["attention"] |= layer.visible
@@ -272,7 +305,21 @@ class StageLayers:
             self.shown[kind] = layer.visible
         self._apply_visibility()
 
-    def _keep_line_width(self, event: Any = None) -> None:
+    def _follow_slider(self, event: Any) -> None:
+        """Keep the opacity that the user sets with napari's own slider, at this power."""
+        if not self._showing:
+            for depth in [d for d, one in self._attention.items() if one == event.source]:
+                self.opacity[depth] = min(event.source.opacity / self._strength(), 1.0)
+
+    def _held_back(self, kind: str) -> bool:
+        """Whether the look hides one of `KINDS`."""
+        return self.looks.hides("depth" if kind == "attention" else kind)
+
+    def _zoomed(self, event: Any = None) -> None:
+        self._fade()
+        self._keep_line_width()
+
+    def _keep_line_width(self) -> None:
         """Keep outlines as thin at 40× as in the overview: napari's widths are in µm."""
         um_per_px = um_per_screen_px(self.viewer)
         drift = um_per_px / self._line_um if self._line_um else np.inf
@@ -297,7 +344,7 @@ class StageLayers:
             # Drawn from all outlines, the thumbnail would take longer than the layer itself.
             layer._max_vectors_thumbnail = _IN_THUMBNAIL
             added = self.viewer.add_layer(layer)
-        added.events.visible.connect(self._follow_eye)
+        self._follow(added)
         return added
 
     def _drop(self, layer: Layer | None) -> None:
@@ -305,6 +352,5 @@ class StageLayers:
             self.viewer.layers.remove(layer)
 
 
-def _show(layer: Layer, visible: bool) -> None:
-    if layer.visible != visible:
-        layer.visible = visible
+def _outline(region: ReviewRegion | None) -> object:
+    return None if region is None else (region.polygon, region.holes)

@@ -1,4 +1,4 @@
-"""The Slide tab: open slides, navigate, correct the pixel size, edit the tissue."""
+"""The Slide tab: open slides, set the magnification, correct the pixel size, edit the tissue."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from qtpy.QtCore import Signal
 from superqt.utils import qthrottled
 
-from napari_hagmil.attention import attention_map
-from napari_hagmil.cascade import Stage
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import magnification
 from napari_hagmil.plugin.sample_data import phantom_path
@@ -20,12 +17,7 @@ from napari_hagmil.session import error_sentence
 from napari_hagmil.session.recent import RecentSlides
 from napari_hagmil.session.steering import correct_mpp, import_tissue, set_tissue
 from napari_hagmil.slide import Slide
-from napari_hagmil.widgets.cascade.camera import (
-    centre_on,
-    magnification_shown,
-    set_magnification,
-    view_rectangle,
-)
+from napari_hagmil.widgets.cascade.camera import magnification_shown, set_magnification
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.slide.epithelium_section import EpitheliumSection
 from napari_hagmil.widgets.cascade.slide.quality_section import QualitySection
@@ -43,7 +35,7 @@ _TOGETHER = 30
 
 
 class SlideTab(CascadePage):
-    """Opens slides, and shows which part of one the canvas shows.
+    """Opens slides, and sets how large the canvas shows them.
 
     Parameters
     ----------
@@ -85,7 +77,7 @@ class SlideTab(CascadePage):
         self._show_view_soon = qthrottled(self.show_view, timeout=_TOGETHER, leading=False)
         self._connect_panels()
         self._connect_session()
-        self._follow_camera()
+        context.viewer.scene.camera.events.zoom.connect(self._camera_moved)
         self.slide_panel.show_recent(self._recent.paths())
 
     def open(self, path: str | Path, *, mpp: float | None = None, run: bool = False) -> None:
@@ -104,22 +96,19 @@ class SlideTab(CascadePage):
             set_magnification(self.viewer, wanted)
 
     def show_view(self) -> None:
-        """Show the rectangle and the magnification of the camera."""
+        """Show the magnification of the camera."""
         slide = self.session.slide
         if slide is None:
             return
-        self.view_panel.navigator.show_view(view_rectangle(self.viewer, self.session.mpp))
         scanned = magnification(slide.mpp) if slide.mpp else None
         shown = magnification_shown(self.viewer) if slide.mpp else None
         self.view_panel.show_magnification(shown, scanned)
 
     def show_session(self) -> None:
-        """Show the open slide, its tissue, and the tint of the overview."""
+        """Show the open slide and its tissue."""
         self._show_slide(self.session.slide)
         self.slide_panel.set_enabled(self.session.state != "opening")
         self._tissue_ready()
-        for stage in self.session.stages[:1]:
-            self._tint(stage)
 
     def close_work(self) -> None:
         """Stop following the camera, hand on what was painted last, and take the mask away."""
@@ -127,8 +116,7 @@ class SlideTab(CascadePage):
         self.colors.close_work()
         self.tissue.close()
         self.tissue.clear()
-        for event in self._camera_events():
-            event.disconnect(self._camera_moved)
+        self.viewer.scene.camera.events.zoom.disconnect(self._camera_moved)
 
     def _start(self, what: str, find: Callable[[], Path], mpp: float | None, *, run: bool) -> None:
         if self.context.work.busy:
@@ -182,9 +170,6 @@ class SlideTab(CascadePage):
         panel.mpp_given.connect(lambda mpp: self._correct(correct_mpp, mpp))
         view.magnification_asked.connect(self.look_at)
         view.whole_asked.connect(self.viewer.reset_view)
-        view.navigator.centre_asked.connect(
-            lambda y, x: centre_on(self.viewer, (y, x), self.session.mpp)
-        )
         tissue.shown.connect(lambda on: self._show_tissue() if on else self.tissue.hide())
         tissue.tool_asked.connect(self.take_tool)
         tissue.imported.connect(self.import_tissue)
@@ -197,19 +182,9 @@ class SlideTab(CascadePage):
             session.state_changed, lambda state: self.slide_panel.set_enabled(state != "opening")
         )
         connect(session.slide_changed, self._show_slide)
-        connect(session.colors_changed, lambda colors: self._show_overview())
         connect(session.review_changed, self._review_changed)
         connect(session.preparation_ended, self._tissue_ready)
         connect(session.finished, lambda result: self._tissue_ready())
-        connect(session.stage_found, self._tint)
-
-    def _camera_events(self) -> tuple[Any, ...]:
-        events = self.viewer.scene.camera.events
-        return events.center, events.zoom
-
-    def _follow_camera(self) -> None:
-        for event in self._camera_events():
-            event.connect(self._camera_moved)
 
     def _camera_moved(self, event: Any = None) -> None:
         self._show_view_soon()
@@ -242,19 +217,9 @@ class SlideTab(CascadePage):
             return
         self._correction = sitting.state.mpp_override if sitting else None
         self._show_facts(slide)
-        self._show_overview()
         self.colors.show_slide(slide)
         self.tissue_panel.show_none("")
         self._show_view_soon()
-
-    def _show_overview(self) -> None:
-        """Show the whole slide, tinted by what is known of it."""
-        slide = self.session.slide
-        if slide is not None:
-            overview = np.asarray(slide.view_levels()[-1])
-            self.view_panel.navigator.show_slide(overview, slide.shape, rgb=slide.is_rgb)
-            for stage in self.session.stages[:1]:
-                self._tint(stage)
 
     def _show_facts(self, slide: Slide) -> None:
         self.slide_panel.show_slide(slide, corrected=self._correction is not None)
@@ -273,12 +238,6 @@ class SlideTab(CascadePage):
     def _forget_recent(self) -> None:
         self._recent.clear()
         self.slide_panel.show_recent(())
-
-    def _tint(self, stage: Stage) -> None:
-        """Tint the overview with the first depth, which looks at all the tissue."""
-        if stage.depth == 0:
-            amap = attention_map(self.session.grids[0], stage.nodes, stage.scores)
-            self.view_panel.navigator.show_attention(amap)
 
     def _tissue_ready(self, problem: str = "") -> None:
         """Show the area of the tissue, and the mask where it is shown."""

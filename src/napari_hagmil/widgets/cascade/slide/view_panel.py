@@ -1,4 +1,4 @@
-"""The view: the overview, the magnification, how tiles are loaded."""
+"""The view: the magnification, and how tiles are loaded."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
 
 from napari_hagmil.widgets.cascade.camera import PRESETS
-from napari_hagmil.widgets.cascade.slide.navigator import Navigator
 from napari_hagmil.widgets.style import Section, plain_label, quiet_label
 
 
 class ViewPanel(Section):
-    """The overview and the magnification.
+    """Sets the magnification.
 
     Signals
     -------
@@ -27,7 +26,6 @@ class ViewPanel(Section):
 
     def __init__(self) -> None:
         super().__init__("View")
-        self.navigator = Navigator()
         self.magnification = QComboBox()
         self.magnification.setEditable(True)
         self.magnification.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
@@ -46,7 +44,6 @@ class ViewPanel(Section):
         line.addWidget(plain_label("Magnification"))
         line.addWidget(self.magnification)
         line.addWidget(self.whole)
-        self.body.addWidget(self.navigator)
         self.body.addLayout(line)
         self.add(self.note, self.srgb, self.smooth)
         self.whole.clicked.connect(self.whole_asked)
@@ -70,7 +67,6 @@ class ViewPanel(Section):
 
     def show_none(self) -> None:
         """Show that no slide is open."""
-        self.navigator.show_none()
         self.show_magnification(None, None)
 
     def _edited(self) -> None:

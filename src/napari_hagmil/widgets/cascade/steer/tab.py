@@ -167,7 +167,7 @@ class SteerTab(CascadePage):
         tip = "Branches to open; each costs four patches"
         self.n = SpinBox(label="Open", value=12, min=1, max=1000, tooltip=tip)
         self.depth = ComboBox(label="cut at", choices=(), tooltip="The depth that cut them")
-        self.depth.max_width = 75
+        self.n.max_width, self.depth.max_width = 68, 64
         self.look_button = PushButton(text="Look", tooltip="Open and judge them (Shift-G)")
         form = Container(layout="horizontal", widgets=[self.n, self.depth, self.look_button])
         form.margins = (0, 0, 0, 0)

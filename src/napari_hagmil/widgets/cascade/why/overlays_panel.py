@@ -28,7 +28,7 @@ class OverlaysPanel(Section):
     toggled = Signal(str, bool)
 
     def __init__(self) -> None:
-        super().__init__("On the slide (H hides all)")
+        super().__init__("On the slide (H)")
         self.boxes: dict[str, QCheckBox] = {}
         grid = QGridLayout()
         for i, (kind, (label, tip)) in enumerate(_KINDS.items()):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QRectF, Qt, Signal
+from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
@@ -16,8 +16,8 @@ from napari_hagmil.widgets.cascade.camera import ViewRectangle
 from napari_hagmil.widgets.preferences import preferred_colormap
 from napari_hagmil.widgets.style import FOCUS_COLOR
 
-#: Height of the overview, and longest side of its picture, px.
-_HEIGHT, _SIDE = 200, 420
+#: Longest side of its picture, px: twice that of the widget, for dense screens.
+_SIDE = 460
 
 
 class Navigator(QWidget):  # type: ignore[misc]
@@ -31,11 +31,10 @@ class Navigator(QWidget):  # type: ignore[misc]
 
     centre_asked = Signal(float, float)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setFixedHeight(_HEIGHT)
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
         self.setCursor(Qt.CursorShape.CrossCursor)
-        self.setToolTip("Click or drag to move the view, or use the arrow keys")
+        self.setToolTip("Click or drag to move the view, or use the arrow keys (Shift-V hides it)")
         self.setAccessibleName("Overview of the slide")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._picture: NDArray[np.uint8] | None = None
@@ -61,6 +60,11 @@ class Navigator(QWidget):  # type: ignore[misc]
         self._picture = overview_picture(overview, _SIDE, rgb=rgb)
         self._shape = shape
         self.show_attention(None)
+
+    def fitting(self, width: int, height: int) -> QSize:
+        """The largest size within these sides, px, that has the shape of the slide."""
+        rows, columns = self._shape
+        return QSize(columns, rows).scaled(width, height, Qt.AspectRatioMode.KeepAspectRatio)
 
     def show_none(self) -> None:
         """Show that no slide is open."""
@@ -99,6 +103,9 @@ class Navigator(QWidget):  # type: ignore[misc]
         if self.hasFocus():
             painter.setPen(QPen(QColor(FOCUS_COLOR.on_dark), 3))
             painter.drawRect(self.rect().adjusted(1, 1, -2, -2))
+        else:
+            painter.setPen(QPen(QColor("#7d8590"), 1))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
         painter.end()
 
     def mousePressEvent(self, event: Any) -> None:  # noqa: N802
