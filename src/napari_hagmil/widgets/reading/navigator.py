@@ -34,7 +34,7 @@ class Navigator(QWidget):  # type: ignore[misc]
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setCursor(Qt.CursorShape.CrossCursor)
-        self.setToolTip("Click or drag to move the view, or use the arrow keys (Shift-V hides it)")
+        self.setToolTip("Click or drag to move the view, or use the arrow keys (Alt-O hides it)")
         self.setAccessibleName("Overview of the slide")
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._picture: NDArray[np.uint8] | None = None

@@ -29,9 +29,9 @@ REVIEW_KEYS: Mapping[str, KeyAction] = {
     "point": KeyAction("Shift-X", "Set points", "Draw"),
     "ruler": KeyAction("Shift-E", "Measure with a ruler", "Draw"),
     "look": KeyAction("H", "Show everything, outlines only, or the bare slide", "View"),
-    "overview": KeyAction("Shift-V", "Hide or show the overview", "View"),
+    "overview": KeyAction("Alt-O", "Hide or show the overview", "View"),
     "side_by_side": KeyAction("Shift-Y", "Slide and overlays side by side", "View"),
-    "fold": KeyAction("Shift-L", "Bring napari's lists and status bar, or fold them", "View"),
+    "fold": KeyAction("Alt-N", "Bring napari's lists and status bar, or fold them", "View"),
     "cheat_sheet": KeyAction("F1", "Show or hide these keys", "View"),
 }
 
