@@ -31,8 +31,8 @@ Layout = Literal["page", "print"]
 #: Of the pictures in a page: nobody sees the difference, and a page can be mailed.
 _JPEG_QUALITY = 88
 
-#: Longer side of the overview on paper, px of 1/96 inch.
-_PRINTED = 380
+#: Longer side of the overview on paper, px of 1/96 inch: its legend can be read.
+_PRINTED = 480
 
 
 def write_report(
@@ -224,7 +224,7 @@ def _never_viewed(result: SlideResult) -> str:
 
 
 def _printed_width(overview: NDArray[np.uint8] | None) -> int:
-    """Width of the overview on paper, so that what is below it begins on the same page."""
+    """Width of the overview on paper, so that it stands on the first page."""
     if overview is None:
         return 0
     height, width = overview.shape[:2]
@@ -248,7 +248,7 @@ def _review(review: SignedReview) -> dict[str, str]:
     sign, said = review.signature, review.conclusion
     return {
         "reviewer": sign.reviewer or "not named",
-        "date": sign.date.replace("T", " ") or "–",
+        "date": f"{sign.signed:%Y-%m-%d %H:%M %Z}".strip() if sign.signed else "–",
         "class": said.path_class or "no class",
         "text": said.text,
         "intended_use": sign.intended_use,

@@ -5,12 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from qtpy.QtCore import QLocale, QMarginsF, QRectF, QSizeF, Qt
-from qtpy.QtGui import QFont, QPageLayout, QPageSize, QPainter, QPdfWriter, QTextDocument
+from qtpy.QtGui import (
+    QFont,
+    QPageLayout,
+    QPageSize,
+    QPainter,
+    QPdfWriter,
+    QTextBlock,
+    QTextCursor,
+    QTextDocument,
+    QTextFormat,
+    QTextFrame,
+)
 
 from napari_hagmil.errors import OutputError
 
 #: px of Qt's documents per inch, and pt of the foot of a page.
 _DPI, _FOOT_PT = 96, 8
+
+#: A heading belongs to a table when no more than one line of text is between them.
+_HEADED = 2
 
 _MARGINS_MM = QMarginsF(16, 14, 16, 18)
 
@@ -61,6 +75,7 @@ def write_pdf(
     body = QSizeF(layout.paintRectPixels(_DPI).size())
     document.setPageSize(body)
     document.setHtml(page)
+    _keep_tables_whole(document)
     painter = QPainter()
     if not painter.begin(writer):
         raise OutputError(
@@ -70,6 +85,41 @@ def write_pdf(
         _print(document, painter, writer, foot)
     finally:
         painter.end()
+
+
+def _keep_tables_whole(document: QTextDocument) -> None:
+    """Begin a page before what the end of one would cut: Qt cuts between a picture and its words.
+
+    The heading of a table goes with it.
+    """
+    height, layout = document.pageSize().height(), document.documentLayout()
+    for table in document.rootFrame().childFrames():
+        place, heading = layout.frameBoundingRect(table), _heading_of(document, table)
+        top = layout.blockBoundingRect(heading).top() if heading else place.top()
+        is_cut = top // height != (place.bottom() - 1) // height
+        if is_cut and place.bottom() - top < height:
+            _begin_page(heading or table)
+
+
+def _heading_of(document: QTextDocument, table: QTextFrame) -> QTextBlock | None:
+    block = document.findBlock(table.firstPosition() - 2)
+    for _ in range(_HEADED):
+        if block.blockFormat().headingLevel():
+            return block
+        block = block.previous()
+    return None
+
+
+def _begin_page(what: QTextBlock | QTextFrame) -> None:
+    policy = QTextFormat.PageBreakFlag.PageBreak_AlwaysBefore
+    if isinstance(what, QTextBlock):
+        heading = what.blockFormat()
+        heading.setPageBreakPolicy(policy)
+        QTextCursor(what).setBlockFormat(heading)
+    else:
+        look = what.frameFormat()
+        look.setPageBreakPolicy(policy)
+        what.setFrameFormat(look)
 
 
 def _print(document: QTextDocument, painter: QPainter, writer: QPdfWriter, foot: str) -> None:
