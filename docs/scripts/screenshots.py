@@ -3,8 +3,9 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python docs/scripts/screenshots.py [--out docs/images]
 
 Opens the phantom of the demo as a user would, runs the cascade with the shipped model, and saves
-the overview, a followed lesion at 10× and 40×, and the dock on a small screen. Then a sitting over
-a cohort of small phantoms; `--only cohort` takes the pictures of that alone.
+what the tutorials show, in their order. Then a sitting over a cohort of small phantoms; `--only
+cohort` takes the pictures of that alone. `--theme light` takes them in napari's other theme, and
+QT_SCALE_FACTOR=2 at twice the scale.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import napari
 import numpy as np
@@ -35,41 +37,45 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "images")
     arguments.add_argument("--only", choices=("slide", "cohort"))
+    arguments.add_argument("--theme", choices=("dark", "light"), default="dark")
     asked = arguments.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     if asked.only != "cohort":
-        one_slide(asked.out)
+        one_slide(asked.out, asked.theme)
     if asked.only != "slide":
         with TemporaryDirectory() as folder:
-            cohort(Path(folder), asked.out)
+            cohort(Path(folder), asked.out, asked.theme)
 
 
-def one_slide(out: Path) -> None:
-    """The demo's phantom: the run, a lesion, the tabs, the review."""
+def one_slide(out: Path, theme: str) -> None:
+    """The demo's phantom, in the order of the first tutorial: opened, run, followed, reviewed."""
     slide = phantom_path()
     shutil.rmtree(slide.with_name(f"{slide.name}.hagmil-review"), ignore_errors=True)
-    viewer = napari.Viewer(title="HAG-MIL · research use only")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL")
-    resize(viewer, "large")
-    dock.open_phantom(run=True)
+    viewer, dock = window("HAG-MIL", "small", theme)
+    dock.open_phantom()
+    wait_until(lambda: dock.session.prepared is not None and not dock._work.busy)
+    dock.tabs.setCurrentWidget(dock.slide)
+    save(viewer, out / "opened.png")
+    dock.tabs.setCurrentWidget(dock.cascade)
+    dock.run()
     wait_until(lambda: len(dock.session.stages) == 2)
     save(viewer, out / "running.png")
     wait_until(lambda: dock.session.state in ("done", "failed"))
+    resize(viewer, "large")
+    viewer.reset_view()
     save(viewer, out / "overview.png")
     lesion = followed_lesion(dock)
-    look_at(viewer, lesion, zoom=1 / 0.25)
-    point_at(viewer, dock, lesion)
-    save(viewer, out / "lesion-40x.png")
-    look_at(viewer, lesion, zoom=1.0)
-    save(viewer, out / "lesion-10x.png")
     resize(viewer, "small")
-    viewer.reset_view()
-    save(viewer, out / "small-window.png")
-    save(viewer, out / "dock.png", widget=dock)
+    dock.tabs.setCurrentWidget(dock.why)
+    for name, zoom in (("10x", 1.0), ("40x", 1 / 0.25)):
+        look_at(viewer, lesion, zoom=zoom)
+        point_at(viewer, dock, lesion)
+        settle(3)  # the pictures of a place are read beside the window
+        save(viewer, out / f"lesion-{name}.png")
     for name in ("slide", "cascade", "why", "steer"):
         dock.tabs.setCurrentWidget(getattr(dock, name))
         point_at(viewer, dock, lesion)
-        settle(3)  # the pictures of a place are read beside the window
+        settle(2)
         save(viewer, out / f"tab-{name}.png", widget=dock)
     review(viewer, dock, out)
     dock.close()
@@ -77,12 +83,17 @@ def one_slide(out: Path) -> None:
 
 
 def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
-    """The review: the first region, one accepted, annotations, the conclusion."""
+    """The review: a region in context and in detail, one accepted, drawings, the conclusion."""
     dock.open_review()  # type: ignore[attr-defined]
-    resize(viewer, "large")
     press = {str(key): function for key, function in viewer.keymap.items()}
+    viewer.reset_view()
     press["N"](viewer)
+    press["Alt+9"](viewer)
+    press["Alt+9"](viewer)
     save(viewer, out / "review.png")
+    press["Alt+9"](viewer)
+    save(viewer, out / "review-detail.png")
+    press["Alt+9"](viewer)
     press["K"](viewer)
     save(viewer, out / "review-next.png")
     draw(dock)
@@ -91,13 +102,19 @@ def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
     press["F1"](viewer)
     save(viewer, out / "review-keys.png")
     press["F1"](viewer)
-    resize(viewer, "small")
     for key, name in (("F8", "conclude"), ("F9", "export")):
         press[key](viewer)
         save(viewer, out / f"review-{name}.png")
-    resize(viewer, "wide")
-    press["F6"](viewer)
-    save(viewer, out / "review-wide.png")
+
+
+def window(name: str, size: str, theme: str) -> tuple[napari.Viewer, Any]:
+    """A window as `view` opens it, with one of the docks."""
+    viewer = napari.Viewer(title="HAG-MIL · research use only")
+    viewer.theme = theme
+    _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", name)
+    dock.desk.read()
+    resize(viewer, size)
+    return viewer, dock
 
 
 #: Slides of the cohort: name, patient, planted lesions.
@@ -108,11 +125,9 @@ COHORT = (
 )  # fmt: skip
 
 
-def cohort(folder: Path, out: Path) -> None:
+def cohort(folder: Path, out: Path, theme: str) -> None:
     """A sitting over a run: the table, a slide, another reader, a search, the export."""
-    viewer = napari.Viewer(title="HAG-MIL · research use only")
-    _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", "HAG-MIL cohort")
-    resize(viewer, "small")
+    viewer, dock = window("HAG-MIL cohort", "small", theme)
     dock.open(run_of_phantoms(folder))
     wait_until(lambda: dock.table.entries and not dock.reader.busy)
     pictures_read(dock)
@@ -229,6 +244,7 @@ def point_at(viewer: napari.Viewer, dock: object, place: np.ndarray) -> None:
 
 
 def resize(viewer: napari.Viewer, size: str) -> None:
+    viewer.window._qt_window.showNormal()
     viewer.window._qt_window.resize(*SIZES[size])
     settle()
 
