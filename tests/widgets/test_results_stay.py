@@ -58,7 +58,8 @@ def test_attention_class_budget_and_place_in_the_queue_are_there_within_a_second
     assert happened[1] - happened[0] < 1  # of this thread: other work on the machine is not ours
     assert everything(dock, viewer) == seen
     assert dock.session.sitting.journal.path.read_bytes() == journal
-    assert dock.findings.rows[0].counts.text().endswith("5 followed</b>")  # and no seconds
+    assert dock.findings.rows[0].counts.text().endswith("5 followed</b>")
+    assert dock.findings.rows[0].verdict.text().endswith("%")  # and no seconds
     run(dock, wait_until)
     assert dock.session.questions() is not None
 

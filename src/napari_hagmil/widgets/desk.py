@@ -123,6 +123,8 @@ class Desk:
         """Close slide and review with the window; the docks are going, and are not touched."""
         for dock in self._open.values():
             dock.abandon()
+        if self.corners is not None:
+            self.corners.abandon()
         # A read that goes on still needs the slide's file.
         self.review.session.close(after_all_work)
 

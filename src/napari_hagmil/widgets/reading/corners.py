@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QWidget
 from superqt.utils import qthrottled
 
@@ -38,7 +38,7 @@ _STYLE = (
 )
 
 
-class SlideCorners(QObject):  # type: ignore[misc]
+class SlideCorners:
     """The overview at the upper right, the magnification at the lower left.
 
     The scale bar, at the lower right, is napari's.
@@ -58,7 +58,6 @@ class SlideCorners(QObject):  # type: ignore[misc]
     def __init__(
         self, canvas: QWidget, viewer: ViewerModel, session: Session, looks: Looks
     ) -> None:
-        super().__init__(canvas)
         self.viewer, self.session, self.looks = viewer, session, looks
         self._canvas = canvas
         self.navigator, self.power = Navigator(canvas), plain_label()
@@ -68,7 +67,6 @@ class SlideCorners(QObject):  # type: ignore[misc]
         self._wanted = preference("display", "overview", True)
         self._links = Links()
         self._show_view_soon = qthrottled(self.show_view, timeout=_TOGETHER, leading=False)
-        canvas.installEventFilter(self)
         self._connect()
         self.show_slide(session.slide)
 
@@ -105,23 +103,20 @@ class SlideCorners(QObject):  # type: ignore[misc]
 
     def close(self) -> None:
         """Take everything out of the corners, and follow the camera no more."""
+        self.abandon()
+        for widget in (self.navigator, self.power):
+            widget.hide()
+            widget.deleteLater()
+
+    def abandon(self) -> None:
+        """Follow camera and session no more: the canvas goes, and what stands on it."""
         self._links.undo()
         self._show_view_soon.cancel()
-        for event in self._camera_events():
+        for event in self._view_events():
             event.disconnect(self._moved)
-        self._canvas.removeEventFilter(self)
-        for one in (self.navigator, self.power, self):
-            one.deleteLater()
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
-        """Stay in the corners when the canvas changes its size."""
-        if event.type() == QEvent.Type.Resize:
-            self._place()
-            self._show_view_soon()
-        return False
 
     def _connect(self) -> None:
-        for event in self._camera_events():
+        for event in self._view_events():
             event.connect(self._moved)
         connect = self._links.connect
         connect(self.session.slide_changed, self.show_slide)
@@ -132,9 +127,9 @@ class SlideCorners(QObject):  # type: ignore[misc]
             lambda y, x: centre_on(self.viewer, (y, x), self.session.mpp)
         )
 
-    def _camera_events(self) -> tuple[Any, ...]:
-        events = self.viewer.scene.camera.events
-        return events.center, events.zoom
+    def _view_events(self) -> tuple[Any, ...]:
+        camera = self.viewer.scene.camera.events
+        return camera.center, camera.zoom, self.viewer.canvas.events.size
 
     def _moved(self, event: Any = None) -> None:
         self._show_view_soon()

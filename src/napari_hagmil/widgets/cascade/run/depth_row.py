@@ -116,8 +116,8 @@ class DepthRow(QWidget):  # type: ignore[misc]
         followed_text = f" · <b>{followed:,} followed</b>" if followed else ""
         took = "" if found.seconds is None else f" · {duration(found.seconds)}"
         unread = f" · {len(stage.unread):,} unread" if len(stage.unread) else ""
-        self.counts.setText(f"{len(stage.nodes):,} looked at{followed_text}{unread}{took}")
-        self.verdict.setText(found.verdict)
+        self.counts.setText(f"{len(stage.nodes):,} looked at{followed_text}{unread}")
+        self.verdict.setText(f"{found.verdict}{took}")
         self.bar.show_shares(tuple(map(float, stage.probabilities)), found.classes)
 
     def show_opacity(self, opacity: float) -> None:
