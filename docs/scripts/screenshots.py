@@ -112,7 +112,7 @@ def window(name: str, size: str, theme: str) -> tuple[napari.Viewer, Any]:
     viewer = napari.Viewer(title="HAG-MIL · research use only")
     viewer.theme = theme
     _, dock = viewer.window.add_plugin_dock_widget("napari-hagmil", name)
-    dock.desk.read()
+    dock.desk.read(dock.window())
     resize(viewer, size)
     return viewer, dock
 

@@ -134,7 +134,7 @@ def _open_window(options: ViewOptions | None) -> int:
     if options is not None and options.cohort is not None:
         _, cohort = viewer.window.add_plugin_dock_widget(*_COHORT)
         cohort.open(options.cohort)
-    dock.desk.read()
+    dock.desk.read(dock.window())
     napari.run()
     return 0
 

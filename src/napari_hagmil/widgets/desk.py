@@ -114,8 +114,9 @@ class Desk:
         if self.corners is None and canvas is not None:
             self.corners = SlideCorners(canvas, self.viewer, self.review.session, self.looks)
 
-    def read(self) -> None:
-        """Arrange the window for reading: all the room for the slide."""
+    def read(self, window: QWidget) -> None:
+        """Arrange the main window, in which a dock stands, for reading: the slide has the room."""
+        self.stay_with(window)  # the dock may not have been shown yet
         if self.layout is not None:
             self.layout.arrange()
 

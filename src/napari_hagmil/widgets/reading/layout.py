@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow
 
 from napari_hagmil.session import Review
@@ -46,10 +46,8 @@ class ReadingLayout(QObject):  # type: ignore[misc]
         """Maximise the window, fold what the user did not bring back, and name the slide."""
         self._arranged = True
         self._show(preference("display", "napari_docks", False))
-        ours = [one for one in self._docks() if one not in self._folded() and one.isVisible()]
         self._window.showMaximized()
-        if ours:
-            self._window.resizeDocks(ours, [DOCK_WIDTH] * len(ours), Qt.Orientation.Horizontal)
+        QTimer.singleShot(0, self._size_docks)  # once Qt has laid them out
         self.show_title()
 
     def toggle(self) -> None:
@@ -73,6 +71,11 @@ class ReadingLayout(QObject):  # type: ignore[misc]
             region = f"region {at} of {n}" if at else ""
             said = [slide.name, self._place, region, _TITLE]
         self.viewer.title = " · ".join(one for one in said if one)
+
+    def _size_docks(self) -> None:
+        ours = [one for one in self._docks() if one not in self._folded() and one.isVisible()]
+        width = [DOCK_WIDTH] * len(ours)
+        self._window.resizeDocks(ours, width, Qt.Orientation.Horizontal)
 
     def _show(self, shown: bool) -> None:
         self._ours = True
