@@ -15,7 +15,7 @@ __all__ = ["dock"]
 
 FACTS = (
     {"path": "slide.svs"}, {"depth": 0}, {"depth": 1}, {"depth": 2}, {"unseen": True},
-    {"quality": True}, {"likeness": True}, {"tissue": True}, {"branches": True}, {"unread": True},
+    {"quality": True}, {"epithelium": True}, {"likeness": True}, {"tissue": True}, {"branches": True}, {"unread": True},
     {"vetoes": True}, {"pins": True},
     {"review": "Attention regions"}, {"review": "Annotations"}, {"held": True},
 )  # fmt: skip

@@ -16,6 +16,7 @@ _FROM_BELOW = (
     "depth",
     "unseen",
     "quality",
+    "epithelium",
     "likeness",
     "tissue",
     "branches",

@@ -73,7 +73,9 @@ class ReadingLayout(QObject):  # type: ignore[misc]
         self.viewer.title = " · ".join(one for one in said if one)
 
     def _size_docks(self) -> None:
-        ours = [one for one in self._docks() if one not in self._folded() and one.isVisible()]
+        right = Qt.DockWidgetArea.RightDockWidgetArea
+        beside = [one for one in self._docks() if self._window.dockWidgetArea(one) == right]
+        ours = [one for one in beside if one.isVisible()]
         width = [DOCK_WIDTH] * len(ours)
         self._window.resizeDocks(ours, width, Qt.Orientation.Horizontal)
 

@@ -17,7 +17,7 @@ from napari_hagmil.widgets.layer_order import lies_on_the_slide
 LOOKS = {"everything": "", "outlines": "outlines only (H)", "bare": "bare slide (H)"}
 
 #: Facts of layers that colour the tissue: attention, what was not seen, artefacts, likeness.
-_TINTS = frozenset({"depth", "unseen", "quality", "likeness"})
+_TINTS = frozenset({"depth", "unseen", "quality", "epithelium", "likeness"})
 
 
 class Looks:
