@@ -15,8 +15,8 @@ __all__ = ["dock"]
 
 FACTS = (
     {"path": "slide.svs"}, {"depth": 0}, {"depth": 1}, {"depth": 2}, {"unseen": True},
-    {"quality": True}, {"epithelium": True}, {"likeness": True}, {"tissue": True}, {"branches": True}, {"unread": True},
-    {"vetoes": True}, {"pins": True},
+    {"quality": True}, {"epithelium": True}, {"likeness": True}, {"tissue": True},
+    {"branches": True}, {"unread": True}, {"vetoes": True}, {"pins": True},
     {"review": "Attention regions"}, {"review": "Annotations"}, {"held": True},
 )  # fmt: skip
 
