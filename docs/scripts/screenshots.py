@@ -96,6 +96,8 @@ def review(viewer: napari.Viewer, dock: object, out: Path) -> None:
     press["Alt+9"](viewer)
     press["K"](viewer)
     save(viewer, out / "review-next.png")
+    press["Alt+4"](viewer)
+    press["Shift+K"](viewer)
     draw(dock)
     press["F7"](viewer)
     save(viewer, out / "review-draw.png")

@@ -168,12 +168,8 @@ class Desk:
             "remove": review.remove,
             "undo": review.undo,
             "redo": review.redo,
-            "side_by_side": self.canvas.toggle_side_by_side,
-            "look": self.looks.go_on,
-            "overview": self._toggle_overview,
-            "fold": self._fold,
-            "cheat_sheet": self.show_keys,
         }
+        does |= self._view_actions()
         does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
         actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
         for number, key in CLASS_KEYS.items():
@@ -181,6 +177,15 @@ class Desk:
         for tab, key in TAB_KEYS.items():
             actions[key] = partial(self._go_to, tab)
         return actions
+
+    def _view_actions(self) -> dict[str, Callable[[], object]]:
+        return {
+            "side_by_side": self.canvas.toggle_side_by_side,
+            "look": self.looks.go_on,
+            "overview": self._toggle_overview,
+            "fold": self._fold,
+            "cheat_sheet": self.show_keys,
+        }
 
     def _toggle_overview(self) -> None:
         if self.corners is not None:
