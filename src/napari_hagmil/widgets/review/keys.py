@@ -31,7 +31,7 @@ REVIEW_KEYS: Mapping[str, KeyAction] = {
     "look": KeyAction("H", "Show everything, outlines only, or the bare slide", "View"),
     "overview": KeyAction("Alt-O", "Hide or show the overview", "View"),
     "side_by_side": KeyAction("Shift-Y", "Slide and overlays side by side", "View"),
-    "fold": KeyAction("Alt-N", "Bring napari's lists and status bar, or fold them", "View"),
+    "fold": KeyAction("Alt-N", "Show or fold the lists and the status bar of napari", "View"),
     "cheat_sheet": KeyAction("F1", "Show or hide these keys", "View"),
 }
 
