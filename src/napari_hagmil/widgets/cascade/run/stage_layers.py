@@ -171,7 +171,9 @@ class StageLayers:
         """Leave the attention clear inside the region that is looked at."""
         before, self._in_hand = self._in_hand, region
         if _outline(before) != _outline(region):
-            self._stale |= set(self._attention)
+            # Of a slide that is closing, the stages are gone before the layers.
+            known = min(len(self.session.stages), len(self.session.grids))
+            self._stale |= {depth for depth in self._attention if depth < known}
             self._apply_visibility()
 
     def set_opacity(self, depth: int, opacity: float) -> None:
