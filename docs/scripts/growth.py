@@ -39,6 +39,18 @@ COLUMNS = (
 
 Row = dict[str, float]
 
+#: Runs a command of the package, then tells the peak of its memory. What the system tells of an
+#: ended process counts what its parent held when it was started, too.
+DRIVER = """
+import sys
+from pathlib import Path
+from napari_hagmil.cli import main
+code = main(sys.argv[1:])
+lines = Path("/proc/self/status").read_text().splitlines()
+print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")))
+sys.exit(code)
+"""
+
 
 def encoder_seconds() -> float:
     """Seconds of the processor that the encoder takes for a patch by itself."""
@@ -55,15 +67,17 @@ def encoder_seconds() -> float:
 
 def analysed(slide: Path, out: Path, budget: str) -> tuple[dict, float, int]:
     """Result, seconds of the processor and peak of memory (bytes) of an analysis."""
-    words = ["-m", "napari_hagmil", "analyze", str(slide), "--out", str(out)]
+    words = ["-c", DRIVER, "analyze", str(slide), "--out", str(out)]
     words += ["--no-cache", "--overwrite", "--budget", budget]
-    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"analyze failed on {slide}")
     result = json.loads((out / "result.json").read_text("utf-8"))
-    return result, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+    return result, usage.ru_utime + usage.ru_stime, int(said.split()[-1]) * 1024
 
 
 def tile_bytes(slide: Path, nodes: Path, levels: Sequence[int]) -> int:
