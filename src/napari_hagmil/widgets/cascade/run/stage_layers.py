@@ -171,9 +171,7 @@ class StageLayers:
         """Leave the attention clear inside the region that is looked at."""
         before, self._in_hand = self._in_hand, region
         if _outline(before) != _outline(region):
-            # Of a slide that is closing, the stages are gone before the layers.
-            known = min(len(self.session.stages), len(self.session.grids))
-            self._stale |= {depth for depth in self._attention if depth < known}
+            self._stale |= set(self._attention)
             self._apply_visibility()
 
     def set_opacity(self, depth: int, opacity: float) -> None:
@@ -279,9 +277,11 @@ class StageLayers:
     def _apply_visibility(self) -> None:
         self.on_shown(self.shown)
         self._showing = True
+        # Of a slide that is closing, the stages are gone before the layers.
+        known = min(len(self.session.stages), len(self.session.grids))
         for depth, layer in self._attention.items():
             shown = self.shown["attention"] and self.depth_shown.get(depth, False)
-            if shown and depth in self._stale:
+            if shown and depth in self._stale and depth < known:
                 self._draw_attention(depth)
             self.looks.show(layer, visible=shown)
         for kind, layer in self._others.items():
