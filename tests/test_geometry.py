@@ -8,6 +8,7 @@ from napari_hagmil.geometry import (
     from_file_xy,
     is_plausible_mpp,
     magnification_label,
+    magnification_text,
     overlay_placement,
     square_around,
     to_file_xy,
@@ -29,6 +30,13 @@ from napari_hagmil.geometry import (
 )
 def test_pixel_sizes_are_shown_as_the_magnification_that_people_name(mpp, label):
     assert magnification_label(mpp) == label
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.0312, "0.0312×"), (7.5, "7.5×"), (999, "999×"), (3180.4, "3180×")]
+)
+def test_no_magnification_is_written_as_a_power_of_ten(value, text):
+    assert magnification_text(value) == text
 
 
 @pytest.mark.parametrize("mpp", [None, 0.0, 352.8, 0.0049, -1.0])

@@ -4,11 +4,14 @@ import gc
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from napari_hagmil.polygons import outline
+from napari_hagmil.errors import AnnotationError
+from napari_hagmil.polygons import Rings, area_of, outline
 from napari_hagmil.review import ReviewPatch, ReviewRegion, open_sitting
 from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
+from napari_hagmil.session.background.importing import read_import
 from napari_hagmil.slide import open_slide
 
 
@@ -142,25 +145,44 @@ def test_an_unfinished_drawing_is_in_the_journal_and_gone_when_it_is_finished(he
     assert review.sitting.sketch is None
 
 
-def test_annotations_are_imported_with_their_classes_and_a_bad_file_is_one_sentence(
-    heard, tmp_path
-):
-    path = tmp_path / "drawn.geojson"
-    ring = [[0, 0], [10, 0], [10, 10], [0, 0]]
-    feature = {
+def square(x, y, side, kind="Polygon"):
+    ring = [[x, y], [x + side, y], [x + side, y + side], [x, y + side], [x, y]]
+    return {
         "type": "Feature",
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "geometry": {"type": kind, "coordinates": [ring] if kind == "Polygon" else [x, y]},
         "properties": {"classification": {"name": "Gland", "color": [1, 2, 3]}},
     }
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
-    assert heard.review.import_annotations(path) == ""
+
+
+def written(path, *features):
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    return path
+
+
+def test_annotations_are_imported_with_their_classes(heard, session, tmp_path):
+    path = written(tmp_path / "drawn.geojson", square(0, 0, 10))
+    heard.review.take_import(read_import(path, session.slide))
     assert heard.said == ["1 annotation imported from drawn.geojson."]
     assert heard.review.state.classes[-1].name == "Gland"
-    path.write_text("{")
-    said = heard.review.import_annotations(path)
-    assert said
-    assert heard.said[-1] == said
     assert len(heard.review.state.annotations) == 1
+
+
+def test_nothing_beside_the_slide_is_imported_and_what_is_left_out_is_counted(
+    heard, session, tmp_path
+):
+    height, width = session.slide.shape
+    inside, across = square(5, 5, 10), square(width - 30, height - 20, 100)
+    beside = [square(width + 5, 0, 10), square(-20, 5, 10), square(-1, 9, 0, "Point")]
+    path = written(tmp_path / "drawn.geojson", inside, across, *beside)
+    heard.review.take_import(read_import(path, session.slide))
+    said = "2 annotations imported from drawn.geojson. 3 beside the slide left out. "
+    assert heard.said == [f"{said}1 cut where the slide ends."]
+    corners = np.concatenate([one.points for one in heard.review.state.annotations])
+    assert corners.min() >= -0.5
+    assert (corners.max(axis=0) == (height - 0.5, width - 0.5)).all()
+    assert area_of(Rings(heard.review.state.annotations[1].points)) == 20 * 30
+    with pytest.raises(AnnotationError, match="all lie beside it"):
+        read_import(written(path, *beside), session.slide)
 
 
 def test_a_refused_change_is_said_and_the_layers_are_shown_again(heard, session):

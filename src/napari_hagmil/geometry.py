@@ -77,6 +77,11 @@ def magnification(mpp: float) -> float:
     return MPP_AT_1X / mpp
 
 
+def magnification_text(value: float) -> str:
+    """A magnification to three digits at least, no power of ten: ``"7.5×"``, ``"3200×"``."""
+    return f"{value:.0f}×" if value >= 1000 else f"{value:.3g}×"
+
+
 def magnification_label(mpp: float) -> str:
     """Magnification as people write it: ``"40×"``, ``"2.5×"``.
 
@@ -87,7 +92,7 @@ def magnification_label(mpp: float) -> str:
     nominal = 1.25 * 2.0 ** np.round(np.log2(value / 1.25))
     if abs(value / nominal - 1) <= 0.15:
         value = float(nominal)
-    return f"{value:.3g}×"
+    return magnification_text(value)
 
 
 def is_plausible_mpp(mpp: float | None) -> bool:

@@ -70,6 +70,13 @@ def test_the_overview_is_a_png_in_rgb(result, tmp_path):
     np.testing.assert_array_equal(read, overview_picture(THUMBNAIL, 10.0, result))
 
 
+def test_the_legend_writes_letters_beyond_ascii(result):
+    names = ("Müller", "Möller", "Møller", "Łukasz", "M?ller")
+    slides = [replace(result, slide=replace(result.slide, name=name)) for name in names]
+    pictures = {overview_picture(THUMBNAIL, 10.0, one).tobytes() for one in slides}
+    assert len(pictures) == len(names)
+
+
 @pytest.mark.parametrize("shape", [(400, 30), (30, 400), (1, 1), (3000, 2500)])
 def test_any_slide_has_room_for_its_legend(empty, result, shape):
     thumbnail = np.zeros((*shape, 3), np.uint8)

@@ -9,7 +9,8 @@ from napari_hagmil.session.runs import keeping
 def test_a_result_is_kept_beside_the_reviews_of_all_readers(tmp_path, monkeypatch):
     places = []
     monkeypatch.setattr(keeping, "keep_result", lambda result, folder: places.append(folder))
-    result = SimpleNamespace(slide=SimpleNamespace(fingerprint="f" * 32))
+    facts = SimpleNamespace(fingerprint="f" * 32, mpp=0.25, mpp_source="aperio")
+    result = SimpleNamespace(slide=facts)
     reviews = tmp_path / "case.svs.hagmil-review"
     for journal in (reviews / "x.jsonl", reviews / "reader-Ada" / "x.jsonl"):
         sitting = SimpleNamespace(journal=SimpleNamespace(path=journal), held_by=None, lost=False)

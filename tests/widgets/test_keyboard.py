@@ -182,14 +182,14 @@ def drop(widget, path):
     widget.dropEvent(event)
 
 
-def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tmp_path):
+def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tmp_path, wait_until):
     dock, review = docks
     review.review.change("draw polygon", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
     review.export.open_folder.value = False
     (path, *_) = review.export.write(tmp_path / "drawn")
     for number, widget in enumerate((dock, review), start=2):
         drop(widget, path)
-        assert len(review.review.state.annotations) == number
+        wait_until(lambda number=number: len(review.review.state.annotations) == number)
     assert review.review.state.annotations[-1].path_class == "Tumor"
     assert "1 annotation imported" in review.message.text()
     slide = dock.session.slide
@@ -202,12 +202,14 @@ def test_a_dropped_geojson_comes_into_the_review_and_undo_takes_it_out(docks, tm
     again.close()
 
 
-def test_a_file_that_is_none_is_refused_where_it_was_dropped(docks, tmp_path):
+def test_a_file_that_is_none_is_refused_where_it_was_dropped(docks, tmp_path, wait_until):
     dock, _ = docks
     path = tmp_path / "odd.geojson"
     path.write_text("{")
     drop(dock, path)
-    assert "odd.geojson must be a readable GeoJSON file" in dock.slide.slide_panel.error.text()
+    error = dock.slide.slide_panel.error
+    wait_until(lambda: "odd.geojson must be a readable GeoJSON file" in error.text())
+    assert error.text() == dock.message.text()
     assert dock.session.slide is not None
 
 

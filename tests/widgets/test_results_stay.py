@@ -8,7 +8,13 @@ from test_budget import settled
 from test_cascade_dock import click, dock, names, open_slide, run
 from test_keyboard import drop
 
-from napari_hagmil.session.runs.keeping import kept
+from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.prepare import Options
+from napari_hagmil.review import open_sitting
+from napari_hagmil.session.recent import RecentBundles
+from napari_hagmil.session.runs.keeping import keep, kept
+from napari_hagmil.slide import open_slide as open_slide_file
+from napari_hagmil.widgets.cascade.dock import CascadeDock
 
 pytestmark = pytest.mark.window
 __all__ = ["dock"]
@@ -78,13 +84,78 @@ def test_a_result_of_other_weights_is_offered_and_not_shown(
     assert not dock.findings.offer_button.isVisibleTo(dock)
 
 
+def test_a_new_window_has_the_model_and_the_plan_that_the_result_was_found_with(
+    viewer, phantom, wait_until, scratch_bundle
+):
+    with open_slide_file(phantom) as slide:
+        options = Options(budget=(5, 3), device="cpu", last_depth=1)
+        result = analyze_slide(slide, scratch_bundle, options=options)
+        keep(open_sitting(phantom, slide.fingerprint), result)
+    RecentBundles().add(scratch_bundle)
+    dock = CascadeDock(viewer)
+    viewer.window.add_dock_widget(dock, name="HAG-MIL", area="right")
+    assert dock.run_panel.model.currentText() == "demo"
+    open_slide(dock, phantom, wait_until)
+    wait_until(lambda: settled(dock))
+    assert dock.run_panel.model.currentText() == "scratch"
+    assert dock.run_panel.down_to.currentText() == "20×"
+    assert [spin.value() for spin in dock.run_panel.budgets] == [5, 3]
+    assert dock.session.result.state == "done"
+    assert dock.session.cost().new == 0
+    click(dock.slide_panel.close_button)
+    open_slide(dock, shutil.copy(phantom, phantom.with_name("other.tiff")), wait_until)
+    wait_until(lambda: settled(dock))
+    assert dock.run_panel.down_to.currentText() == "40×"
+    assert [spin.value() for spin in dock.run_panel.budgets] == [4, 6]
+    dock.close()
+
+
+def test_a_result_of_what_the_file_held_before_is_offered_and_says_so(closed, phantom, wait_until):
+    dock, seen = closed
+    changed = shutil.copy(phantom, phantom.with_name("new"))
+    with changed.open("ab") as file:
+        file.write(b"0")
+    changed.replace(phantom)
+    open_slide(dock, phantom, wait_until)
+    wait_until(lambda: settled(dock))
+    assert dock.session.result is None
+    assert "from before the file has changed" in dock.findings.offer_button.text()
+    click(dock.findings.offer_button)
+    assert dock.findings.prediction.text() == seen[1]
+    assert dock.findings.notes.text().startswith("The file has changed since this result")
+
+
+def test_undo_and_redo_of_a_pixel_size_bring_back_the_result_of_each(dock, phantom, wait_until):
+    def of(mpp):
+        return settled(dock) and dock.session.slide.mpp == mpp
+
+    open_slide(dock, phantom, wait_until)
+    run(dock, wait_until)
+    first = dock.findings.prediction.text(), dock.findings.rows[0].counts.text().split(" · ")[0]
+    dock.slide_panel.mpp_input.setValue(0.32)
+    click(dock.slide_panel.mpp_button)
+    wait_until(lambda: of(0.32))
+    assert dock.session.result is None
+    run(dock, wait_until)
+    second = dock.session.result.cost.patches_exhaustive
+    dock.review.undo()  # of the regions that were found
+    dock.review.undo()
+    wait_until(lambda: of(0.25))
+    shown = dock.findings.prediction.text(), dock.findings.rows[0].counts.text().split(" · ")[0]
+    assert shown == first
+    dock.review.redo()
+    wait_until(lambda: of(0.32))
+    assert dock.session.result.cost.patches_exhaustive == second
+    assert dock.session.result.slide.mpp == 0.32
+
+
 def test_a_folder_of_an_analysis_is_shown_when_it_is_dropped_on_its_slide(
     closed, viewer, phantom, tmp_path, wait_until
 ):
     dock, seen = closed
     open_slide(dock, phantom, wait_until)
     wait_until(lambda: settled(dock))
-    folder = kept(dock.session.sitting, dock.session.slide.fingerprint)
+    folder = kept(dock.session.sitting, dock.session.slide)
     analysis = folder.rename(tmp_path / "analysis")
     click(dock.slide_panel.close_button)
     wait_until(lambda: dock.session.slide is None)

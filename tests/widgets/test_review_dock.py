@@ -416,12 +416,12 @@ def test_a_review_in_another_window_is_said_and_can_be_taken_over(dock, phantom,
     dock.review.session.close()
     other = open_sitting(phantom, fingerprint)
     dock.review.session.adopt(open_slide(phantom))
-    assert "another window" in dock.banner.text()
+    assert "another window" in dock.banner.words.text()
     dock.review.choose("a")
     dock.review.decide("accepted")
     assert "another window" in dock.message.text()
     assert decisions(dock)["a"] == "unseen"
-    click(dock.banner_button)
+    click(dock.banner.button)
     assert not dock.banner.isVisibleTo(dock)
     dock.review.decide("accepted")
     assert decisions(dock)["a"] == "accepted"

@@ -37,6 +37,7 @@ def read_annotations(
     *,
     origin: Origin = (0, 0),
     on_note: Callable[[str], None] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Annotation], list[PathClass]]:
     """Read areas, points and lines of two ends.
 
@@ -49,6 +50,8 @@ def read_annotations(
         `Slide.origin`, from whose canvas ASAP counts.
     on_note : callable, optional
         Called with a sentence that counts what is left out: lines of more than two places.
+    on_progress : callable, optional
+        Called with the number of geometries of GeoJSON that are read, and of all.
 
     Returns
     -------
@@ -70,7 +73,10 @@ def read_annotations(
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}
     left_out: Counter[str] = Counter()
-    for feature, geometry in geometries(content, path.name):
+    found = list(geometries(content, path.name))
+    for done, (feature, geometry) in enumerate(found):
+        if on_progress is not None:
+            on_progress(done, len(found))
         path_class, comment = _said(feature)
         if path_class is not None:
             classes.setdefault(path_class.name, path_class)

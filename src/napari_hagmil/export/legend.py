@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +54,7 @@ def with_legend(
     if result.stages:
         x = _colour_bar(draw, x + 56, top, _magnification(result, result.stages[-1].depth))
         _line_keys(draw, x + 56, top, result)
-    caption = "     ".join(filter(None, (_ascii(result.slide.name), _state(result), _PURPOSE)))
+    caption = "     ".join(filter(None, (result.slide.name, _state(result), _PURPOSE)))
     draw.text((_MARGIN, height + _HEIGHT - 34), caption, _GREY, _font(18))
     return np.asarray(page, np.uint8)
 
@@ -73,7 +76,6 @@ def _scale_bar(draw: ImageDraw.ImageDraw, x: int, y: int, um_per_px: float, widt
     length = scale_length(um_per_px, width)
     end = x + round(length / um_per_px)
     draw.rectangle((x, y + 4, end, y + 10), fill=_INK)
-    # In mm: the built-in font has no µ.
     draw.text((x, y + 22), f"{length / 1000:g} mm", _INK, _font(21))
     return max(end, x + 80)
 
@@ -115,13 +117,12 @@ def _state(result: SlideResult) -> str:
 
 
 def _magnification(result: SlideResult, depth: int) -> str:
-    return _ascii(magnification_label(result.slide.mpp * result.grids[depth].downsample))
+    return magnification_label(result.slide.mpp * result.grids[depth].downsample)
 
 
-def _ascii(text: str) -> str:
-    """Replace the characters that the built-in font cannot draw."""
-    return text.replace("×", "x").encode("ascii", "replace").decode()
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings: Pillow's own font has neither umlauts nor ×."""
+    from matplotlib import get_data_path
 
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

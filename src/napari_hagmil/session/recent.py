@@ -1,9 +1,10 @@
-"""The slides that were opened last, kept in the user's state folder and nowhere else."""
+"""Slides and models that were opened last, kept in the user's state folder and nowhere else."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 from platformdirs import user_state_path
 
@@ -17,7 +18,7 @@ KEPT = 10
 _MAX_BYTES = 2**20
 
 
-class RecentSlides:
+class RecentPaths:
     """A list of paths, the last opened first.
 
     Parameters
@@ -26,8 +27,10 @@ class RecentSlides:
         Where it is kept; by default in the user's state folder.
     """
 
+    NAME: ClassVar[str]
+
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file or user_state_path("napari-hagmil", appauthor=False) / "recent.json"
+        self._file = file or user_state_path("napari-hagmil", appauthor=False) / self.NAME
 
     def paths(self) -> list[Path]:
         """Those that still exist; empty when the list cannot be read."""
@@ -38,7 +41,7 @@ class RecentSlides:
             return []
 
     def add(self, path: Path) -> None:
-        """Put a slide first."""
+        """Put a path first."""
         path = path.resolve()
         self._write([path, *(one for one in self.paths() if one != path)][:KEPT])
 
@@ -53,3 +56,15 @@ class RecentSlides:
         except OutputError:
             # The list is a convenience: a slide must open even where it cannot be saved.
             return
+
+
+class RecentSlides(RecentPaths):
+    """The slides that were opened last."""
+
+    NAME = "recent.json"
+
+
+class RecentBundles(RecentPaths):
+    """The model bundles that were chosen last, of those that do not ship with the package."""
+
+    NAME = "bundles.json"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
 
 from napari_hagmil.errors import HagmilError
-from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import (
@@ -29,6 +27,8 @@ from napari_hagmil.review import (
 )
 from napari_hagmil.review.patches import outline_of, patch_at
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step
+from napari_hagmil.session.background.importing import FoundAnnotations
+from napari_hagmil.session.numbers import counted
 from napari_hagmil.session.sentences import error_sentence
 from napari_hagmil.session.session import Session
 from napari_hagmil.slide import Slide
@@ -297,31 +297,14 @@ class Review:
             except HagmilError as error:
                 self.say(error_sentence(error))
 
-    def import_annotations(self, path: str | Path) -> str:
-        """Add the annotations of a GeoJSON file, or of ASAP's XML.
-
-        Returns
-        -------
-        str
-            Why that cannot be done, as a sentence; empty when it was.
-        """
-        try:
-            notes: list[str] = []
-            slide = self.session.slide
-            origin = slide.origin if slide else (0, 0)
-            drawn, named = read_annotations(path, origin=origin, on_note=notes.append)
-        except HagmilError as error:
-            self.say(error_sentence(error))
-            return error_sentence(error)
+    def take_import(self, found: FoundAnnotations) -> None:
+        """Add the annotations of a file, as one step that can be undone."""
         known = {one.name for one in self.state.classes}
-        classes = (*self.state.classes, *(one for one in named if one.name not in known))
-        annotations = (*self.state.annotations, *drawn)
-        refusal = self._try("import annotations", "", annotations=annotations, classes=classes)
-        if refusal:
-            return refusal
-        count = f"{len(drawn):,} annotation{'' if len(drawn) == 1 else 's'}"
-        self.say(" ".join([f"{count} imported from {Path(path).name}.", *notes]))
-        return ""
+        classes = (*self.state.classes, *(one for one in found.classes if one.name not in known))
+        annotations = (*self.state.annotations, *found.annotations)
+        if self.change("import annotations", annotations=annotations, classes=classes):
+            count = counted(len(found.annotations), "annotation")
+            self.say(" ".join([f"{count} imported from {found.name}.", *found.notes]))
 
     def answer(self, offer: Offer | None) -> None:
         """Take the review over from another window, or go on with one of an earlier content."""
@@ -369,7 +352,16 @@ class Review:
 
     def change(self, action: str, *, coalesce: str = "", **fields: Any) -> bool:
         """Change the review; False, after a sentence to the user, when that is refused."""
-        return not self._try(action, coalesce, **fields)
+        refusal = "Open a slide first: there is nothing to review yet."
+        if self.sitting is not None:
+            try:
+                self.sitting.change(action, coalesce=coalesce, **fields)
+                return True
+            except HagmilError as error:
+                refusal = error_sentence(error)
+                self._show()
+        self.say(refusal)
+        return False
 
     def say(self, sentence: str) -> None:
         """Show the user a sentence."""
@@ -401,19 +393,6 @@ class Review:
             self.choose(follower, centre=True)
         else:
             self.say("Every region of the queue has a decision.")
-
-    def _try(self, action: str, coalesce: str, **fields: Any) -> str:
-        """Change the review; why that was refused, after saying so, empty when it was not."""
-        refusal = "Open a slide first: there is nothing to review yet."
-        if self.sitting is not None:
-            try:
-                self.sitting.change(action, coalesce=coalesce, **fields)
-                return ""
-            except HagmilError as error:
-                refusal = error_sentence(error)
-                self._show()
-        self.say(refusal)
-        return refusal
 
     def _edit(self, action: str, make: Callable[[], edit.Edit]) -> None:
         try:

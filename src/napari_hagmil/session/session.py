@@ -33,7 +33,9 @@ from napari_hagmil.prepare import Options, PreparedSlide
 from napari_hagmil.quadtree import PatchGrid
 from napari_hagmil.review import ReviewState, Sitting, open_sitting
 from napari_hagmil.session.ahead import OpenedAhead
+from napari_hagmil.session.background.task import Task
 from napari_hagmil.session.questions import Questions
+from napari_hagmil.session.runs.back import fits, is_of, stop_of
 from napari_hagmil.session.runs.cost import RunCost, run_cost, time_a_trial
 from napari_hagmil.session.runs.preparation import Key, Preparation, Wanted, preparation_key
 from napari_hagmil.session.runs.run import CascadeRun
@@ -58,6 +60,8 @@ class Session:
         "empty", "opening", "ready", "running", "done", "cancelled" or "failed".
     model_name, device : str
         What the next run uses.
+    model_chosen : bool
+        Whether the user has chosen that model in this window: then no slide brings another.
     features : tuple of Path
         Stored features that the next run uses instead of an encoder; empty: it encodes pixels.
     budget : tuple of int or None
@@ -76,6 +80,8 @@ class Session:
         How a review is opened: path and fingerprint of the slide, reader → its `Sitting`.
     ahead : OpenedAhead
         Opens slides, one of them before it is asked for.
+    task : Task
+        The run that is under way.
 
     Signals
     -------
@@ -94,7 +100,6 @@ class Session:
     slide_changed = Signal(object)
     state_changed = Signal(str)
     preparation_ended = Signal(str)
-    progressed = Signal(object)
     started = Signal()
     cleared = Signal()
     stage_found = Signal(object)
@@ -110,8 +115,8 @@ class Session:
         self.state: State = "empty"
         self.reader = ""
         self.open_review: Callable[[Path, str, str], Sitting] = _open_review
-        self.ahead = OpenedAhead()
-        self.model_name = "demo"
+        self.ahead, self.task = OpenedAhead(), Task()
+        self.model_name, self.model_chosen = "demo", False
         self.device = "auto"
         self.features: tuple[Path, ...] = ()
         self.budget: tuple[int, ...] | None = None
@@ -127,6 +132,10 @@ class Session:
     def set_state(self, state: State) -> None:
         """Change the state and emit it."""
         self.state = state
+        if state == "running":
+            self.task.begin(f"Running on {self.slide.name if self.slide else ''}", self.cancel)
+        else:
+            self.task.end()
         self.state_changed.emit(state)
 
     def adopt(self, slide: Slide) -> None:
@@ -326,10 +335,18 @@ class Session:
         for stage in run.stages:
             self.stage_found.emit(stage)
 
-    def restore(self, result: SlideResult, *, same_model: bool) -> None:
-        """Show a result that was read back, with the budget that it was found with.
+    def restore(self, result: SlideResult, model: str = "", *, changed: bool = False) -> None:
+        """Show a result that was read back, with the plan that it was found with.
 
-        Where it is of the `same_model` as the next run's, that run is compared with it.
+        Parameters
+        ----------
+        result : SlideResult
+            Of this slide.
+        model : str
+            The bundle that found it, which becomes that of the next run: runs are compared. Empty:
+            it is not here, or another one is wanted.
+        changed : bool
+            Whether the file may hold something else now.
 
         Raises
         ------
@@ -337,8 +354,7 @@ class Session:
             When it is of another slide, of a file that has changed since, or of another pixel size.
         """
         slide = self.slide
-        same = slide is not None and result.slide.fingerprint == slide.fingerprint
-        if not same or slide is None or slide.mpp != result.slide.mpp:
+        if slide is None or not (fits(result, slide) if changed else is_of(result, slide)):
             raise ResultError(
                 f"the analysis of {result.slide.name}",
                 "is of another slide, or of what this one was before",
@@ -346,7 +362,9 @@ class Session:
             )
         self.budget = result.settings.budget or None
         run = CascadeRun.of_result(result)
-        run.key = self._key() if same_model else ()
+        if model:
+            self.model_name, self.last_depth = model, stop_of(result, model)
+            run.key = self._key()
         self._show(run)
         self.set_state("done")
         self.finished.emit(result)

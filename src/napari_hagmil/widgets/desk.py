@@ -23,7 +23,9 @@ from napari_hagmil.widgets.reading.layout import ReadingLayout
 from napari_hagmil.widgets.reading.looks import Looks
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
+from napari_hagmil.widgets.review.importing import Importer
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
+from napari_hagmil.widgets.unit_of_others import UnitOfOthers
 from napari_hagmil.widgets.work import after_all_work
 
 #: The docks, as the manifest names them.
@@ -69,17 +71,24 @@ class Desk:
         What stands in the corners of the canvas, while a dock is open.
     layout : ReadingLayout or None
         The arrangement of the window, once a dock stands in it.
+    importer : Importer
+        Brings annotations of files into the review.
+    tasks : tuple of Task
+        Work that may be under way: a run, an import.
     """
 
     def __init__(self, viewer: ViewerModel, canvas: ReviewCanvas) -> None:
         self.viewer, self.canvas, self.review = viewer, canvas, canvas.review
-        self._order, self.looks = LayerOrder(viewer), Looks(viewer)
+        self.looks = Looks(viewer)
         self.corners: SlideCorners | None = None
         self.layout: ReadingLayout | None = None
+        self.importer = Importer(self.review)
+        self._order, self._units = LayerOrder(viewer), UnitOfOthers(viewer)
         self._open: dict[str, OnDesk] = {}
         self._does = self._key_actions()
         self._unbind: Callable[[], None] = lambda: None
         self._sheet: CheatSheet | None = None
+        self.tasks = self.review.session.task, self.importer.task
 
     def enter(self, dock: OnDesk) -> None:
         """Count a dock as open; the first one brings the keys."""
@@ -126,6 +135,7 @@ class Desk:
             dock.abandon()
         if self.corners is not None:
             self.corners.abandon()
+        self.importer.close()
         # A read that goes on still needs the slide's file.
         self.review.session.close(after_all_work)
 

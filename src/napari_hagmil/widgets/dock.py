@@ -16,6 +16,7 @@ from napari_hagmil.widgets.key_guard import KeyGuard
 from napari_hagmil.widgets.keys import KeyAction, bind
 from napari_hagmil.widgets.links import Links
 from napari_hagmil.widgets.style import dock_style
+from napari_hagmil.widgets.telling.task_strip import TaskStrip
 from napari_hagmil.widgets.wheel import WheelGuard
 
 #: No dock beside the slide grows wider than this, px: the slide needs the room.
@@ -130,7 +131,7 @@ class TabbedDock(Dock):
 
     def __init__(self, viewer: ViewerModel, min_width: int) -> None:
         super().__init__(viewer, min_width)
-        self.tabs = QTabWidget()
+        self.tabs, self.strip = QTabWidget(), TaskStrip(self.desk.tasks, self.links)
         self.setMaximumWidth(MAX_WIDTH)
 
     def go_to(self, tab: str) -> None:

@@ -27,6 +27,8 @@ from napari_hagmil.widgets.desk import HAGMIL, REVIEW
 from napari_hagmil.widgets.dock import TabbedDock
 from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.keys import HAGMIL_KEYS
+from napari_hagmil.widgets.telling.banner import ReviewBanner
+from napari_hagmil.widgets.telling.message import Message
 from napari_hagmil.widgets.work import Background
 
 #: Milliseconds without another run before regions are found: polygons take long to draw.
@@ -67,7 +69,7 @@ class CascadeDock(TabbedDock):
         self.switch = SlideSwitch(self, self.context, self.open, self._drawing)
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
-        self.last_result = LastResult(self.context, self.findings)
+        self.last_result = LastResult(self.context, self.findings, self.run_panel.models)
         self._wanted_result: Path | None = None
         self._to_read = False
         self._find_regions = qdebounced(self.review.find, timeout=_REST)
@@ -113,7 +115,7 @@ class CascadeDock(TabbedDock):
     def take_dropped(self, path: Path) -> None:
         """Open a slide; a GeoJSON file goes into the review of the open slide."""
         if path.suffix.lower() in (".geojson", ".json", ".xml"):
-            self.slide.slide_panel.show_error(self.review.import_annotations(path))
+            self.desk.importer.take(path)
         elif (path / "result.json").is_file():
             self.take_result(path)
         else:
@@ -146,6 +148,8 @@ class CascadeDock(TabbedDock):
             self.viewer.mouse_move_callbacks.remove(self._on_pointer)
             self.switch.stop()
             self._find_regions.cancel()
+            self.banner.stop()
+            self.message.close_work()
             self.session.cancel()
             for page in self._pages().values():
                 page.close_work()
@@ -179,7 +183,16 @@ class CascadeDock(TabbedDock):
             self.tabs.addTab(page, title)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self.tabs)
+        self.banner = ReviewBanner(self.review, self.links)
+        self.message = Message()
+        self.links.connect(self.review.said, self.message.say)
+        for part, stretch in ((self.banner, 0), (self.tabs, 1), (self.message, 0), (self.strip, 0)):
+            outer.addWidget(part, stretch)
+        self.tabs.currentChanged.connect(self._quiet_strip)
+
+    def _quiet_strip(self) -> None:
+        """The Cascade tab has a progress bar of its own."""
+        self.strip.rows[0].set_quiet(self.tabs.currentWidget() is self.cascade)
 
     def _connect(self) -> None:
         self.slide.opened.connect(self._after_opening)
@@ -190,6 +203,7 @@ class CascadeDock(TabbedDock):
         connect(self.session.slide_changed, self._show_slide)
         connect(self.session.finished, self._show_result)
         connect(self.review.changed, self._make_way)
+        connect(self.desk.importer.ended, self.slide_panel.show_error)
         self.viewer.mouse_move_callbacks.append(self._on_pointer)
         self.slide.switch_asked.connect(lambda path: self.switch.open(Path(path)))
         self.slide.slide_panel.close_asked.connect(self.switch.close)

@@ -53,9 +53,12 @@ class DrawTab(QWidget):  # type: ignore[misc]
     -------
     tool_asked : str
         A kind of annotation is to be drawn, or no longer.
+    import_asked : str
+        A file whose annotations are to be imported.
     """
 
     tool_asked = Signal(str)
+    import_asked = Signal(str)
 
     def __init__(self, review: Review, tools: ReviewTools) -> None:
         super().__init__()
@@ -150,7 +153,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
             self, "Import annotations", str(Path.home()), "GeoJSON, ASAP (*.geojson *.json *.xml)"
         )
         if path:
-            self.review.import_annotations(path)
+            self.import_asked.emit(path)
 
     def _chosen(self) -> list[str]:
         rows = sorted(index.row() for index in self.list.selectedIndexes())

@@ -46,6 +46,7 @@ class BudgetRow(QWidget):  # type: ignore[misc]
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
         self._unpriced = "the finest depth" if budget is None else ""
+        self.spin.setEnabled(budget is not None)
         self.price.setText(self._unpriced)
         if budget is not None:
             column.addLayout(self._controls(label, budget))
@@ -53,7 +54,10 @@ class BudgetRow(QWidget):  # type: ignore[misc]
 
     def show_price(self, cost: DepthForecast | None) -> None:
         """Show how many patches this depth will look at, and how many of them are new."""
-        self.price.setText(self._unpriced if cost is None else price_of_depth(cost))
+        text = self._unpriced if cost is None else price_of_depth(cost)
+        if cost is not None and self.spin.isEnabled() and self.spin.value() >= cost.nodes > 0:
+            text += "; follows them all"
+        self.price.setText(text)
 
     def show_absent(self, last: str) -> None:
         """Say that the slide has no pixels for this depth; `last` is the finest that it has."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from napari_hagmil.cascade import SlideResult
 from napari_hagmil.errors import HagmilError, OutputError
 from napari_hagmil.export.result_reader import read_result
 from napari_hagmil.session import error_sentence
-from napari_hagmil.session.runs.keeping import is_of_model, keep, kept
+from napari_hagmil.session.runs.back import fits
+from napari_hagmil.session.runs.keeping import keep, kept, kept_of_earlier, model_of
+from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.context import CascadeContext
 from napari_hagmil.widgets.cascade.run.findings_panel import FindingsPanel
 
@@ -21,11 +27,18 @@ class LastResult:
     context : CascadeContext
         Whose session's results are kept.
     findings : FindingsPanel
-        Where a result of another model is offered.
+        Where a result of another model, or of what the file held before, is offered.
+    models : callable
+        Returns the bundles that the user can choose from, by name or path.
     """
 
-    def __init__(self, context: CascadeContext, findings: FindingsPanel) -> None:
-        self._session, self._findings = context.session, findings
+    def __init__(
+        self,
+        context: CascadeContext,
+        findings: FindingsPanel,
+        models: Callable[[], Sequence[str]],
+    ) -> None:
+        self._session, self._findings, self._models = context.session, findings, models
         self._offered: SlideResult | None = None
         context.links.connect(context.session.finished, self._keep)
         findings.offer_taken.connect(self._show_offered)
@@ -35,33 +48,57 @@ class LastResult:
         session = self._session
         if session.slide is None or session.sitting is None:
             return
-        folder = kept(session.sitting, session.slide.fingerprint)
-        if folder is None:
-            return
-        try:
+        # Nothing is lost where it cannot be read: the next run writes another.
+        with suppress(HagmilError):
+            folder = kept(session.sitting, session.slide)
+            if folder is None:
+                self._offer_earlier(session.slide)
+                return
             result = read_result(folder)
-            if is_of_model(result, session.model_name):
-                session.restore(result, same_model=True)
-            elif result.slide.mpp == session.slide.mpp:
-                self._offered = result
-                self._findings.offer(f"Show the last result, of {result.model.name}")
-        except HagmilError:
-            return  # nothing is lost: the next run writes another
+            model = self._model_of(result)
+            if model:
+                session.restore(result, model)
+            else:
+                self._offer(result, f"Show the last result, of {result.model.name}")
 
     def take(self, folder: Path) -> str:
         """Show the analysis in a folder; why that cannot be done, as a sentence, or nothing."""
         try:
             result = read_result(folder)
-            same = is_of_model(result, self._session.model_name)
-            self._session.restore(result, same_model=same)
+            self._session.restore(result, self._model_of(result))
         except HagmilError as error:
             return error_sentence(error)
         return ""
 
+    def _model_of(self, result: SlideResult) -> str:
+        """The bundle that found a result, of those that the next run may use; empty without one."""
+        session = self._session
+        chosen = session.model_chosen
+        return model_of(result, [session.model_name] if chosen else self._models())
+
+    def _offer_earlier(self, slide: Slide) -> None:
+        """Offer the result of what the file held before, where it lies on this one."""
+        folder = kept_of_earlier(slide)
+        if folder is None:
+            return
+        result = read_result(folder)
+        if fits(result, slide):
+            made = datetime.fromtimestamp((folder / "result.json").stat().st_mtime)
+            note = f"The file has changed since this result of {made:%d %B %Y}: it may not fit."
+            self._offer(
+                replace(result, notes=(note, *result.notes)),
+                f"Show the result of {made:%d %B %Y}, from before the file has changed",
+            )
+
+    def _offer(self, result: SlideResult, words: str) -> None:
+        self._offered = result
+        self._findings.offer(words)
+
     def _show_offered(self) -> None:
-        if self._offered is not None:
-            result, self._offered = self._offered, None
-            self._session.restore(result, same_model=False)
+        result, self._offered = self._offered, None
+        slide = self._session.slide
+        if result is not None and slide is not None and fits(result, slide):
+            self._session.restore(result, changed=True)
 
     def _keep(self, result: SlideResult | None) -> None:
         session = self._session

@@ -72,7 +72,8 @@ class RunPanel(Section):
         self._devices: dict[str, str] = {}
         self._cost: RunCost | None = None
         self._after_run = False
-        self._missing = ""
+        self._missing = self._model = ""
+        self._own_budget: tuple[int, ...] = ()
         self._add_choices(models)
         self._add_run_controls()
         self.run_button.clicked.connect(self.run_asked)
@@ -95,7 +96,7 @@ class RunPanel(Section):
             self.budget_form.removeRow(row)
         self.rows = []
         self.down_to.clear()
-        budgets = preferred_budget(len(config.budget)) or config.budget
+        budgets = self._own_budget = preferred_budget(len(config.budget)) or config.budget
         for depth, mpp in enumerate(config.mpp):
             label = magnification_label(mpp)
             budget = budgets[depth] if depth < len(budgets) else None
@@ -141,8 +142,8 @@ class RunPanel(Section):
         """Show the price of the next run, per depth and in total."""
         for depth, row in enumerate(self.rows):
             priced = cost.depths if cost is not None else ()
+            row.set_followed(depth < len(self.rows) - 1 and (not priced or depth < len(priced) - 1))
             row.show_price(priced[depth] if depth < len(priced) else None)
-            row.set_followed(cost is None or depth < len(priced) - 1)
             if depth < len(n_nodes):
                 row.set_most(n_nodes[depth])
             elif n_nodes:
@@ -157,6 +158,10 @@ class RunPanel(Section):
             row.show_budget(followed)
         finest = self.down_to.count() - 1
         self.down_to.setCurrentIndex(finest if last_depth is None else min(last_depth, finest))
+
+    def show_own_plan(self) -> None:
+        """Go back to the preferred budget, or the model's own, down to its finest depth."""
+        self.show_plan(self._own_budget, None)
 
     def _name_run_button(self) -> None:
         """Name the button by what it costs where no slider can start a run that encodes."""
@@ -206,6 +211,11 @@ class RunPanel(Section):
         """Say what went wrong, or clear it."""
         show_text(self.error, sentence)
 
+    def models(self) -> list[str]:
+        """The bundles on offer, by name or path."""
+        found = (self.model.itemData(row) for row in range(self.model.count()))
+        return [str(name) for name in found if name is not None]
+
     def chosen_model(self) -> str:
         """A bundle's name, or the path of one."""
         return str(self.model.currentData())
@@ -221,11 +231,12 @@ class RunPanel(Section):
             self.model.insertItem(0, Path(name).name.removesuffix(SUFFIX), name)
             self.model.setItemData(0, name, Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(self.model.findData(name))
+        self._model = name
 
     def _add_choices(self, models: Sequence[str]) -> None:
-        for name in models:
-            self.model.addItem(name, name)
         self.model.addItem(_OTHER, None)
+        for name in reversed(models):
+            self.select_model(name)
         self.encoder.addItems(list(ENCODERS))
         self.encoder.setToolTip("Features fit only the model that was trained on them")
         self.device.addItems(DEVICES)
@@ -281,13 +292,14 @@ class RunPanel(Section):
 
     def _choose_model(self) -> None:
         if self.model.currentData() is not None:
-            self.model_chosen.emit(self.chosen_model())
+            self._model = self.chosen_model()
+            self.model_chosen.emit(self._model)
             return
         path = QFileDialog.getExistingDirectory(self, "Choose a model bundle (.hagmil folder)")
         if path:
             self.add_model(path)
         else:
-            self.model.setCurrentIndex(0)
+            self.select_model(self._model)
 
 
 def _mark(box: QComboBox, name: str, missing: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from superqt.utils import qdebounced
@@ -14,6 +15,7 @@ from napari_hagmil.features import EncodingProgress
 from napari_hagmil.polygons import Outline
 from napari_hagmil.review import ReviewState
 from napari_hagmil.session import Choice, bundle_choice, device_choices, encoder_choices
+from napari_hagmil.session.recent import RecentBundles
 from napari_hagmil.session.run_report import depth_label, stage_label
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.run.depth_row import DepthFindings
@@ -39,12 +41,14 @@ class CascadeTab(CascadePage):
 
     def __init__(self, context: CascadeContext) -> None:
         super().__init__(context)
-        self.run_panel, self.findings = RunPanel(list(shipped_bundles())), FindingsPanel()
+        self._bundles = RecentBundles()
+        self.run_panel, self.findings = RunPanel(self._models()), FindingsPanel()
         self.add(self.run_panel, self.findings)
         self._relay, self._last_tick = Relay(), 0.0
         self._again = self._follow = self._unready = False
         self._choices = Background()
         self._tissue: tuple[Outline, ...] | None = None
+        self._plan_of: Path | None = None
         self._follow_soon = qdebounced(self.follow_plan, timeout=_REST)
         self._connect_panels()
         self._connect_session()
@@ -113,13 +117,28 @@ class CascadeTab(CascadePage):
 
     def choose_model(self, name: str) -> None:
         """Use a bundle, by name or path, or say what it lacks."""
+        if self._show_model(name):
+            self.session.model_name = name
+            self.make_ready()
+
+    def _models(self) -> list[str]:
+        """Bundles on offer: those that ship, then those that were chosen last."""
+        return [*shipped_bundles(), *map(str, self._bundles.paths())]
+
+    def _model_chosen(self, name: str) -> None:
+        """Use a bundle that the user has chosen; it is offered again on another day."""
+        self.choose_model(name)
+        self.session.model_chosen = True
+        if name not in shipped_bundles() and self.session.model_name == name:
+            self._bundles.add(Path(name))
+
+    def _show_model(self, name: str) -> bool:
+        """Show a bundle's depths; where it cannot be read, why."""
         choice = bundle_choice(name)
         self.run_panel.show_missing(choice.missing)
-        if choice.config is None:
-            return
-        self.session.model_name = name
-        self.run_panel.show_model(choice.config)
-        self.make_ready()
+        if choice.config is not None:
+            self.run_panel.show_model(choice.config)
+        return choice.config is not None
 
     def _choose_first_model(self) -> None:
         """Begin with the model and the plan of the session, where it has a slide already."""
@@ -138,6 +157,7 @@ class CascadeTab(CascadePage):
         """Show the model, the budget and the findings as they were left."""
         session, panel = self.session, self.run_panel
         self._tissue = session.sitting.state.tissue if session.sitting else None
+        self._plan_of = session.slide.path if session.slide else None
         self.findings.clear(slide_open=session.slide is not None)
         for stage in session.stages:
             self._show_stage(stage)
@@ -156,7 +176,7 @@ class CascadeTab(CascadePage):
         panel, findings, stages = self.run_panel, self.findings, self.context.stages
         panel.run_asked.connect(self.run)
         panel.cancel_asked.connect(self.session.cancel)
-        panel.model_chosen.connect(self.choose_model)
+        panel.model_chosen.connect(self._model_chosen)
         panel.features_chosen.connect(self._features_chosen)
         panel.plan_changed.connect(self._plan_changed)
         findings.visibility_changed.connect(
@@ -238,7 +258,16 @@ class CascadeTab(CascadePage):
         self.findings.clear(slide_open=slide is not None)
         self.context.stages.clear()
         self._tissue = self.session.sitting.state.tissue if self.session.sitting else None
+        if slide is not None:
+            self._begin_plan(slide.path)
         self._show_cost()
+
+    def _begin_plan(self, path: Path) -> None:
+        """A budget was chosen for one slide: the next begins with the model's own."""
+        if self._plan_of not in (None, path):
+            self.run_panel.show_own_plan()
+            self._take_plan()
+        self._plan_of = path
 
     def _review_changed(self, state: ReviewState, action: str) -> None:
         """Update the price after steering; another tissue mask needs a new quadtree first."""
@@ -292,8 +321,16 @@ class CascadeTab(CascadePage):
             self.findings.show_result(result)
         self._say_unfinished()
         if result is not None and self.session.shown.restored:
-            self.run_panel.show_plan(result.settings.budget, self.session.last_depth)
+            self._show_plan_of(result)
         self._show_cost()
+
+    def _show_plan_of(self, result: SlideResult) -> None:
+        """Show the model and the plan that a result which was read back was found with."""
+        session, panel = self.session, self.run_panel
+        if panel.chosen_model() != session.model_name:
+            panel.select_model(session.model_name)
+            self._show_model(session.model_name)
+        panel.show_plan(result.settings.budget, session.last_depth)
 
     def _say_unfinished(self) -> None:
         """Leave no class in the headline when the run that is shown came to no end."""
@@ -305,4 +342,6 @@ class CascadeTab(CascadePage):
         now = time.monotonic()
         if now - self._last_tick >= _TICK or progress.done == progress.total:
             self._last_tick = now
-            self.run_panel.show_progress(progress, depth_label(self.session, progress.depth))
+            label = depth_label(self.session, progress.depth)
+            self.run_panel.show_progress(progress, label)
+            self.session.task.step(progress.done, progress.total, label)

@@ -6,6 +6,7 @@ from napari.settings import get_settings
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton
 
+from napari_hagmil.geometry import magnification_text
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.style import Section, plain_label, quiet_label
 
@@ -57,12 +58,13 @@ class ViewPanel(Section):
 
         A slide without a pixel size has neither.
         """
-        self._shown = "–" if magnification is None else f"{magnification:.3g}×"
+        self._shown = "–" if magnification is None else magnification_text(magnification)
         self.magnification.setEnabled(magnification is not None)
         if not self.magnification.lineEdit().hasFocus():
             self.magnification.setEditText(self._shown)
         blown = scanned is not None and (magnification or 0.0) > 1.05 * scanned
-        self.note.setText(f"Enlarged beyond the scan ({scanned:.3g}×)" if blown else "")
+        scan = magnification_text(scanned or 0.0)
+        self.note.setText(f"Enlarged beyond the scan ({scan})" if blown else "")
         self.note.setVisible(blown)
 
     def show_none(self) -> None:

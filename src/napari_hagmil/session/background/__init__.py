@@ -1,0 +1,1 @@
+"""Work beside the runs: imports, and how any of it is told."""
