@@ -94,7 +94,7 @@ def test_tab_walks_every_tab_in_reading_order_and_each_control_shows_the_focus(
     run(dock, wait_until)  # rows of findings come after the dock, and regions with the run
     review.review.choose(review.review.state.regions[0].id)
     review.review.change("draw", annotations=(Annotation("a", "polygon", SQUARE, "Tumor"),))
-    review.draw.list.setCurrentRow(0)
+    review.draw.list.setCurrentIndex(review.draw.rows.index(0))
     for widget, names in ((dock, NAMES[:4]), (review, NAMES[4:])):
         for name in names:
             widget.go_to(name)

@@ -299,12 +299,12 @@ def test_annotations_of_every_kind_are_drawn_measured_and_listed(dock, viewer, p
     assert [one.kind for one in drawn] == ["ruler", "rectangle", "point", "polygon"]
     assert {one.path_class for one in drawn} == {"Tumor"}
     assert drawn[0].points[1][1] - drawn[0].points[0][1] == pytest.approx(400, abs=8)
-    rows = [dock.draw.list.item(i).text() for i in range(4)]
+    rows = [dock.draw.rows.index(i).data() for i in range(4)]
     assert re.fullmatch(r"ruler · Tumor · (9\d\.\d|10\d) µm", rows[0])
     assert "mm²" in rows[1]
     assert {ANNOTATIONS, POINTS} <= {layer.name for layer in viewer.layers}
     assert not dock.tools.drawing.active
-    dock.draw.list.setCurrentRow(0)
+    dock.draw.list.setCurrentIndex(dock.draw.rows.index(0))
     click(dock.draw.delete)
     assert len(dock.review.state.annotations) == 3
     press(Qt.Key.Key_Z, CONTROL)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from napari_hagmil.plugin.colors import ACCEPTED, OPEN, REJECTED
+from napari_hagmil.plugin.labels import LABEL_SIZE
 from napari_hagmil.plugin.layers import KEY, LayerTuple
 from napari_hagmil.polygons import Outline, Rings, outline
 from napari_hagmil.review import (
@@ -32,6 +33,8 @@ DECISION_COLORS = {"unseen": OPEN, "accepted": ACCEPTED, "rejected": REJECTED}
 _DECISION_PX = {"unseen": 2.5, "accepted": 2.5, "rejected": 1.2}
 _CURRENT_PX = 5.0
 ANNOTATION_PX = 2.5
+#: More outlines than this are drawn as lines, which nobody can edit with napari's tools.
+MOST_SHAPES = 200
 _POINT_PX = 12.0
 #: Width of a patch's outline, as a share of its side.
 _PATCH_EDGE = 0.02
@@ -154,6 +157,38 @@ def annotations_layer(
     )
 
 
+def annotation_lines_layer(
+    annotations: Sequence[Annotation],
+    classes: tuple[PathClass, ...],
+    mpp: float | None,
+    *,
+    um_per_px: float = 1.0,
+) -> LayerTuple:
+    """As `annotations_layer`, for many: lines that are drawn at once, without labels.
+
+    napari's shapes take a second per hundred, and minutes for ten thousand; lines cannot be edited.
+    """
+    drawn = shapes_of(annotations)
+    rings = [np.asarray(one.points) * (mpp or 1.0) for one in drawn]
+    # A ruler does not return to its start.
+    ends = [
+        np.concatenate([ring[1:], ring[-1:] if one.kind == "ruler" else ring[:1]])
+        for one, ring in zip(drawn, rings, strict=True)
+    ]
+    starts, stops = np.concatenate(rings), np.concatenate(ends)
+    colors = annotation_colors(drawn, classes).astype(np.float32)
+    return (
+        np.stack([starts, stops - starts], axis=1),
+        {
+            **_common(ANNOTATIONS),
+            "vector_style": "line",
+            "edge_color": np.repeat(colors, [len(ring) for ring in rings], axis=0),
+            "edge_width": ANNOTATION_PX * um_per_px,
+        },
+        "vectors",
+    )
+
+
 def points_layer(
     annotations: Sequence[Annotation], classes: tuple[PathClass, ...], mpp: float | None
 ) -> LayerTuple:
@@ -177,8 +212,15 @@ def annotation_features(
     annotations: Sequence[Annotation], mpp: float | None
 ) -> dict[str, list[Any]]:
     """Id and label of each annotation: its class and its measure."""
-    labels = [f"{one.path_class} {measure_label(one, mpp)}".strip() for one in annotations]
-    return {"id": [one.id for one in annotations], "label": labels}
+    return {
+        "id": [one.id for one in annotations],
+        "label": annotation_labels(annotations, mpp),
+    }
+
+
+def annotation_labels(annotations: Sequence[Annotation], mpp: float | None) -> list[str]:
+    """Class and measure of each annotation."""
+    return [f"{one.path_class} {measure_label(one, mpp)}".strip() for one in annotations]
 
 
 def annotation_colors(annotations: Sequence[Annotation], classes: tuple[PathClass, ...]) -> Any:
@@ -267,7 +309,7 @@ def _same(one: Outline, other: Outline) -> bool:
 
 
 def _text(color: str) -> dict[str, Any]:
-    return {"string": "{label}", "size": 14, "anchor": "upper_left", "color": color}
+    return {"string": "{label}", "size": LABEL_SIZE, "anchor": "upper_left", "color": color}
 
 
 def _common(name: str) -> dict[str, Any]:

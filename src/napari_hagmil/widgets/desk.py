@@ -191,6 +191,7 @@ class Desk:
     def _view_actions(self) -> dict[str, Callable[[], object]]:
         return {
             "side_by_side": self.canvas.toggle_side_by_side,
+            "labels": self.canvas.layers.toggle_labels,
             "look": self.looks.go_on,
             "overview": self._toggle_overview,
             "fold": self._fold,

@@ -44,7 +44,7 @@ MARKS = {"unseen": "○", "accepted": "✓", "rejected": "✗"}
 FRAME_COLOR = "#7d8590"
 _FOCUSED = (
     *("QPushButton", "QToolButton", "QComboBox", "QLineEdit", "QPlainTextEdit", "QAbstractSpinBox"),
-    *("QListWidget", "QTabBar", "QTabBar::tab", "QCheckBox", "QSlider"),
+    *("QListView", "QTabBar", "QTabBar::tab", "QCheckBox", "QSlider"),
 )
 
 

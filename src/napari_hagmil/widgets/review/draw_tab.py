@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
-    QListWidget,
+    QListView,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
-from napari_hagmil.review import class_named, edit
-from napari_hagmil.review.measure import measure_label
+from napari_hagmil.plugin.review_layers import MOST_SHAPES, shapes_of
+from napari_hagmil.review import edit
 from napari_hagmil.session import Review
-from napari_hagmil.widgets.review.class_box import ClassBox, swatch
+from napari_hagmil.widgets.review.annotation_rows import AnnotationRows
+from napari_hagmil.widgets.review.class_box import ClassBox
 from napari_hagmil.widgets.review.tools import ReviewTools
 from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, text_label
 
@@ -36,6 +38,10 @@ _TOOLS = {
 _IDLE = (
     "Choose a tool; Esc leaves it. To move corners, select the layer Annotations and use napari's "
     "own tools."
+)
+_MANY = (
+    f"More than {MOST_SHAPES} outlines are drawn as lines: they have no labels, and their corners "
+    "cannot be moved."
 )
 
 
@@ -63,7 +69,6 @@ class DrawTab(QWidget):  # type: ignore[misc]
     def __init__(self, review: Review, tools: ReviewTools) -> None:
         super().__init__()
         self.review, self.drawing_tools = review, tools
-        self._ids: list[str] = []
         column = QVBoxLayout(self)
         column.setContentsMargins(4, 4, 4, 4)
         column.setSpacing(4)
@@ -73,9 +78,11 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.hint.setMinimumHeight(52)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
         column.addWidget(self.hint)
-        self.list = QListWidget()
+        self.list, self.rows = QListView(), AnnotationRows()
+        self.list.setModel(self.rows)
+        self.list.setUniformItemSizes(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.itemSelectionChanged.connect(self._show_chosen)
+        self.list.selectionModel().selectionChanged.connect(lambda *_: self._show_chosen())
         column.addWidget(self.list, 1)
         column.addLayout(self._make_edits())
         review.changed.connect(self.show_state)
@@ -91,10 +98,11 @@ class DrawTab(QWidget):  # type: ignore[misc]
             button.setEnabled(self.review.session.slide is not None)
         self.bring.setEnabled(self.review.session.slide is not None)
         tool = _TOOLS.get(self.drawing_tools.drawing.kind)
-        self.hint.setText(tool[2] if tool else _IDLE)
-        chosen = self._chosen()
-        with signals_blocked(self.list):
-            self._show_rows(set(chosen))
+        many = len(shapes_of(state.annotations)) > MOST_SHAPES
+        self.hint.setText(tool[2] if tool else _MANY if many else _IDLE)
+        chosen, slide = set(self._chosen()), self.review.session.slide
+        if self.rows.show(state, slide.mpp if slide else None):
+            self._select(chosen)
         self._show_chosen()
 
     def close_work(self) -> None:
@@ -102,17 +110,14 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.review.changed.disconnect(self.show_state)
         self.drawing_tools.changed.disconnect(self.show_state)
 
-    def _show_rows(self, chosen: set[str]) -> None:
-        state, slide = self.review.state, self.review.session.slide
-        mpp = slide.mpp if slide else None
-        self.list.clear()
-        self._ids = [one.id for one in state.annotations]
-        for one in state.annotations:
-            parts = (one.path_class, measure_label(one, mpp), one.comment)
-            self.list.addItem(" · ".join([one.kind, *(part for part in parts if part)]))
-            item = self.list.item(self.list.count() - 1)
-            item.setIcon(swatch(class_named(state.classes, one.path_class).color))
-            item.setSelected(one.id in chosen)
+    def _select(self, ids: Collection[str]) -> None:
+        """Select rows again: Qt forgets which they were when the list changes."""
+        wanted = QItemSelection()
+        for row, one in enumerate(self.rows.annotations):
+            if one.id in ids:
+                wanted.select(self.rows.index(row), self.rows.index(row))
+        with signals_blocked(self.list.selectionModel()):
+            self.list.selectionModel().select(wanted, QItemSelectionModel.SelectionFlag.Select)
 
     def _make_tools(self) -> QGridLayout:
         grid = QGridLayout()
@@ -157,10 +162,10 @@ class DrawTab(QWidget):  # type: ignore[misc]
 
     def _chosen(self) -> list[str]:
         rows = sorted(index.row() for index in self.list.selectedIndexes())
-        return [self._ids[row] for row in rows if row < len(self._ids)]
+        return [self.rows.annotations[row].id for row in rows]
 
     def _show_chosen(self) -> None:
-        chosen = self._chosen()
+        chosen = set(self._chosen())
         self.delete.setEnabled(bool(chosen))
         self.comment.setEnabled(bool(chosen))
         said = {one.comment for one in self.review.state.annotations if one.id in chosen}
@@ -180,7 +185,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self._edit("comment", coalesce=f"comment {self._chosen()}", comment=text)
 
     def _edit(self, action: str, *, coalesce: str = "", **members: str) -> None:
-        chosen = self._chosen()
+        chosen = set(self._chosen())
         if chosen:
             drawn = tuple(
                 replace(one, **members) if one.id in chosen else one  # type: ignore[arg-type]

@@ -9,15 +9,23 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer
+from napari.layers import Layer, Shapes, Vectors
+from superqt.utils import qdebounced
 
 from napari_hagmil.plugin import review_layers as look
+from napari_hagmil.plugin.labels import with_room
 from napari_hagmil.plugin.layers import LayerTuple
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.widgets.keys import ESCAPE, bind
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
+
+#: Lines that a thumbnail shows.
+_IN_THUMBNAIL = 64
+
+#: Milliseconds without a zoom before labels are chosen again.
+_REST = 120
 
 _EDITS = ("added", "changed", "removed")
 
@@ -45,11 +53,16 @@ class LayerSync:
         self._stated_mpp: float | None = None
         self._own = False
         self._um_per_px = 1.0
+        self._labelled = True
+        self._label_soon = qdebounced(self._label, timeout=_REST)
         viewer.scene.camera.events.zoom.connect(self._keep_width)
+        viewer.scene.camera.events.zoom.connect(self._zoomed)
 
     def close(self) -> None:
         """Stop listening to the viewer; its layers stay."""
+        self._label_soon.cancel()
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
+        self.viewer.scene.camera.events.zoom.disconnect(self._zoomed)
         for layer in self._layers.values():
             layer.events.data.disconnect(self._on_data)
 
@@ -75,6 +88,46 @@ class LayerSync:
             self._show_annotations(state.annotations, state.classes, mpp)
         self._state, self._mpp, self._current = state, scale, current
         self._stated_mpp = mpp
+        self._label()
+
+    def toggle_labels(self) -> None:
+        """Hide the labels of regions and annotations, or show those that have room."""
+        self._labelled = not self._labelled
+        self._label()
+
+    def _zoomed(self, event: Any) -> None:
+        self._label_soon()
+
+    def _label(self) -> None:
+        """Show the labels that have room: zoomed out, they would pile up."""
+        self._label_soon.cancel()
+        zoom = max(self.viewer.scene.camera.zoom, 1e-9)
+        rows: list[tuple[str, str, Any]] = []
+        for name in (look.REGIONS, look.ANNOTATIONS):
+            layer = self.layer(name)
+            if isinstance(layer, Shapes):
+                corners = [np.min(ring, axis=0)[-2:] * zoom for ring in layer.data]
+                texts = self._texts(name)
+                # While the user adds a shape the layer has one more, which has no label yet.
+                rows += [(name, *row) for row in zip(texts, corners, strict=False)]
+        room = with_room([place for *_, place in rows], [text for _, text, _ in rows])
+        said: dict[str, list[str]] = {}
+        for (name, text, _), shown in zip(rows, room, strict=True):
+            said.setdefault(name, []).append(text if shown and self._labelled else "")
+        for name, labels in said.items():
+            self._write_labels(self.layer(name), labels)
+
+    def _texts(self, name: str) -> list[str]:
+        if name == look.REGIONS:
+            return look.region_features(self._state.regions)["label"]
+        shapes = look.shapes_of(self._state.annotations)
+        return look.annotation_labels(shapes, self._stated_mpp)
+
+    @staticmethod
+    def _write_labels(layer: Any, labels: list[str]) -> None:
+        features = layer.features
+        if len(labels) == len(features) and list(features["label"]) != labels:
+            layer.features = {**features, "label": labels}
 
     def layer(self, name: str) -> Layer | None:
         """One of the layers; None when it is not in the viewer."""
@@ -118,12 +171,18 @@ class LayerSync:
         if not lost and (annotations, classes) == (self._state.annotations, self._state.classes):
             return
         if shapes or self.layer(look.ANNOTATIONS) is not None:
-            made = look.annotations_layer(
-                shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
-            )
-            self._replace(look.ANNOTATIONS, made)
+            self._replace(look.ANNOTATIONS, self._annotations_layer(shapes, classes, mpp))
         if points or self.layer(look.POINTS) is not None:
             self._replace(look.POINTS, look.points_layer(points, classes, mpp))
+
+    def _annotations_layer(
+        self, shapes: list[Annotation], classes: tuple[PathClass, ...], mpp: float | None
+    ) -> LayerTuple:
+        if len(shapes) > look.MOST_SHAPES:
+            return look.annotation_lines_layer(shapes, classes, mpp, um_per_px=self._um_per_px)
+        return look.annotations_layer(
+            shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
+        )
 
     def _replace(self, name: str, made: LayerTuple) -> None:
         """Replace a layer, keeping its place in the list, its visibility and the selection."""
@@ -136,7 +195,7 @@ class LayerSync:
             meta = {**meta, "visible": old.visible, "opacity": old.opacity}
             layers.remove(old)
         before = self._um_per_px
-        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
+        added = self._add(data, meta, kind)
         # The first layer of a window moves the camera, before it is known here.
         if kind == "shapes" and len(added.data) and self._um_per_px != before:
             drift = self._um_per_px / before
@@ -149,10 +208,18 @@ class LayerSync:
         bind(added, {ESCAPE: partial(self._leave_tool, name)})
         self._layers[name] = added
 
+    def _add(self, data: Any, meta: dict[str, Any], kind: str) -> Any:
+        if kind != "vectors":
+            return getattr(self.viewer, f"add_{kind}")(data, **meta)
+        layer = Vectors(data, **meta)
+        # Drawn from all lines, the thumbnail would take longer than the layer itself.
+        layer._max_vectors_thumbnail = _IN_THUMBNAIL
+        return self.viewer.add_layer(layer)
+
     def _leave_tool(self, name: str) -> None:
         """Leave a tool of napari's that adds; what it has not finished is dropped."""
         layer: Any = self.layer(name)
-        if layer is None or not str(layer.mode).startswith("add"):
+        if layer is None or not str(getattr(layer, "mode", "")).startswith("add"):
             return
         with self._ours():
             layer.mode = "pan_zoom"  # napari finishes the shape, here where that counts for nothing
@@ -174,7 +241,9 @@ class LayerSync:
         found: list[Annotation] = []
         for name in (look.ANNOTATIONS, look.POINTS):
             layer = self.layer(name)
-            if layer is not None:
+            if isinstance(layer, Vectors):  # lines cannot be edited
+                found.extend(look.shapes_of(self._state.annotations))
+            elif layer is not None:
                 read = look.annotations_in(
                     layer, self._state.annotations, self._mpp, path_class=self.path_class
                 )
@@ -190,7 +259,9 @@ class LayerSync:
         if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         for layer in map(self.layer, (look.REGIONS, look.ANNOTATIONS)):
-            if layer is not None and len(layer.data):
+            if isinstance(layer, Vectors):
+                layer.edge_width *= drift
+            elif layer is not None and len(layer.data):
                 layer.edge_width = (np.asarray(layer.edge_width) * drift).tolist()
                 layer.refresh(extent=False)
         self._um_per_px = um_per_px

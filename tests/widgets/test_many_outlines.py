@@ -1,0 +1,82 @@
+"""Outlines by the thousand, and labels that have no room."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Shapes, Vectors
+
+from napari_hagmil.plugin.labels import with_room
+from napari_hagmil.plugin.review_layers import ANNOTATIONS, MOST_SHAPES, POINTS
+from napari_hagmil.review import Annotation, ReviewState
+from napari_hagmil.widgets.review.sync import LayerSync
+
+
+def squares(n, apart=100.0):
+    return tuple(
+        Annotation(f"{i}", "polygon", ((y, x), (y, x + 9), (y + 9, x + 9)), "Tumor")
+        for i in range(n)
+        for y, x in [(apart * (i // 100), apart * (i % 100))]
+    )
+
+
+@pytest.fixture
+def shown(qapp):
+    """A viewer's review layers, and what is drawn in them."""
+    viewer, edits = ViewerModel(), []
+    viewer.scene.camera.zoom = 1.0
+    sync = LayerSync(viewer, lambda what, members: edits.append(members))
+    yield viewer, sync, edits
+    sync.close()
+
+
+def said(viewer):
+    return [text for text in viewer.layers[ANNOTATIONS].features["label"] if text]
+
+
+def test_ten_thousand_outlines_are_lines_of_their_places_and_colours(shown):
+    viewer, sync, edits = shown
+    ruler = Annotation("r", "ruler", ((0.0, 0.0), (50.0, 0.0)))
+    state = ReviewState(annotations=(*squares(10_000), ruler))
+    sync.show(state, 0.5, "")
+    layer = viewer.layers[ANNOTATIONS]
+    assert isinstance(layer, Vectors)
+    starts, ways = layer.data[:, 0], layer.data[:, 1]
+    np.testing.assert_allclose(starts[3:6], np.array([(0, 100), (0, 109), (9, 109)]) * 0.5)
+    np.testing.assert_allclose((starts + ways)[5], (0, 50))  # closed
+    assert np.abs(ways).sum() == pytest.approx(0.5 * (10_000 * (9 + 9 + 18) + 50))
+    width = layer.edge_width
+    viewer.scene.camera.zoom = 4.0
+    assert layer.edge_width == pytest.approx(width / 4)
+    point = Annotation("p", "point", ((5.0, 5.0),))
+    sync.show(ReviewState(annotations=(*state.annotations, point)), 0.5, "")
+    viewer.layers[POINTS].add([[8.0, 8.0]])
+    assert len(edits[-1]) == 10_003  # what the user adds beside the lines costs none of them
+
+
+def test_few_outlines_can_be_edited_again(shown):
+    viewer, sync, _ = shown
+    sync.show(ReviewState(annotations=squares(MOST_SHAPES + 1)), 0.5, "")
+    sync.show(ReviewState(annotations=squares(2)), 0.5, "")
+    assert isinstance(viewer.layers[ANNOTATIONS], Shapes)
+
+
+def test_labels_that_would_pile_up_wait_for_room_and_a_key_hides_all(shown, wait_until):
+    viewer, sync, _ = shown
+    sync.show(ReviewState(annotations=squares(4, apart=200.0)), 1.0, "")
+    assert len(said(viewer)) == 4
+    viewer.scene.camera.zoom = 0.1
+    wait_until(lambda: len(said(viewer)) == 1)
+    viewer.scene.camera.zoom = 1.0
+    wait_until(lambda: len(said(viewer)) == 4)
+    sync.toggle_labels()
+    assert said(viewer) == []
+    sync.show(ReviewState(annotations=squares(5, apart=200.0)), 1.0, "")
+    assert said(viewer) == []
+    sync.toggle_labels()
+    assert len(said(viewer)) == 5
+
+
+def test_the_first_of_two_labels_that_overlap_is_shown_and_an_empty_one_takes_no_room():
+    assert with_room([(0, 0), (0, 30), (0, 31)], ["", "abc", "x"]).tolist() == [False, True, False]
+    assert with_room([(0, 0), (24, 0), (0, 40)], ["abc", "abc", "x"]).tolist() == [True] * 3
+    assert with_room(np.empty((0, 2)), []).tolist() == []
