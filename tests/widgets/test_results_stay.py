@@ -9,6 +9,7 @@ from test_cascade_dock import click, dock, names, open_slide, run
 from test_keyboard import drop
 
 from napari_hagmil.pipeline import analyze_slide
+from napari_hagmil.plugin.reader import read_layers
 from napari_hagmil.prepare import Options
 from napari_hagmil.review import open_sitting
 from napari_hagmil.session.recent import RecentBundles
@@ -168,3 +169,21 @@ def test_a_folder_of_an_analysis_is_shown_when_it_is_dropped_on_its_slide(
     drop(dock, analysis)
     assert dock.findings.prediction.text() == seen[1]
     assert len(dock.review.state.regions) > 0
+
+
+def test_a_folder_of_an_analysis_that_napari_opens_becomes_the_result(
+    closed, viewer, phantom, tmp_path, wait_until
+):
+    dock, seen = closed
+    open_slide(dock, phantom, wait_until)
+    wait_until(lambda: settled(dock))
+    kept(dock.session.sitting, dock.session.slide).rename(tmp_path / "analysis")
+    click(dock.slide_panel.close_button)
+    wait_until(lambda: dock.session.slide is None)
+    open_slide(dock, phantom, wait_until)
+    wait_until(lambda: settled(dock))
+    assert dock.session.result is None
+    for data, meta, kind in read_layers(str(tmp_path / "analysis")):
+        getattr(viewer, f"add_{kind}")(data, **meta)
+    wait_until(lambda: dock.session.result is not None)
+    assert everything(dock, viewer) == seen

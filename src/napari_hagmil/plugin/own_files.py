@@ -22,6 +22,8 @@ from napari_hagmil.plugin.layers import (
     branches_layer,
 )
 from napari_hagmil.plugin.review_layers import (
+    MOST_SHAPES,
+    annotation_lines_layer,
     annotations_layer,
     points_layer,
     points_of,
@@ -83,7 +85,7 @@ def result_layers(folder: Path) -> list[LayerTuple]:
         rings = read_polygons(folder / "regions.geojson")
         regions = [ReviewRegion(new_id(), one.outer, one.holes) for one in rings]
         found.append(regions_layer(regions, mpp, um_per_px=max(shape) * mpp / _SCREEN))
-    return [_of_file(layer, folder) for layer in found]
+    return [_of_file(layer, folder, str(folder)) for layer in found]
 
 
 def attention_layers(images: Sequence[Path]) -> list[LayerTuple]:
@@ -116,7 +118,10 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
     if shapes or not drawn:
         farthest = max((max(place) for one in shapes for place in one.points), default=1.0)
         width = max(farthest, 1.0) * (mpp or 1.0) / _SCREEN
-        found.append(annotations_layer(drawn, tuple(classes), mpp, um_per_px=width))
+        # napari draws many shapes in minutes, and lines at once.
+        many = len(shapes) > MOST_SHAPES
+        look = annotation_lines_layer if many else annotations_layer
+        found.append(look(drawn, tuple(classes), mpp, um_per_px=width))
     if points:
         found.append(points_layer(drawn, tuple(classes), mpp))
     named = [_of_file(layer, path) for layer in found]
@@ -158,10 +163,11 @@ def _show_last(layers: Sequence[LayerTuple]) -> None:
         meta["visible"] = number == len(layers)
 
 
-def _of_file(layer: LayerTuple, path: Path) -> LayerTuple:
-    """The layer without the marks by which the docks know their own."""
+def _of_file(layer: LayerTuple, path: Path, result: str = "") -> LayerTuple:
+    """The layer without the marks by which the docks know their own; with that of an analysis."""
     data, meta, kind = layer
-    return data, {**meta, "metadata": {KEY: {"file": path.name}}}, kind
+    facts = {"file": path.name, "result": result} if result else {"file": path.name}
+    return data, {**meta, "metadata": {KEY: facts}}, kind
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class CascadeDock(TabbedDock):
         self.cascade, self.why = CascadeTab(self.context), WhyTab(self.context)
         self.steer = SteerTab(self.context)
         self.switch = SlideSwitch(self, self.context, self.open, self._drawing)
+        self.switch.on_analysis = self.take_result
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
         self.last_result = LastResult(self.context, self.findings, self.run_panel.models)

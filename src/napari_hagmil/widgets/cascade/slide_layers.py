@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,14 @@ class SlideLayers:
             if layer not in self._own:
                 return str(layer.metadata[KEY]["path"])
         return None
+
+    def take_analysis(self) -> Path | None:
+        """Take layers of an analysis that napari opened out of the viewer; its folder, if any."""
+        found = [one for one in self.viewer.layers if "result" in one.metadata.get(KEY, {})]
+        with self._ours():
+            for layer in found:
+                self.viewer.layers.remove(layer)
+        return Path(found[0].metadata[KEY]["result"]) if found else None
 
     def _with_path(self) -> list[Layer]:
         return [one for one in self.viewer.layers if "path" in one.metadata.get(KEY, {})]

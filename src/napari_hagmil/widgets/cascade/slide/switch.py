@@ -29,6 +29,11 @@ class SlideSwitch:
         Opens a path.
     drawing : callable
         Whether a drawing is under way.
+
+    Attributes
+    ----------
+    on_analysis : callable
+        Called with the folder of an analysis that napari has opened over the open slide.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class SlideSwitch:
         drawing: Callable[[], bool],
     ) -> None:
         self._parent, self._context, self._opens, self._drawing = parent, context, opens, drawing
+        self.on_analysis: Callable[[Path], object] = lambda folder: None
         self._asking = False
         # After napari's own handlers: they still walk through the list of layers.
         self._look_soon = QTimer(parent, singleShot=True, interval=0)
@@ -77,6 +83,8 @@ class SlideSwitch:
         if self._asking:
             return  # The answer decides; layers of the run come and go while the question is shown.
         session, layers = self._context.session, self._context.slide_layers
+        if session.slide is not None and (folder := layers.take_analysis()) is not None:
+            self.on_analysis(folder)
         if layers.lost and session.state != "opening":
             self._end_run()
             self._context.work.when_free(session.close_slide)
