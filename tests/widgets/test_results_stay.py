@@ -1,13 +1,19 @@
 """A result is there again when its slide is opened again."""
 
+import json
 import shutil
 import time
+from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from test_budget import settled
 from test_cascade_dock import click, dock, names, open_slide, run
 from test_keyboard import drop
 
+from napari_hagmil.cli.analyze import run_and_write
+from napari_hagmil.export.analysis import FILES
 from napari_hagmil.pipeline import analyze_slide
 from napari_hagmil.plugin.reader import read_layers
 from napari_hagmil.prepare import Options
@@ -169,6 +175,38 @@ def test_a_folder_of_an_analysis_is_shown_when_it_is_dropped_on_its_slide(
     drop(dock, analysis)
     assert dock.findings.prediction.text() == seen[1]
     assert len(dock.review.state.regions) > 0
+
+
+def test_the_window_writes_what_analyze_writes(
+    dock, phantom, tmp_path, wait_until, answers, scratch_bundle
+):
+    by_command = tmp_path / "command"
+    with open_slide_file(phantom) as slide:
+        run_and_write(slide, str(scratch_bundle), Options(device="cpu"), by_command)
+    open_slide(dock, phantom, wait_until)
+    dock.run_panel.device.setCurrentText("cpu")
+    run(dock, wait_until)
+    asked = answers(tmp_path / "window", tmp_path / "window", "Replace")
+    for _ in range(2):
+        click(dock.findings.save_button)
+        wait_until(lambda: not dock._work.busy)
+    assert [Path(one).name for one in asked[:2]] == ["phantom-analysis"] * 2
+    assert "manifest.json" in asked[2]
+    assert f"Written to {tmp_path / 'window'}." in dock.findings.notes.text()
+    folders = tmp_path / "window", by_command
+    for name in FILES:
+        assert all((folder / name).exists() for folder in folders), name
+    documents = [json.loads((folder / "result.json").read_text()) for folder in folders]
+    for one in documents:
+        one["cost"] = {key: one["cost"][key] for key in one["cost"] if "patches" in key}
+        del one["start"]
+        del one["settings"]["threads"]  # the window leaves a core to itself
+    assert documents[0] == documents[1]
+    tables = [pq.read_table(folder / "nodes.parquet") for folder in folders]
+    assert tables[0].drop(["attention"]).equals(tables[1].drop(["attention"]))
+    np.testing.assert_allclose(*(one["attention"].to_numpy() for one in tables), rtol=1e-4)
+    outlines = [json.loads((folder / "regions.geojson").read_text()) for folder in folders]
+    assert outlines[0] == outlines[1]
 
 
 def test_a_folder_of_an_analysis_that_napari_opens_becomes_the_result(

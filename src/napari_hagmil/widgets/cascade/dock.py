@@ -16,6 +16,7 @@ from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.run.last_result import LastResult
+from napari_hagmil.widgets.cascade.run.save_analysis import SaveAnalysis
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.run.tab import CascadeTab
 from napari_hagmil.widgets.cascade.slide.switch import SlideSwitch
@@ -71,6 +72,7 @@ class CascadeDock(TabbedDock):
         self.slide_panel, self.pointer = self.slide.slide_panel, self.why.pointer
         self.run_panel, self.findings = self.cascade.run_panel, self.cascade.findings
         self.last_result = LastResult(self.context, self.findings, self.run_panel.models)
+        self.save_analysis = SaveAnalysis(self.context, self.findings)
         self._wanted_result: Path | None = None
         self._to_read = False
         self._find_regions = qdebounced(self.review.find, timeout=_REST)

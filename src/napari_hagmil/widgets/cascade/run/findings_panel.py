@@ -16,6 +16,7 @@ from napari_hagmil.widgets.style import (
     QUIET_COLOR,
     WARNING_COLOR,
     Section,
+    explain,
     plain_label,
     quiet_label,
     set_ink,
@@ -40,12 +41,15 @@ class FindingsPanel(Section):
         Of a depth's attention: 0 to 1, and the percentile from which it is shown.
     offer_taken
         The result on offer is to be shown.
+    save_asked
+        The result is to be written, as `analyze` does.
     """
 
     visibility_changed = Signal(int, bool)
     opacity_changed = Signal(int, float)
     threshold_changed = Signal(int, float)
     offer_taken = Signal()
+    save_asked = Signal()
 
     def __init__(self) -> None:
         super().__init__("Findings")
@@ -54,6 +58,9 @@ class FindingsPanel(Section):
         self.said = text_label(color=QUIET_COLOR)
         # Above the depths: at 1280 × 800 one must scroll to what is below them.
         self.review_button = QPushButton("Review regions…")
+        self.save_button = QPushButton("Save analysis…")
+        explain(self.save_button, "A folder with the files that napari-hagmil analyze writes")
+        self.save_button.clicked.connect(self.save_asked)
         self.offer_button = QPushButton()
         self.offer_button.clicked.connect(self.offer_taken)
         self.rows: dict[int, DepthRow] = {}
@@ -65,7 +72,7 @@ class FindingsPanel(Section):
         self._unwatch = on_change("display", self._show_preferences)
         self.add(self.prediction, self.said, self.offer_button, self.review_button)
         self.body.addLayout(self._column)
-        self.add(self.legend, self.cost, self.notes)
+        self.add(self.legend, self.cost, self.notes, self.save_button)
         self.clear(slide_open=False)
 
     def close_work(self) -> None:
@@ -81,6 +88,7 @@ class FindingsPanel(Section):
         """Forget the last run."""
         self.keep_depths(0)
         self.offer_button.hide()
+        self.save_button.hide()
         show_text(self.prediction, _NOTHING if slide_open else _NO_SLIDE)
         set_ink(self.prediction, None)
         for label in (self.said, self.cost, self.notes):
@@ -124,6 +132,7 @@ class FindingsPanel(Section):
         if result.state == "incomplete":
             show_text(self.prediction, f"Incomplete: {result.unread}")
         self.offer_button.hide()
+        self.save_button.setVisible(result.state != "cancelled")
         show_text(self.cost, cost_of_run(result.cost))
         show_text(self.notes, notes_of_run(result))
 
