@@ -23,6 +23,7 @@ def squares(n, apart=100.0):
 def shown(qapp):
     """A viewer's review layers, and what is drawn in them."""
     viewer, edits = ViewerModel(), []
+    viewer.add_image(np.zeros((9, 9)))  # the first layer of a window moves the camera
     viewer.scene.camera.zoom = 1.0
     sync = LayerSync(viewer, lambda what, members: edits.append(members))
     yield viewer, sync, edits

@@ -197,9 +197,8 @@ class LayerSync:
         before = self._um_per_px
         added = self._add(data, meta, kind)
         # The first layer of a window moves the camera, before it is known here.
-        if kind == "shapes" and len(added.data) and self._um_per_px != before:
-            drift = self._um_per_px / before
-            added.edge_width = (np.asarray(added.edge_width) * drift).tolist()
+        if kind != "points" and len(added.data) and self._um_per_px != before:
+            _widen(added, self._um_per_px / before)
         if at is not None:
             layers.move(layers.index(added), at)
         if active is not None:
@@ -259,10 +258,8 @@ class LayerSync:
         if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         for layer in map(self.layer, (look.REGIONS, look.ANNOTATIONS)):
-            if isinstance(layer, Vectors):
-                layer.edge_width *= drift
-            elif layer is not None and len(layer.data):
-                layer.edge_width = (np.asarray(layer.edge_width) * drift).tolist()
+            if layer is not None and len(layer.data):
+                _widen(layer, drift)
                 layer.refresh(extent=False)
         self._um_per_px = um_per_px
 
@@ -274,3 +271,9 @@ class LayerSync:
             yield
         finally:
             self._own = before
+
+
+def _widen(layer: Any, factor: float) -> None:
+    """Draw outlines wider: shapes have a width each, lines have one."""
+    width = np.asarray(layer.edge_width) * factor
+    layer.edge_width = float(width) if isinstance(layer, Vectors) else width.tolist()

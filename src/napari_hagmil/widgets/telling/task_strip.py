@@ -63,7 +63,7 @@ class TaskRow(QWidget):  # type: ignore[misc]
         self.bar.setFormat(text)
         explain(self.bar, task.what)
         explain(self.cancel, f"End it: {task.what}")
-        if not self.isVisible() and not self._soon.isActive():
+        if self.isHidden() and not self._soon.isActive():
             self._soon.start()
 
     def _appear(self) -> None:
