@@ -32,7 +32,7 @@ REVIEW_KEYS: Mapping[str, KeyAction] = {
     "overview": KeyAction("Alt-O", "Hide or show the overview", "View"),
     "side_by_side": KeyAction("Shift-Y", "Slide and overlays side by side", "View"),
     "fold": KeyAction("Alt-N", "Show or fold the lists and the status bar of napari", "View"),
-    "labels": KeyAction("Shift-L", "Hide or show the labels of outlines", "View"),
+    "labels": KeyAction("Alt-D", "Hide or show the labels of outlines", "View"),
     "cheat_sheet": KeyAction("F1", "Show or hide these keys", "View"),
 }
 
