@@ -1,7 +1,8 @@
-"""What needs the user's word: the network, which can be forbidden, and files that can run code.
+"""What needs the user's word: the network, files that can run code, and names in a window.
 
-``HAGMIL_OFFLINE=1`` or ``--offline`` forbids the one, ``HAGMIL_ALLOW_CODE=1`` or ``--allow-code``
-allows the other. Both are environment variables, which the processes that a command starts inherit.
+``HAGMIL_OFFLINE=1`` or ``--offline`` forbids the network, ``HAGMIL_ALLOW_CODE=1`` or
+``--allow-code`` allows code, ``HAGMIL_PSEUDONYMS=1`` or ``view --pseudonymise`` hides names. All
+are environment variables, which the processes that a command starts inherit.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from napari_hagmil.errors import EncoderError, OfflineError, Remedy
 
 OFFLINE = "HAGMIL_OFFLINE"
 CODE = "HAGMIL_ALLOW_CODE"
+PSEUDONYMS = "HAGMIL_PSEUDONYMS"
 
 _OFF = ("", "0", "false", "no", "off")
 _HERE = ("localhost", "::1")
@@ -27,6 +29,16 @@ def go_offline() -> None:
 def is_offline() -> bool:
     """Whether the user wants no use of the network."""
     return os.environ.get(OFFLINE, "").strip().lower() not in _OFF
+
+
+def hide_names() -> None:
+    """Let windows open slides by their pseudonyms from now on."""
+    os.environ[PSEUDONYMS] = "1"
+
+
+def are_names_hidden() -> bool:
+    """Whether windows open slides by their pseudonyms, whatever is preferred."""
+    return os.environ.get(PSEUDONYMS, "").strip().lower() not in _OFF
 
 
 def require_network(subject: str) -> None:

@@ -70,6 +70,19 @@ def test_each_slide_is_tested_once_and_validates_once(cohort, k, seed):
         assert sorted(chain(*(getattr(s, part) for s in splits))) == list(range(len(cohort)))
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_patient_that_has_a_part_is_not_moved_to_another_for_another_class(seed):
+    """Of three patients with a, one has b, too: the parts that lack b must take another."""
+    slides = {"A": "ab", "B": "a", "C": "a", "D": "bbbbb", "E": "bbbbb"}
+    records = [
+        SlideRecord(Path(f"{patient}-{i}.svs"), label, patient)
+        for patient, labels in slides.items()
+        for i, label in enumerate(labels)
+    ]
+    for split in k_fold(Cohort(tuple(records), ("a", "b")), 3, seed=seed):
+        assert_sound(Cohort(tuple(records), ("a", "b")), split)
+
+
 @settings(max_examples=10)
 @given(cohorts(), st.integers(0, 1000))
 def test_a_seed_gives_the_same_split_whatever_else_is_drawn(cohort, seed):

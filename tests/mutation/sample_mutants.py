@@ -33,12 +33,16 @@ from pathlib import Path
 import cosmic_ray.plugins as plugins
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
+from hypothesis import HealthCheck, Phase, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Loaded once, before the forks.
 HEAVY = ("torch", "numpy", "scipy.stats", "scipy.optimize", "zarr", "shapely", "pyarrow.parquet")
 HEAVY += ("cv2", "pytest", "matplotlib.figure", "PIL.Image", "sklearn.metrics")
+
+#: Of pytest, which the settings or the tests ask for.
+PLUGINS = ("_hypothesis_pytestplugin", "pytest_benchmark.plugin", "pytest_timeout")
 
 #: Mutants that take so many times as long as the tests do are killed, and at least this many s.
 SLOWER, LEAST_S = 8, 90
@@ -127,13 +131,21 @@ def outcome(copy: Path, tests: list[str], limit: float) -> str:
 
 def run_tests(copy: Path, tests: list[str]) -> None:
     """Run tests in a fork, which ends with their status."""
+    # The same cases for every mutant, none made smaller; a busy machine kills no mutant.
+    phases, checks = (Phase.explicit, Phase.generate), list(HealthCheck)
+    quiet = settings(deadline=None, derandomize=True, phases=phases, suppress_health_check=checks)
+    settings.register_profile("mutants", quiet)
+    settings.load_profile("mutants")
     with Path(os.devnull).open("w") as nothing:
         for stream in (1, 2):
             os.dup2(nothing.fileno(), stream)
     os.chdir(ROOT)
     sys.path.insert(0, str(copy))
     os.environ["PYTHONPATH"] = str(copy)
+    # No more than these tests need: each fork loads its plugins and tests anew.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow and not window"]
+    options += ["--assert=plain", *(word for name in PLUGINS for word in ("-p", name))]
     # What has been loaded before the fork is no test of ours.
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     status = 1
@@ -155,24 +167,32 @@ def examine(chosen: list[Mutant], tests: dict[str, list[str]], out: Path, most: 
     """Run what is not on record yet, and put it there, a line each."""
     done = {json.dumps(one["mutant"]) for one in records(out)}
     due = [one for one in chosen if json.dumps(asdict(one)) not in done][:most]
-    copy, limits = copied(), dict[str, float]()
+    copy, limits = copied(), dict[tuple[str, ...], float]()
     try:
         for n, mutant in enumerate(due, start=1):
             run = tests[mutant.module]
-            if mutant.module not in limits:
+            limit = limits.get(tuple(run))
+            if limit is None:
                 started = time.monotonic()
                 if outcome(copy, run, 1800) != "survived":
                     raise SystemExit(f"the tests of {mutant.module} fail without any mutant")
-                limits[mutant.module] = max(LEAST_S, SLOWER * (time.monotonic() - started))
-            file = copy / "napari_hagmil" / mutant.module
-            file.write_text(mutated(mutant), encoding="utf-8")
-            found = outcome(copy, run, limits[mutant.module])
-            file.write_text(code_of(mutant.module), encoding="utf-8")
+                limit = limits[tuple(run)] = max(LEAST_S, SLOWER * (time.monotonic() - started))
+            put(copy, mutant.module, mutated(mutant))
+            found = outcome(copy, run, limit)
+            put(copy, mutant.module, code_of(mutant.module))
             with out.open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps({"mutant": asdict(mutant), "outcome": found}) + "\n")
             print(f"[{n}/{len(due)}] {found}: {mutant.module}:{mutant.line}", flush=True)
     finally:
         shutil.rmtree(copy)
+
+
+def put(copy: Path, module: str, code: str) -> None:
+    """Write a module into the copy; what was compiled of it before could look as new."""
+    file = copy / "napari_hagmil" / module
+    for old in file.parent.glob(f"__pycache__/{file.stem}.*"):
+        old.unlink()
+    file.write_text(code, encoding="utf-8")
 
 
 def records(out: Path) -> Iterator[dict[str, dict[str, str]]]:
@@ -204,15 +224,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--most", type=int, default=10_000, help="stop after so many")
     args = parser.parse_args()
-    sys.dont_write_bytecode = True
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    configured = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     tests = {
         module: group["tests"]
-        for group in settings["mutation"]["group"]
+        for group in configured["mutation"]["group"]
         for module in group["modules"]
     }
-    for name in HEAVY:
+    for name in (*HEAVY, *PLUGINS):
         importlib.import_module(name)
     chosen = draw(sorted(tests), args.sample, args.seed)
     examine(chosen, tests, args.out.absolute(), args.most)

@@ -16,17 +16,17 @@ from napari_hagmil.cli.verb import (
     device_option,
     error_rate_option,
     json_option,
+    model_option,
     mpp_option,
     option,
     out_option,
+    pseudonymise_option,
     switch,
 )
-from napari_hagmil.errors import HagmilError
 from napari_hagmil.purpose import RESEARCH_USE
 
 if TYPE_CHECKING:
     from napari_hagmil.cascade import SlideResult, Steering
-    from napari_hagmil.export.pseudonyms import Pseudonym
     from napari_hagmil.features import EncodingProgress
     from napari_hagmil.prepare import Options
     from napari_hagmil.slide import Slide
@@ -63,9 +63,9 @@ def artefacts(text: str) -> tuple[str, ...]:
 class AnalyzeOptions:
     """Options of ``analyze``."""
 
-    slide: Path = argument(type=Path)
+    slide: Path = argument("slide", type=Path)
     out: Path = out_option()
-    model: str = option("--model", default="demo", help="a bundle's name or path (default demo)")
+    model: str = model_option("demo")
     budget: tuple[int, ...] | None = option(
         "--budget",
         type=budget_numbers,
@@ -78,13 +78,18 @@ class AnalyzeOptions:
     mpp: float | None = mpp_option()
     tissue: Path | None = option(
         "--tissue",
+        place="file",
         type=Path,
         metavar="FILE.geojson|epithelium",
         help="tissue outlines (GeoJSON, or XML of ASAP), instead of detecting the tissue; "
         "epithelium: look at epithelium only, as SHELL finds it",
     )
     steer: Path | None = option(
-        "--steer", type=Path, metavar="FILE.json", help="branches to follow, places to leave out"
+        "--steer",
+        place="file",
+        type=Path,
+        metavar="FILE.json",
+        help="branches to follow, places to leave out",
     )
     leave_out: tuple[str, ...] = option(
         "--leave-out",
@@ -97,6 +102,7 @@ class AnalyzeOptions:
     quality: bool = switch("--quality", "measure folds, blur, ink, bubbles and pigment")
     features: list[Path] | None = option(
         "--features",
+        place="named",
         type=Path,
         action="append",
         metavar="STORE_OR_H5",
@@ -107,10 +113,7 @@ class AnalyzeOptions:
     overwrite: bool = switch(
         "--overwrite", "replace the result of another slide, or under other settings"
     )
-    pseudonymise: bool = switch(
-        "--pseudonymise",
-        "write and say a pseudonym for the slide's name and folders, by a key of your own",
-    )
+    pseudonymise: bool = pseudonymise_option()
     no_cache: bool = switch(
         "--no-cache", "encode everything anew, and keep no features for the next run"
     )
@@ -119,31 +122,19 @@ class AnalyzeOptions:
 
 def analyze(options: AnalyzeOptions) -> int:
     """Run the cascade on one slide and write what it found."""
-    from napari_hagmil.export.pseudonyms import Pseudonym, own_key
-
-    if not options.pseudonymise:
-        return _analyze(options)
-    pseudonym = Pseudonym(options.slide, own_key())
-    try:
-        return _analyze(options, pseudonym)
-    except (HagmilError, OSError) as error:
-        raise pseudonym.error(error) from None
-
-
-def _analyze(options: AnalyzeOptions, pseudonym: Pseudonym | None = None) -> int:
     from napari_hagmil.export.result_json import result_document
     from napari_hagmil.slide import open_slide
 
     with open_slide(options.slide, mpp=options.mpp) as slide:
         slide.require_mpp()
         asked = _run_options(options, slide)
-        how = Writing(options.overwrite, pseudonym)
-        result = run_and_write(slide, options.model, asked, options.out, how)
+        result = run_and_write(
+            slide, options.model, asked, options.out, overwrite=options.overwrite
+        )
     if options.json:
         answer(result_document(result))
     else:
-        where = "" if pseudonym else f"; files in {options.out}"
-        say(f"{result.slide.name}: {describe(result)}{where}")
+        say(f"{result.slide.name}: {describe(result)}; files in {options.out}")
         doubt = "" if result.unfit else result.uncertainty.sentence
         measured = described_quality(result.quality)
         for note in filter(None, (doubt, *result.notes, measured, RESEARCH_USE)):
@@ -155,36 +146,21 @@ def _analyze(options: AnalyzeOptions, pseudonym: Pseudonym | None = None) -> int
 INCOMPLETE = 3
 
 
-@dataclass(frozen=True)
-class Writing:
-    """Options for writing the files of an analysis.
-
-    Attributes
-    ----------
-    overwrite : bool
-        Whether the result of another slide, or under other settings, is replaced.
-    pseudonym : Pseudonym or None
-        What replaces the slide's name.
-    """
-
-    overwrite: bool = False
-    pseudonym: Pseudonym | None = None
-
-
 def run_and_write(
-    slide: Slide, model: str, options: Options, out: Path, how: Writing | None = None
+    slide: Slide, model: str, options: Options, out: Path, *, overwrite: bool = False
 ) -> SlideResult:
-    """Analyze an open slide and write every file of an analysis into `out`."""
+    """Analyze an open slide and write every file of an analysis into `out`.
+
+    With `overwrite`, the result of another slide, or under other settings, is replaced.
+    """
     from napari_hagmil.batch.analysis import write_files
     from napari_hagmil.export.analysis import require_replaceable
     from napari_hagmil.files import require_writable
     from napari_hagmil.pipeline import analyze_slide, asked_result
 
-    how = how or Writing()
-    named = how.pseudonym.result if how.pseudonym else _as_it_is
     require_writable(out)
     # Now, and not after minutes of work.
-    require_replaceable(out, named(asked_result(slide, model, options)), overwrite=how.overwrite)
+    require_replaceable(out, asked_result(slide, model, options), overwrite=overwrite)
     with progress("patch") as bar:
 
         def show(now: EncodingProgress) -> None:
@@ -192,12 +168,8 @@ def run_and_write(
             bar.total, bar.n = now.total, now.done
             bar.refresh()
 
-        result = named(analyze_slide(slide, model, options=options, on_progress=show))
-    write_files(slide, result, out, overwrite=how.overwrite)
-    return result
-
-
-def _as_it_is(result: SlideResult) -> SlideResult:
+        result = analyze_slide(slide, model, options=options, on_progress=show)
+    write_files(slide, result, out, overwrite=overwrite)
     return result
 
 

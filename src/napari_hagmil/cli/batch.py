@@ -26,9 +26,11 @@ from napari_hagmil.cli.verb import (
     device_option,
     json_option,
     memory_option,
+    model_option,
     mpp_option,
     option,
     out_option,
+    pseudonymise_option,
     slides_argument,
     switch,
     timeout_option,
@@ -65,7 +67,7 @@ class BatchOptions:
 
     cohort: str = slides_argument()
     out: Path = out_option()
-    model: str = option("--model", default="demo", help="a bundle's name or path (default demo)")
+    model: str = model_option("demo")
     budget: tuple[int, ...] | None = option(
         "--budget",
         type=budget_numbers,
@@ -80,6 +82,7 @@ class BatchOptions:
     tissue_dir: Path | None = tissue_dir_option()
     features: list[Path] | None = option(
         "--features",
+        place="named",
         type=Path,
         action="append",
         metavar="STORE_OR_DIR",
@@ -122,10 +125,15 @@ class BatchOptions:
         help="try the slides in this state again; may be repeated",
     )
     only: list[str] | None = option(
-        "--only", action="append", metavar="NAME", help="this slide alone; may be repeated"
+        "--only",
+        place="only",
+        action="append",
+        metavar="NAME",
+        help="this slide alone; may be repeated",
     )
     prepare: bool = switch("--prepare", "write run.json and table.parquet, and do nothing else")
     dry_run: bool = switch("--dry-run", "say what there is to do and what it costs, and stop")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -350,11 +358,12 @@ class _Shown:
 class RunOneOptions:
     """Options of ``run-one``."""
 
-    folder: Path = argument(type=Path, metavar="DIR")
+    folder: Path = argument("below", type=Path, metavar="DIR")
     name: str = argument(metavar="NAME")
     allow_code: bool = code_option()
     cache: Path | None = cache_option()
     cache_gb: float = cache_gb_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -379,8 +388,9 @@ def run_one_slide(options: RunOneOptions) -> int:
 class StatusOptions:
     """Options of ``status``."""
 
-    folder: Path = argument(type=Path, metavar="DIR")
+    folder: Path = argument("below", type=Path, metavar="DIR")
     watch: bool = switch("--watch", "look again every two seconds, until nothing is left")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

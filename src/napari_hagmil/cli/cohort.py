@@ -345,15 +345,28 @@ FROM_CAMELYON16 = Verb(
     FolderOptions,
     camelyon16,
     "list Camelyon16, in any layout of its releases",
+    says_names="names are what it is for",
 )
 FROM_GDC = Verb(
-    "cohort from-gdc", GdcOptions, gdc, "list diagnostic slides of TCGA, labelled by disease"
+    "cohort from-gdc",
+    GdcOptions,
+    gdc,
+    "list diagnostic slides of TCGA, labelled by disease",
+    says_names="names are what it is for",
 )
 FROM_FOLDERS = Verb(
-    "cohort from-folders", FolderOptions, folders, "list slides sorted into a folder per class"
+    "cohort from-folders",
+    FolderOptions,
+    folders,
+    "list slides sorted into a folder per class",
+    says_names="names are what it is for",
 )
 CHECK = Verb(
-    "cohort check", CheckOptions, check, "find what is wrong with a table, and estimate encoding"
+    "cohort check",
+    CheckOptions,
+    check,
+    "find what is wrong with a table, and estimate encoding",
+    says_names="it says which slides of a table are to be mended; it writes no file",
 )
 AGREE = Verb(
     "cohort agree",

@@ -14,7 +14,9 @@ from napari_hagmil.cli.verb import (
     at_least_one,
     cohort_argument,
     device_option,
+    model_option,
     option,
+    pseudonymise_option,
 )
 from napari_hagmil.errors import CohortError
 
@@ -62,14 +64,24 @@ class CalibrateOptions:
     """Options of ``calibrate``."""
 
     cohort: Path = cohort_argument()
-    model: str = option("--model", required=True, help="a bundle's name or path")
+    model: str = model_option()
     out: Path = option(
-        "--out", type=Path, required=True, metavar="BUNDLE", help="the bundle to write"
+        "--out",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="BUNDLE",
+        help="the bundle to write",
     )
     store: Path | None = option(
-        "--store", type=Path, metavar="DIR", help="read stored features instead of slides"
+        "--store",
+        place="below",
+        type=Path,
+        metavar="DIR",
+        help="read stored features instead of slides",
     )
     device: str = device_option()
+    pseudonymise: bool = pseudonymise_option()
 
 
 def convert(options: ConvertOptions) -> int:
@@ -153,6 +165,7 @@ CONVERT = Verb(
     ConvertOptions,
     convert,
     "make a bundle of a checkpoint of HAG-MIL, CLAM, AB-MIL, DTFD-MIL or TransMIL",
+    says_names="a checkpoint names no slide",
 )
 CALIBRATE = Verb(
     "calibrate",

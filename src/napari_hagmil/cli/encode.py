@@ -21,6 +21,7 @@ from napari_hagmil.cli.verb import (
     mpp_option,
     numbers,
     option,
+    pseudonymise_option,
     slides_argument,
     switch,
     timeout_option,
@@ -55,7 +56,12 @@ class EncodeOptions:
 
     cohort: str = slides_argument()
     store: Path = option(
-        "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
+        "--store",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the features",
     )
     encoder: str | None = option(
         "--encoder", metavar="NAME", help=f"default {DEFAULT_ENCODER}; see napari-hagmil models"
@@ -99,11 +105,13 @@ class EncodeOptions:
     )
     features: list[Path] | None = option(
         "--features",
+        place="named",
         type=Path,
         action="append",
         metavar="DIR",
         help="folder to import from; for clam and trident once per depth, coarse to fine",
     )
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

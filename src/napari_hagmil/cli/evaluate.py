@@ -19,10 +19,12 @@ from napari_hagmil.cli.verb import (
     error_rate_option,
     json_option,
     memory_option,
+    model_option,
     mpp_option,
     numbers,
     option,
     out_option,
+    pseudonymise_option,
     switch,
     timeout_option,
     workers_option,
@@ -55,10 +57,14 @@ class EvaluateOptions:
     """Options of ``evaluate``."""
 
     cohort: Path = cohort_argument()
-    model: str = option("--model", required=True, help="a bundle's name or path")
+    model: str = model_option()
     out: Path = out_option()
     store: Path | None = option(
-        "--store", type=Path, metavar="DIR", help="read stored features instead of slides"
+        "--store",
+        place="below",
+        type=Path,
+        metavar="DIR",
+        help="read stored features instead of slides",
     )
     split: Literal["train", "val", "test", "all"] | None = option(
         "--split",
@@ -91,6 +97,7 @@ class EvaluateOptions:
     workers: int | None = workers_option()
     timeout: float | None = timeout_option()
     memory: float | None = memory_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

@@ -16,6 +16,7 @@ from napari_hagmil.cli.verb import (
     mpp_option,
     option,
     out_option,
+    pseudonymise_option,
     slides_argument,
     switch,
 )
@@ -28,7 +29,12 @@ class ImportOptions:
 
     cohort: str = slides_argument()
     store: Path = option(
-        "--store", type=Path, required=True, metavar="DIR", help="folder for the features"
+        "--store",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the features",
     )
     kind: Kind = option(
         "--from",
@@ -38,6 +44,7 @@ class ImportOptions:
     )
     features: list[Path] = option(
         "--features",
+        place="named",
         type=Path,
         action="append",
         required=True,
@@ -56,6 +63,7 @@ class ImportOptions:
     )
     mpp: float | None = mpp_option()
     overwrite: bool = switch("--overwrite", "replace features of another encoder, slide or depth")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -90,7 +98,7 @@ def import_features(options: ImportOptions) -> int:
 class ExportOptions:
     """Options of ``features export``."""
 
-    store: Path = argument(type=Path, metavar="STORE")
+    store: Path = argument("result", type=Path, metavar="STORE")
     out: Path = out_option()
     kind: Literal["clam", "trident", "stamp", "store"] = option(
         "--as",
@@ -101,6 +109,7 @@ class ExportOptions:
     depth: int = option(
         "--depth", type=int, default=0, help="which depth, 0 the coarsest (default 0)"
     )
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

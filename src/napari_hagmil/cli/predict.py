@@ -14,8 +14,10 @@ from napari_hagmil.cli.verb import (
     device_option,
     json_option,
     memory_option,
+    model_option,
     option,
     out_option,
+    pseudonymise_option,
     slides_argument,
     timeout_option,
     workers_option,
@@ -37,9 +39,9 @@ class PredictOptions:
 
     cohort: str = slides_argument()
     store: Path = option(
-        "--store", type=Path, required=True, metavar="DIR", help="what encode wrote"
+        "--store", place="below", type=Path, required=True, metavar="DIR", help="what encode wrote"
     )
-    model: str = option("--model", required=True, help="a bundle's name or path")
+    model: str = model_option()
     out: Path = out_option()
     patients: Literal["mean", "max", "bag"] | None = option(
         "--patients",
@@ -52,6 +54,7 @@ class PredictOptions:
     workers: int | None = workers_option()
     timeout: float | None = timeout_option()
     memory: float | None = memory_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

@@ -15,6 +15,7 @@ from napari_hagmil.cli.verb import (
     json_option,
     mpp_option,
     option,
+    pseudonymise_option,
     switch,
 )
 from napari_hagmil.errors import SlideReadError
@@ -24,9 +25,10 @@ from napari_hagmil.errors import SlideReadError
 class InfoOptions:
     """Options of ``info``."""
 
-    slide: Path = argument(type=Path)
+    slide: Path = argument("slide", type=Path)
     check: bool = switch("--check", "decode every tile; exit status 1 if any cannot be decoded")
     mpp: float | None = mpp_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -34,8 +36,8 @@ class InfoOptions:
 class PyramidOptions:
     """Options of ``pyramid``."""
 
-    slide: Path = argument(type=Path)
-    out: Path = argument(type=Path, metavar="OUT.tiff|OUT.zarr")
+    slide: Path = argument("slide", type=Path)
+    out: Path = argument("below", type=Path, metavar="OUT.tiff|OUT.zarr")
     mpp: float | None = mpp_option()
     compression: Literal["jpeg", "deflate", "zstd"] = option(
         "--compression",
@@ -44,6 +46,7 @@ class PyramidOptions:
         help="of a TIFF (default jpeg; the others are lossless)",
     )
     quality: int = option("--quality", type=int, default=90, help="of JPEG (default 90)")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -73,11 +76,16 @@ class PhantomOptions:
 class QualityOptions:
     """Options of ``quality``."""
 
-    slide: Path = argument(type=Path)
+    slide: Path = argument("slide", type=Path)
     out: Path | None = option(
-        "--out", type=Path, metavar="DIR", help="folder for a picture and the places"
+        "--out",
+        place="below",
+        type=Path,
+        metavar="DIR",
+        help="folder for a picture and the places",
     )
     mpp: float | None = mpp_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -285,12 +293,19 @@ INFO = Verb("info", InfoOptions, info, "describe a slide file")
 PYRAMID = Verb(
     "pyramid", PyramidOptions, pyramid, "rewrite a slide as a pyramid that opens at every zoom"
 )
-CACHE = Verb("cache", CacheOptions, cache, "show or empty the cache of coarse levels")
+CACHE = Verb(
+    "cache",
+    CacheOptions,
+    cache,
+    "show or empty the cache of coarse levels",
+    says_names="what is kept goes by fingerprints, and names no slide",
+)
 PHANTOM = Verb(
     "phantom",
     PhantomOptions,
     phantom,
     "write a synthetic pyramidal slide, and its planted lesions as GeoJSON beside it",
+    says_names="a phantom is of nobody",
 )
 QUALITY = Verb(
     "quality", QualityOptions, quality, "find folds, blur, ink, bubbles and pigment on a slide"

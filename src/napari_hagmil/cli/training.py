@@ -19,6 +19,7 @@ from napari_hagmil.cli.verb import (
     json_option,
     option,
     out_option,
+    pseudonymise_option,
     switch,
 )
 from napari_hagmil.errors import FeatureStoreError, ProtocolError
@@ -41,11 +42,20 @@ class ProtocolOptions:
 
     cohort: Path = cohort_argument()
     store: Path = option(
-        "--store", type=Path, required=True, metavar="DIR", help="features that encode stored"
+        "--store",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="features that encode stored",
     )
     out: Path = out_option()
     config: Path | None = option(
-        "--config", type=Path, metavar="FILE.toml", help="the protocol (default: the paper's)"
+        "--config",
+        place="below",
+        type=Path,
+        metavar="FILE.toml",
+        help="the protocol (default: the paper's)",
     )
     classes: str = option(
         "--classes",
@@ -61,6 +71,7 @@ class ProtocolOptions:
     )
     device: str = device_option("cpu")
     tensorboard: bool = switch("--tensorboard", "write TensorBoard event files too")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -382,9 +393,14 @@ class JoinOptions:
     """Options of ``tables join``."""
 
     runs: list[Path] = argument(
-        type=Path, nargs="+", metavar="RUN", help="folders that protocol wrote, one per data set"
+        "below",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="folders that protocol wrote, one per data set",
     )
     out: Path = out_option()
+    pseudonymise: bool = pseudonymise_option()
 
 
 def join(options: JoinOptions) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from napari_hagmil.permission import allow_code
 
@@ -29,12 +29,15 @@ class Verb(Generic[Options]):
         Takes an instance of `options` and returns the exit status.
     summary : str
         What the verb does, for ``--help``.
+    says_names : str
+        Why it has no ``--pseudonymise``: "no slide is named". Every other verb has it.
     """
 
     name: str
     options: type[Options]
     run: Callable[[Options], int]
     summary: str
+    says_names: str = ""
 
     def declare(self, parser: argparse.ArgumentParser) -> None:
         """Add the options to a parser, whose ``run`` then carries the verb out."""
@@ -52,17 +55,37 @@ class Verb(Generic[Options]):
         if getattr(namespace, "allow_code", False):
             allow_code()
         names = [each.name for each in fields(self.options)]  # type: ignore[arg-type]
-        return self.run(self.options(**{name: getattr(namespace, name) for name in names}))
+        options = self.options(**{name: getattr(namespace, name) for name in names})
+        if getattr(options, "pseudonymise", False):
+            from napari_hagmil.cli.pseudonymise import pseudonymised
+
+            options = pseudonymised(options)
+        return self.run(options)
 
 
-def option(*flags: str, **settings: Any) -> Any:
+Place = Literal["", "slide", "slides", "only", "named", "result", "file", "below"]
+"""What a path among a verb's options is, and so what stands in for it under ``--pseudonymise``: a
+slide, a table or folder of slides, names of slides, files named after slides, what analyze wrote,
+any file, or a path whose last part the user chose."""
+
+
+def option(*flags: str, place: Place = "", **settings: Any) -> Any:
     """A field of a verb's options given by flag; `settings` as for ``add_argument``."""
-    return field(metadata={"flags": flags, "settings": settings})
+    return field(metadata={"flags": flags, "settings": settings, "place": place})
 
 
-def argument(**settings: Any) -> Any:
+def argument(place: Place = "", **settings: Any) -> Any:
     """A field of a verb's options given by position."""
-    return option(**settings)
+    return option(place=place, **settings)
+
+
+def pseudonymise_option() -> Any:
+    """``--pseudonymise``."""
+    return switch(
+        "--pseudonymise",
+        "write and say pseudonyms for names of slides and patients and for folders, by a key of "
+        "your own",
+    )
 
 
 def switch(flag: str, summary: str) -> Any:
@@ -73,6 +96,18 @@ def switch(flag: str, summary: str) -> Any:
 def json_option() -> Any:
     """``--json``."""
     return switch("--json", "answer in JSON on stdout")
+
+
+def model_option(default: str | None = None) -> Any:
+    """``--model``; required where there is no default."""
+    usual = f" (default {default})" if default else ""
+    return option(
+        "--model",
+        place="below",
+        required=default is None,
+        default=default,
+        help=f"a bundle's name or path{usual}",
+    )
 
 
 def mpp_option() -> Any:
@@ -94,6 +129,7 @@ def tissue_dir_option() -> Any:
     """``--tissue-dir``."""
     return option(
         "--tissue-dir",
+        place="named",
         type=Path,
         metavar="DIR",
         help="folder with NAME.geojson, the tissue's outlines; detected where there is none",
@@ -172,18 +208,27 @@ def _share(text: str) -> float:
 
 def out_option() -> Any:
     """``--out``, a folder."""
-    return option("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    return option(
+        "--out",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for the results",
+    )
 
 
 def cohort_argument() -> Any:
     """A cohort's table."""
-    return argument(type=Path, metavar="COHORT.csv")
+    return argument(place="slides", type=Path, metavar="COHORT.csv")
 
 
 def slides_argument() -> Any:
     """Slides that need no labels: a table, a folder, a glob."""
     return argument(
-        metavar="COHORT.csv|FOLDER|GLOB", help="a table, a folder of slides, or a glob in quotes"
+        place="slides",
+        metavar="COHORT.csv|FOLDER|GLOB",
+        help="a table, a folder of slides, or a glob in quotes",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from napari_hagmil.cli.terminal import answer, say
-from napari_hagmil.cli.verb import Verb, argument, json_option
+from napari_hagmil.cli.verb import Verb, argument, json_option, pseudonymise_option
 from napari_hagmil.errors import ManifestError
 
 
@@ -14,7 +14,8 @@ from napari_hagmil.errors import ManifestError
 class VerifyOptions:
     """Options of ``verify``."""
 
-    folder: Path = argument(type=Path, metavar="DIR")
+    folder: Path = argument("below", type=Path, metavar="DIR")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 

@@ -9,10 +9,19 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from napari_hagmil.cli.analyze import Writing, describe, run_and_write
+from napari_hagmil.cli.analyze import describe, run_and_write
 from napari_hagmil.cli.terminal import complain, say
-from napari_hagmil.cli.verb import Verb, argument, code_option, mpp_option, option, switch
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    code_option,
+    mpp_option,
+    option,
+    pseudonymise_option,
+    switch,
+)
 from napari_hagmil.errors import MissingExtraError, Problem
+from napari_hagmil.permission import hide_names
 from napari_hagmil.process import end_at_once, freeze_what_is_loaded
 
 #: The docks, as the manifest names them.
@@ -25,10 +34,13 @@ _QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 class ViewOptions:
     """Options of ``view``."""
 
-    slide: Path | None = argument(type=Path, nargs="?")
+    slide: Path | None = argument("slide", type=Path, nargs="?")
     mpp: float | None = mpp_option()
     result: Path | None = option(
-        "--result", type=Path, help="folder that analyze has written for this slide, to be shown"
+        "--result",
+        place="result",
+        type=Path,
+        help="folder that analyze has written for this slide, to be shown",
     )
     allow_code: bool = code_option()
     cohort: Path | None = option(
@@ -37,6 +49,7 @@ class ViewOptions:
         metavar="DIR",
         help="folder of a batch, or with slides, to be gone through",
     )
+    pseudonymise: bool = pseudonymise_option()
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ def view(options: ViewOptions) -> int:
     if options.slide is None and options.cohort is None:
         complain("view needs a slide, or --cohort DIR")
         return 2
+    if options.pseudonymise:
+        hide_names()
     missing = _no_window()
     if missing:
         raise MissingExtraError(
@@ -90,7 +105,7 @@ def demo(options: DemoOptions) -> int:
     say(f"No window{why}: reading the phantom slide into files …")
     with open_slide(phantom_path()) as slide:
         # The folder is the demo's own: results of another version's demo are replaced.
-        result = run_and_write(slide, "demo", Options(), options.out, Writing(overwrite=True))
+        result = run_and_write(slide, "demo", Options(), options.out, overwrite=True)
     say(f"{slide.name}: {describe(result)}")
     for path in sorted(options.out.iterdir()):
         say(f"  {path}")
@@ -139,5 +154,11 @@ def _open_window(options: ViewOptions | None) -> int:
     return 0
 
 
-DEMO = Verb("demo", DemoOptions, demo, "run the cascade on the built-in phantom slide")
+DEMO = Verb(
+    "demo",
+    DemoOptions,
+    demo,
+    "run the cascade on the built-in phantom slide",
+    says_names="a phantom is of nobody",
+)
 VIEW = Verb("view", ViewOptions, view, "open a slide or a cohort in napari")

@@ -39,6 +39,9 @@ SLIDE_SUFFIXES = frozenset(
 #: What else a table may name a slide by: a folder that is not there, its features.
 _OTHER_SUFFIXES = frozenset({".zarr", ".dcm", ".h5", ".pt"})
 
+#: Suffixes that are no part of a slide's name.
+KNOWN_SUFFIXES = SLIDE_SUFFIXES | _OTHER_SUFFIXES
+
 
 @dataclass(frozen=True, slots=True)
 class SlideRecord:
@@ -110,5 +113,5 @@ def default_name(path: Path) -> str:
     What follows a dot and is no such suffix belongs to the name: the UUID of a TCGA slide, the
     decimal of a case number.
     """
-    is_suffix = path.suffix.lower() in SLIDE_SUFFIXES | _OTHER_SUFFIXES
+    is_suffix = path.suffix.lower() in KNOWN_SUFFIXES
     return path.stem if is_suffix and not (is_there(path) and path.is_dir()) else path.name

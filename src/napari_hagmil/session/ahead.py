@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
@@ -21,9 +22,13 @@ class OpenedAhead:
     ----------
     colors : "file" or "srgb"
         What slides are shown in from now on.
+    stand_in : callable
+        Path → path: what is opened in the place of a slide. By default itself.
     """
 
     def __init__(self) -> None:
+        self.stand_in: Callable[[Path], Path] = Path
+        self._behind: dict[Path, Path] = {}
         self._lock = Lock()
         self._key: _Key | None = None
         self._slide: Slide | None = None
@@ -44,7 +49,7 @@ class OpenedAhead:
             self._let_go()
             self._key = key
             try:
-                self._slide = _opened(path, mpp, self.colors)
+                self._slide = self._opened(path, mpp)
             except BaseException:
                 self._key = None
                 raise
@@ -57,25 +62,30 @@ class OpenedAhead:
                 slide, self._slide, self._key = self._slide, None, None
             if slide is not None and slide.colors == self.colors:
                 return slide
-        return _opened(path, mpp, self.colors)
+        return self._opened(path, mpp)
+
+    def behind(self, path: Path) -> Path:
+        """The slide that was asked for, where `path` stands in for it."""
+        return self._behind.get(path, path)
 
     def drop(self) -> None:
         """Close the slide that waits."""
         with self._lock:
             self._let_go()
 
+    def _opened(self, path: Path, mpp: float | None) -> Slide:
+        slide = open_slide(self.stand_in(path), mpp=mpp)
+        slide.colors = self.colors
+        if slide.path not in self._behind:
+            self._behind[slide.path] = path
+        # Reads the coarsest level, which napari would otherwise read on the GUI thread.
+        slide.view_levels()
+        return slide
+
     def _let_go(self) -> None:
         if self._slide is not None:
             self._slide.close()
         self._slide = self._key = None
-
-
-def _opened(path: Path, mpp: float | None, colors: Colors) -> Slide:
-    slide = open_slide(path, mpp=mpp)
-    slide.colors = colors
-    # Reads the coarsest level, which napari would otherwise read on the GUI thread.
-    slide.view_levels()
-    return slide
 
 
 def _key(path: Path, mpp: float | None) -> _Key | None:

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 from napari.settings import get_plugin_settings
 
+from napari_hagmil.export.pseudonyms import Pseudonyms
+from napari_hagmil.permission import are_names_hidden
 from napari_hagmil.plugin.layers import ATTENTION_COLORMAP, ATTENTION_OPACITY
 from napari_hagmil.review import QUPATH_CLASSES, PathClass, Sitting, open_sitting, with_class
 from napari_hagmil.review.classes import class_list, classes_in
@@ -92,6 +94,16 @@ def open_review(slide: Path, fingerprint: str, reader: str = "") -> Sitting:
         classes = with_class(classes, one)
     beside = preference("review", "beside_slide", True)
     return open_sitting(slide, fingerprint, beside_slide=beside, classes=classes, reader=reader)
+
+
+def stand_in(slide: Path) -> Path:
+    """What is opened in the place of a slide: itself, or what has its pseudonym, as preferred."""
+    return Pseudonyms.own().slide(slide) if uses_pseudonyms() else slide
+
+
+def uses_pseudonyms() -> bool:
+    """Whether slides are opened, and all that is written names them, by their pseudonyms."""
+    return are_names_hidden() or preference("privacy", "pseudonyms", False)
 
 
 def _group(group: str) -> Any:

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from napari_hagmil.cli.terminal import answer, say
-from napari_hagmil.cli.verb import Verb, argument, json_option, mpp_option, option, out_option
+from napari_hagmil.cli.verb import (
+    Verb,
+    argument,
+    json_option,
+    mpp_option,
+    option,
+    out_option,
+    pseudonymise_option,
+)
+from napari_hagmil.cohort.cohort import default_name
 from napari_hagmil.errors import OutputError
 
 if TYPE_CHECKING:
@@ -32,8 +41,10 @@ def _depths(text: str) -> tuple[int, ...]:
 class TilesOptions:
     """Options of ``export tiles``."""
 
-    result: Path = argument(type=Path, metavar="RESULT", help="a folder that analyze wrote")
-    out: Path = argument(type=Path, metavar="OUT.geojson")
+    result: Path = argument(
+        "result", type=Path, metavar="RESULT", help="a folder that analyze wrote"
+    )
+    out: Path = argument("below", type=Path, metavar="OUT.geojson")
     depths: tuple[int, ...] = option(
         "--depth",
         type=_depths,
@@ -41,6 +52,7 @@ class TilesOptions:
         metavar="D[,D…]|all",
         help="which depths, 0 the coarsest (default the deepest)",
     )
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -65,18 +77,21 @@ def export_tiles(options: TilesOptions) -> int:
 class AnnotationsOptions:
     """Options of ``export annotations``."""
 
-    source: Path = argument(type=Path, metavar="SOURCE", help=_SOURCE)
+    source: Path = argument("result", type=Path, metavar="SOURCE", help=_SOURCE)
     out: Path = argument(
+        "below",
         type=Path,
         metavar="OUT",
         help="a name that ends in .geojson, .xml (for ASAP), .csv, or .dcm (for a DICOM slide)",
     )
     slide: Path | None = option(
         "--slide",
+        place="slide",
         type=Path,
         metavar="SLIDE",
         help="of MIRAX, BIF and Leica slides ASAP counts from another corner: asks the slide",
     )
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -113,8 +128,8 @@ def export_annotations(options: AnnotationsOptions) -> int:
 class CropsOptions:
     """Options of ``export crops``."""
 
-    slide: Path = argument(type=Path, metavar="SLIDE")
-    source: Path = argument(type=Path, metavar="SOURCE", help=_SOURCE)
+    slide: Path = argument("slide", type=Path, metavar="SLIDE")
+    source: Path = argument("result", type=Path, metavar="SOURCE", help=_SOURCE)
     out: Path = out_option()
     kind: Literal["png", "ome-tiff"] = option(
         "--as", choices=("png", "ome-tiff"), default="png", help="default png"
@@ -126,6 +141,7 @@ class CropsOptions:
         "--margin", type=float, default=0.0, metavar="UM", help="more around each region, µm"
     )
     mpp: float | None = mpp_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -155,7 +171,8 @@ def _write_dicom(options: AnnotationsOptions, drawn: list[Annotation]) -> None:
             options.out.name, "needs the DICOM slide that it is of", remedy="give --slide"
         )
     model = read_result(options.source).model.name if options.source.is_dir() else ""
-    write_dicom_annotations(options.out, options.slide, drawn, algorithm=model)
+    pseudonym = default_name(options.slide) if options.pseudonymise else ""
+    write_dicom_annotations(options.out, options.slide, drawn, algorithm=model, pseudonym=pseudonym)
 
 
 def _read(

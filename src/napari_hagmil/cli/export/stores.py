@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_hagmil.cli.terminal import answer, say
-from napari_hagmil.cli.verb import Verb, argument, json_option, option
+from napari_hagmil.cli.verb import Verb, argument, json_option, option, pseudonymise_option
+from napari_hagmil.cohort.cohort import default_name
 
 
 @dataclass(frozen=True)
 class SpatialDataOptions:
     """Options of ``export spatialdata``."""
 
-    result: Path = argument(type=Path, metavar="RESULT", help="a folder that analyze wrote")
-    out: Path = argument(type=Path, metavar="OUT.zarr")
+    result: Path = argument(
+        "result", type=Path, metavar="RESULT", help="a folder that analyze wrote"
+    )
+    out: Path = argument("below", type=Path, metavar="OUT.zarr")
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -34,12 +38,15 @@ def export_spatialdata(options: SpatialDataOptions) -> int:
 class AttentionOptions:
     """Options of ``export attention``."""
 
-    result: Path = argument(type=Path, metavar="RESULT", help="a folder that analyze wrote")
-    slide: Path = argument(type=Path, metavar="SLIDE", help="the DICOM slide")
-    out: Path = argument(type=Path, metavar="OUT.dcm")
+    result: Path = argument(
+        "result", type=Path, metavar="RESULT", help="a folder that analyze wrote"
+    )
+    slide: Path = argument("slide", type=Path, metavar="SLIDE", help="the DICOM slide")
+    out: Path = argument("below", type=Path, metavar="OUT.dcm")
     depth: int | None = option(
         "--depth", type=int, help="which depth, 0 the coarsest (default the deepest)"
     )
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
@@ -54,7 +61,8 @@ def export_attention(options: AttentionOptions) -> int:
         require_result_of(options.result, slide.fingerprint)
     result = read_result(options.result)
     (stage,) = chosen_stages(result, () if options.depth is None else (options.depth,))
-    write_attention_dicom(options.out, options.slide, result, stage)
+    pseudonym = default_name(options.slide) if options.pseudonymise else ""
+    write_attention_dicom(options.out, options.slide, result, stage, pseudonym=pseudonym)
     if options.json:
         answer({"file": str(options.out), "depth": stage.depth})
     else:

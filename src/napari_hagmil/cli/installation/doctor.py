@@ -207,4 +207,10 @@ def _version(package: str) -> str:
         return ""
 
 
-DOCTOR = Verb("doctor", DoctorOptions, doctor, "say what is installed, missing, and what brings it")
+DOCTOR = Verb(
+    "doctor",
+    DoctorOptions,
+    doctor,
+    "say what is installed, missing, and what brings it",
+    says_names="it looks at no slide",
+)

@@ -162,4 +162,5 @@ MODELS = Verb(
     ModelsOptions,
     models,
     "list the bundles and encoders available here, and fetch weights",
+    says_names="it looks at no slide",
 )

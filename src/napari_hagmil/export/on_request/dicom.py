@@ -40,11 +40,26 @@ _MAY_BE_EMPTY = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyDate",
     "StudyTime", "AccessionNumber", "ReferringPhysicianName",
 )  # fmt: skip
+#: What stays of an instance where its patient is to have a pseudonym.
+_NAMELESS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID",
+    "PositionReferenceIndicator", "Modality", "ImageType", "Rows", "Columns", "NumberOfFrames",
+    "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
+    "PixelRepresentation", "PlanarConfiguration", "TotalPixelMatrixColumns", "TotalPixelMatrixRows",
+    "TotalPixelMatrixOriginSequence", "ImageOrientationSlide", "ImagedVolumeWidth",
+    "ImagedVolumeHeight", "ImagedVolumeDepth", "DimensionOrganizationType",
+    "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
 _SELECTED = ("111099", "DCM", "Selected region")
 
 
 def write_dicom_annotations(
-    path: str | Path, slide: str | Path, drawn: Sequence[Annotation], *, algorithm: str = ""
+    path: str | Path,
+    slide: str | Path,
+    drawn: Sequence[Annotation],
+    *,
+    algorithm: str = "",
+    pseudonym: str = "",
 ) -> None:
     """Write annotations as Microscopy Bulk Simple Annotations of a DICOM slide.
 
@@ -62,6 +77,8 @@ def write_dicom_annotations(
         Level-0 px.
     algorithm : str
         The model that found them; empty: a person drew them.
+    pseudonym : str
+        In the place of the patient and all that tells of one; empty: as the slide says.
 
     Raises
     ------
@@ -78,7 +95,7 @@ def write_dicom_annotations(
             Path(path).name, "must hold an annotation at least: DICOM has no empty ones",
             remedy="draw one, or accept a region",
         )  # fmt: skip
-    source = _source(slide)
+    source = _source(slide, pseudonym)
     _save(
         path,
         lambda: highdicom.ann.MicroscopyBulkSimpleAnnotations(
@@ -139,7 +156,7 @@ def read_dicom_annotations(
 
 
 def write_attention_dicom(
-    path: str | Path, slide: str | Path, result: SlideResult, stage: Stage
+    path: str | Path, slide: str | Path, result: SlideResult, stage: Stage, *, pseudonym: str = ""
 ) -> None:
     """Write the attention of a depth as a parametric map over a DICOM slide.
 
@@ -148,7 +165,7 @@ def write_attention_dicom(
     `write_dicom_annotations`.
     """
     highdicom = _highdicom()
-    grid, source = result.grids[stage.depth], _source(slide)
+    grid, source = result.grids[stage.depth], _source(slide, pseudonym)
     values = np.nan_to_num(
         attention_map(grid, stage.nodes, stage.attention, crop=False).values.astype(np.float32)
     )
@@ -265,13 +282,21 @@ def _to_pixels(highdicom: Any, content: Any, kind: str, slide: str | Path | None
     return lambda points: np.asarray(to_image(np.asarray(points, np.float64)))[:, :2]
 
 
-def _source(slide: str | Path) -> Any:
-    """The finest instance of a slide, without its pixels; whose patient may be unknown."""
+def _source(slide: str | Path, pseudonym: str = "") -> Any:
+    """The finest instance of a slide, without its pixels; whose patient may be unknown.
+
+    With a pseudonym, no more than the geometry and the identifiers that refer to the slide.
+    """
     import pydicom
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about lengths of values
         found = pydicom.dcmread(finest_instance(Path(slide)), stop_before_pixels=True)
+    if pseudonym:
+        for element in list(found):
+            if element.keyword not in _NAMELESS:
+                del found[element.tag]
+        found.PatientID = found.PatientName = pseudonym
     for name in _MAY_BE_EMPTY:
         if name not in found:
             setattr(found, name, "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import HagmilError
+from napari_hagmil.export.pseudonyms import Pseudonyms
 from napari_hagmil.export.review import ReviewWish, review_rows, unreviewed_row, write_reviews
 from napari_hagmil.export.signature import Signature
 from napari_hagmil.review import ReviewState
@@ -70,6 +72,17 @@ def write_decisions(
     ]
     write_reviews(path, [*(rows for reviews in found for rows in reviews), *missing])
     return DecisionCount(len(entries), len(missing), sum(map(len, found)))
+
+
+def nameless(entries: Sequence[CohortEntry]) -> list[CohortEntry]:
+    """Entries with pseudonyms for names and patients, whose reviews are found all the same."""
+    pseudonyms = Pseudonyms.own()
+    found = []
+    for entry in entries:
+        record = pseudonyms.record(SlideRecord(entry.path, "", entry.patient, name=entry.name))
+        patient = record.patient if entry.patient else ""
+        found.append(replace(entry, path=record.path, name=record.name, patient=patient))
+    return found
 
 
 def _names(entries: Sequence[CohortEntry]) -> dict[str, str]:

@@ -48,8 +48,9 @@ class SlideLayers:
 
     def take_over(self) -> None:
         """Take the layers of the open slide that an earlier dock has added."""
-        path = str(self.session.slide.path) if self.session.slide else ""
-        self._own = [one for one in self._with_path() if one.metadata[KEY]["path"] == path]
+        slide, ahead = self.session.slide, self.session.ahead
+        paths = (str(slide.path), str(ahead.behind(slide.path))) if slide else ()
+        self._own = [one for one in self._with_path() if one.metadata[KEY]["path"] in paths]
 
     def remove_others(self) -> None:
         """Remove the slides that napari opened."""

@@ -20,7 +20,7 @@ from napari_hagmil.session.cohort.compared import (
     comparison_sentence,
     write_comparison,
 )
-from napari_hagmil.session.cohort.decisions import DecisionCount, write_decisions
+from napari_hagmil.session.cohort.decisions import DecisionCount, nameless, write_decisions
 from napari_hagmil.session.cohort.entry import CohortEntry, next_undecided
 from napari_hagmil.session.cohort.folder import CohortFolder
 from napari_hagmil.session.cohort.words import cohort_sentence, written_sentence
@@ -34,7 +34,7 @@ from napari_hagmil.widgets.cohort.thumbnails import SlideThumbnails
 from napari_hagmil.widgets.cohort.view import SlideView
 from napari_hagmil.widgets.desk import COHORT
 from napari_hagmil.widgets.dock import Dock
-from napari_hagmil.widgets.preferences import reviewer_name, set_preference
+from napari_hagmil.widgets.preferences import reviewer_name, set_preference, uses_pseudonyms
 from napari_hagmil.widgets.style import ERROR_COLOR, explain, show_text, text_label
 from napari_hagmil.widgets.work import Background
 
@@ -104,20 +104,22 @@ class CohortDock(Dock):
         """Write the decisions of all readers on all slides; the end, or why not, is shown."""
         self._flush()
         entries, signs = list(self.table.entries), reviewer_name()
+        named = nameless if uses_pseudonyms() else list
 
         def work() -> Iterator[DecisionCount]:
-            yield write_decisions(path, entries, signs)
+            yield write_decisions(path, named(entries), signs)
 
         self._write(work, lambda count: written_sentence(count, path.name))
 
     def compare_readers(self, folder: Path) -> None:
         """Write how far readers agree into a new folder; the sum of it, or why not, is shown."""
         entries = list(self.table.entries)
+        named = nameless if uses_pseudonyms() else list
 
         def work() -> Iterator[Comparison]:
-            found = compare_cohort(entries)
+            found = compare_cohort(named(entries))
             if found.pairs:
-                write_comparison(folder, found, entries)
+                write_comparison(folder, found, named(entries))
             yield found
 
         self._flush()

@@ -85,7 +85,9 @@ class SlideOpening(QObject):  # type: ignore[misc]
         if self._last is not None and self._last[0].name == self.at:
             return self._show(*self._last)
         slide = self.session.slide
-        return slide is None or self._cascade_dock().open_to_read(slide.path)
+        return slide is None or self._cascade_dock().open_to_read(
+            self.session.ahead.behind(slide.path)
+        )
 
     def open_ahead(self, entry: CohortEntry, mpp: float | None) -> None:
         """Open a slide in the background, to be there at once when it is asked for."""
@@ -130,7 +132,7 @@ class SlideOpening(QObject):  # type: ignore[misc]
         return found
 
     def _arrive(self, slide: Slide | None) -> None:
-        self.arrived.emit(str(slide.path) if slide is not None else "")
+        self.arrived.emit(str(self.session.ahead.behind(slide.path)) if slide is not None else "")
 
     @staticmethod
     def _why_no_result(entry: CohortEntry) -> str:

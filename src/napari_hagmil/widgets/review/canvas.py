@@ -10,7 +10,7 @@ from psygnal import Signal
 from napari_hagmil.review import Decision, ReviewRegion
 from napari_hagmil.session import Review, ReviewPreferences, Session
 from napari_hagmil.slide import Slide
-from napari_hagmil.widgets.preferences import keep_class, open_review, preference
+from napari_hagmil.widgets.preferences import keep_class, open_review, preference, stand_in
 from napari_hagmil.widgets.review.patches.framing import go_to, switch
 from napari_hagmil.widgets.review.patches.layer import PatchLayer
 from napari_hagmil.widgets.review.side_by_side import SideBySide
@@ -108,6 +108,7 @@ class ReviewCanvas:
 def review_as_preferred(session: Session) -> Review:
     """The review of a session, kept and begun as the user prefers."""
     session.open_review = open_review
+    session.ahead.stand_in = stand_in
     session.reader = preference("review", "reader", "")
     return Review(session, preferences=_preferences, remember_class=keep_class)
 

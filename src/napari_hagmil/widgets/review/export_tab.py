@@ -183,7 +183,8 @@ class ExportTab(QWidget):  # type: ignore[misc]
         slide = self.review.session.slide
         if slide is None:
             return
-        path = str(slide.path.with_name(f"{default_name(slide.path)}-review"))
+        folder = self.review.session.ahead.behind(slide.path).parent
+        path = str(folder / f"{default_name(slide.path)}-review")
         formats = self.wish().formats
         # The dialog knows the name without the endings: what it would ask is beside the point.
         option = QFileDialog.Option.DontConfirmOverwrite

@@ -92,7 +92,10 @@ class SlideSwitch:
         path = layers.slide_of_others()
         if path is None:
             return
-        is_open = session.slide is not None and Path(path) == session.slide.path
+        is_open = session.slide is not None and Path(path) in (
+            session.slide.path,
+            session.ahead.behind(session.slide.path),
+        )
         if is_open and not layers.owns:
             layers.take_over()
         elif is_open or not self.open(Path(path)):

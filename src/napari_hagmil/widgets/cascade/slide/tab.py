@@ -146,7 +146,7 @@ class SlideTab(CascadePage):
         if self._given is None and corrected is not None and slide.mpp != corrected:
             self._start(f"Opening {slide.name}…", lambda: slide.path, corrected, run=run)
             return
-        self._recent.add(slide.path)
+        self._recent.add(self.session.ahead.behind(slide.path))
         self.slide_panel.show_recent(self._recent.paths())
         self.opened.emit(run)
 

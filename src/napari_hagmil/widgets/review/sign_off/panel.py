@@ -60,7 +60,8 @@ class SignOffPanel(QWidget):  # type: ignore[misc]
         slide = self.review.session.slide
         if slide is None or not self._may_finish():
             return
-        path = str(slide.path.with_name(f"{default_name(slide.path)}-review"))
+        folder = self.review.session.ahead.behind(slide.path).parent
+        path = str(folder / f"{default_name(slide.path)}-review")
         option = QFileDialog.Option.DontConfirmOverwrite
         while True:
             path, _ = QFileDialog.getSaveFileName(self, "Finish the slide", path, options=option)
