@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -145,6 +145,18 @@ def test_every_verb_has_the_option_or_says_why_not():
     for verb in VERBS:
         options = getattr(verb.options, "__dataclass_fields__")  # noqa: B009
         assert ("pseudonymise" in options) == (not verb.says_names), verb.name
+
+
+def test_every_path_among_the_options_has_what_stands_in_for_it():
+    bare = {
+        (verb.name, each.name)
+        for verb in VERBS
+        for each in fields(verb.options)
+        if each.metadata["settings"].get("type") is Path and not each.metadata["place"]
+        if not verb.says_names
+    }
+    # Its folder is shown in the window, and opened slide by slide.
+    assert bare == {("view", "cohort")}
 
 
 @pytest.mark.slow

@@ -166,6 +166,7 @@ def cache_option() -> Any:
     """``--cache``."""
     return option(
         "--cache",
+        place="below",
         type=Path,
         metavar="DIR",
         help="folder on a local disk where each slide is copied before it is read, and removed "
