@@ -64,7 +64,9 @@ class Place:
 def place(tmp_path, levels, scratch_bundle):
     def make(kind, n=1):
         root = tmp_path / f"of {PLANTED[1]}"
-        slides = [planted.plant(root, kind, levels, i) for i in range(n)]
+        # Of several slides, each is a few patches.
+        pixels = levels if n == 1 else [level[: len(level) // 2] for level in levels]
+        slides = [planted.plant(root, kind, pixels, i) for i in range(n)]
         table = root / f"{PLANTED[2]}.csv"
         rows = [
             f"{slide.relative_to(root)},{('normal', 'tumor')[i % 2]},{PLANTED[0]}-{i},,"

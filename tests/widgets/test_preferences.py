@@ -28,7 +28,7 @@ def own_preferences(tmp_path, monkeypatch):
     """The preferences as declared, and as they were when the test ends."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     settings = get_plugin_settings("napari-hagmil")
-    groups = [getattr(settings, name) for name in ("display", "cascade", "review")]
+    groups = [getattr(settings, name) for name in ("display", "cascade", "privacy", "review")]
     before = [group.model_dump() for group in groups]
     for group in groups:
         for name, field in type(group).model_fields.items():
@@ -51,7 +51,7 @@ def test_the_manifest_declares_what_the_code_asks_for():
     settings = get_plugin_settings("napari-hagmil")
     declared = {
         (group, name)
-        for group in ("display", "cascade", "review")
+        for group in ("display", "cascade", "privacy", "review")
         for name in type(getattr(settings, group)).model_fields
     }
     source = Path(__file__).parents[2] / "src" / "napari_hagmil" / "widgets"

@@ -54,7 +54,7 @@ def test_result_review_exports_and_report_say_the_pseudonym(
     assert len(review.export.write(out / "review")) == 3
     review.conclusion.sign_off.write(out / "finished")
     wait_until(lambda: (out / "finished.pdf").is_file())
-    dock.review.sitting.flush()
+    dock.review.sitting.journal.flush()
     assert found_in(out) == {}
     assert name in (out / "review.csv").read_text()
     # The review lies beside the slide, under its name, and says the pseudonym.
