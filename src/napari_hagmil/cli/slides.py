@@ -93,15 +93,20 @@ class QualityOptions:
 class EpitheliumOptions:
     """Options of ``epithelium``."""
 
-    slide: Path = argument(type=Path)
+    slide: Path = argument("slide", type=Path)
     out: Path | None = option(
-        "--out", type=Path, metavar="DIR", help="folder for a picture and outlines"
+        "--out", place="below", type=Path, metavar="DIR", help="folder for a picture and outlines"
     )
     weights: Path | None = option(
-        "--weights", type=Path, metavar="FILE", help="SHELL's wheel or .onnx, if not installed"
+        "--weights",
+        place="below",
+        type=Path,
+        metavar="FILE",
+        help="SHELL's wheel or .onnx, if not installed",
     )
     device: str = device_option()
     mpp: float | None = mpp_option()
+    pseudonymise: bool = pseudonymise_option()
     json: bool = json_option()
 
 
