@@ -89,6 +89,7 @@ def import_features(options: ImportOptions) -> int:
             tissue_dir=None,
             imported=options.kind,
             features=options.features,
+            pseudonymise=False,  # They are stand-ins already.
             json=options.json,
         )
     )
