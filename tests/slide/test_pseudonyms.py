@@ -18,6 +18,10 @@ from napari_hagmil.cli.parser import VERBS
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export.pseudonyms import Pseudonyms, is_pseudonym, own_key
+from napari_hagmil.review import Conclusion, open_sitting
+from napari_hagmil.session.cohort.decisions import nameless, write_decisions
+from napari_hagmil.session.cohort.entry import CohortEntry
+from napari_hagmil.slide import open_slide
 from planted import PLANTED, found_in, planted_in
 
 
@@ -122,8 +126,8 @@ COHORT = (
     "status OUT/run",
     "verify OUT/run",
 )
-#: Tested in a window; needs weights that are not the package's, and has `quality`'s ways.
-ELSEWHERE = ("view", "epithelium")
+#: Tested in a window; with reviews, below; needs weights that are not the package's, and has `quality`'s ways.
+ELSEWHERE = ("view", "cohort agree", "epithelium")
 
 
 def run(place, line, capfd):
@@ -311,6 +315,26 @@ def test_files_named_after_slides_are_found_by_their_pseudonyms(tmp_path):
     ]  # fmt: skip
     assert [one.name for one in (stand_in / "deep").iterdir()] == ["slide-y.pt"]
     assert (stand_in / "slide-aaaaaaaaaaaaaaaa.zarr" / "zarr.json").is_file()
+
+
+def test_decisions_and_readers_of_a_cohort_are_told_by_pseudonyms(place, capfd):
+    here = place("ome", 2)
+    for slide in here.slides:
+        with open_slide(slide) as opened:
+            fingerprint = opened.fingerprint
+        for reader, said in (("Ada", "tumor"), ("Ben", "normal")):
+            sitting = open_sitting(slide, fingerprint, reader=reader)
+            sitting.change("conclude", conclusion=Conclusion(said, ""))
+            sitting.close()
+    for source in (here.table, here.slides[0].parent):
+        words = ["cohort", "agree", str(source), "--out", str(here.out / source.stem[:1])]
+        assert main([*words, "--pseudonymise"]) in (0, 3)
+        assert planted_in("".join(capfd.readouterr()).encode()) == []
+    entries = [CohortEntry(slide.stem, slide, PLANTED[0]) for slide in here.slides]
+    assert write_decisions(here.out / "all.csv", nameless(entries), "C").unreviewed == 0
+    assert nameless(nameless(entries)) == nameless(entries)
+    assert found_in(here.out) == {}
+    assert (here.out / "all.csv").read_text().count("slide-") >= 4
 
 
 def test_where_no_link_can_be_made_a_sentence_says_so(tmp_path, monkeypatch):

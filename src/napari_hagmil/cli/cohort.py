@@ -21,6 +21,7 @@ from napari_hagmil.cli.verb import (
     json_option,
     mpp_option,
     option,
+    pseudonymise_option,
     switch,
 )
 from napari_hagmil.errors import HagmilError
@@ -75,11 +76,17 @@ class AgreeOptions:
     """Options of ``cohort agree``."""
 
     cohort: Path = argument(
-        type=Path, help="the folder of a batch, a folder with slides, or a table of them"
+        "run", type=Path, help="the folder of a batch, a folder with slides, or a table of them"
     )
     out: Path = option(
-        "--out", type=Path, required=True, metavar="DIR", help="the folder to make; must not exist"
+        "--out",
+        place="below",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="the folder to make; must not exist",
     )
+    pseudonymise: bool = pseudonymise_option()
 
 
 @dataclass(frozen=True)
@@ -301,9 +308,11 @@ def agree(options: AgreeOptions) -> int:
         comparison_sentence,
         write_comparison,
     )
+    from napari_hagmil.session.cohort.decisions import nameless
     from napari_hagmil.session.cohort.folder import open_cohort
 
     entries = [one for piece in open_cohort(options.cohort).read() for one in piece]
+    entries = nameless(entries) if options.pseudonymise else entries
     found = compare_cohort(entries)
     if found.pairs:
         write_comparison(options.out, found, entries)

@@ -29,6 +29,9 @@ def pseudonymised(options: Options) -> Options:
         for each in fields(options)  # type: ignore[arg-type]
         if each.metadata["place"] and getattr(options, each.name)
     }
+    for name, (place, value) in given.items():
+        if place == "run":
+            given[name] = ("below" if (value / "run.json").exists() else "slides"), value
     cohorts = {name: _cohort(value) for name, (place, value) in given.items() if place == "slides"}
     records = [record for cohort in cohorts.values() for record in cohort.records]
     slides = [Path(value) for place, value in given.values() if place == "slide"]

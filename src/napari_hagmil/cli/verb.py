@@ -63,9 +63,9 @@ class Verb(Generic[Options]):
         return self.run(options)
 
 
-Place = Literal["", "slide", "slides", "only", "named", "result", "file", "below"]
+Place = Literal["", "slide", "slides", "run", "only", "named", "result", "file", "below"]
 """What a path among a verb's options is, and so what stands in for it under ``--pseudonymise``: a
-slide, a table or folder of slides, names of slides, files named after slides, what analyze wrote,
+slide, a table or folder of slides, the same or the folder of a batch, names of slides, files named after slides, what analyze wrote,
 any file, or a path whose last part the user chose."""
 
 

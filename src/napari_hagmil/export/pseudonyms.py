@@ -37,6 +37,9 @@ Kind = Literal["slide", "patient", "truth", "cohort", "features", "file"]
 #: How the name of a slide's pseudonym looks.
 _SLIDE = re.compile(r"slide-[a-z2-7]{16}")
 
+#: Names of stand-ins.
+_OWN = re.compile(r"(slide|truth|cohort|features|file)-[a-z2-7]{16}(\..+)?")
+
 #: What belongs to one slide by its name: features and outlines.
 _BY_NAME = (".zarr", ".h5", ".hdf5", ".pt", ".geojson", ".xml")
 
@@ -88,6 +91,8 @@ class Pseudonyms:
 
         A slide has the pseudonym of its file, unless the table gives it a name of its own.
         """
+        if self._is_mine(record.path) and is_pseudonym(record.name):
+            return record
         own = record.name == default_name(record.path)
         name = self.of("slide", record.path.name if own else record.name)
         truth = record.truth
@@ -120,7 +125,7 @@ class Pseudonyms:
 
     def below(self, path: Path) -> Path:
         """A path whose last part is kept, which the user chose, and whose folders are hidden."""
-        if self._is_mine(path) or (path.parent == Path() and path.name not in ("", "..")):
+        if self._is_mine(path.parent) or (path.parent == Path() and path.name not in ("", "..")):
             return path
         path = path if path.name else path.absolute()
         parent = path.parent
@@ -197,7 +202,8 @@ class Pseudonyms:
         return link
 
     def _is_mine(self, path: Path) -> bool:
-        return path.absolute().is_relative_to(self.folder)
+        own = path.absolute().is_relative_to(self.folder)
+        return own and _OWN.fullmatch(path.name) is not None
 
     def _digest(self, text: str) -> str:
         digest = hmac.new(self.key, os.fsencode(text), hashlib.sha256).digest()
