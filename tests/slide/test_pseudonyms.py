@@ -126,7 +126,8 @@ COHORT = (
     "status OUT/run",
     "verify OUT/run",
 )
-#: Tested in a window; with reviews, below; needs weights that are not the package's, and has `quality`'s ways.
+#: In a window; with reviews, below; and what needs weights that are not the package's, and has
+#: the ways of `quality`.
 ELSEWHERE = ("view", "cohort agree", "epithelium")
 
 

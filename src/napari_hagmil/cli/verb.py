@@ -65,8 +65,8 @@ class Verb(Generic[Options]):
 
 Place = Literal["", "slide", "slides", "run", "only", "named", "result", "file", "below"]
 """What a path among a verb's options is, and so what stands in for it under ``--pseudonymise``: a
-slide, a table or folder of slides, the same or the folder of a batch, names of slides, files named after slides, what analyze wrote,
-any file, or a path whose last part the user chose."""
+slide, a table or folder of slides, one of these or the folder of a batch, names of slides, files
+named after slides, what analyze wrote, any file, or a path whose last part the user chose."""
 
 
 def option(*flags: str, place: Place = "", **settings: Any) -> Any:
