@@ -227,7 +227,9 @@ def _companions(path: Path, name: str) -> Iterator[tuple[str, Path]]:
         yield name, path.with_suffix("")
     elif suffix in _BESIDE and path.is_file():
         for n, other in enumerate(sorted(path.parent.iterdir())):
-            if other.name != path.name and other.is_file():
+            # DICOM instances find their series whatever they are called, be it without a suffix.
+            fits = suffix != ".dcm" or other.suffix.lower() in ("", ".dcm")
+            if fits and other.name != path.name and other.is_file():
                 yield (f"{name}-{n}.dcm" if suffix == ".dcm" else other.name), other
 
 
