@@ -50,3 +50,5 @@ def test_commands_open_a_slide_go_to_their_tabs_and_stand_in_the_menus(
         "Run the cascade on the open slide (HAG-MIL)",
         "Review the attention regions (HAG-MIL)",
     } <= titles
+    for name in ("HAG-MIL", "HAG-MIL review", "HAG-MIL cohort"):
+        desk.dock(name).close()

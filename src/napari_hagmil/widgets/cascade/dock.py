@@ -142,8 +142,10 @@ class CascadeDock(TabbedDock):
         focus_canvas(self)
 
     def abandon(self) -> None:
-        """Hear no more of a run that is under way."""
+        """Hear no more of a run, of the look for encoders and of levels in other colours."""
         self._work.forget()
+        self.cascade.abandon()
+        self.slide.colors.abandon()
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
         """Stop the run; slide, findings and review stay with the window."""

@@ -172,6 +172,10 @@ class CascadeTab(CascadePage):
         self.findings.close_work()
         self._choices.wait()
 
+    def abandon(self) -> None:
+        """Hear no more of the check of encoders and devices."""
+        self._choices.forget()
+
     def _connect_panels(self) -> None:
         panel, findings, stages = self.run_panel, self.findings, self.context.stages
         panel.run_asked.connect(self.run)

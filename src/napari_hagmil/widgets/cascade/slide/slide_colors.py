@@ -54,6 +54,10 @@ class SlideColors:
         if slide is not None and slide.colors != self._wanted:
             self._apply()
 
+    def abandon(self) -> None:
+        """Hear no more of levels that are being made."""
+        self._work.forget()
+
     def close_work(self) -> None:
         """Stop following the preference."""
         self._stop()
