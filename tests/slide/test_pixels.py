@@ -18,6 +18,7 @@ import tifffile
 from napari_hagmil.errors import MissingPixelSizeError, SlideFormatError, SlideReadError
 from napari_hagmil.geometry import Region
 from napari_hagmil.slide import (
+    lazy,
     open_slide,
     open_spec,
     read_patches,
@@ -345,9 +346,30 @@ def test_the_cost_of_a_view_does_not_grow_with_the_slide() -> None:
         ndim, dtype, chunks, name = 3, np.dtype("u1"), (256, 256, 3), "large"
         shape = (400_000, 400_000, 3)
 
-    part = view.lazy_array(Large())[1000:1500, 1000:1500]
+    part = lazy.lazy_array(Large())[1000:1500, 1000:1500]
     graph = dask.array.optimize(part.dask, part.__dask_keys__())
     assert len(dict(graph)) < 100
+
+
+def test_a_layers_level_is_a_dask_array_whose_views_are_read_without_its_graph(phantom) -> None:
+    with open_slide(phantom) as slide:
+        level = slide.view_levels()[0]
+        whole = lazy.lazy_array(level)
+        assert isinstance(whole, dask.array.Array)
+        expected = np.asarray(level[100:700, 300:500])
+        with dask.config.set(scheduler=_no_graph):
+            for index in ((slice(100, 700), slice(300, 500)), np.s_[100:700, 300:500, :]):
+                np.testing.assert_array_equal(np.asarray(whole[index]), expected)
+            np.testing.assert_array_equal(np.asarray(whole[100:700:2, 301]), expected[::2, 1])
+            with pytest.raises(AssertionError, match="computed"):
+                np.asarray(whole[100:700, 300:500][::-1])
+        np.testing.assert_array_equal((whole[100:700, 300:500] + 0).compute(), expected)
+        np.testing.assert_array_equal(np.asarray(whole[..., 1][100:700, 300:500]), expected[..., 1])
+        np.testing.assert_array_equal(whole[100:700, 300:500].compute(), expected)
+
+
+def _no_graph(*args: object, **kwargs: object) -> None:
+    raise AssertionError("a graph was computed")
 
 
 def test_dask_needs_no_distributed_to_choose_threads(slides_dir) -> None:

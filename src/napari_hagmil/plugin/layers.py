@@ -21,6 +21,7 @@ from napari_hagmil.plugin.colors import CUT, FOLLOWED, UNREAD
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.interface import Channel
+from napari_hagmil.slide.lazy import lazy_levels
 from napari_hagmil.slide.shown import white_of
 
 LayerTuple = tuple[Any, dict[str, Any], str]
@@ -39,16 +40,16 @@ UNSEEN_COLOR, UNSEEN_OPACITY = (0.02, 0.03, 0.08, 1.0), 0.55
 
 
 def slide_layer(slide: Slide) -> LayerTuple:
-    """The slide as a multiscale image of lazy levels, its coarsest in memory.
+    """The slide as a multiscale image of dask arrays, its coarsest in memory.
 
     A slide of several channels becomes a layer per channel, named as the file names it.
     """
     mpp = slide.mpp or 1.0
     unit = "um" if slide.mpp else "pixel"
     metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}
-    levels = slide.view_levels()
+    levels = lazy_levels(slide.view_levels())
     slide.read_views_ahead()
-    coarsest = np.asarray(levels[-1])
+    coarsest = levels[-1]
     look = _colours_look(coarsest) if slide.is_rgb else _channels_look(slide, coarsest)
     if not slide.is_rgb and slide.n_channels == 1:
         levels = [level[..., 0] for level in levels]

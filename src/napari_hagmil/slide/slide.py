@@ -24,7 +24,7 @@ from napari_hagmil.slide.gather import Gatherer, TileStatus
 from napari_hagmil.slide.hatching import Box, hatch
 from napari_hagmil.slide.interface import PHANTOM, Address, Pixels, SlideReader, SlideSpec
 from napari_hagmil.slide.pixel_size import choose_pixel_size
-from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, lazy_array, view_plan
+from napari_hagmil.slide.view import KeptLevels, LevelArray, ViewLevel, view_plan
 
 #: A level may be this much coarser than asked for and still count as fine enough:
 #: files round the sizes of their levels.
@@ -59,6 +59,8 @@ class Level:
     @property
     def data(self) -> Any:
         """A dask array (y, x, c). For looking; the encoder reads through `read_patches`."""
+        from napari_hagmil.slide.lazy import lazy_array  # brings dask
+
         return lazy_array(self.array)
 
     @property
@@ -374,8 +376,7 @@ class Slide:
         Levels that the file lacks are area means of the next finer one of the file. The
         last is an array in memory of at most 2048 px on its long side (a viewer reads it
         whole, on its main thread); the others read what is asked for, in chunks of whole tiles,
-        as a `LevelArray` each, or as a dask array where a picture is no RGB and a viewer takes
-        its channels apart. The first call reads the last level: make it in a worker. Damaged
+        as a `LevelArray` each. The first call reads the last level: make it in a worker. Damaged
         tiles are hatched.
 
         Colours are those of `colors`. The means of a large slide of one level are made once and
@@ -393,8 +394,7 @@ class Slide:
             coarsest = self._view.get("file")
             last = np.asarray(arrays[-1]) if coarsest is None else coarsest[-1]
             whole = last if coarsest is None else self.in_colors(last, colors)
-            levels = arrays[:-1] if self.is_rgb else [lazy_array(a) for a in arrays[:-1]]
-            self._view[colors] = [*levels, whole]
+            self._view[colors] = [*arrays[:-1], whole]
         return list(self._view[colors])
 
     def _kept_levels(self, on_progress: Callable[[float], None] | None) -> KeptLevels | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ def _threads() -> ThreadPoolExecutor:
 class LevelArray:
     """A level as an array (y, x, c): reads what is asked for, and no more, by several threads.
 
-    A viewer takes it as it is. What wants to compute with a level takes it through `lazy_array`.
+    A viewer, and what wants to compute with a level, takes it through `lazy.lazy_array`.
 
     Parameters
     ----------
@@ -260,33 +259,3 @@ class LevelArray:
 def _chunk(tile: int) -> int:
     """Side of a chunk of tiles of that side; strips, and tiles larger than 1024 px, are cut."""
     return tile * max(1, round(CHUNK / tile)) if tile <= 4 * CHUNK else 2 * CHUNK
-
-
-def lazy_array(array: LevelArray) -> Any:
-    """Wrap a level as a dask array (y, x, c) in chunks of whole tiles, about `CHUNK` px a side."""
-    import dask.array as da  # here: a start without it takes 0.4 s and 60 MB less
-
-    _compute_in_threads()
-    return da.from_array(
-        array,
-        chunks=array.chunks,
-        name=array.name,
-        asarray=False,
-        lock=False,
-        # Otherwise each view walks over the chunks of the whole level: 9 s at 400,000 px.
-        inline_array=True,
-        meta=np.empty((0, 0, 0), array.dtype),
-    )
-
-
-def _compute_in_threads() -> None:
-    """Let dask use threads unless somebody has chosen otherwise, as a distributed client does.
-
-    To find out that nobody has, and even to take "threads" by name, dask imports distributed where
-    it is installed, which costs the first view more than a second.
-    """
-    import dask
-    import dask.threaded
-
-    if dask.config.get("scheduler", None) is None and "distributed" not in sys.modules:
-        dask.config.set(scheduler=dask.threaded.get)

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QCheckBox
 
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.color_profile import Colors
+from napari_hagmil.slide.lazy import lazy_levels
 from napari_hagmil.widgets.cascade.context import CascadeContext
 from napari_hagmil.widgets.preferences import on_change, preference, set_preference
 from napari_hagmil.widgets.style import explain
@@ -84,7 +85,7 @@ class SlideColors:
         slide.colors = colors
 
         def work() -> Iterator[Any]:
-            yield slide.view_levels()
+            yield lazy_levels(slide.view_levels())
 
         self._work.start(
             work,
