@@ -3,7 +3,7 @@
     xvfb-run python docs/scripts/many_slides.py OUT [--sizes 100 1000 10000]
 
 Every slide is the same tiny phantom under another name, and is opened; its analysis is a stub that
-puts the files of one real result in place and hashes them, without attention and large pictures.
+puts the files of one real result in place and hashes them.
 What is measured is the rest: claims, drafts, checks, states, the summary, the report in a browser
 (chromium), and the table in napari.
 Seconds are the processor's, which other work on the machine lengthens less than the clock's. Writes
