@@ -72,6 +72,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
+@pytest.mark.usefixtures("real_slides_dir")  # bounds that hold for the tissue of a scan
 def test_tissue_is_found_as_on_the_plain_slide_when_it_is_pale(he: np.ndarray) -> None:
     plain, _ = tissue_of_image(he, 8.0)
     assert 0.10 < plain.mean() < 0.20
@@ -197,8 +198,8 @@ def test_crumbs_are_the_specimen_where_there_is_nothing_else(he: np.ndarray) -> 
     assert found[307, 357]
 
 
-def test_the_tissue_of_a_real_slide_of_crumbs(slides_dir: Path) -> None:
-    with open_slide(slides_dir / "luna-1065626.svs") as slide:
+def test_the_tissue_of_a_real_slide_of_crumbs(real_slides_dir: Path) -> None:
+    with open_slide(real_slides_dir / "luna-1065626.svs") as slide:
         mask = segment_tissue(slide)
     assert mask.downsample == pytest.approx(8 / 0.5026)
     assert mask.values.shape == (644, 751)
@@ -207,8 +208,8 @@ def test_the_tissue_of_a_real_slide_of_crumbs(slides_dir: Path) -> None:
         assert mask.values[place], place
 
 
-def test_the_mask_lies_on_the_slide(slides_dir: Path) -> None:
-    with open_slide(slides_dir / "CMU-1-Small-Region.svs") as slide:
+def test_the_mask_lies_on_the_slide(real_slides_dir: Path) -> None:
+    with open_slide(real_slides_dir / "CMU-1-Small-Region.svs") as slide:
         mask = segment_tissue(slide)
         fine = segment_tissue(slide, mpp=4.0)
         tree = build_quadtree(mask, slide_shape=slide.shape, patch_size=256, downsamples=(2, 1))
@@ -222,14 +223,16 @@ def test_the_mask_lies_on_the_slide(slides_dir: Path) -> None:
     assert 10 < len(tree.nodes[0]) < 30
 
 
-def test_a_place_that_cannot_be_read_is_not_passed_over(slides_dir: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(slides_dir / "CMU-1-Small-Region.svs", tmp_path / "damaged.svs"))
+def test_a_place_that_cannot_be_read_is_not_passed_over(
+    real_slides_dir: Path, tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(real_slides_dir / "CMU-1-Small-Region.svs", tmp_path / "damaged.svs"))
     with tifffile.TiffFile(path) as tiff:
         offset, n_bytes = tiff.pages[0].dataoffsets[20], tiff.pages[0].databytecounts[20]
     data = bytearray(path.read_bytes())
     data[offset : offset + n_bytes] = bytes(n_bytes)
     path.write_bytes(data)
-    with open_slide(path) as slide, open_slide(slides_dir / "CMU-1-Small-Region.svs") as sound:
+    with open_slide(path) as slide, open_slide(real_slides_dir / "CMU-1-Small-Region.svs") as sound:
         mask, expected = segment_tissue(slide), segment_tissue(sound)
         assert list(slide.unreadable) == [(0, 2, 0)]
     assert mask.values[32:44, 2:13].all()

@@ -136,8 +136,8 @@ def test_the_demo_model_knows_phantoms(tmp_path):
 @pytest.mark.parametrize(
     "name", ["CMU-1-Small-Region.svs", "CMU-1-Small-Region-dicom", "luna-1065626.svs"]
 )
-def test_the_demo_model_says_that_it_does_not_know_real_tissue(slides_dir, name):
-    result = analyze_slide(slides_dir / name, "demo", options=Options(last_depth=0))
+def test_the_demo_model_says_that_it_does_not_know_real_tissue(real_slides_dir, name):
+    result = analyze_slide(real_slides_dir / name, "demo", options=Options(last_depth=0))
     assert "The model demo does not know slides like this one: it is " in result.unfit
     assert result.uncertainty.unfamiliarity > 1.3
     assert result.uncertainty.class_set == ("normal", "tumor")
