@@ -141,8 +141,9 @@ def _vectra(path: Path, scan: np.ndarray) -> None:
         grey | said | size | {"data": np.ascontiguousarray(channel)}
         for channel, said in zip(channels, facts, strict=True)
     ]
-    for page in pages:
-        page["description"] = page["description"].replace("20x", "10x")
+    for page, color in zip(pages, ("0,0,255", "0,255,0", "255,255,0"), strict=True):
+        said = page["description"].replace("20x", "10x").replace("255,0,0", color)
+        page["description"] = said
     odd.write_pages(path, [*pages, {"data": scan[::8, ::8].copy()} | odd._qpi("", "Thumbnail")])
 
 
