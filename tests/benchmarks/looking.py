@@ -84,12 +84,12 @@ def look(viewer: Any, plugin: str, slide: Path, views: int) -> dict[str, Any]:
     first = watch.until_sharp(lambda: opened(viewer, plugin, slide))
     viewer.reset_view()
     watch.live(0.5)
-    fitted, extent = viewer.camera.zoom, np.asarray(viewer.layers[0].extent.world)[:, -2:]
+    fitted, extent = viewer.scene.camera.zoom, np.asarray(viewer.layers[0].extent.world)[:, -2:]
     places = [(zoom, centre) for zoom in ZOOMS for centre in CENTRES][:views]
 
     def go(zoom: float, centre: tuple[float, float]) -> None:
-        viewer.camera.center = tuple(extent[0] + np.array(centre) * (extent[1] - extent[0]))
-        viewer.camera.zoom = fitted * zoom
+        viewer.scene.camera.center = tuple(extent[0] + np.array(centre) * (extent[1] - extent[0]))
+        viewer.scene.camera.zoom = fitted * zoom
 
     further = [watch.until_sharp(lambda place=place: go(*place)) for place in places]
     return {"first": first, "views": further, "levels": len(viewer.layers[0].data)}

@@ -152,7 +152,7 @@ def test_a_signed_report_has_decisions_conclusion_and_reviewer_in_both_layouts(r
         text = report_page(result, content, layout=layout)
         assert text.count("data:image/jpeg;base64,") == 3
         for words in (
-            "Dr Ä", "2026-05-04 12:00:00", "✓ accepted", "✗ rejected", "○ no decision",
+            "Dr Ä", "2026-05-04 12:00 ", "✓ accepted", "✗ rejected", "○ no decision",
             "1 patch, 1 decided alone", "&lt;b&gt;", "drawn by hand", "phantoms",
             "1 accepted, 1 rejected, 1 without a decision; 0 own annotations.",
         ):  # fmt: skip

@@ -49,13 +49,23 @@ def test_the_demo_model_names_the_encoder_that_is_installed(demo):
     assert encoder.patch_size == demo.config.patch_size
 
 
+def with_defaults(told, plain):
+    """What was told, and for all that it leaves out, at any depth of it, the default."""
+    both = {**plain, **told}
+    return {
+        key: with_defaults(value, plain[key])
+        if isinstance(value, dict) and isinstance(plain.get(key), dict)
+        else value
+        for key, value in both.items()
+    }
+
+
 def test_the_demo_model_came_out_of_the_committed_protocol(demo):
     training = demo.config.training
     (method,) = load_protocol(DOCS / "protocols" / "demo.toml").methods
     # A setting that the package has learnt since then is at its default.
     plain, asked = (json.loads(json.dumps(asdict(m))) for m in (Method(method.name), method))
-    told = training["method"]
-    assert {**plain, **told, "training": {**plain["training"], **told["training"]}} == asked
+    assert with_defaults(training["method"], plain) == asked
     parts = [row.split for row in demo_cohort.learn(demo_cohort.N_LEARN)]
     assert training["slides"] == {part: parts.count(part) for part in ("train", "val", "test")}
 

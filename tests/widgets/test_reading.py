@@ -70,7 +70,7 @@ def test_view_opens_maximised_with_the_slide_on_more_than_two_thirds_of_the_wind
     main, maximised = viewer.window._qt_window, []
     # No window manager is here to do it.
     monkeypatch.setattr(type(main), "showMaximized", lambda main: maximised.append(main))
-    window.view(window.ViewOptions(phantom, None, None, False, None))
+    window.view(window.ViewOptions(phantom, None, None, False, None, pseudonymise=False))
     assert maximised == [main]
     (dock,) = (one for one in _ours(main) if one.NAME == "HAG-MIL")
     wait_until(lambda: dock.session.slide is not None and not dock._work.busy)

@@ -161,9 +161,9 @@ class DaskRunner:
                 remedy="pip install distributed, or leave --scheduler out",
             )  # fmt: skip
         self.folder, self.limits, self._cluster = folder, limits, cluster
+        self._made, self._client = _connected(workers, cluster)
         # Where workers stand is not where this process stands.
         self.job = RunJob(folder.root.absolute(), work)
-        self._made, self._client = _connected(workers, cluster)
         self.workers = sum(self._client.nthreads().values()) or workers
         self._futures: set[Any] = set()
         self._stopping = False

@@ -34,7 +34,7 @@ class UnitOfOthers:
         slide = next((one for one in self._layers if "path" in one.metadata.get(KEY, {})), None)
         if slide is None:
             return
-        in_um = bool(slide.metadata[KEY]["mpp"])
+        in_um = bool(slide.metadata[KEY].get("mpp"))
         for layer in self._layers:
             if KEY in layer.metadata:
                 continue

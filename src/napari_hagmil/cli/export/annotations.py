@@ -17,7 +17,6 @@ from napari_hagmil.cli.verb import (
     out_option,
     pseudonymise_option,
 )
-from napari_hagmil.cohort.cohort import default_name
 from napari_hagmil.errors import OutputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from napari_hagmil.cli.terminal import answer, say
 from napari_hagmil.cli.verb import Verb, argument, json_option, option, pseudonymise_option
-from napari_hagmil.cohort.cohort import default_name
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class AttentionOptions:
 
 def export_attention(options: AttentionOptions) -> int:
     """Write the attention of a depth as a parametric map."""
+    from napari_hagmil.cohort.cohort import default_name
     from napari_hagmil.export.on_request.dicom import write_attention_dicom
     from napari_hagmil.export.on_request.tiles import chosen_stages
     from napari_hagmil.export.result_reader import read_result, require_result_of
