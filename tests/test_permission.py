@@ -58,10 +58,10 @@ def test_what_stays_on_this_machine_is_not_refused():
 @pytest.mark.usefixtures("_offline")
 def test_a_cluster_elsewhere_is_refused():
     pytest.importorskip("distributed", reason="the extra distributed is not installed")
-    from napari_hagmil.batch.runners import DaskRunner
+    from napari_hagmil.batch.runners import Cluster, DaskRunner
 
     with pytest.raises(OfflineError, match="the scheduler tcp://10"):
-        DaskRunner(None, 1, None, "tcp://10.0.0.1:8786")
+        DaskRunner(None, 1, None, Cluster("tcp://10.0.0.1:8786"))
 
 
 def test_every_verb_takes_the_switch(monkeypatch, capsys):

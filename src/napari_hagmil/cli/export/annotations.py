@@ -162,6 +162,7 @@ def export_crops(options: CropsOptions) -> int:
 
 
 def _write_dicom(options: AnnotationsOptions, drawn: list[Annotation]) -> None:
+    from napari_hagmil.cohort.cohort import default_name
     from napari_hagmil.export.on_request.dicom import write_dicom_annotations
     from napari_hagmil.export.result_reader import read_result
 
