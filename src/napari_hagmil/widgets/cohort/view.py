@@ -11,7 +11,7 @@ from napari_hagmil.widgets.cohort.table import ShownSlides
 from napari_hagmil.widgets.cohort.thumbnails import HEIGHT, WIDTH
 
 #: Widths of the columns to begin with, px.
-_WIDTHS = (WIDTH + 14, 132, 75, 75, 76, 82, 88, 85, 116, 50)
+_WIDTHS = (WIDTH + 14, 132, 140, 75, 76, 82, 88, 85, 116, 50)
 
 #: Rows that are seen however small the dock is, the heading among them.
 _ROWS = 3
