@@ -25,6 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give every worker a display of its own: two windows on one share its pointer and focus."""
     if os.environ.get("PYTEST_XDIST_WORKER") and (program := shutil.which("Xvfb")):
         server, display = _virtual_display(program)
+        config.add_cleanup(server.wait)  # cleanups run last first
         config.add_cleanup(server.terminate)
         os.environ["DISPLAY"] = display
         os.environ.pop("WAYLAND_DISPLAY", None)
