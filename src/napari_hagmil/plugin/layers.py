@@ -21,7 +21,6 @@ from napari_hagmil.plugin.colors import CUT, FOLLOWED, UNREAD
 from napari_hagmil.quadtree import Nodes, PatchGrid, is_among
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.interface import Channel
-from napari_hagmil.slide.lazy import lazy_levels
 from napari_hagmil.slide.shown import white_of
 
 LayerTuple = tuple[Any, dict[str, Any], str]
@@ -44,6 +43,8 @@ def slide_layer(slide: Slide) -> LayerTuple:
 
     A slide of several channels becomes a layer per channel, named as the file names it.
     """
+    from napari_hagmil.slide.lazy import lazy_levels  # brings dask, which a refused path needs not
+
     mpp = slide.mpp or 1.0
     unit = "um" if slide.mpp else "pixel"
     metadata = {"path": str(slide.path), "mpp": slide.mpp, "fingerprint": slide.fingerprint}

@@ -9,7 +9,6 @@ from qtpy.QtWidgets import QCheckBox
 
 from napari_hagmil.slide import Slide
 from napari_hagmil.slide.color_profile import Colors
-from napari_hagmil.slide.lazy import lazy_levels
 from napari_hagmil.widgets.cascade.context import CascadeContext
 from napari_hagmil.widgets.preferences import on_change, preference, set_preference
 from napari_hagmil.widgets.style import explain
@@ -85,6 +84,8 @@ class SlideColors:
         slide.colors = colors
 
         def work() -> Iterator[Any]:
+            from napari_hagmil.slide.lazy import lazy_levels  # brings dask
+
             yield lazy_levels(slide.view_levels())
 
         self._work.start(
