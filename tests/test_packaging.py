@@ -141,6 +141,10 @@ def test_wheel_holds_everything(name: str, request: pytest.FixtureRequest) -> No
             assert f"napari_hagmil/bundles/{bundle}/{member}" in files
     assert not [file for file in files if file.startswith(("tests", "docs"))]
     assert any(file.endswith("licenses/LICENSE") for file in files)
+    (metadata,) = (text for file, text in files.items() if file.endswith("/METADATA"))
+    targets = re.findall(r"\]\(([^)]*)\)", metadata.decode())
+    assert targets, "the description has no links: is it the README?"
+    assert not [one for one in targets if not one.startswith("https://")]
 
 
 @pytest.mark.slow
