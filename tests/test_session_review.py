@@ -13,6 +13,7 @@ from napari_hagmil.review import ReviewPatch, ReviewRegion, open_sitting
 from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
 from napari_hagmil.session.background.importing import read_import
 from napari_hagmil.slide import open_slide
+from napari_hagmil.tissue import TissueMask
 
 
 def box(y, x, size=400.0):
@@ -183,6 +184,16 @@ def test_nothing_beside_the_slide_is_imported_and_what_is_left_out_is_counted(
     assert area_of(Rings(heard.review.state.annotations[1].points)) == 20 * 30
     with pytest.raises(AnnotationError, match="all lie beside it"):
         read_import(written(path, *beside), session.slide)
+
+
+def test_annotations_on_bare_glass_are_kept_and_counted(session, tmp_path):
+    values = np.zeros((64, 64), bool)
+    values[10:12, 10:12] = True  # level-0 pixels 640 to 767 of each axis
+    around, corner, glass = square(600, 600, 300), square(760, 760, 50), square(770, 600, 90)
+    path = written(tmp_path / "drawn.geojson", around, corner, glass, square(5, 5, 0, "Point"))
+    found = read_import(path, session.slide, tissue=TissueMask(values, 64.0))
+    assert len(found.annotations) == 4
+    assert found.notes == ("2 kept where no tissue was found.",)
 
 
 def test_a_refused_change_is_said_and_the_layers_are_shown_again(heard, session):

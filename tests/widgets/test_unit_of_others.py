@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils.notifications import notification_manager
 
 from napari_hagmil.plugin.layers import KEY
 from napari_hagmil.widgets.unit_of_others import UnitOfOthers
@@ -46,4 +47,22 @@ def test_over_a_slide_without_a_pixel_size_it_has_none_again_and_a_stated_unit_i
     viewer.layers.remove(stated)
     add_slide(viewer, None)
     assert unit_of_the_scale_bar(viewer) == "pixel"
+    viewer.add_points(np.zeros((1, 2)), units=("um", "um"), metadata={KEY: {"pins": True}})
+    assert unit_of_the_scale_bar(viewer) == "pixel"
+    del units
+
+
+@pytest.mark.window
+def test_no_notice_of_napari_says_that_units_disagree(viewer, qapp):
+    units = UnitOfOthers(viewer)
+    notification_manager.records.clear()
+    add_slide(viewer, 0.25)
+    viewer.add_points(np.zeros((1, 2)))
+    qapp.processEvents()
+    assert [one.message for one in notification_manager.records] == []
+    viewer.layers.clear()
+    add_slide(viewer, None)
+    viewer.add_points(np.zeros((1, 2)), units=("um", "um"), metadata={KEY: {"pins": True}})
+    qapp.processEvents()
+    assert [one.message for one in notification_manager.records] == []
     del units

@@ -1,4 +1,4 @@
-"""Layers of others that state no unit lie on the slide in µm, so that the scale bar stays in µm."""
+"""All that lies on the slide is in its unit, µm or pixels: else the scale bar would have none."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from napari_hagmil.plugin.layers import KEY
 
 
 class UnitOfOthers:
-    """Gives layers without a unit that of the slide beneath them.
+    """Gives layers of others without a unit that of the slide beneath them, and ours that of pixels.
 
     napari draws a pixel of theirs as a µm of the slide's, and where units differ in kind its scale
-    bar has none. The layer stays where it is; only its unit is said.
+    bar has none, and a notice says so. The layer stays where it is; only its unit is said, before
+    the canvas is drawn with it.
 
     Parameters
     ----------
@@ -26,21 +27,33 @@ class UnitOfOthers:
     def __init__(self, viewer: ViewerModel) -> None:
         self._layers = viewer.layers
         self._given: WeakSet[Layer] = WeakSet()
+        # napari's own listeners come first and draw at once: as in a batch, they wait for `_look`.
+        self._layers.events.inserting.connect(lambda: self._layers.events.begin_batch())
         self._layers.events.inserted.connect(self._look)
 
     def _look(self, event: Any) -> None:
+        try:
+            self._give_units(event)
+        finally:
+            self._layers.events.end_batch()
+
+    def _give_units(self, event: Any) -> None:
         if KEY in event.value.metadata and "path" not in event.value.metadata[KEY]:
-            return
+            self._as_the_slide(event.value)
+        else:
+            for layer in self._layers:
+                self._as_the_slide(layer)
+
+    def _as_the_slide(self, layer: Layer) -> None:
+        """Give a layer of others µm, or take it back; ours have µm, over pixels they have none."""
+        ours = layer.metadata.get(KEY, {})
         slide = next((one for one in self._layers if "path" in one.metadata.get(KEY, {})), None)
-        if slide is None:
+        if slide is None or "path" in ours:
             return
         in_um = bool(slide.metadata[KEY].get("mpp"))
-        for layer in self._layers:
-            if KEY in layer.metadata:
-                continue
-            if in_um and all(str(unit) == "pixel" for unit in layer.units[-2:]):
-                layer.units = (*layer.units[:-2], "um", "um")
-                self._given.add(layer)
-            elif not in_um and layer in self._given:
-                layer.units = (*layer.units[:-2], "pixel", "pixel")
-                self._given.discard(layer)
+        if in_um and not ours and all(str(unit) == "pixel" for unit in layer.units[-2:]):
+            layer.units = (*layer.units[:-2], "um", "um")
+            self._given.add(layer)
+        elif not in_um and (ours or layer in self._given):
+            layer.units = (*layer.units[:-2], "pixel", "pixel")
+            self._given.discard(layer)

@@ -14,6 +14,7 @@ from napari_hagmil.export.geojson_reader import joined_ring
 from napari_hagmil.polygons import Rings, outline, pieces_on
 from napari_hagmil.review import Annotation, PathClass, new_id
 from napari_hagmil.slide import Slide
+from napari_hagmil.tissue import TissueMask
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,16 @@ class FoundAnnotations:
 
 
 def read_import(
-    path: Path, slide: Slide, on_progress: Callable[[int, int], None] | None = None
+    path: Path,
+    slide: Slide,
+    on_progress: Callable[[int, int], None] | None = None,
+    *,
+    tissue: TissueMask | None = None,
 ) -> FoundAnnotations:
     """Read the annotations of a file that lie on a slide; made for a worker's thread.
 
-    What lies beside the slide is left out, areas that reach over its edge are cut there, and both
+    What lies beside the slide is left out, and areas that reach over its edge are cut there. What
+    lies on bare glass is kept: the tissue may be missed, or a control beside it meant. All three
     are counted in a note.
 
     Parameters
@@ -54,6 +60,8 @@ def read_import(
         The open slide.
     on_progress : callable, optional
         Called with the number of geometries that are read, and of all; what it raises ends this.
+    tissue : TissueMask, optional
+        Of the slide; without it, nobody can tell what lies on bare glass.
 
     Raises
     ------
@@ -76,6 +84,8 @@ def read_import(
         notes.append(f"{n_beside:,} beside the slide left out.")
     if n_cut:
         notes.append(f"{n_cut:,} cut where the slide ends.")
+    if tissue is not None and (n_off := sum(_on_glass(one, tissue) for one in kept)):
+        notes.append(f"{n_off:,} kept where no tissue was found.")
     return FoundAnnotations(path.name, tuple(kept), tuple(classes), tuple(notes))
 
 
@@ -106,3 +116,10 @@ def _pieces(area: Annotation, shape: tuple[int, int]) -> list[Annotation]:
         return []
     rings = [outline(joined_ring(one)) for one in pieces]
     return [replace(area, id=new_id(), kind="polygon", points=ring) for ring in rings]
+
+
+def _on_glass(drawn: Annotation, tissue: TissueMask) -> bool:
+    """Whether the box around it holds no tissue: an outline that frames a piece is none."""
+    places = (np.asarray(drawn.points) + 0.5) / tissue.downsample
+    (y0, x0), (y1, x1) = (f(places, axis=0).astype(int) for f in (np.min, np.max))
+    return not tissue.values[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1].any()

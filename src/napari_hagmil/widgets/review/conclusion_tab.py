@@ -90,6 +90,7 @@ class ConclusionTab(QWidget):  # type: ignore[misc]
             return
         shares = zip(cascade.classes, cascade.probabilities, strict=True)
         listed = ", ".join(f"{name} {percent(float(share))}" for name, share in shares)
+        listed = listed.replace(" %", "\u00a0%")  # the line breaks before or after it
         warning = f"{result.unfit} " if result.unfit else ""
         self.found.setText(
             f"{warning}The model {result.model.name} says: {listed}. Research use only: it is not "

@@ -65,6 +65,7 @@ class Importer:
 
     def _start(self, path: Path, slide: Slide) -> None:
         self._stop = stop = threading.Event()
+        prepared = self.review.session.prepared
 
         def progress(done: int, total: int) -> None:
             if stop.is_set():
@@ -73,7 +74,8 @@ class Importer:
                 self._relay.sent.emit((done, total))
 
         def work() -> Iterator[FoundAnnotations]:
-            yield read_import(path, slide, progress)
+            tissue = prepared.tissue if prepared else None
+            yield read_import(path, slide, progress, tissue=tissue)
 
         self.task.begin(f"Importing {path.name}", stop.set)
         self._work.start(
