@@ -12,7 +12,7 @@ from napari_hagmil.plugin.layers import KEY
 
 
 class UnitOfOthers:
-    """Gives layers of others without a unit that of the slide beneath them, and ours that of pixels.
+    """Gives layers of others without a unit that of the slide, and ours that of its pixels.
 
     napari draws a pixel of theirs as a µm of the slide's, and where units differ in kind its scale
     bar has none, and a notice says so. The layer stays where it is; only its unit is said, before
