@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from batch_stubs import work
 
+from json_schemas import require_schemas
 from napari_hagmil.batch.attendant import Limits
 from napari_hagmil.batch.folder import BatchSettings, open_run, prepare_run
 from napari_hagmil.batch.pool import limits_of
@@ -64,6 +65,7 @@ def test_a_folder_without_labels_is_read_and_what_failed_is_told(run, slides):
         assert rows[name]["class"] == stored["prediction"]["class"]
         assert rows[name]["p_tumor"] == stored["prediction"]["probabilities"][1]
         assert stored["settings"]["budget"] == [2, 2]
+    assert require_schemas(run) == {"batch", "state", "result", "manifest"}
     page = (run / "report.html").read_text()
     assert page.index('"name": "broken"') < page.index('"name": "p2"')
     assert str(slides) not in page + (run / "summary.csv").read_text()

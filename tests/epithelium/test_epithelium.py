@@ -8,6 +8,7 @@ import tifffile
 import torch
 from torch import nn
 
+from json_schemas import require_schemas
 from napari_hagmil.cli import main
 from napari_hagmil.encoders.families import shell
 from napari_hagmil.epithelium import CLASSES, find_epithelium
@@ -95,6 +96,7 @@ def test_the_verb_writes_shares_picture_and_outlines_that_a_run_takes(
     assert 0 < shares["epithelium"] < 0.1
     document = json.loads((out / "epithelium.json").read_text())
     assert document["shares"] == shares
+    assert require_schemas(out) == {"epithelium"}
     assert (out / "epithelium.png").stat().st_size > 1000
     outlines = out / "epithelium.geojson"
     (place,) = json.loads(outlines.read_text())["features"]

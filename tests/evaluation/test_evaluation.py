@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from json_schemas import require_schemas
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord, read_cohort
 from napari_hagmil.errors import FeatureStoreError
@@ -260,7 +261,7 @@ def test_evaluate_leaves_every_file_and_takes_the_test_slides(evaluated):
         "report.md",
     }
     metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["schema"] == "napari-hagmil/metrics/1"
+    assert require_schemas(out) == {"metrics", "manifest"}
     assert (metrics["split"], metrics["slides"], metrics["source"]) == ("test", 10, "store")
     assert set(metrics["auc"]) == {"value", "low", "high"}
     assert metrics["failed"] == []

@@ -10,6 +10,7 @@ import pytest
 import torch
 from test_evaluation import ENCODER, STAGE, make_store
 
+from json_schemas import require_schemas
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.evaluation.evaluate import evaluate_slide, stored
@@ -120,6 +121,7 @@ def test_a_slide_that_cannot_be_called_is_told_and_the_rest_is(folder, tmp_path,
     summary = json.loads(capsys.readouterr().out)
     assert summary["states"] == {"done": 1, "failed": 1}
     assert json.loads((out / "summary.json").read_text()) == summary
+    assert require_schemas(out) == {"predictions", "result", "manifest"}
     assert "run encode with this --store" in rows(out)[1]["why"]
 
 

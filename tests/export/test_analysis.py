@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from json_schemas import require_schemas
 from napari_hagmil.cascade import Given
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import Thumbnail, write_analysis, write_result
@@ -27,6 +28,7 @@ def test_all_files_appear_and_nothing_else(result, tmp_path):
 def test_a_slide_without_tissue_has_all_files_too(empty, tmp_path):
     write_analysis(empty, tmp_path / "deep" / "out")
     assert _names(tmp_path / "deep" / "out") == set(module.FILES)
+    assert require_schemas(tmp_path) == {"result", "manifest"}
 
 
 def test_an_existing_folder_keeps_what_is_not_ours(result, empty, tmp_path):

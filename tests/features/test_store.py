@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from json_schemas import require_schemas
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.encoders import Computation
 from napari_hagmil.errors import FeatureStoreError, OutputError
@@ -85,6 +86,7 @@ def full(record, tmp_path_factory):
 
 def test_stored_features_are_those_of_the_slide(record, full):
     store = open_store(full, record)
+    assert require_schemas(full) == {"features", "manifest"}
     with open_slide(record.path) as slide:
         live = LazyFeatures(slide, store.grids, Colours())
         for depth in (0, 1):

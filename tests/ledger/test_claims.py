@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from json_schemas import require_schemas
 from napari_hagmil.errors import OutputError
 from napari_hagmil.ledger import Claims
 
@@ -66,6 +67,7 @@ def test_a_slide_is_claimed_once_and_free_again_when_it_is_released(tmp_path):
     first, second = Claims(tmp_path / "claims"), Claims(tmp_path / "claims")
     with first.take("a") as claim:
         assert claim.is_held()
+        assert require_schemas(tmp_path) == {"claim"}
         assert second.take("a") is None
         assert second.take("b") is not None
         holder = second.holder("a")

@@ -7,6 +7,7 @@ import pytest
 from quality_artefacts import PLANT, clean_phantom, planted
 from quality_phantoms import cells, write
 
+from json_schemas import require_schemas
 from napari_hagmil.cascade import load_steering
 from napari_hagmil.cli import main
 from napari_hagmil.errors import SlideFormatError
@@ -128,6 +129,7 @@ def test_the_command_line_writes_shares_picture_and_places(inked, tmp_path, caps
     assert said["shares"]["pen"] > 0.05
     assert (tmp_path / "q" / "quality.png").stat().st_size > 10_000
     assert load_steering(tmp_path / "q" / "leave-out.json").leave_out
+    assert require_schemas(tmp_path) == {"quality", "steering"}
 
 
 def test_analyze_leaves_artefacts_out_and_keeps_their_shares(

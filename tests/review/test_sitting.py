@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from json_schemas import require_schemas, validator
 from napari_hagmil.errors import ReviewHeldError
 from napari_hagmil.review import (
     QUPATH_CLASSES,
@@ -96,6 +97,8 @@ def test_a_recorded_step_leads_to_the_very_same_state_by_way_of_json(before, aft
     record = json.loads(json.dumps(difference(before, after)))
     assert applied(before, record) == after
     assert difference(after, after) == {}
+    line = {"crc": "0123abcd", "n": 1, "kind": "change", "change": record}
+    assert list(validator("review").iter_errors(line)) == []
 
 
 pinned = st.builds(ReviewState, pins=st.lists(places, max_size=3).map(tuple))
@@ -186,15 +189,18 @@ def test_a_slide_that_was_only_looked_at_leaves_no_file(sit, slide):
     assert [p.name for p in slide.parent.iterdir()] == [slide.name]
 
 
-def test_the_next_day_finds_the_sitting_undo_and_redo_included(sit):
+def test_the_next_day_finds_the_sitting_undo_and_redo_included(sit, slide):
     sitting = sit()
     sitting.change("find regions", regions=(ReviewRegion("a", SQUARE, score=97.5, depth=2),))
     accepted = (ReviewRegion("a", SQUARE, score=97.5, depth=2, decision="accepted"),)
     sitting.change("accept region", regions=accepted)
     sitting.change("conclude", conclusion=Conclusion("tumor", "größer als 2 mm"))
     sitting.undo()
+    sitting.keep_sketch(Annotation("s", "polygon", SQUARE[:2]))
+    sitting.keep_sketch(None)
     state = sitting.state
     sitting.close()
+    assert require_schemas(slide.parent) == {"review"}
     again = sit()
     assert again.state == state
     assert (again.undo_name, again.redo_name) == ("accept region", "conclude")

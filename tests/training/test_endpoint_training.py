@@ -8,6 +8,7 @@ import pytest
 import torch
 from endpoint_cohort import write_cohort
 
+from json_schemas import require_schemas
 from napari_hagmil.cli import main
 from napari_hagmil.errors import ProtocolError
 from napari_hagmil.models import BaselineConfig, Endpoint, LossConfig, build_stage, load_bundle
@@ -75,6 +76,7 @@ def test_from_a_table_of_measurements_to_tables_and_a_bundle_that_evaluate_measu
     assert bundle.config.endpoint.kind == kind
     words = ["--model", str(run / "model.hagmil"), *store, "--out", str(tmp_path / "read")]
     assert main(["evaluate", table, *words]) == 0
+    assert require_schemas(tmp_path) == {"run", "bundle", "endpoint-metrics", "manifest"}
     found = json.loads((tmp_path / "read" / "metrics.json").read_text())["metrics"]
     assert found[figure]["value"] == pytest.approx(told[figure], abs=1e-9)
     rows = list(

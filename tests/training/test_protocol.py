@@ -10,6 +10,7 @@ import pytest
 import torch
 from puzzle_slides import FACTS, World, puzzles
 
+from json_schemas import require_schemas
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import Split
 from napari_hagmil.errors import BundleError, FeatureStoreError, ProtocolError
@@ -295,6 +296,7 @@ def test_from_stored_features_to_tables_and_a_bundle_that_evaluate_takes(cohort,
     names = {path.name for path in run.iterdir()}
     written = {"curves.png", "epochs.csv", "model-card.md", "predictions.csv", "run.json"}
     assert names == {*written, "model.hagmil"}
+    assert {"run", "bundle"} <= require_schemas(folder)
     card = (run / "model-card.md").read_text()
     figures = json.loads((run / "run.json").read_text())["figures"]
     assert f"| AUC | {figures['auc']:.3f} |" in card
