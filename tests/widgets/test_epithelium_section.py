@@ -25,7 +25,7 @@ def test_epithelium_is_found_shown_and_taken_as_the_tissue(
     dock, viewer, phantom, wait_until, monkeypatch
 ):
     section = dock.slide.epithelium
-    assert not section.find_button.isEnabled()
+    assert not section.look_button.isEnabled()
     open_slide(dock, phantom, wait_until)
     wait_until(lambda: not dock._work.busy)
 
@@ -33,11 +33,11 @@ def test_epithelium_is_found_shown_and_taken_as_the_tissue(
         raise EncoderError("SHELL", "is not here", remedy="install it")
 
     monkeypatch.setattr("napari_hagmil.epithelium.find.load_shell", missing)
-    click(section.find_button)
+    click(section.look_button)
     wait_until(lambda: "install it" in section.error.text() and not dock._work.busy)
     network = "napari_hagmil.epithelium.find.load_shell"
     monkeypatch.setattr(network, lambda device, weights=None: Bluish())
-    click(section.find_button)
+    click(section.look_button)
     wait_until(lambda: section.found is not None and not dock._work.busy)
     found = section.found
     assert section.error.text() == ""

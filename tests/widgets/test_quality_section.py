@@ -27,12 +27,12 @@ def inked(tmp_path):
 
 def test_artefacts_are_measured_shown_left_out_and_taken_back_in(dock, viewer, inked, wait_until):
     section = dock.slide.quality
-    assert not section.measure_button.isEnabled()
+    assert not section.look_button.isEnabled()
     open_slide(dock, inked, wait_until)
     wait_until(lambda: not dock._work.busy)
-    click(section.measure_button)
-    wait_until(lambda: section.quality is not None and not dock._work.busy)
-    found = section.quality
+    click(section.look_button)
+    wait_until(lambda: section.found is not None and not dock._work.busy)
+    found = section.found
     assert set(found.maps) == set(KINDS)
     worst = max(KINDS, key=lambda kind: found.shares[kind])
     assert found.shares[worst] > 0
@@ -42,16 +42,16 @@ def test_artefacts_are_measured_shown_left_out_and_taken_back_in(dock, viewer, i
     for kind in KINDS:
         section.boxes[kind].setChecked(kind == worst)
     assert np.array_equal(layer.data > 0, found.maps[worst])
-    click(section.leave_out_button)
+    click(section.use_button)
     sitting = dock.session.sitting
     places = len(sitting.state.vetoes)
     assert places == len(found.places([worst], dock.session.slide.shape)) > 0
     assert "left out from the next run on" in section.facts.text()
-    click(section.leave_out_button)
+    click(section.use_button)
     assert len(sitting.state.vetoes) == places
     sitting.undo()
     assert sitting.state.vetoes == ()
     click(dock.slide_panel.close_button)
     wait_until(lambda: dock.session.slide is None)
     assert "Quality" not in names(viewer)
-    assert section.quality is None
+    assert section.found is None
