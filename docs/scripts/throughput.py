@@ -1,15 +1,17 @@
 """Measure what two workers of a batch do against two plain processes that divide the list by hand.
 
-    python docs/scripts/throughput.py OUT [--slides 300] [--data DIR]
+    python docs/scripts/throughput.py OUT [--slides 300] [--data DIR] [--only plain pool]
 
 Slides are real and small: phantoms with pyramids, the small CMU-1 and mosaics of H&E patches where
 DIR has them; each distinct one stands under several names. The plain processes analyze every other
 slide each, with the same code and threads, and nothing else: no claims, checks, states or report.
-All variants take turns on pieces of the list, so that other work on the machine slows all alike.
 
-Counted are the processor's seconds of everything that a variant starts, and the clock's; a piece of
-no slides tells what starting costs. The memory of the larger worker is looked at at a tenth of the
-slides of a piece and at its end. Writes throughput.csv.
+Each variant goes through the whole list once, with processes that stay up. All take turns of a few
+seconds in which the others are halted (SIGSTOP), so that whatever else the machine does slows all
+alike. Counted are the processor's seconds of everything that a variant starts, its own start
+included, and the clock's of its turns; the memory is that of its larger worker, the mean of a turn.
+
+Writes turns.csv as it goes, a row per turn, and at the end throughput.csv.
 """
 
 from __future__ import annotations
@@ -18,26 +20,32 @@ import argparse
 import csv
 import json
 import os
-import resource
 import shutil
+import signal
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import numpy as np
+import psutil
 
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 
 #: Distinct phantoms and mosaics.
 PHANTOMS, MOSAICS = 24, 6
+#: Seconds of a turn, and between two looks at memory.
+TURN, LOOK = 15.0, 1.0
 
-#: One of the plain processes: analyzes the slides named on its command line, one after the other.
+#: A plain process: analyzes the slides named on its command line, one after the other.
 _PLAIN = """
 import json, sys
 from pathlib import Path
-import psutil
 from napari_hagmil.process import prepare_process
 prepare_process()
 import torch
@@ -49,20 +57,99 @@ for name in names:
     analyze_into(run.records[name], run.settings, run.root / "plain" / name)
 """
 
-#: Runs a batch as the command does, and prints its workers' memory as it goes, MiB.
-_BATCH = """
-import sys
-import psutil
-from napari_hagmil.cli import main, batch
-shown, found = batch._Shown.show, []
-def show(self, outcome):
-    shown(self, outcome)
-    below = psutil.Process().children(recursive=True)
-    works = [p.memory_info().rss / 2**20 for p in below if "spawn_main" in " ".join(p.cmdline())]
-    print("MEMORY", max(works, default=0), file=sys.stderr)
-batch._Shown.show = show
-sys.exit(main(sys.argv[1:]))
+#: The two plain processes, as a shell with two background jobs would run them.
+_BOTH = """
+import json, subprocess, sys
+code, run, names = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+halves = names[::2], names[1::2]
+both = [subprocess.Popen([sys.executable, "-c", code, run, json.dumps(half)]) for half in halves]
+sys.exit(max(process.wait() for process in both))
 """
+
+
+@dataclass
+class Variant:
+    """One way through the list: its processes, and what they have taken so far.
+
+    Attributes
+    ----------
+    name : str
+    words : sequence of str
+        The command.
+    places : Path
+        Where the slides' folders appear.
+    """
+
+    name: str
+    words: Sequence[str]
+    places: Path
+    clock: float = 0.0
+    cpu: float = 0.0
+    process: subprocess.Popen[bytes] | None = None
+    ended: bool = False
+    turns: list[tuple[int, float]] = field(default_factory=list)
+
+    def turn(self, log: IO[bytes]) -> float:
+        """Let the processes run for a few seconds; return the mean memory, MiB."""
+        started, memory = time.monotonic(), list[float]()
+        if self.process is None:
+            self.process = subprocess.Popen(
+                self.words, stdout=log, stderr=log, start_new_session=True
+            )
+        else:
+            os.killpg(self.process.pid, signal.SIGCONT)
+        while not self.ended and time.monotonic() - started < TURN:
+            time.sleep(LOOK)
+            memory.append(self.memory())
+            self.look()
+        if not self.ended:
+            os.killpg(self.process.pid, signal.SIGSTOP)
+        self.clock += time.monotonic() - started
+        self.turns.append((self.slides(), statistics.mean(memory)))
+        return self.turns[-1][1]
+
+    def look(self) -> None:
+        """Take note of the end, with the seconds of all processes that belonged to it."""
+        assert self.process is not None
+        pid, status, used = os.wait4(self.process.pid, os.WNOHANG)
+        if pid:
+            assert os.waitstatus_to_exitcode(status) == 0, f"{self.name} failed: see its log"
+            self.ended, self.cpu = True, used.ru_utime + used.ru_stime
+        else:
+            self.cpu = sum(seconds(each) for each in self.family())
+
+    def family(self) -> list[psutil.Process]:
+        """The process and all below it."""
+        assert self.process is not None
+        with suppress(psutil.Error):
+            first = psutil.Process(self.process.pid)
+            return [first, *first.children(recursive=True)]
+        return []
+
+    def memory(self) -> float:
+        """Resident memory of the larger worker, MiB; 0 when there is none."""
+        sizes = [0]
+        for process in self.family()[1:]:
+            with suppress(psutil.Error):
+                sizes.append(process.memory_info().rss)
+        return max(sizes) / 2**20
+
+    def slides(self) -> int:
+        """Slides that are in place."""
+        return sum(path.name[0] != "." for path in self.places.glob("*"))
+
+    def memory_at(self, share: float, total: int) -> float:
+        """Mean memory of the turns around a share of the list, MiB."""
+        near = sorted(self.turns, key=lambda turn: abs(turn[0] - share * total))[:3]
+        return statistics.mean(memory for _, memory in near)
+
+
+def seconds(process: psutil.Process) -> float:
+    """The processor's seconds of a process, 0 when it is gone."""
+    with suppress(psutil.Error):
+        used = process.cpu_times()
+        return float(used.user + used.system)
+    return 0.0
 
 
 def make_slides(folder: Path, n: int, data: Path | None) -> Path:
@@ -93,41 +180,55 @@ def write_mosaics(folder: Path, patches: Path) -> None:
     palette = palettes(patches, 0)["train"]
     for seed in range(MOSAICS):
         rng = np.random.default_rng(seed)
-        write_pyramid(folder / f"mosaic-{seed}.tiff", lay(palette[:4], tumour_cells(rng), rng))
+        path = folder / f"mosaic-{seed}.tiff"
+        if not path.exists():
+            write_pyramid(path, lay(palette[:4], tumour_cells(rng), rng))
 
 
-def prepared(slides: Path, out: Path) -> list[str]:
-    """Prepare a run over some slides; return their names."""
-    words = ["batch", str(slides), "--out", str(out), "--device", "cpu", "--prepare", "--json"]
-    ended = subprocess.run(
-        [sys.executable, "-m", "napari_hagmil", *words], capture_output=True, check=True
-    )
-    names: list[str] = json.loads(ended.stdout)["slides"]
-    return names
+def variants(slides: Path, out: Path, wanted: Sequence[str]) -> list[Variant]:
+    """Prepare a run for each variant."""
+    found = []
+    for name in wanted:
+        run = out / f"run-{name}"
+        shutil.rmtree(run, ignore_errors=True)
+        batch = [sys.executable, "-m", "napari_hagmil", "batch", str(slides), "--out", str(run)]
+        batch += ["--device", "cpu", "--workers", "2"]
+        prepared = subprocess.run(
+            [*batch, "--prepare", "--json"], capture_output=True, check=True
+        ).stdout
+        names = json.dumps(json.loads(prepared)["slides"])
+        if name == "plain":
+            words = [sys.executable, "-c", _BOTH, _PLAIN, str(run), names]
+            found.append(Variant(name, words, run / "plain"))
+        else:
+            pool = ["--pool"] if name == "pool" else []
+            found.append(Variant(name, [*batch, *pool], run / "slides"))
+    return found
 
 
-def measured(words: Sequence[Sequence[str]]) -> tuple[float, float, str]:
-    """Seconds of the processor and of the clock of processes side by side, and what they said."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    running = [subprocess.Popen(each, stderr=subprocess.PIPE, text=True) for each in words]
-    said = "".join(process.communicate()[1] for process in running)
-    assert not any(process.returncode for process in running), said
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used, time.monotonic() - started, said
+@contextmanager
+def ended_in_any_case(them: Sequence[Variant]) -> Iterator[None]:
+    """Leave no process behind, halted or not."""
+    try:
+        yield
+    finally:
+        for variant in them:
+            if variant.process is not None and not variant.ended:
+                os.killpg(variant.process.pid, signal.SIGKILL)
 
 
-def plain(run: Path, names: Sequence[str]) -> tuple[float, float, str]:
-    """Two processes with half of the list each."""
-    halves = names[::2], names[1::2]
-    return measured([[sys.executable, "-c", _PLAIN, str(run), json.dumps(half)] for half in halves])
-
-
-def batch(slides: Path, run: Path, names: Sequence[str], *more: str) -> tuple[float, float, str]:
-    """Two workers of a batch."""
-    only = [word for name in names for word in ("--only", name)]
-    words = ["batch", str(slides), "--out", str(run), "--device", "cpu", "--workers", "2", *more]
-    return measured([[sys.executable, "-c", _BATCH, *words, *only]])
+def take_turns(them: Sequence[Variant], out: Path) -> None:
+    """Run all to their ends, a row for each turn."""
+    with (out / "turns.csv").open("w", newline="") as file, ended_in_any_case(them):
+        rows = csv.writer(file)
+        rows.writerow(["variant", "slides", "cpu_s", "clock_s", "mib"])
+        while left := [variant for variant in them if not variant.ended]:
+            for variant in left:
+                with (out / f"{variant.name}.log").open("ab") as log:
+                    mib = variant.turn(log)
+                numbers = f"{variant.cpu:.2f}", f"{variant.clock:.2f}", f"{mib:.0f}"
+                rows.writerow([variant.name, variant.slides(), *numbers])
+                file.flush()
 
 
 def main() -> None:
@@ -135,43 +236,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--slides", type=int, default=300)
-    parser.add_argument("--pieces", type=int, default=3, help="turns (default 3)")
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--only", nargs="+", default=["plain", "pool", "dask"])
     options = parser.parse_args()
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, lambda *_: sys.exit(1))
     os.environ["OMP_NUM_THREADS"] = "1"
     out: Path = options.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
-    slides = make_slides(out / "slides", options.slides, options.data)
-    runs = {name: out / f"run-{name}" for name in ("plain", "pool", "dask")}
-    for run in runs.values():
-        shutil.rmtree(run, ignore_errors=True)
-        names = prepared(slides, run)
-    rows = []
-    for piece in range(options.pieces):
-        some = names[piece :: options.pieces]
-        for variant, run in runs.items():
-            if variant == "plain":
-                used, clock, said = plain(run, some)
-            else:
-                pool = ["--pool"] if variant == "pool" else []
-                used, clock, said = batch(slides, run, some, *pool)
-            memory = [float(line.split()[1]) for line in said.splitlines() if "MEMORY" in line]
-            rows.append(
-                {
-                    "variant": variant,
-                    "piece": piece,
-                    "slides": len(some),
-                    "cpu_s": f"{used:.2f}",
-                    "clock_s": f"{clock:.2f}",
-                    "mib_at_tenth": f"{memory[len(memory) // 10]:.0f}" if memory else "",
-                    "mib_at_end": f"{memory[-1]:.0f}" if memory else "",
-                }
-            )
-            print(rows[-1], flush=True)
+    them = variants(make_slides(out / "slides", options.slides, options.data), out, options.only)
+    take_turns(them, out)
     with (out / "throughput.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        rows = csv.writer(file)
+        rows.writerow(["variant", "slides", "cpu_s", "clock_s", "mib_at_tenth", "mib_at_end"])
+        for one in them:
+            took = f"{one.cpu:.2f}", f"{one.clock:.2f}"
+            memory = (f"{one.memory_at(share, options.slides):.0f}" for share in (0.1, 1.0))
+            rows.writerow([one.name, one.slides(), *took, *memory])
+    print((out / "throughput.csv").read_text(), end="")
 
 
 if __name__ == "__main__":

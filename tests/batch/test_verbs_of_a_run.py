@@ -85,10 +85,17 @@ def test_a_second_run_finds_nothing_to_do(run, slides, capsys):
 def test_run_one_and_status_speak_by_their_exit_status_and_in_json(run, capsys):
     assert main(["run-one", str(run), "p1"]) == 0
     assert main(["run-one", str(run), "broken"]) == 3
-    assert main(["run-one", str(run), "nobody"]) == 1
+    assert main(["run-one", str(run), "borken"]) == 1
+    assert "did you mean broken?" in capsys.readouterr().err
     with open_run(run).claims.take("p2"):
         assert main(["run-one", str(run), "p2"]) == 4
-    capsys.readouterr()
+        assert main(["status", str(run)]) == 0
+    said = capsys.readouterr().out
+    assert "  p2: process " in said
+    assert "unreadable: copy or export the file again, then --retry unreadable\n  broken: " in said
+    # Of --watch too the state stands there once: nothing is left to wait for.
+    assert main(["status", str(run), "--watch"]) == 0
+    assert capsys.readouterr().out.count("3 slides: 2 done, 1 unreadable\n") == 1
     assert main(["status", str(run), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["states"] == {"done": 2, "unreadable": 1}
 

@@ -17,6 +17,7 @@ from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.review import SignOff
 from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.preferences import preference, set_preference
+from napari_hagmil.widgets.review.dock import ReviewDock
 
 pytestmark = pytest.mark.window
 
@@ -140,7 +141,11 @@ def test_slides_are_read_one_after_the_other_and_nothing_is_run(
     # A slide that is signed off makes room for the next.
     cohort.desk.review.sign_off(SignOff("Dr A", "2026-05-04T12:00:00+00:00"))
     arrive("one")
+    # What was said of the slide before is not said of this one.
+    (review,) = viewer.window._qt_window.findChildren(ReviewDock)
+    assert review.message.text() == ""
     conclude(cohort)
+    assert review.message.text() == "Every region of the queue has a decision."
     press(Qt.Key.Key_PageDown)
     assert session.slide.name == "one.tiff"
     assert "Every slide" in cohort.message.text()

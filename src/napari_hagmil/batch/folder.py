@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,9 @@ THUMBNAIL = "thumbnail.jpg"
 
 #: The claim of the process that writes a run's table; hidden, and no slide's name.
 _PREPARING = ".preparing"
+
+#: Names that a wrong one is compared with: a run may have a million.
+_COMPARED = 10_000
 
 _COLUMNS = pa.schema(
     [("name", pa.string()), ("path", pa.binary()), ("patient", pa.string()), ("label", pa.string())]
@@ -121,6 +126,24 @@ class RunFolder:
     ) -> None:
         self.root, self.settings, self.records = root, settings, records
         self.claims = Claims(root / "claims")
+
+    def require(self, name: str) -> None:
+        """Raise unless the run has a slide of that name.
+
+        Raises
+        ------
+        OutputError
+        """
+        if name in self.records:
+            return
+        near = get_close_matches(name, islice(self.records, _COMPARED), 1)
+        rule = "a name is that of the table, else that of the file without its ending"
+        raise OutputError(
+            f"the run {self.root.name}",
+            "has no slide of that name",
+            value=name,
+            remedy=f"did you mean {near[0]}?" if near else rule,
+        )
 
     def place(self, name: str) -> Path:
         """Where the files of a slide lie once it is done."""

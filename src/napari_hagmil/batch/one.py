@@ -44,11 +44,7 @@ def run_one(folder: RunFolder, name: str, work: Work, *, trusting: bool = False)
     OutputError
         When the run's folder cannot be written, its disk is full, or it has no such slide.
     """
-    if name not in folder.records:
-        raise OutputError(
-            f"the run {folder.root.name}", "has no slide of that name", value=name,
-            remedy="see its names with status",
-        )  # fmt: skip
+    folder.require(name)
     if trusting and folder.has_manifest(name) and (known := folder.outcome(name)):
         return known
     claim = _taken(folder, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from napari_hagmil.batch.folder import RunFolder, SlideOutcome
@@ -41,11 +41,14 @@ class RunStatus:
         The process (host and pid) that works on each running slide.
     seconds : float
         Mean of the slides that are done.
+    reasons : dict of str to dict of str to str
+        Why slides are not done, by state and name.
     """
 
     states: dict[str, int]
     running: dict[str, str]
     seconds: float
+    reasons: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -115,6 +118,7 @@ def status_of(folder: RunFolder) -> RunStatus:
     states: Counter[str] = Counter()
     running: dict[str, str] = {}
     seconds: list[float] = []
+    reasons: dict[str, dict[str, str]] = {}
     for name in folder.records:
         outcome = folder.outcome(name)
         holder = folder.claims.holder(name) if folder.claims.path(name).exists() else None
@@ -125,6 +129,8 @@ def status_of(folder: RunFolder) -> RunStatus:
             states["waiting"] += 1
         else:
             states[outcome.state] += 1
-            if outcome.state == "done" and outcome.seconds:
+            if outcome.state != "done":
+                reasons.setdefault(outcome.state, {})[name] = outcome.reason
+            elif outcome.seconds:
                 seconds.append(outcome.seconds)
-    return RunStatus(dict(states), running, sum(seconds) / max(len(seconds), 1))
+    return RunStatus(dict(states), running, sum(seconds) / max(len(seconds), 1), reasons)

@@ -8,7 +8,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_hagmil.cli.analyze import budget_numbers
 from napari_hagmil.cli.encode import duration
-from napari_hagmil.cli.terminal import answer, complain, progress, say
+from napari_hagmil.cli.terminal import answer, complain, progress, say, say_again
 from napari_hagmil.cli.verb import (
     Verb,
     argument,
@@ -37,9 +37,8 @@ from napari_hagmil.cli.verb import (
     tissue_dir_option,
     workers_option,
 )
-from napari_hagmil.errors import OutputError
 from napari_hagmil.files import require_writable
-from napari_hagmil.ledger import STATES
+from napari_hagmil.ledger import STATE_RULES, STATES
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks of ``status --watch``.
 _WATCH = 2.0
+#: Slides that ``status`` names of each kind.
+_NAMED = 10
 
 
 def _resource(text: str) -> tuple[str, float]:
@@ -196,12 +197,8 @@ def _prepared(options: BatchOptions) -> tuple[RunFolder, tuple[str, ...]]:
 
 
 def _chosen(folder: RunFolder, only: Sequence[str] | None) -> list[str]:
-    unknown = sorted(set(only or ()) - folder.records.keys())
-    if unknown:
-        raise OutputError(
-            f"the run {folder.root.name}", "has no slide of that name", value=unknown[0],
-            remedy="see its names with status",
-        )  # fmt: skip
+    for name in only or ():
+        folder.require(name)
     return [name for name in folder.records if not only or name in only]
 
 
@@ -399,15 +396,21 @@ def status(options: StatusOptions) -> int:
     from napari_hagmil.batch.folder import open_run
     from napari_hagmil.batch.run import status_of
 
+    shown = ""
     while True:
         now = status_of(open_run(options.folder))
         if options.json:
             print(json.dumps(asdict(now) | {"seconds_left": now.seconds_left()}), flush=True)
-        else:
-            say(_described(now))
+        elif options.watch:
+            shown = say_again(_described(now), shown)
         if not options.watch or not now.left:
-            return 0
+            break
         time.sleep(_WATCH)
+    if not options.json:
+        say_again(_described(now), shown)
+        for line in _details(now):
+            say(line)
+    return 0
 
 
 def _described(now: RunStatus) -> str:
@@ -415,7 +418,24 @@ def _described(now: RunStatus) -> str:
     left = now.seconds_left()
     rate = f"; {3600 * len(now.running) / now.seconds:.0f} slides/h" if left else ""
     ahead = f", about {duration(left)} left" if left else ""
-    return f"{now.total} slides: {', '.join(parts)}{rate}{ahead}"
+    idle = "; nobody is at work" if now.left and not now.running else ""
+    return f"{now.total} slides: {', '.join(parts)}{rate}{ahead}{idle}"
+
+
+def _details(now: RunStatus) -> Iterator[str]:
+    """Who is at work, and what is not done, why, and what to do about it."""
+    yield from _some(f"  {name}: {holder} is at it" for name, holder in now.running.items())
+    for state, reasons in now.reasons.items():
+        yield f"{state.replace('_', ' ')}: {STATE_RULES[state].remedy}"  # type: ignore[index]
+        yield from _some(f"  {name}: {reason}" for name, reason in reasons.items())
+
+
+def _some(lines: Iterable[str]) -> Iterator[str]:
+    """The first lines, and how many more there are."""
+    every = list(lines)
+    yield from every[:_NAMED]
+    if len(every) > _NAMED:
+        yield f"  and {len(every) - _NAMED:,} more"
 
 
 BATCH = Verb("batch", BatchOptions, batch, "read many slides, resumable, by many processes")

@@ -9,6 +9,7 @@ import io
 import json
 import sys
 import unicodedata
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from napari_hagmil.untrusted import json_text
@@ -48,6 +49,24 @@ def say(line: object, *, above: tqdm[Any] | None = None) -> None:
     else:
         above.write(printable(line), file=sys.stdout)
         sys.stdout.flush()
+
+
+def say_again(line: object, before: str) -> str:
+    """Print a line in place of the one before, or below it where the output is no terminal.
+
+    Returns
+    -------
+    str
+        What is shown now, to be handed over with the next line; the same line is not said twice.
+    """
+    text = printable(line)
+    if text == before:
+        return before
+    if before and sys.stdout.isatty():
+        rows = -(-len(before) // get_terminal_size().columns)
+        print(f"\x1b[{rows}A\x1b[J", end="")
+    print(text, flush=True)
+    return text
 
 
 def answer(document: object, *, indent: int | None = None) -> None:

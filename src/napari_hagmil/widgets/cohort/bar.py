@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from napari_hagmil.review.readers import LONGEST, tidy_reader
@@ -60,7 +61,8 @@ class CohortBar(QWidget):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._reader = ""
-        self.foot, self.status = QWidget(), plain_label()
+        self.foot, self.status = QWidget(), QElidingLabel()
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setMinimumWidth(0)
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.search = QLineEdit(placeholderText="Search")

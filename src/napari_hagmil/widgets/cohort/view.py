@@ -13,6 +13,13 @@ from napari_hagmil.widgets.cohort.thumbnails import HEIGHT, WIDTH
 #: Widths of the columns to begin with, px.
 _WIDTHS = (WIDTH + 14, 132, 140, 75, 76, 82, 88, 85, 116, 50)
 
+#: Above the heading, and not across its last letters.
+_ARROW = """
+QHeaderView::up-arrow, QHeaderView::down-arrow {
+    subcontrol-origin: padding; subcontrol-position: top center; width: 8px; height: 5px;
+}
+"""
+
 #: Rows that are seen however small the dock is, the heading among them.
 _ROWS = 3
 
@@ -45,6 +52,7 @@ class SlideView(QTableView):  # type: ignore[misc]
         self.setMinimumHeight(_ROWS * (HEIGHT + 6))
         header = self.horizontalHeader()
         header.setHighlightSections(False)
+        header.setStyleSheet(_ARROW)
         header.setStretchLastSection(True)
         header.setSortIndicatorClearable(True)
         header.setSortIndicator(-1, Qt.SortOrder.AscendingOrder)

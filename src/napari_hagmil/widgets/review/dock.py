@@ -45,6 +45,7 @@ class ReviewDock(TabbedDock):
         self.canvas.split_changed.connect(self._show_state)
         self.review.changed.connect(self._show_state)
         self.review.said.connect(self.message.say)
+        self.review.reset.connect(self.message.clear)
         napari_viewer.mouse_drag_callbacks.append(self._on_click)
         self._show_state()
 
@@ -60,6 +61,7 @@ class ReviewDock(TabbedDock):
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
             self.review.changed.disconnect(self._show_state)
             self.review.said.disconnect(self.message.say)
+            self.review.reset.disconnect(self.message.clear)
             for tab in self._tabs():
                 tab.close_work()
             self.canvas.split_changed.disconnect(self._show_state)

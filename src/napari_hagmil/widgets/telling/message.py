@@ -29,6 +29,10 @@ class Message(QWidget):  # type: ignore[misc]
         show_text(self.label, words)
         self._clear()
 
+    def clear(self, *_: object) -> None:
+        """Take the sentence away: what it was about is gone."""
+        show_text(self.label, "")
+
     def text(self) -> str:
         """The sentence that is shown."""
         return str(self.label.text())
