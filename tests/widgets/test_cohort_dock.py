@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
@@ -15,6 +17,8 @@ from napari_hagmil.cohort import Cohort, SlideRecord
 from napari_hagmil.models import load_bundle
 from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.review import SignOff
+from napari_hagmil.session.cohort.entry import CohortEntry
+from napari_hagmil.widgets.cohort import thumbnails
 from napari_hagmil.widgets.dock import Dock
 from napari_hagmil.widgets.preferences import preference, set_preference
 from napari_hagmil.widgets.review.dock import ReviewDock
@@ -238,6 +242,22 @@ def test_what_is_wrong_is_said_in_one_sentence_and_the_window_stays_usable(
     cohort.open(tmp_path / "nothing")
     wait_until(lambda: "The folder nothing is not there" in cohort.error.text())
     assert shown(cohort) == ["one", "two", "broken"]
+
+
+def test_a_picture_that_was_read_before_the_result_gives_way_to_the_one_with_attention(
+    qapp, monkeypatch, wait_until, tmp_path
+):
+    def picture(entry, side):
+        return np.full((4, 4, 3), 250 if entry.result else 50, np.uint8)
+
+    monkeypatch.setattr(thumbnails, "slide_picture", picture)
+    pictures, plain = thumbnails.SlideThumbnails(), CohortEntry("a", tmp_path / "a.tiff")
+    for entry, shade in ((plain, 50), (replace(plain, result=tmp_path), 250)):
+        pictures.of(entry)
+        wait_until(lambda: not pictures._work.busy)
+        image = pictures.of(entry).pixmap(4, 4).toImage()
+        assert image.pixelColor(2, 2).red() == shade
+    pictures.close()
 
 
 def test_before_a_folder_is_open_the_dock_says_what_to_do(viewer):

@@ -56,8 +56,6 @@ class SlideTable(QAbstractTableModel):  # type: ignore[misc]
         for entry in entries:
             row = self.row_of(entry.name)
             if row >= 0:
-                if _pictured(entry) != _pictured(self.entries[row]):
-                    self._thumbnails.forget(entry.name)
                 self.entries[row] = entry
         if rows:
             first, last = self.index(min(rows), 0), self.index(max(rows), len(_COLUMNS))
@@ -131,11 +129,6 @@ _HINTS: dict[Column, str] = {
     "review": "How far the reader has come",
     "readers": "Who has reviewed the slide; all: the review that everybody shares",
 }
-
-
-def _pictured(entry: CohortEntry) -> tuple[object, ...]:
-    """What a slide's picture depends on."""
-    return entry.path, entry.result, entry.probabilities, entry.is_moved
 
 
 class ShownSlides(QSortFilterProxyModel):  # type: ignore[misc]

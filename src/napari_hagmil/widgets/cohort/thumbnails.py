@@ -37,24 +37,25 @@ class SlideThumbnails(QObject):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._work = Background()
-        self._known: OrderedDict[str, QIcon] = OrderedDict()
+        self._known: OrderedDict[str, tuple[CohortEntry, QIcon]] = OrderedDict()
         self._wanted: OrderedDict[str, CohortEntry] = OrderedDict()
 
     def of(self, entry: CohortEntry) -> QIcon | None:
-        """A slide's picture, null where there is none; None, and it is read, if not known."""
-        if entry.name in self._known:
+        """A slide's picture, null where there is none; None, and it is read, if not known.
+
+        One that was read when less was known of the slide is shown until it is read again.
+        """
+        before, icon = self._known.get(entry.name, (None, None))
+        if before is not None:
             self._known.move_to_end(entry.name)
-            return self._known[entry.name]
+            if _pictured(before) == _pictured(entry):
+                return icon
         self._wanted[entry.name] = entry
         self._wanted.move_to_end(entry.name)
         while len(self._wanted) > WAITING:
             self._wanted.popitem(last=False)
         self._go_on()
-        return None
-
-    def forget(self, name: str) -> None:
-        """Read the picture of a slide again when it is shown next."""
-        self._known.pop(name, None)
+        return icon
 
     def forget_all(self) -> None:
         """Read no picture that was asked for, and forget those that were read."""
@@ -76,19 +77,24 @@ class SlideThumbnails(QObject):  # type: ignore[misc]
                 on_error=lambda error: None,
             )
 
-    def _read(self) -> Iterator[tuple[str, NDArray[np.uint8] | None]]:
+    def _read(self) -> Iterator[tuple[CohortEntry, NDArray[np.uint8] | None]]:
         # The window's thread may take away the last one at any time.
         with suppress(KeyError):
             while True:
-                name, entry = self._wanted.popitem()
-                yield name, slide_picture(entry, WIDTH)
+                _, entry = self._wanted.popitem()
+                yield entry, slide_picture(entry, WIDTH)
 
-    def _take(self, item: tuple[str, NDArray[np.uint8] | None]) -> None:
-        name, pixels = item
-        self._known[name] = QIcon() if pixels is None else _icon(pixels)
+    def _take(self, item: tuple[CohortEntry, NDArray[np.uint8] | None]) -> None:
+        entry, pixels = item
+        self._known[entry.name] = entry, QIcon() if pixels is None else _icon(pixels)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
-        self.ready.emit(name)
+        self.ready.emit(entry.name)
+
+
+def _pictured(entry: CohortEntry) -> tuple[object, ...]:
+    """What a slide's picture depends on."""
+    return entry.path, entry.result, entry.probabilities, entry.is_moved
 
 
 def _icon(pixels: NDArray[np.uint8]) -> QIcon:
