@@ -16,7 +16,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -31,7 +30,7 @@ EXPECTED = {
     "hang-2": ("timeout", "longer than"),
     "greedy-3": ("oom", "GiB"),
 }
-SECONDS, GIGABYTES = 90, 2
+SECONDS, GIGABYTES = 240, 2
 
 
 def run(slides: Path, out: Path, *more: str) -> int:
@@ -71,29 +70,24 @@ def main() -> None:
     options = parser.parse_args()
     out: Path = options.out.absolute()
     data = os.environ.get("HAGMIL_DATA")
-    good = make_slides(out / "good", options.slides, Path(data) / "slides" if data else None)
+    real = Path(data) / "slides" if data else None
+    good, slides = (make_slides(out / kind, options.slides, real) for kind in ("good", "slides"))
     assert run(good, out / "undisturbed", "--pool") == 0
-    slides = out / "slides"
-    shutil.copytree(good, slides, symlinks=True, dirs_exist_ok=True)
     for name in EXPECTED:
         shutil.copy(good / "p1.tiff", slides / f"{name}.tiff")
     rows = []
     for runner, more in (("processes", ["--pool"]), ("LocalCluster", [])):
         folder = out / f"run-{runner}"
-        started = time.monotonic()
         assert run(slides, folder, *more) == 3
-        took = time.monotonic() - started
         check(open_run(folder), open_run(out / "undisturbed"))
         before = {path: path.stat().st_mtime_ns for path in folder.glob("states/*")}
         assert run(slides, folder, *more) == 3, "a second run tries nothing again"
         assert before == {path: path.stat().st_mtime_ns for path in folder.glob("states/*")}
         for name in EXPECTED:
             outcome = open_run(folder).outcome(name)
-            rows.append([runner, name, outcome.state, outcome.tries, outcome.reason, f"{took:.0f}"])
+            rows.append([runner, name, outcome.state, outcome.tries, outcome.reason])
     with (out / "hostile.csv").open("w", newline="") as file:
-        csv.writer(file).writerows(
-            [["runner", "slide", "state", "tries", "reason", "seconds of the run"], *rows]
-        )
+        csv.writer(file).writerows([["runner", "slide", "state", "tries", "reason"], *rows])
     print((out / "hostile.csv").read_text(), end="")
 
 

@@ -8,10 +8,13 @@ import shutil
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 from batch_stubs import SeenGpu, work
 
@@ -92,6 +95,35 @@ def test_a_slide_that_ends_its_process_costs_that_process_and_the_rest_is_done(t
     assert run_one(folder, "segfault", work) == folder.outcome("segfault")
     assert retry(folder, names, ["unreadable"]) == 1
     assert [outcome.name for outcome in carried_out(folder)] == ["unreadable"]
+
+
+def test_a_slide_that_hangs_ends_with_whoever_asked_for_it(tmp_path):
+    folder = run_of(tmp_path, ["hang"])
+    code = (
+        "import sys; from pathlib import Path; from batch_stubs import work\n"
+        "from napari_hagmil.batch.attendant import Limits\n"
+        "from napari_hagmil.batch.folder import open_run\n"
+        "from napari_hagmil.batch.runners import LocalRunner\n"
+        "folder = open_run(Path(sys.argv[1]))\n"
+        "list(LocalRunner(folder, 1, Limits(), work).outcomes(['hang']))\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    asker = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder.root)], env=os.environ | {"PYTHONPATH": path}
+    )
+    try:
+        while not (held := folder.claims.path("hang")).exists():
+            assert asker.poll() is None
+            time.sleep(0.02)
+        slide = psutil.Process(json.loads(held.read_text())["pid"])
+    finally:
+        asker.kill()
+        asker.wait()
+    with suppress(psutil.NoSuchProcess):
+        slide.wait(60)
+    claim = folder.claims.take("hang")
+    assert claim is not None
+    claim.release()
 
 
 def test_a_slide_that_eats_memory_is_stopped(tmp_path):

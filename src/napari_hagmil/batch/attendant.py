@@ -8,7 +8,9 @@ than a small slide.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -254,10 +256,22 @@ class _Over:
     error: Exception | None = None
 
 
+def _end_with_the_asker() -> None:
+    """End when whoever asks was killed: a slide that hangs would keep its claim for ever.
+
+    Nobody would be left to end it at its limits.
+    """
+    asker = multiprocessing.parent_process()
+    if asker is not None:
+        asker.join()
+        os._exit(1)
+
+
 def _serve(line: Connection, job: Job, limits: Limits, number: int) -> None:
     """Answer until whoever asks is gone."""
     # Ctrl-C goes to the whole group: whoever asks decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_asker, name="asker", daemon=True).start()
     prepare_process()
     if limits.gpus:
         see_one_gpu(number % limits.gpus)

@@ -238,12 +238,14 @@ class DaskRunner:
 
 def _connected(workers: int, cluster: Cluster | None) -> tuple[Any, Any]:
     """A cluster made here, or None where there is one, and its client."""
+    import dask
     from distributed import Client, LocalCluster
 
     if cluster is None:
-        made = LocalCluster(
-            n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=":0"
-        )
+        with dask.config.set(_QUIET):
+            made = LocalCluster(
+                n_workers=1, threads_per_worker=workers, processes=False, dashboard_address=":0"
+            )
         return made, Client(made)
     if not is_this_machine(cluster.address):
         require_network(f"the scheduler {cluster.address}")
@@ -262,6 +264,13 @@ def has_distributed() -> bool:
 
 #: Slides that a cluster is given ahead, also one whose workers have yet to come.
 _AHEAD = 1000
+
+#: What a cluster of one worker need not do, some hundred times a second, beside the slides.
+_QUIET = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.admin.tick.interval": "1s",
+}
 
 _here = threading.local()
 _attendants: list[Attendant] = []

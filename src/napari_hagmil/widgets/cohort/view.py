@@ -11,14 +11,10 @@ from napari_hagmil.widgets.cohort.table import ShownSlides
 from napari_hagmil.widgets.cohort.thumbnails import HEIGHT, WIDTH
 
 #: Widths of the columns to begin with, px.
-_WIDTHS = (WIDTH + 14, 132, 140, 75, 76, 82, 88, 85, 116, 50)
+_WIDTHS = (WIDTH + 6, 122, 140, 75, 88, 94, 104, 80, 116, 50)
 
-#: Above the heading, and not across its last letters.
-_ARROW = """
-QHeaderView::up-arrow, QHeaderView::down-arrow {
-    subcontrol-origin: padding; subcontrol-position: top center; width: 8px; height: 5px;
-}
-"""
+#: Narrow enough to stand beside a heading, and not across its last letters.
+_ARROW = "QHeaderView::up-arrow, QHeaderView::down-arrow { width: 9px; height: 9px; }"
 
 #: Rows that are seen however small the dock is, the heading among them.
 _ROWS = 3
