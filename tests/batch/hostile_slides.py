@@ -30,7 +30,7 @@ EXPECTED = {
     "hang-2": ("timeout", "longer than"),
     "greedy-3": ("oom", "GiB"),
 }
-SECONDS, GIGABYTES = 240, 2
+SECONDS, GIGABYTES = 120, 2
 
 
 def run(slides: Path, out: Path, *more: str) -> int:
