@@ -19,6 +19,8 @@ PIP_INSTALL := $(BIN)/python -m pip install --constraint $(CONSTRAINTS)
 export PYTHON
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
+# Tests start many processes, each of which would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
 ifdef CI
 export PIP_PROGRESS_BAR := off
 endif

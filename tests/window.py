@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 from qtpy.QtCore import Qt, QTimer
@@ -15,11 +16,15 @@ from napari_hagmil.widgets.preferences import preference, set_preference
 
 
 @cache
-def _freeze_once() -> None:
-    """napari collects garbage for each layer that goes: what was loaded before is passed over.
+def _collect_once_a_window() -> None:
+    """napari collects garbage for each layer that goes, over all that the tests have made by then.
 
-    Once, before the first window: frozen again for each, no window before it would ever be freed.
+    Here it is collected when a window has closed, and what was loaded before the first is passed
+    over. Frozen again for each, no window before it would ever be freed.
     """
+    from napari._vispy import canvas
+
+    canvas.gc = SimpleNamespace(collect=lambda: 0)
     gc.collect()
     gc.freeze()
 
@@ -35,13 +40,14 @@ def viewer(qapp, monkeypatch, tmp_path):
 
     # Lists of recent slides and the like stay out of the user's folders.
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    _freeze_once()
+    _collect_once_a_window()
     made = napari.Viewer(show=True)
     made.window._qt_window.resize(1280, 800)
     own_classes = preference("review", "own_classes", "")
     yield made
     made.close()
     QApplication.processEvents()
+    gc.collect()
     # napari keeps preferences in the user's folder: a test's classes are not to stay there.
     set_preference("review", "own_classes", own_classes)
 

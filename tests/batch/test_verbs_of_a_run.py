@@ -164,15 +164,18 @@ def test_a_dask_cluster_does_what_processes_do(run, tmp_path, monkeypatch, proce
 @pytest.mark.slow
 def test_a_scheduler_that_goes_ends_the_run_in_one_sentence_and_blames_no_slide(tmp_path):
     pytest.importorskip("distributed", reason="distributed is not installed")
+    import dask
     from distributed import LocalCluster
 
     (tmp_path / "hang.tiff").touch()
     record = SlideRecord(tmp_path / "hang.tiff", "", "p", name="hang")
     settings = BatchSettings("demo", "0" * 64)
     folder = prepare_run(tmp_path / "run", Cohort((record,), ()), settings)
-    with LocalCluster(
+    soon = dask.config.set({"distributed.comm.timeouts.connect": "2s"})  # 30 s by default
+    local = LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-    ) as cluster:
+    )
+    with soon, local as cluster:
         runner = DaskRunner(folder, 1, Limits(), Cluster(cluster.scheduler_address), work)
         gone = threading.Timer(0.5, lambda: cluster.sync(cluster.scheduler.close))
         gone.start()

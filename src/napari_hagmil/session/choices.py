@@ -7,6 +7,7 @@ from pathlib import Path
 
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.encoders import DEVICES, ENCODERS, is_known, load_encoder, resolve_device
+from napari_hagmil.encoders.weights import weights_folder
 from napari_hagmil.errors import DeviceError, EncoderError, HagmilError, Problem
 from napari_hagmil.models import BundleConfig, load_bundle
 from napari_hagmil.session.sentences import error_sentence, problem_sentence
@@ -49,16 +50,23 @@ def bundle_choice(name: str | Path) -> Choice:
 
 
 def encoder_choices() -> tuple[Choice, ...]:
-    """Every encoder by name; slow, because each is loaded."""
-    return tuple(_encoder_choice(name) for name in ENCODERS)
+    """Every encoder by name; slow the first time, because each is loaded."""
+    return tuple(_encoder_choice(name, weights_folder()) for name in ENCODERS)
 
 
-def _encoder_choice(name: str) -> Choice:
+def _encoder_choice(name: str, weights: Path) -> Choice:
+    if (name, weights) in _LOADED:
+        return Choice(name)
     try:
         load_encoder(name)
     except EncoderError as error:
         return Choice(name, error_sentence(error))
+    _LOADED.add((name, weights))
     return Choice(name)
+
+
+#: Encoders that were once loaded from a folder of weights: each window would load them all again.
+_LOADED: set[tuple[str, Path]] = set()
 
 
 def device_choices() -> tuple[Choice, ...]:
