@@ -172,9 +172,7 @@ def test_a_scheduler_that_goes_ends_the_run_in_one_sentence_and_blames_no_slide(
     settings = BatchSettings("demo", "0" * 64)
     folder = prepare_run(tmp_path / "run", Cohort((record,), ()), settings)
     soon = dask.config.set({"distributed.comm.timeouts.connect": "2s"})  # 30 s by default
-    local = LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
-    )
+    local = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0")
     with soon, local as cluster:
         runner = DaskRunner(folder, 1, Limits(), Cluster(cluster.scheduler_address), work)
         gone = threading.Timer(0.5, lambda: cluster.sync(cluster.scheduler.close))
