@@ -19,7 +19,16 @@ def settled(dock):
     return not dock._work.busy and not dock.cascade._follow_soon._hasPendingEmission
 
 
-def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, wait_until):
+def test_before_the_first_run_slider_and_number_agree_and_the_run_keeps_to_the_price_told(
+    ready, wait_until
+):
+    row = ready.run_panel.rows[0]
+    chosen = row.spin.value()
+    row.spin.setValue(1)
+    assert row.slider.value() == 0
+    row.slider.setValue(row.slider.maximum())
+    assert row.spin.value() == len(ready.session.prepared.quadtree.nodes[0])
+    row.spin.setValue(chosen)
     cost = ready.session.cost()
     assert cost.depths[0].exact
     assert not cost.exact
@@ -30,6 +39,16 @@ def test_before_the_first_run_the_price_is_told_and_the_run_keeps_to_it(ready, w
     spent = ready.session.prepared.features.patches_encoded - before
     assert 0 < spent <= cost.new
     assert ready.run_panel.cost.text() == "The next run encodes no new patches."
+    _the_encoder_that_does_not_fit_is_greyed_out_with_the_reason(ready, wait_until)
+
+
+def _the_encoder_that_does_not_fit_is_greyed_out_with_the_reason(ready, wait_until):
+    wait_until(lambda: not ready.cascade._choices.busy)
+    box = ready.run_panel.encoder
+    item = box.model().item(box.findText("resnet50-layer3"))
+    assert not item.isEnabled()
+    assert item.toolTip()
+    assert box.currentText() == "efficientnet-lite0"
 
 
 def opened(dock, depth):
@@ -68,14 +87,6 @@ def test_known_patches_follow_the_slider_and_the_others_wait_for_the_button(
     assert ready.session.before
 
 
-def test_moving_the_slider_moves_the_number_and_back(ready):
-    row = ready.run_panel.rows[0]
-    row.spin.setValue(1)
-    assert row.slider.value() == 0
-    row.slider.setValue(row.slider.maximum())
-    assert row.spin.value() == len(ready.session.prepared.quadtree.nodes[0])
-
-
 def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, wait_until):
     run(ready, wait_until)
     painted = []
@@ -94,15 +105,6 @@ def test_the_tab_is_repainted_after_a_known_run_even_if_a_listener_fails(ready, 
         ready.cascade._end_run(complete=True)
     assert ready.cascade.updatesEnabled()
     ready.session.finished.disconnect(fail)
-
-
-def test_without_live_update_the_findings_wait_for_the_button(ready, wait_until):
-    run(ready, wait_until)
-    ready.run_panel.live.setChecked(False)
-    ready.run_panel.budgets[0].setValue(2)
-    wait_until(lambda: settled(ready))
-    assert ready.session.stages[0].followed.sum() == 4
-    assert len(ready.session.stages[1].nodes) == opened(ready, 0)
 
 
 def test_a_run_can_end_at_a_coarser_depth_and_go_on_later(ready, viewer, wait_until):
@@ -124,7 +126,9 @@ def test_a_run_can_end_at_a_coarser_depth_and_go_on_later(ready, viewer, wait_un
     assert "Attention 40×" in names(viewer)
 
 
-def test_each_depth_has_its_own_visibility_opacity_and_threshold(ready, viewer, wait_until):
+def test_each_depth_has_a_look_of_its_own_and_without_live_update_findings_wait_for_the_button(
+    ready, viewer, wait_until
+):
     run(ready, wait_until)
     row, layer = ready.findings.rows[0], viewer.layers["Attention 10×"]
     assert not layer.visible
@@ -136,27 +140,19 @@ def test_each_depth_has_its_own_visibility_opacity_and_threshold(ready, viewer, 
     row.threshold.setValue(90)
     assert 0 < (layer.data == layer.data).sum() < shown
     assert viewer.layers["Attention 40×"].opacity != pytest.approx(0.8)
+    ready.run_panel.live.setChecked(False)
+    ready.run_panel.budgets[0].setValue(2)
+    wait_until(lambda: settled(ready))
+    assert ready.session.stages[0].followed.sum() == 4
+    assert len(ready.session.stages[1].nodes) == opened(ready, 0)
 
 
-def test_keys_run_and_show_what_was_not_seen(ready, viewer, wait_until):
+def test_keys_run_and_show_what_was_not_seen_and_go_with_the_dock(ready, viewer, wait_until):
     press = {str(key): function for key, function in viewer.keymap.items()}
     press["Q"](viewer)
     assert ready.session.state == "running"
     wait_until(lambda: settled(ready))
     press["Shift+U"](viewer)
     assert viewer.layers["Never seen at high power"].visible
-
-
-def test_an_encoder_that_does_not_fit_is_greyed_out_with_the_reason(ready, wait_until):
-    wait_until(lambda: not ready.cascade._choices.busy)
-    box = ready.run_panel.encoder
-    item = box.model().item(box.findText("resnet50-layer3"))
-    assert not item.isEnabled()
-    assert item.toolTip()
-    assert box.currentText() == "efficientnet-lite0"
-
-
-def test_the_keys_go_with_the_dock(ready, viewer):
-    click(ready.run_panel.cancel_button)
     ready.close()
     assert not viewer.keymap
