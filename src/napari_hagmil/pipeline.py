@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import (
     MAX_UNREAD,
     CascadeResult,
@@ -26,7 +25,7 @@ from napari_hagmil.encoders import computation_of
 from napari_hagmil.errors import NoTissueError
 from napari_hagmil.features import EncodingProgress
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.models import CascadeModel, load_bundle
+from napari_hagmil.models import CascadeModel
 from napari_hagmil.prepare import (
     LoadedModel,
     Options,
@@ -137,9 +136,8 @@ def analyze_with(
     return slide_result(prepared, options, stages, time.perf_counter() - started)
 
 
-def asked_result(slide: Slide, model: str | Path, options: Options) -> SlideResult:
+def asked_result(slide: Slide, network: CascadeModel, options: Options) -> SlideResult:
     """The part of a result that is known before the run: slide, model and settings."""
-    network = load_bundle(find_bundle(model))
     return SlideResult(
         state="cancelled",
         slide=slide_summary(slide),

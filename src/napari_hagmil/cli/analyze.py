@@ -156,11 +156,15 @@ def run_and_write(
     from napari_hagmil.batch.analysis import write_files
     from napari_hagmil.export.analysis import require_replaceable
     from napari_hagmil.files import require_writable
-    from napari_hagmil.pipeline import analyze_slide, asked_result
+    from napari_hagmil.pipeline import analyze_with, asked_result
+    from napari_hagmil.prepare import LoadedModel, load_model, load_network
 
     require_writable(out)
+    load = load_network if options.features else load_model
+    loaded = load(model, device=options.device)
+    network = loaded.model if isinstance(loaded, LoadedModel) else loaded
     # Now, and not after minutes of work.
-    require_replaceable(out, asked_result(slide, model, options), overwrite=overwrite)
+    require_replaceable(out, asked_result(slide, network, options), overwrite=overwrite)
     with progress("patch") as bar:
 
         def show(now: EncodingProgress) -> None:
@@ -168,7 +172,7 @@ def run_and_write(
             bar.total, bar.n = now.total, now.done
             bar.refresh()
 
-        result = analyze_slide(slide, model, options=options, on_progress=show)
+        result = analyze_with(loaded, slide, options, on_progress=show)
     write_files(slide, result, out, overwrite=overwrite)
     return result
 

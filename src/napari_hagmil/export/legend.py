@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -123,6 +124,8 @@ def _magnification(result: SlideResult, depth: int) -> str:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib brings: Pillow's own font has neither umlauts nor ×."""
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)
+    # Where it lies is asked without the import of matplotlib, which takes as long as the pictures.
+    found = find_spec("matplotlib")
+    places = found.submodule_search_locations if found else None
+    folder = Path(next(iter(places or ["."])), "mpl-data", "fonts", "ttf")
+    return ImageFont.truetype(folder / "DejaVuSans.ttf", size)

@@ -144,14 +144,17 @@ def _tinted(picture: Picture, downsample: float, result: SlideResult, stage: Sta
     rows, columns = (
         _raster_index(amap.edges(axis), picture.shape[axis], downsample) for axis in (0, 1)
     )
-    # A border of NaN takes what lies before the first and after the last node.
-    scores = np.pad(amap.values, 1, constant_values=np.nan)[rows][:, columns]
+    # A border of NaN takes what lies before the first and after the last node. Colours are worked
+    # out of a pixel per node, and enlarged then.
+    scores = np.pad(amap.values, 1, constant_values=np.nan)
     visited = np.isfinite(scores)
     share = np.where(visited, scores, 0.0) / 100
     opacity = np.where(visited, np.interp(share, (0, 1), _OPACITY), 0.0)[..., None]
-    tint = COLORS[np.rint(share * 255).astype(np.intp)]
-    blended: Picture = np.rint(picture * (1 - opacity) + tint * opacity).astype(np.uint8)
-    return blended
+    tint = (COLORS[np.rint(share * 255).astype(np.intp)] * opacity).astype(np.float32)
+    kept = (1 - opacity).astype(np.float32)
+    blended = picture * kept[rows][:, columns]
+    blended += tint[rows][:, columns]
+    return np.rint(blended, out=blended).astype(np.uint8)
 
 
 def _raster_index(edges: NDArray[np.float64], size: int, downsample: float) -> NDArray[np.intp]:

@@ -6,6 +6,7 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -73,13 +74,19 @@ def write_result(result: SlideResult, path: str | Path) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of what computes, for those installed; imports none of them."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    """Looked up once in a process: each package's metadata are a file to be found and read."""
     found = {"napari-hagmil": napari_hagmil.__version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return tuple(found.items())
 
 
 def changed_versions(document: Mapping[str, Any]) -> str:

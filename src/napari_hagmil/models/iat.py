@@ -270,12 +270,12 @@ class AttentionBlock(nn.Module):
         scores = instances = attended = _NOTHING
         if self.scores is not None:
             scored = projected if self.config.scored == "projected" else hidden
-            scores, instances = rowwise(self._score, scored[first:])
-            attended = self._view(softmax_pool(scores, hidden[first:]))
+            scores, instances = rowwise(self.score, scored[first:])
+            attended = self.view(softmax_pool(scores, hidden[first:]))
         if self.config.pooling == "evidence":
-            embedding = self._view(hidden)
+            embedding = self.view(hidden)
         else:
-            embedding = self._view(hidden[0]) if self.has_token else attended
+            embedding = self.view(hidden[0]) if self.has_token else attended
         return hidden, BlockOutput(scores, instances, embedding, attended)
 
     def _mixed(self, projected: Tensor) -> Tensor:
@@ -291,14 +291,15 @@ class AttentionBlock(nn.Module):
         mixed: Tensor = attended.to(projected.dtype).add_(projected, alpha=ADMIN_GAIN)
         return mixed
 
-    def _view(self, pooled: Tensor) -> Tensor:
+    def view(self, pooled: Tensor) -> Tensor:
         """Turn pooled vectors into the block's views of the bag, (…, width) → (…, bag_dim)."""
         if self.config.norms == "official":
             pooled = self.norm(pooled)
         view: Tensor = self.to_bag(pooled)
         return view
 
-    def _score(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Attention logits (n,) and g (n, instance_dim) of tokens, (n, width)."""
         assert self.instance is not None
         assert self.scores is not None
         instances = self.instance(self.norm(rows))

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from napari_hagmil.models.endpoint import Endpoint
+from napari_hagmil.models.packed import PackedBags
 
 InstanceLoss = Literal["clam", "paper", "none"]
 
@@ -63,9 +64,16 @@ def smooth_top1_svm(
 
     `tau` → 0 gives the multi-class hinge loss with margin `alpha`.
     """
+    return _smooth_top1_svms(scores, labels, alpha=alpha, tau=tau).mean()
+
+
+def _smooth_top1_svms(
+    scores: Tensor, labels: Tensor, *, alpha: float = 1.0, tau: float = 1.0
+) -> Tensor:
+    """Of each row of its own, (…, classes) and (…) → (…)."""
     wrong = 1 - F.one_hot(labels, scores.shape[-1]).to(scores.dtype)
     upper = tau * ((scores + alpha * wrong) / tau).logsumexp(-1)
-    return (upper - scores.gather(-1, labels[:, None]).squeeze(-1)).mean()
+    return upper - scores.gather(-1, labels[..., None]).squeeze(-1)
 
 
 def instance_loss(
@@ -110,6 +118,61 @@ def instance_loss(
         top = instances[order[:k, other]]
         total = total + smooth_top1_svm(classifiers[other](top), _labels(top, 0))
     return total / len(classifiers)
+
+
+def instance_losses(
+    instances: Tensor,
+    scores: Tensor,
+    bags: PackedBags,
+    labels: Tensor,
+    classifiers: nn.ModuleList,
+    config: LossConfig,
+) -> Tensor:
+    """`instance_loss` of several bags at once, → (bags,).
+
+    Parameters
+    ----------
+    instances, scores : (rows, d) and (rows,)
+        Of all bags, one behind the other.
+    bags : PackedBags
+    labels : (bags,) int64
+    classifiers, config
+        See `instance_loss`.
+    """
+    k = min(config.k, bags.mask.shape[1] // 2)
+    if k == 0:
+        return instances.new_zeros(len(labels))
+    rows, counts = _most_and_least(scores, bags, k)
+    valid = torch.arange(k, device=counts.device) < counts[:, None]
+    at_least_one, picked = counts.clamp_min(1), instances[rows]
+    # A head that no bag asks for must have no gradient, not one of 0: the optimiser would let its
+    # weights decay.
+    asked = set(range(len(classifiers)) if config.subtyping else labels[counts > 0].tolist())
+    heads = sorted(asked)
+    said = torch.stack([classifiers[c](picked) for c in heads])  # (heads, bags, 2k, 2)
+    place = torch.tensor([heads.index(c) if c in asked else 0 for c in labels.tolist()])
+    own = said[place.to(labels.device), torch.arange(len(labels), device=labels.device)]
+    ones, zeros = torch.ones_like(rows[:, :k]), torch.zeros_like(rows[:, :k])
+    each = _smooth_top1_svms(own, torch.cat((ones, zeros), dim=1)).view(-1, 2, k)
+    total: Tensor = (each * valid[:, None]).sum((1, 2)) / (2 * at_least_one)
+    if not config.subtyping:
+        return total
+    against = _smooth_top1_svms(said[:, :, :k], zeros.expand(len(said), -1, -1)) * valid
+    others = F.one_hot(labels, len(said)).T == 0
+    return (total + (against.sum(2) / at_least_one * others).sum(0)) / len(said)
+
+
+def _most_and_least(scores: Tensor, bags: PackedBags, k: int) -> tuple[Tensor, Tensor]:
+    """Rows of the instances of most and of least attention, (bags, 2k), and how many count.
+
+    Of a bag of less than 2k the first n // 2 of each; the others are some row of the bag.
+    """
+    order = bags.padded(scores.detach(), -torch.inf).argsort(dim=1, descending=True, stable=True)
+    counts = (bags.sizes // 2).clamp_max(k)
+    ranks = torch.arange(k, device=scores.device).expand(len(counts), -1)
+    last = bags.sizes[:, None] - 1
+    most, least = ranks.minimum(last), (last + 1 - counts[:, None] + ranks).minimum(last)
+    return bags.first[:, None] + order.gather(1, torch.cat((most, least), dim=1)), counts
 
 
 def patch_loss(

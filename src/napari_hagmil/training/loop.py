@@ -8,7 +8,7 @@ without a lower validation loss, and the weights of the best epoch are kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor
 from napari_hagmil.evaluation.endpoints import merit
 from napari_hagmil.evaluation.metrics import auc
 from napari_hagmil.models import BagModel, Endpoint
+from napari_hagmil.models.iat_batch import takes_together
 from napari_hagmil.training.bags import Bag, join_bags, with_dropped_features
 from napari_hagmil.training.checkpoint import Checkpoint
 from napari_hagmil.training.config import TrainConfig
@@ -25,9 +26,10 @@ from napari_hagmil.training.optimisers import Stepper
 from napari_hagmil.training.run_state import DepthEpoch, Epoch, RunState
 from napari_hagmil.training.step import (
     SlidesCompared,
+    alike,
     bag_loss,
     bag_terms,
-    bags_per_step,
+    batch_loss,
     device_of,
     measured_of,
     order_of_epoch,
@@ -126,22 +128,43 @@ def _pass(
     total = 0.0
     background = [bag for bag in training if bag.label == config.background]
     device = device_of(model)
-    dtype = reduced(config.precision, device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(int(rng.integers(2**31)))
         order = order_of_epoch([bag.label for bag in training], rng, balanced=config.balanced)
-        sizes = bags_per_step([True] * len(order), config.accumulate)
-        compared = SlidesCompared(config.loss.endpoint)
-        for step, index in enumerate(order, start=1):
-            bag = _varied(training[index], background, config, rng).on(device)
-            loss, output = bag_loss(model, bag, config.loss, config.guidance, dtype)
-            if not compared.gathers(loss, output, bag):
-                (loss / int(sizes[step - 1])).backward()  # type: ignore[no-untyped-call]
-                total += loss.item()
-            if step % config.accumulate == 0 or step == len(order):
-                total += compared.backward()
-                stepper.step()
+        for start in range(0, len(order), config.accumulate):
+            some = [training[index] for index in order[start : start + config.accumulate]]
+            varied = (_varied(bag, background, config, rng).on(device) for bag in some)
+            total += _learn(model, varied, len(some), config)
+            stepper.step()
     return total / len(training)
+
+
+def _learn(model: BagModel, bags: Iterable[Bag], n: int, config: TrainConfig) -> float:
+    """Gradients of a step's `n` bags, small ones of like size at once; the sum of their losses."""
+    total, small = 0.0, []
+    compared = SlidesCompared(config.loss.endpoint)
+    dtype = reduced(config.precision, device_of(model))
+
+    def learn_from(bag: Bag) -> float:
+        loss, output = bag_loss(model, bag, config.loss, config.guidance, dtype)
+        if compared.gathers(loss, output, bag):
+            return 0.0
+        (loss / n).backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    for bag in bags:
+        if n > 1 and takes_together(model, len(bag.features), config.loss):
+            small.append(bag)
+        else:
+            total += learn_from(bag)
+    for some in alike(small):
+        if len(some) == 1:
+            total += learn_from(some[0])
+            continue
+        losses = batch_loss(model, some, config.loss, config.guidance, dtype).sum()
+        (losses / n).backward()  # type: ignore[no-untyped-call]
+        total += losses.item()
+    return total + compared.backward()
 
 
 def _varied(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from typing import Literal
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from napari_hagmil.encoders.device import autocast_dtype
 from napari_hagmil.errors import TrainingError
 from napari_hagmil.models import BagLoss, BagModel, BagOutput, Endpoint, LossConfig
+from napari_hagmil.models.iat_batch import batch_losses
 from napari_hagmil.training.bags import Bag
 
 Precision = Literal["float32", "bfloat16", "auto"]
@@ -81,6 +82,49 @@ def bag_loss(
         total = total - guidance * (bag.guide @ attention)
     require_finite("the training loss", total.item())
     return total, output
+
+
+def batch_loss(
+    model: BagModel,
+    bags: Sequence[Bag],
+    loss: LossConfig,
+    guidance: float = 0.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """As `bag_loss`, of small bags that a model takes together, (bags,)."""
+    rounded = (
+        nullcontext() if dtype is None else torch.autocast(bags[0].features.device.type, dtype)
+    )
+    with rounded:
+        features, labels = [bag.features for bag in bags], [bag.label for bag in bags]
+        totals, attention = batch_losses(model, features, labels, loss)
+    if guidance:
+        guide = torch.zeros_like(attention, dtype=torch.float32)
+        for row, bag in zip(guide, bags, strict=True):
+            if bag.guide is not None:
+                row[: len(bag.guide)] = bag.guide
+        totals = totals - guidance * (guide * attention.float().clamp_min(1e-12).log()).sum(1)
+    require_finite("the training loss", totals.sum().item())
+    return totals
+
+
+def alike(bags: Sequence[Bag]) -> Iterator[list[Bag]]:
+    """The bags in groups, whose longest has at most twice the instances of the shortest.
+
+    Self-attention pads the bags of a group to its longest.
+    """
+    some: list[Bag] = []
+    for bag in sorted(bags, key=lambda bag: len(bag.features)):
+        if some and len(bag.features) > max(_SHORT, 2 * len(some[0].features)):
+            yield some
+            some = []
+        some.append(bag)
+    if some:
+        yield some
+
+
+#: Instances up to which padding costs next to nothing.
+_SHORT = 64
 
 
 def bag_terms(model: BagModel, bag: Bag, loss: LossConfig) -> BagLoss:
