@@ -154,7 +154,8 @@ def _tinted(picture: Picture, downsample: float, result: SlideResult, stage: Sta
     kept = (1 - opacity).astype(np.float32)
     blended = picture * kept[rows][:, columns]
     blended += tint[rows][:, columns]
-    return np.rint(blended, out=blended).astype(np.uint8)
+    tinted: Picture = np.rint(blended, out=blended).astype(np.uint8)
+    return tinted
 
 
 def _raster_index(edges: NDArray[np.float64], size: int, downsample: float) -> NDArray[np.intp]:

@@ -6,7 +6,7 @@ The same numbers as of one bag after the other, up to rounding; dropout draws ot
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,8 @@ def takes_together(model: BagModel, n: int, loss: LossConfig) -> bool:
         return False
     config = model.config
     plain = config.pooling == "aggregation" and not config.branch_dropout
-    exact = all(block.attention is None or block.attention.is_exact(n) for block in model.blocks)
+    mixing = [block.attention for block in _blocks(model) if block.attention is not None]
+    exact = all(attention.is_exact(n) for attention in mixing)
     return plain and exact and loss.endpoint is None and loss.instance_loss != "paper"
 
 
@@ -64,7 +65,7 @@ def batch_losses(
         model.check_bag(bag)
     bags = PackedBags.of([len(bag) for bag in features], features[0].device)
     tokens, views = torch.cat(list(features)), []
-    for block in model.blocks:
+    for block in _blocks(model):
         tokens, scores, instances, attention, view = _through(block, tokens, bags)
         views.append(view)
     embedding = model.combine(torch.stack(views, dim=-1)).squeeze(-1)
@@ -78,6 +79,10 @@ def batch_losses(
         own = instance_losses(instances, scores, bags, target, heads, config)
         totals = totals + config.instance_weight * own
     return BatchLoss(totals, attention)
+
+
+def _blocks(model: IntegratedAttentionTransformer) -> list[AttentionBlock]:
+    return cast("list[AttentionBlock]", list(model.blocks))
 
 
 def _through(block: AttentionBlock, tokens: Tensor, bags: PackedBags) -> tuple[Tensor, ...]:
