@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -66,11 +67,13 @@ viewer.close()
 """
 
 
+@dataclass
 class StubbedWork:
     """Puts the files of one real result in a slide's folder; counts its own seconds."""
 
-    def __init__(self, template: Path) -> None:
-        self.template, self.seconds = template, 0.0
+    template: Path
+    # dask's worker keeps a process for works that are equal.
+    seconds: float = field(default=0.0, compare=False)
 
     def __call__(self, record: SlideRecord, settings: BatchSettings, folder: Path) -> SlideState:
         """As `analyze_into`."""

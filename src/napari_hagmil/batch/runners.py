@@ -33,7 +33,8 @@ class RunJob:
     root : Path
         The folder.
     work : callable, optional
-        Instead of `analyze_into`; it must be possible to send it to another process.
+        Instead of `analyze_into`; it must be possible to send it to another process, and what
+        arrives must be equal to what was sent: a worker keeps its process for as long as it is.
     """
 
     root: Path

@@ -11,7 +11,7 @@ from napari_hagmil.widgets.cohort.table import ShownSlides
 from napari_hagmil.widgets.cohort.thumbnails import HEIGHT, WIDTH
 
 #: Widths of the columns to begin with, px.
-_WIDTHS = (WIDTH + 6, 122, 140, 75, 88, 94, 104, 80, 116, 50)
+_WIDTHS = (WIDTH + 6, 110, 138, 74, 84, 90, 98, 85, 116, 50)
 
 #: Narrow enough to stand beside a heading, and not across its last letters.
 _ARROW = "QHeaderView::up-arrow, QHeaderView::down-arrow { width: 9px; height: 9px; }"
