@@ -29,6 +29,7 @@ from napari_hagmil.phantom import PhantomConfig, write_phantom
 from napari_hagmil.plugin.sample_data import phantom_path
 from napari_hagmil.polygons import outline
 from napari_hagmil.review import Annotation, Conclusion, new_id
+from napari_hagmil.widgets.preferences import set_preference
 
 SIZES = {"large": (1600, 960), "small": (1280, 800), "wide": (1920, 1080)}
 
@@ -77,9 +78,32 @@ def one_slide(out: Path, theme: str) -> None:
         point_at(viewer, dock, lesion)
         settle(2)
         save(viewer, out / f"tab-{name}.png", widget=dock)
+    where_you_looked(viewer, dock, out)
     review(viewer, dock, out)
     dock.close()
     viewer.close()
+
+
+def where_you_looked(viewer: napari.Viewer, dock: Any, out: Path) -> None:
+    """A reader's path over the slide, kept with consent, beside what the cascade saw."""
+    set_preference("privacy", "viewing", True)
+    section = dock.why.looked
+    section.show_state()
+    dock.tabs.setCurrentWidget(dock.why)
+    finest = dock.session.grids[-1]
+    nodes = dock.session.stages[-1].nodes
+    for node in nodes[:: max(1, len(nodes) // 8)]:
+        y, x = (finest.centres(node[None])[0] + 2 * finest.side) * dock.session.mpp
+        look_at(viewer, np.array([y, x]), zoom=4.0)
+        settle(0.8)
+    section.on_map.setChecked(True)
+    section.step(1)
+    viewer.reset_view()
+    section.show_state()
+    dock.why.ensureWidgetVisible(section.save)
+    save(viewer, out / "where-you-looked.png")
+    section.on_map.setChecked(False)
+    set_preference("privacy", "viewing", False)
 
 
 def review(viewer: napari.Viewer, dock: object, out: Path) -> None:

@@ -17,6 +17,7 @@ from napari_hagmil.export.result_json import changed_versions
 from napari_hagmil.ledger import check_manifest, read_manifest
 from napari_hagmil.review.chain import check_journal, is_journal
 from napari_hagmil.untrusted import read_json
+from napari_hagmil.viewing.table import check_table, is_table
 
 _MANIFEST = "manifest.json"
 
@@ -53,7 +54,7 @@ class Verification:
     Attributes
     ----------
     files, journals : int
-        How many were compared with a manifest, and by their chain.
+        How many were compared with a manifest, and by their chain or seal.
     findings : list of Finding
     notes : list of Finding
         Remarks on intact files: a result of other versions.
@@ -100,7 +101,7 @@ def _verify_one(here: Path, folder: Path, found: Verification) -> None:
     if what:
         found.findings.append(Finding(name, f"is {what} without a {_MANIFEST}"))
     for path in sorted(here.iterdir()):
-        if is_journal(path) and path.is_file():
+        if (is_journal(path) or is_table(path)) and path.is_file():
             _verify_journal(path, prefix + path.name, found)
 
 
@@ -134,8 +135,9 @@ def _kind(here: Path) -> str:
 
 
 def _verify_journal(path: Path, place: str, found: Verification) -> None:
+    """A journal by its chain, a path of the viewport by its seal."""
     try:
-        wrong = check_journal(path)
+        wrong = check_table(path) if is_table(path) else check_journal(path)
     except (OSError, ValueError, KeyError, TypeError) as error:
         wrong = f"cannot be read ({error})"
     found.journals += 1

@@ -14,11 +14,14 @@ from qtpy.QtWidgets import QApplication, QMainWindow, QWidget
 
 from napari_hagmil.review import AnnotationKind
 from napari_hagmil.session import session_of
+from napari_hagmil.session.background.viewing import Viewing
 from napari_hagmil.widgets.cohort.keys import COHORT_KEYS
 from napari_hagmil.widgets.focus import canvas_of
 from napari_hagmil.widgets.keys import HAGMIL_KEYS, TAB_KEYS, KeyAction, bind
 from napari_hagmil.widgets.layer_order import LayerOrder
+from napari_hagmil.widgets.preferences import keeps_viewing
 from napari_hagmil.widgets.reading.corners import SlideCorners
+from napari_hagmil.widgets.reading.follower import ViewFollower
 from napari_hagmil.widgets.reading.layout import ReadingLayout
 from napari_hagmil.widgets.reading.looks import Looks
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
@@ -73,6 +76,8 @@ class Desk:
         The arrangement of the window, once a dock stands in it.
     importer : Importer
         Brings annotations of files into the review.
+    follower : ViewFollower
+        Keeps what the reader has in view, with consent.
     tasks : tuple of Task
         Work that may be under way: a run, an import.
     """
@@ -83,6 +88,8 @@ class Desk:
         self.corners: SlideCorners | None = None
         self.layout: ReadingLayout | None = None
         self.importer = Importer(self.review)
+        viewing = Viewing(self.review.session, keeps_viewing)
+        self.follower = ViewFollower(viewer, viewing, lambda: canvas.side_by_side.on)
         self._order, self._units = LayerOrder(viewer), UnitOfOthers(viewer)
         self._open: dict[str, OnDesk] = {}
         self._does = self._key_actions()
@@ -136,6 +143,7 @@ class Desk:
         if self.corners is not None:
             self.corners.abandon()
         self.importer.close()
+        self.follower.close()
         # A read that goes on still needs the slide's file.
         self.review.session.close(after_all_work)
 

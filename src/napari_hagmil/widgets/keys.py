@@ -55,6 +55,9 @@ HAGMIL_KEYS: Mapping[str, KeyAction] = {
     "hold": KeyAction("W", "Hold the place under the pointer, or release it", "Why"),
     "without": KeyAction("Shift-W", "Ask for the prediction without this branch", "Why"),
     "alike": KeyAction("Alt-A", "Find places that look like this one", "Why"),
+    "unseen_next": KeyAction("Alt-U", "Go to the next place that neither of you has seen", "Why"),
+    "unseen_previous": KeyAction("Alt-Shift-U", "Go to the place before it", "Why"),
+    "replay": KeyAction("Alt-R", "Show again where you looked, or stop it", "Why"),
     "follow": KeyAction("G", "Follow the branch under the pointer, or stop following it", "Steer"),
     "leave_out": KeyAction(
         "U", "Leave out the branch under the pointer, or take it back in", "Steer"

@@ -18,6 +18,7 @@ _FROM_BELOW = (
     "quality",
     "epithelium",
     "likeness",
+    "seen_by",
     "tissue",
     "branches",
     "unread",

@@ -62,6 +62,11 @@ def keeps_tool() -> bool:
     return preference("review", "keep_tool", False)
 
 
+def keeps_viewing() -> bool:
+    """Whether the reader consents that what is in view is kept beside the review."""
+    return preference("privacy", "viewing", False)
+
+
 def preferred_budget(n: int) -> tuple[int, ...] | None:
     """The preferred budget for a model with n budgets; None where there is none that fits."""
     try:

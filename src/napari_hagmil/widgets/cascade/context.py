@@ -10,6 +10,7 @@ from napari_hagmil.session import Session
 from napari_hagmil.widgets.cascade.run.stage_layers import StageLayers
 from napari_hagmil.widgets.cascade.slide_layers import SlideLayers
 from napari_hagmil.widgets.links import Links
+from napari_hagmil.widgets.reading.follower import ViewFollower
 from napari_hagmil.widgets.style import Page
 from napari_hagmil.widgets.work import Background
 
@@ -32,6 +33,8 @@ class CascadeContext:
         The one worker thread: opening, running and asking wait for each other.
     links : Links
         What the dock has connected to the session.
+    follower : ViewFollower
+        What the reader has in view, where it is kept.
     """
 
     viewer: ViewerModel
@@ -40,6 +43,7 @@ class CascadeContext:
     stages: StageLayers
     work: Background
     links: Links
+    follower: ViewFollower
 
 
 class CascadePage(Page):

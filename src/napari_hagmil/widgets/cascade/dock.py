@@ -61,8 +61,9 @@ class CascadeDock(TabbedDock):
         self.slide_layers = SlideLayers(napari_viewer, self.session)
         self._work = Background()
         stages = StageLayers(napari_viewer, self.session, self.desk.looks)
+        links, follower = self.links, self.desk.follower
         self.context = CascadeContext(
-            napari_viewer, self.session, self.slide_layers, stages, self._work, self.links
+            napari_viewer, self.session, self.slide_layers, stages, self._work, links, follower
         )
         self.slide = SlideTab(self.context)
         self.cascade, self.why = CascadeTab(self.context), WhyTab(self.context)
@@ -224,6 +225,9 @@ class CascadeDock(TabbedDock):
             "hold": self._hold,
             "without": lambda: self.why.ask_without(0),
             "alike": self._find_alike,
+            "unseen_next": partial(self._step_unseen, 1),
+            "unseen_previous": partial(self._step_unseen, -1),
+            "replay": self.why.looked.play,
             "follow": lambda: self.steer.follow_at(self.why.place),
             "leave_out": lambda: self.steer.leave_out_at(self.why.place),
             "second_look": self.steer.second_look,
@@ -272,6 +276,10 @@ class CascadeDock(TabbedDock):
 
     def _find_alike(self) -> None:
         self.why.find_alike()
+        self.tabs.setCurrentWidget(self.why)
+
+    def _step_unseen(self, by: int) -> None:
+        self.why.looked.step(by)
         self.tabs.setCurrentWidget(self.why)
 
     def _hold(self) -> None:

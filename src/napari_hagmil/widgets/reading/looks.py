@@ -16,8 +16,8 @@ from napari_hagmil.widgets.layer_order import lies_on_the_slide
 #: The looks in the order in which one key goes through them, and what each says of itself.
 LOOKS = {"everything": "", "outlines": "outlines only (H)", "bare": "bare slide (H)"}
 
-#: Facts of layers that colour the tissue: attention, what was not seen, artefacts, likeness.
-_TINTS = frozenset({"depth", "unseen", "quality", "epithelium", "likeness"})
+#: Facts of layers that colour the tissue: attention, what was not seen, artefacts, likeness, views.
+_TINTS = frozenset({"depth", "unseen", "quality", "epithelium", "likeness", "seen_by"})
 
 
 class Looks:

@@ -18,6 +18,7 @@ from napari_hagmil.session.run_report import stage_labels
 from napari_hagmil.widgets.cascade.camera import um_per_screen_px
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
 from napari_hagmil.widgets.cascade.why.alike import AlikeSection
+from napari_hagmil.widgets.cascade.why.looked import LookedSection
 from napari_hagmil.widgets.cascade.why.overlays_panel import OverlaysPanel
 from napari_hagmil.widgets.cascade.why.pointer_panel import PointerPanel
 from napari_hagmil.widgets.cascade.why.tree_strip import Leaf
@@ -50,7 +51,8 @@ class WhyTab(CascadePage):
         super().__init__(context)
         self.overlays, self.pointer = OverlaysPanel(), PointerPanel()
         self.without, self.alike = WithoutPanel(), AlikeSection(context)
-        self.add(self.pointer, self.alike, self.without, self.overlays)
+        self.looked = LookedSection(context)
+        self.add(self.pointer, self.alike, self.looked, self.without, self.overlays)
         self.place: Place | None = None
         self.pointed: Place | None = None
         self.held = False
@@ -119,6 +121,7 @@ class WhyTab(CascadePage):
     def show_session(self) -> None:
         """Show the depths that there are to ask about."""
         self._show()
+        self.looked.show_state()
 
     def close_work(self) -> None:
         """Wait for the pictures that are being read, and take the cross-hair away."""
@@ -127,6 +130,7 @@ class WhyTab(CascadePage):
         self._read_soon.cancel()
         self._reader.wait()
         self.alike.close_work()
+        self.looked.close_work()
 
     def _show(self) -> None:
         self._facts = self.session.node_facts(*self.place) if self.place is not None else []
