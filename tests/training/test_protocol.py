@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -254,32 +255,33 @@ def test_tables_give_mean_and_deviation_and_the_best_in_bold(tmp_path):
     assert float(rows[0]["auc_sd"]) == pytest.approx(0.0707, abs=1e-4)
 
 
-@pytest.fixture
-def cohort(tmp_path):
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory):
     """A table of 24 slides of 12 patients, and their imported features in a store."""
+    folder = tmp_path_factory.mktemp("imported")
     lines, generator = ["slide,label,patient"], torch.Generator().manual_seed(0)
     folders = ("level_2", "level_1_corresponding", "level_0_corresponding")
-    for folder in folders:
-        (tmp_path / f"feats_{folder}" / "pt_files").mkdir(parents=True)
+    for name in folders:
+        (folder / f"feats_{name}" / "pt_files").mkdir(parents=True)
     for i in range(24):
         label = i // 2 % 2
         lines.append(f"s{i}.svs,{('normal', 'tumor')[label]},p{i // 2}")
-        for depth, folder in enumerate(folders):
+        for depth, name in enumerate(folders):
             features = torch.randn(6 * 4**depth, 8, generator=generator)
             features[:1, 0] += 6.0 * label
-            torch.save(features, tmp_path / f"feats_{folder}" / "pt_files" / f"s{i}.pt")
-    table = tmp_path / "cohort.csv"
+            torch.save(features, folder / f"feats_{name}" / "pt_files" / f"s{i}.pt")
+    table = folder / "cohort.csv"
     table.write_text("\n".join(lines) + "\n")
-    words = [
-        "--import",
-        "official",
-        "--features",
-        str(tmp_path),
-        "--store",
-        str(tmp_path / "store"),
-    ]
+    words = ["--import", "official", "--features", str(folder), "--store", str(folder / "store")]
     assert main(["encode", str(table), *words]) == 0
-    return table
+    return folder
+
+
+@pytest.fixture
+def cohort(imported, tmp_path):
+    """The table in a folder of its own, with its features."""
+    shutil.copytree(imported, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "cohort.csv"
 
 
 def test_from_stored_features_to_tables_and_a_bundle_that_evaluate_takes(cohort, written, capsys):

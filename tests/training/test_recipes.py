@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_protocol import cohort, written
+from test_protocol import cohort, imported, written
 
 from napari_hagmil.cli import main
 from napari_hagmil.errors import ProtocolError
@@ -15,7 +15,7 @@ from napari_hagmil.training.protocol.paper import PaperSettings
 from napari_hagmil.training.protocol.recipes import RECIPES
 from napari_hagmil.training.protocol.toml_file import load_protocol
 
-__all__ = ["cohort", "written"]
+__all__ = ["cohort", "imported", "written"]
 
 FACTS = FeatureFacts(EncoderFacts("e", None, 16), 224, (1.0, 0.5, 0.25), ("normal", "tumor"))
 
