@@ -113,6 +113,12 @@ def test_a_key_opens_the_dock_that_it_needs_beside_the_other(
     assert dock.desk.canvas.tools.drawing.kind == "polygon"
     press(Qt.Key.Key_C, SHIFT)
     assert frame_of(viewer, "HAG-MIL review").isVisible()
+    close(viewer, "HAG-MIL review")
+    bring("HAG-MIL review")  # by the menu, which does not ask for a shared place
+    QApplication.processEvents()
+    assert frame_of(viewer, "HAG-MIL") in window.tabifiedDockWidgets(
+        frame_of(viewer, "HAG-MIL review")
+    )
 
 
 def test_a_dock_that_is_closed_in_mid_run_ends_the_run_and_can_run_again(
