@@ -10,6 +10,7 @@ from napari_hagmil.errors import ResultError
 from napari_hagmil.export import write_analysis
 from napari_hagmil.export.result_reader import keep_result, read_result
 from napari_hagmil.uncertainty import Uncertainty
+from napari_hagmil.verify import verify_folder
 
 
 @pytest.mark.parametrize("write", [keep_result, write_analysis])
@@ -27,6 +28,15 @@ def test_what_was_written_comes_back(result, tmp_path, write):
         for name in ("nodes", "attention", "followed", "pinned", "unread", "vetoed"):
             np.testing.assert_array_equal(getattr(one, name), getattr(other, name), name)
         np.testing.assert_allclose(one.probabilities, other.probabilities, rtol=1e-6)
+
+
+def test_what_is_kept_is_verified_like_what_analyze_writes(result, tmp_path):
+    keep_result(result, tmp_path / "kept")
+    assert verify_folder(tmp_path).findings == []
+    nodes = tmp_path / "kept" / "nodes.parquet"
+    nodes.write_bytes(nodes.read_bytes()[:-1] + b"?")
+    (finding,) = verify_folder(tmp_path).findings
+    assert finding.place == "kept/nodes.parquet"
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from napari_hagmil.errors import ResultError
 from napari_hagmil.export.result_json import SCHEMA, changed_versions, write_result
 from napari_hagmil.export.tables import write_nodes
 from napari_hagmil.files import replacing
+from napari_hagmil.ledger import write_manifest
 from napari_hagmil.quadtree import Nodes, PatchGrid
 from napari_hagmil.uncertainty import Uncertainty
 from napari_hagmil.untrusted import read_json
@@ -38,11 +39,18 @@ _ODD = (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError,
 
 
 def keep_result(result: SlideResult, folder: Path) -> None:
-    """Write the part of an analysis that `read_result` needs; `OutputError` when that fails."""
+    """Write what `read_result` needs of an analysis, and its manifest.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
+    """
     with replacing(folder) as draft:
         draft.mkdir()
         write_result(result, draft / "result.json")
         write_nodes(result, draft / "nodes.parquet")
+        write_manifest(draft)
 
 
 def read_result(folder: str | Path) -> SlideResult:
