@@ -147,11 +147,11 @@ def test_the_window_and_the_command_line_take_the_same_tissue_from_a_file(
     session.make_ready()
     asked = []
 
-    def analyze_slide(slide, model, *, options, on_progress):
+    def analyze_with(loaded, slide, options, *, on_progress):
         asked.append(options.tissue)
         raise CancelledError("enough", "was seen")
 
-    monkeypatch.setattr("napari_hagmil.pipeline.analyze_slide", analyze_slide)
+    monkeypatch.setattr("napari_hagmil.pipeline.analyze_with", analyze_with)
     slide, out = str(session.slide.path), str(tmp_path / "out")
     main(["analyze", slide, "--model", session.model_name, "--out", out, "--tissue", str(path)])
     window = session.prepared.tissue

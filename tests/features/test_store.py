@@ -35,6 +35,9 @@ from napari_hagmil.features.store_writer import StoreWriter
 from napari_hagmil.quadtree import children, z_codes, z_order
 from napari_hagmil.slide import open_slide
 
+#: What processes of these tests import from.
+TESTS = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
 CONFIG = EncodeConfig(mpp=(1.0, 0.5), chunk_rows=50)
 
 
@@ -431,7 +434,7 @@ def test_a_store_of_another_schema_is_refused(full, tmp_path):
 SLOW_RUN = """
     import sys, time
     from pathlib import Path
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     from test_store import CONFIG, Colours, encode
     from napari_hagmil.cohort import SlideRecord
 
@@ -448,9 +451,7 @@ SLOW_RUN = """
 def test_a_run_killed_twice_ends_with_the_same_bytes(record, full, tmp_path):
     path = store_path(tmp_path, record)
     script = textwrap.dedent(
-        SLOW_RUN.format(
-            tests=str(Path(__file__).parent), slide=str(record.path), store=str(tmp_path)
-        )
+        SLOW_RUN.format(tests=TESTS, slide=str(record.path), store=str(tmp_path))
     )
     draft = draft_path(path)
     for _ in range(2):
@@ -492,7 +493,7 @@ def cohort(tmp_path_factory):
 MANY = """
     import sys, time
     from pathlib import Path
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = {tests!r}
     from test_store import CONFIG, Colours, encode
     from napari_hagmil.cohort import SlideRecord
 
@@ -517,7 +518,7 @@ def test_processes_on_one_store_that_are_killed_at_random_leave_what_one_would(
     chance = random.Random(seed)
     script = textwrap.dedent(
         MANY.format(
-            tests=str(Path(__file__).parent),
+            tests=TESTS,
             slides=[str(record.path) for record in records],
             store=str(tmp_path / "store"),
         )

@@ -237,8 +237,8 @@ def test_dropped_self_attention_leaves_each_instance_to_itself():
 )
 def test_without_a_norm_the_length_of_the_pooled_vector_reaches_the_bag(norms, longer):
     block = small(norms=norms, widths=(16,)).blocks[0]
-    before, after = block._view(torch.ones(16)), block._view(5 * torch.arange(16.0))
-    again = block._view(10 * torch.arange(16.0))
+    before, after = block.view(torch.ones(16)), block.view(5 * torch.arange(16.0))
+    again = block.view(10 * torch.arange(16.0))
     assert not torch.allclose(before, after)
     assert (not torch.allclose(after, again, atol=1e-3)) == longer
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from napari_hagmil.models.iat import ADMIN_GAIN, AttentionBlock, IntegratedAttentionTransformer
 from napari_hagmil.models.interface import BagModel
-from napari_hagmil.models.losses import LossConfig, instance_losses
+from napari_hagmil.models.losses import LossConfig, instance_losses, most_and_least
 from napari_hagmil.models.packed import PackedBags
 
 SMALL = 1000
@@ -76,7 +76,8 @@ def batch_losses(
     if config.instance_loss != "none":
         heads = model.instance_classifiers
         assert heads is not None, "the instance loss 'clam' needs patch_head='binary'"
-        own = instance_losses(instances, scores, bags, target, heads, config)
+        rows, counts = most_and_least(scores, bags, config.k)
+        own = instance_losses(instances[rows], counts, target, heads, config)
         totals = totals + config.instance_weight * own
     return BatchLoss(totals, attention)
 

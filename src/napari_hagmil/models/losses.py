@@ -121,9 +121,8 @@ def instance_loss(
 
 
 def instance_losses(
-    instances: Tensor,
-    scores: Tensor,
-    bags: PackedBags,
+    picked: Tensor,
+    counts: Tensor,
     labels: Tensor,
     classifiers: nn.ModuleList,
     config: LossConfig,
@@ -132,19 +131,18 @@ def instance_losses(
 
     Parameters
     ----------
-    instances, scores : (rows, d) and (rows,)
-        Of all bags, one behind the other.
-    bags : PackedBags
-    labels : (bags,) int64
+    picked : (bags, 2k, d)
+        The instances of most and of least attention, k of each; see `most_and_least`.
+    counts, labels : (bags,) int64
+        How many of each k count.
     classifiers, config
         See `instance_loss`.
     """
-    k = min(config.k, bags.mask.shape[1] // 2)
+    k = picked.shape[1] // 2
     if k == 0:
-        return instances.new_zeros(len(labels))
-    rows, counts = _most_and_least(scores, bags, k)
+        return picked.new_zeros(len(labels))
     valid = torch.arange(k, device=counts.device) < counts[:, None]
-    at_least_one, picked = counts.clamp_min(1), instances[rows]
+    at_least_one = counts.clamp_min(1)
     # A head that no bag asks for must have no gradient, not one of 0: the optimiser would let its
     # weights decay.
     asked = set(range(len(classifiers)) if config.subtyping else labels[counts > 0].tolist())
@@ -152,7 +150,7 @@ def instance_losses(
     said = torch.stack([classifiers[c](picked) for c in heads])  # (heads, bags, 2k, 2)
     place = torch.tensor([heads.index(c) if c in asked else 0 for c in labels.tolist()])
     own = said[place.to(labels.device), torch.arange(len(labels), device=labels.device)]
-    ones, zeros = torch.ones_like(rows[:, :k]), torch.zeros_like(rows[:, :k])
+    ones, zeros = (labels.new_full((len(labels), k), sign) for sign in (1, 0))
     each = _smooth_top1_svms(own, torch.cat((ones, zeros), dim=1)).view(-1, 2, k)
     total: Tensor = (each * valid[:, None]).sum((1, 2)) / (2 * at_least_one)
     if not config.subtyping:
@@ -162,11 +160,13 @@ def instance_losses(
     return (total + (against.sum(2) / at_least_one * others).sum(0)) / len(said)
 
 
-def _most_and_least(scores: Tensor, bags: PackedBags, k: int) -> tuple[Tensor, Tensor]:
+def most_and_least(scores: Tensor, bags: PackedBags, k: int) -> tuple[Tensor, Tensor]:
     """Rows of the instances of most and of least attention, (bags, 2k), and how many count.
 
-    Of a bag of less than 2k the first n // 2 of each; the others are some row of the bag.
+    Of a bag of less than 2k the first n // 2 of each; the others are some row of the bag. No bag
+    counts more than half of the longest, to which k is brought down.
     """
+    k = min(k, bags.mask.shape[1] // 2)
     order = bags.padded(scores.detach(), -torch.inf).argsort(dim=1, descending=True, stable=True)
     counts = (bags.sizes // 2).clamp_max(k)
     ranks = torch.arange(k, device=scores.device).expand(len(counts), -1)

@@ -17,7 +17,14 @@ from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import TissueMask
 from napari_hagmil.widgets.cascade.context import CascadeContext
 from napari_hagmil.widgets.cascade.slide.class_overlay import ClassOverlay, Color, swatch
-from napari_hagmil.widgets.style import ERROR_COLOR, QUIET_COLOR, Section, show_text, text_label
+from napari_hagmil.widgets.style import (
+    ERROR_COLOR,
+    QUIET_COLOR,
+    Section,
+    explain,
+    show_text,
+    text_label,
+)
 
 Found = TypeVar("Found")
 
@@ -76,8 +83,8 @@ class ClassesSection(Section, Generic[Found]):
         self.facts = text_label(wording.hint, color=QUIET_COLOR)
         self.error = text_label(color=ERROR_COLOR, selectable=True)
         self.look_button, self.use_button = QPushButton(wording.look), QPushButton(wording.use)
-        self.look_button.setToolTip(wording.look_tip)
-        self.use_button.setToolTip(wording.use_tip)
+        explain(self.look_button, wording.look_tip)
+        explain(self.use_button, wording.use_tip)
         self.boxes = {name: QCheckBox(label) for name, label in names.items()}
         grid = QGridLayout()
         grid.addWidget(self.look_button, 0, 0)

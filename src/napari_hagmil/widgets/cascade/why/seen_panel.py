@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtGui import QImage, QPixmap
-from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
+from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_hagmil.attention import attention_map
 from napari_hagmil.geometry import magnification_label
@@ -17,7 +17,7 @@ from napari_hagmil.plugin.overview import overview_picture, tinted
 from napari_hagmil.session.numbers import percent
 from napari_hagmil.slide import Slide
 from napari_hagmil.viewing import SeenCompared
-from napari_hagmil.widgets.style import quiet_label, rich_label
+from napari_hagmil.widgets.style import plain_label, quiet_label, rich_label
 
 #: Side of a map, px: two fit a dock of 320.
 _SIDE = 140
@@ -33,7 +33,7 @@ class SeenPanel(QWidget):  # type: ignore[misc]
         super().__init__()
         self.figures = rich_label()
         self.figures.setWordWrap(True)
-        self.pictures = QLabel(), QLabel()
+        self.pictures = plain_label(), plain_label()
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.addWidget(self.figures, 0, 0, 1, 2)
