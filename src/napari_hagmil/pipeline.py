@@ -30,8 +30,7 @@ from napari_hagmil.prepare import (
     LoadedModel,
     Options,
     PreparedSlide,
-    load_model,
-    load_network,
+    load_for,
     model_facts,
     prepare,
     prepare_given,
@@ -101,8 +100,7 @@ def analyze_slide(
             return analyze_slide(
                 opened, model, options=options, on_stage=on_stage, on_progress=on_progress
             )
-    load = load_network if options.features else load_model
-    loaded = load(model, device=options.device)
+    loaded = load_for(options.features, model, device=options.device)
     return analyze_with(loaded, slide, options, on_stage=on_stage, on_progress=on_progress)
 
 

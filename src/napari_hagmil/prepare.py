@@ -227,6 +227,19 @@ def load_network(
     return load_bundle(find_bundle(name), device=where, endpoints=endpoints)
 
 
+def load_for(
+    features: object, name: str | Path, *, device: str = "auto"
+) -> LoadedModel | CascadeModel:
+    """A bundle with its encoder, or without one where stored features stand in for it."""
+    load = load_network if features else load_model
+    return load(name, device=device)
+
+
+def network_of(loaded: LoadedModel | CascadeModel) -> CascadeModel:
+    """The networks of a bundle that was loaded with its encoder or without."""
+    return loaded.model if isinstance(loaded, LoadedModel) else loaded
+
+
 def _without_encoder(config: BundleConfig, error: EncoderError) -> EncoderError:
     """The same problem with an additional remedy: stored features need no encoder."""
     before = error.problem.remedy

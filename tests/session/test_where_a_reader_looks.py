@@ -10,8 +10,9 @@ from napari_hagmil.quadtree import PatchGrid, Quadtree
 from napari_hagmil.review import open_sitting
 from napari_hagmil.session.background.viewing import Viewing
 from napari_hagmil.verify import verify_folder
-from napari_hagmil.viewing import View
+from napari_hagmil.viewing import View, unseen_places
 from napari_hagmil.viewing.recorder import tables_of
+from napari_hagmil.viewing.view import seconds_in_view
 
 GRIDS = (PatchGrid(100, 2.0, (4, 4)), PatchGrid(100, 1.0, (8, 8)))
 NODES = tuple(np.argwhere(np.ones(grid.shape, bool)).astype(np.int64) for grid in GRIDS)
@@ -60,11 +61,11 @@ def test_nothing_is_kept_without_consent_and_all_of_it_goes_when_asked(session):
     consent.append(True)
     viewing.refresh()
     look(viewing)
-    assert viewing.seconds() == 2
+    assert seconds_in_view(viewing.views()).sum() == 2
     consent.clear()
     viewing.refresh()
     look(viewing, at=200.0)
-    assert viewing.seconds() == 2  # what was kept is there, and no more comes
+    assert seconds_in_view(viewing.views()).sum() == 2  # what was kept is there, and no more comes
     viewing.forget()
     assert not viewing.views()
     assert not list(session.tables[:1])
@@ -99,11 +100,11 @@ def test_where_the_folder_cannot_be_written_it_is_kept_with_the_user(session, tm
 def test_reader_and_cascade_are_compared_depth_by_depth(session, tmp_path):
     viewing = Viewing(session, lambda: True)
     look(viewing)
-    coarse, fine = viewing.compare()
+    coarse, fine = viewing.compare(viewing.views())
     assert (coarse.magnification, fine.magnification) == (10.0, 20.0)
     assert fine.shares == (0, 4 / 64, 8 / 64, 52 / 64)
     assert coarse.by_cascade.all()
-    places = viewing.unseen(side=250.0)
+    places = unseen_places(fine, side=250.0)
     assert sum(one.patches for one in places) == 52
     walk = [viewing.step(1, places) for _ in range(len(places) + 1)]
     assert walk == [*places, places[0]]
@@ -114,7 +115,7 @@ def test_reader_and_cascade_are_compared_depth_by_depth(session, tmp_path):
     assert len(fixations.read_text().splitlines()) == 2
     # The tissue of a run that was read back is known once the same grids are prepared.
     session.shown = SimpleNamespace(tissue=())
-    assert viewing.compare() == ()
+    assert viewing.compare(viewing.views()) == ()
     session.prepared = SimpleNamespace(quadtree=Quadtree(GRIDS, NODES))
-    assert viewing.compare()[1].shares == fine.shares
+    assert viewing.compare(viewing.views())[1].shares == fine.shares
     viewing.close()

@@ -53,6 +53,18 @@ def test_over_a_slide_without_a_pixel_size_it_has_none_again_and_a_stated_unit_i
 
 
 @pytest.mark.window
+def test_a_layer_that_is_added_costs_no_collection_of_garbage(viewer, monkeypatch):
+    """As the end of a batch of napari's does: tenths of a second a layer."""
+    collected = []
+    monkeypatch.setattr("napari._vispy.canvas.gc.collect", lambda: collected.append(True))
+    units = UnitOfOthers(viewer)
+    add_slide(viewer, 0.25)
+    viewer.add_points(np.zeros((1, 2)))
+    assert not collected
+    del units
+
+
+@pytest.mark.window
 def test_no_notice_of_napari_says_that_units_disagree(viewer, qapp):
     units = UnitOfOthers(viewer)
     notification_manager.records.clear()

@@ -47,7 +47,7 @@ def test_a_path_is_kept_only_with_consent_and_shows_what_neither_has_seen(
 
     # A look at 40× counts at every magnification, for the patches in its middle.
     press(viewer, "Alt+6")
-    wait_until(lambda: follower.viewing.compare()[-1].by_reader.any())
+    wait_until(lambda: follower.viewing.compare(follower.viewing.views())[-1].by_reader.any())
     section.show_state()
     finest = section.found[-1]
     assert 0 < finest.by_reader.sum() < len(finest.nodes)

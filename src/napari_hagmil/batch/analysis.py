@@ -22,7 +22,7 @@ from napari_hagmil.geometry import Region, square_around
 from napari_hagmil.ledger import SlideState, file_facts, write_manifest
 from napari_hagmil.models import CascadeModel
 from napari_hagmil.pipeline import analyze_with
-from napari_hagmil.prepare import LoadedModel, Options, load_model, load_network
+from napari_hagmil.prepare import LoadedModel, Options, load_for, network_of
 from napari_hagmil.quality import measure_quality
 from napari_hagmil.slide import Slide, open_slide, read_scaled
 from napari_hagmil.tissue import drawn_tissue
@@ -102,9 +102,8 @@ def _features_of(record: SlideRecord, place: Path) -> Path:
 @lru_cache(maxsize=1)
 def _model(settings: BatchSettings) -> LoadedModel | CascadeModel:
     """The run's model, kept from slide to slide; without its encoder where features are stored."""
-    load = load_network if settings.features else load_model
-    loaded = load(settings.model, device=settings.device)
-    model = loaded.model if isinstance(loaded, LoadedModel) else loaded
+    loaded = load_for(settings.features, settings.model, device=settings.device)
+    model = network_of(loaded)
     if model.sha256 != settings.model_sha256:
         raise BundleError(
             f"the model bundle {model.config.name!r}",

@@ -157,14 +157,13 @@ def run_and_write(
     from napari_hagmil.export.analysis import require_replaceable
     from napari_hagmil.files import require_writable
     from napari_hagmil.pipeline import analyze_with, asked_result
-    from napari_hagmil.prepare import LoadedModel, load_model, load_network
+    from napari_hagmil.prepare import load_for, network_of
 
     require_writable(out)
-    load = load_network if options.features else load_model
-    loaded = load(model, device=options.device)
-    network = loaded.model if isinstance(loaded, LoadedModel) else loaded
+    loaded = load_for(options.features, model, device=options.device)
     # Now, and not after minutes of work.
-    require_replaceable(out, asked_result(slide, network, options), overwrite=overwrite)
+    asked = asked_result(slide, network_of(loaded), options)
+    require_replaceable(out, asked, overwrite=overwrite)
     with progress("patch") as bar:
 
         def show(now: EncodingProgress) -> None:

@@ -27,15 +27,14 @@ class UnitOfOthers:
     def __init__(self, viewer: ViewerModel) -> None:
         self._layers = viewer.layers
         self._given: WeakSet[Layer] = WeakSet()
-        # napari's own listeners come first and draw at once: as in a batch, they wait for `_look`.
-        self._layers.events.inserting.connect(lambda: self._layers.events.begin_batch())
-        self._layers.events.inserted.connect(self._look)
 
-    def _look(self, event: Any) -> None:
-        try:
+        def at_once(event: Any) -> None:
             self._give_units(event)
-        finally:
-            self._layers.events.end_batch()
+
+        # napari calls its own listeners before those of others, and one of them draws the layer in
+        # the unit that it states. To be called before that one, this one passes for napari's.
+        at_once.__module__ = ViewerModel.__module__
+        self._layers.events.inserted.connect(at_once, position="first")
 
     def _give_units(self, event: Any) -> None:
         if KEY in event.value.metadata and "path" not in event.value.metadata[KEY]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from psygnal import Signal
@@ -19,12 +19,10 @@ from napari_hagmil.viewing import (
     ViewRecorder,
     compare_seen,
     find_fixations,
-    unseen_places,
 )
 from napari_hagmil.viewing.fixations import write_fixations
 from napari_hagmil.viewing.recorder import forget_path, places_of, tables_of
 from napari_hagmil.viewing.table import decode_views, read_table, write_table
-from napari_hagmil.viewing.view import seconds_in_view
 
 
 class Viewing:
@@ -81,30 +79,14 @@ class Viewing:
             return self._recorder.views()
         return decode_views(self._kept())[0]
 
-    def seconds(self) -> float:
-        """How long the slide was in view, s."""
-        return float(seconds_in_view(self.views()).sum())
-
-    def compare(self) -> tuple[SeenCompared, ...]:
-        """The reader and the cascade, depth by depth; empty until the tissue is known."""
-        session, views = self.session, self.views()
-        tissue = self._tissue()
+    def compare(self, views: Sequence[View]) -> tuple[SeenCompared, ...]:
+        """What was in view and the cascade, depth by depth; empty until the tissue is known."""
+        session, tissue = self.session, self._tissue()
         looked_at = {stage.depth: stage.nodes for stage in session.stages}
         return tuple(
             compare_seen(views, grid, session.mpp, nodes, looked_at.get(depth, nodes[:0]))
             for depth, (grid, nodes) in enumerate(zip(session.grids, tissue, strict=False))
         )
-
-    def unseen(self, side: float) -> tuple[UnseenPlace, ...]:
-        """What neither has seen at the highest magnification of the cascade, a view at a time.
-
-        Parameters
-        ----------
-        side : float
-            Shorter side of a view there, level-0 px.
-        """
-        found = self.compare()
-        return unseen_places(found[-1], side) if found else ()
 
     def step(self, by: int, places: tuple[UnseenPlace, ...]) -> UnseenPlace | None:
         """The next of the places, or with −1 the one before; after the last comes the first."""

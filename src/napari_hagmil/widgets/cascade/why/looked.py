@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari.layers import Layer
 from qtpy.QtCore import QTimer
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -18,7 +20,8 @@ from napari_hagmil.errors import HagmilError
 from napari_hagmil.plugin.seen_layer import seen_layer
 from napari_hagmil.session import error_sentence
 from napari_hagmil.session.numbers import counted, duration
-from napari_hagmil.viewing import SeenCompared
+from napari_hagmil.viewing import SeenCompared, View, unseen_places
+from napari_hagmil.viewing.view import seconds_in_view
 from napari_hagmil.widgets.asking import Question, ask
 from napari_hagmil.widgets.cascade.camera import (
     centre_on,
@@ -75,6 +78,7 @@ class LookedSection(Section):
         super().__init__("Where you looked")
         self.context, self.viewing = context, context.follower.viewing
         self.found: tuple[SeenCompared, ...] = ()
+        self._stale = False
         self._map: Layer | None = None
         self._lay_out()
         self._connect()
@@ -90,13 +94,20 @@ class LookedSection(Section):
         self.keep.setChecked(keeps_viewing())
         self.keep.blockSignals(False)
         views = self.viewing.views() if self.context.session.slide is not None else []
-        self.note.setText(self._note(len(views)))
-        self.found = self.viewing.compare() if views else ()
+        self.note.setText(self._note(views))
+        self.found = self.viewing.compare(views) if views else ()
+        self._stale = False
         self._show_depths()
         self._show_figures()
         self._draw_map()
         for widget in (self.replay, self.save, self.delete):
             widget.setEnabled(bool(views))
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802
+        """Compare what was not compared while nobody saw it."""
+        super().showEvent(event)
+        if self._stale:
+            self.show_state()
 
     def step(self, by: int) -> None:
         """Go to the next place, or the one before, that neither has seen at high power."""
@@ -107,7 +118,7 @@ class LookedSection(Section):
         viewer, mpp = self.context.viewer, self.context.session.mpp
         last = self.found[-1]
         seen, times = view_rectangle(viewer, mpp), magnification_shown(viewer) / last.magnification
-        places = self.viewing.unseen(min(seen.height, seen.width) * times)
+        places = unseen_places(last, min(seen.height, seen.width) * times)
         place = self.viewing.step(by, places)
         at = depth_label(last, mpp)
         if place is None:
@@ -176,7 +187,7 @@ class LookedSection(Section):
         self.save.clicked.connect(self._save)
         self.delete.clicked.connect(self._delete)
         connect = context.links.connect
-        connect(context.session.finished, lambda _: self.show_state())
+        connect(context.session.finished, lambda _: self._changed())
         connect(context.session.slide_changed, self._forget)
         connect(context.follower.replay_ended, self._show_replaying)
         self._unwatch = on_change("privacy", self._consent_changed)
@@ -195,17 +206,26 @@ class LookedSection(Section):
 
     def _forget(self, _slide: object) -> None:
         show_text(self.said, "")
-        self.show_state()
+        self.found = ()
+        self._draw_map()
+        self._changed()
+
+    def _changed(self) -> None:
+        """Show what is new where it is seen; a path of hours takes a second to compare."""
+        self._stale = True
+        if self.isVisible() or self.on_map.isChecked():
+            self.show_state()
 
     def _show_while_seen(self) -> None:
         if self.viewing.recording and self.isVisible() and not self.context.follower.replaying:
             self.show_state()
 
-    def _note(self, n_views: int) -> str:
+    def _note(self, views: Sequence[View]) -> str:
         if self.viewing.trouble is not None:
             sentence = self.viewing.trouble.sentence("window")
             return f"{sentence[:1].upper()}{sentence[1:]}."
-        kept = f"{counted(n_views, 'view')}, {duration(self.viewing.seconds())}" if n_views else ""
+        seconds = float(seconds_in_view(views).sum())
+        kept = f"{counted(len(views), 'view')}, {duration(seconds)}" if views else ""
         if self.viewing.recording:
             return f"Kept beside the review, on this disk only: {kept or 'nothing yet'}."
         if keeps_viewing():
