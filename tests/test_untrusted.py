@@ -23,8 +23,8 @@ from napari_hagmil.errors import (
     HagmilError,
     SlideFormatError,
 )
-from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
+from napari_hagmil.export.xml_annotations import read_xml_areas
 from napari_hagmil.files import from_spreadsheet_cell, spreadsheet_cell, write_csv
 from napari_hagmil.models import load_bundle
 from napari_hagmil.models.bundle import CONFIG, WEIGHTS
@@ -146,7 +146,7 @@ def test_weights_that_no_training_gives_are_refused(tmp_path):
         load_bundle(write_zip(tmp_path / "a.zip", files))
 
 
-@pytest.mark.parametrize("read", [load_protocol, read_asap, load_weights_only, load_baseline])
+@pytest.mark.parametrize("read", [load_protocol, read_xml_areas, load_weights_only, load_baseline])
 def test_no_other_reader_waits_for_a_pipe(tmp_path, read):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(HagmilError, match="regular file"):
@@ -172,8 +172,8 @@ def test_entities_of_xml_do_not_swell(tmp_path, encoding):
     entities = "".join(f'<!ENTITY a{i} "{f"&a{i - 1};" * 9}">' for i in range(1, 9))
     bomb = f'<!DOCTYPE x [<!ENTITY a0 "x">{entities}]><ASAP_Annotations>&a8;</ASAP_Annotations>'
     (tmp_path / "a.xml").write_text(bomb, encoding)
-    with pytest.raises(AnnotationError, match="not ASAP's XML"):
-        read_asap(tmp_path / "a.xml")
+    with pytest.raises(AnnotationError, match="the XML of another program"):
+        read_xml_areas(tmp_path / "a.xml")
 
 
 def test_annotations_in_utf_16_are_read(tmp_path):
@@ -181,7 +181,7 @@ def test_annotations_in_utf_16_are_read(tmp_path):
     area = f'<Annotation Type="Polygon"><Coordinates>{corners}</Coordinates></Annotation>'
     text = f'<?xml version="1.0" encoding="UTF-16"?><ASAP_Annotations>{area}</ASAP_Annotations>'
     (tmp_path / "a.xml").write_text(text, "utf-16")
-    assert len(read_asap(tmp_path / "a.xml")) == 1
+    assert len(read_xml_areas(tmp_path / "a.xml")) == 1
 
 
 @pytest.mark.parametrize("number", ["1e308", "-1e300", "4e9"])

@@ -47,6 +47,9 @@ class Rings(NamedTuple):
 #: Level-0 px that no slide reaches. Farther out, areas overflow and GEOS fails in its own words.
 FARTHEST = 2.0**31
 
+#: Corners that an ellipse is drawn with.
+_ELLIPSE = 64
+
 #: Share of a gap's size added when it is bridged to join separate regions.
 _REACH = 1.02
 
@@ -55,6 +58,15 @@ def outline(points: ArrayLike) -> Outline:
     """Corners (n, 2) as an outline."""
     rows = np.asarray(points, dtype=np.float64).reshape(-1, 2).tolist()
     return tuple((y, x) for y, x in rows)
+
+
+def ellipse(box: ArrayLike) -> NDArray[np.float64]:
+    """The outline of the ellipse in a box, which may be turned: four corners in order, (4, 2)."""
+    corners = np.asarray(box, dtype=np.float64)
+    centre, across = corners.mean(axis=0), (corners[1] - corners[0]) / 2
+    down = (corners[3] - corners[0]) / 2
+    turn = np.linspace(0, 2 * np.pi, _ELLIPSE, endpoint=False)[:, None]
+    return np.asarray(centre + np.cos(turn) * across + np.sin(turn) * down)
 
 
 def are_on_a_slide(points: ArrayLike) -> bool:

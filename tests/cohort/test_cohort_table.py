@@ -46,7 +46,7 @@ def test_paths_are_relative_to_the_table_and_classes_alphabetical(folder):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_table_reads_the_same_however_a_spreadsheet_wrote_it(
     folder, encoding, delimiter, newline
@@ -99,6 +99,53 @@ def test_a_truth_column_is_read_and_others_are_noted(folder):
     assert cohort.records[0].truth is None
     assert cohort.records[1].truth == folder / "slides" / "b.geojson"
     assert cohort.notes == ("Columns that are not used: stain, site.",)
+
+
+@pytest.mark.parametrize(
+    ("header", "noted"),
+    [
+        ("slide_id,label,case_id", ["slide_id", "case_id"]),  # CLAM
+        ("Slide ID,Class,Patient-ID", ["slide id", "class", "patient-id"]),
+        ("filename,diagnosis,submitter_id", ["filename", "diagnosis", "submitter_id"]),
+    ],
+)
+def test_columns_that_others_call_otherwise_are_taken_and_noted(folder, header, noted):
+    rows = "slides/a.tiff,normal,p1\nslides/b.tiff,tumor,p2\n"
+    cohort = read_cohort(written(folder, f"{header}\n{rows}"))
+    plain = read_cohort(written(folder, f"slide,label,patient\n{rows}"))
+    assert cohort.records == plain.records
+    taken = [note.split(" is taken ")[0] for note in cohort.notes]
+    assert sorted(taken) == sorted(f"The column {name}" for name in noted)
+
+
+def test_a_column_of_ours_counts_before_what_others_call_it(folder):
+    text = "slide_id,slide,label,patient\n1,slides/a.tiff,normal,p1\n2,slides/b.tiff,tumor,p2\n"
+    cohort = read_cohort(written(folder, text))
+    assert [one.name for one in cohort.records] == ["a", "b"]
+    assert cohort.notes == ("Columns that are not used: slide_id.",)
+
+
+def test_an_id_without_a_suffix_is_the_one_slide_that_is_called_so(folder):
+    """CLAM's tables have slide ids, TCGA's with a UUID behind a dot."""
+    (folder / f"TCGA-05.{UUID}.svs").touch()
+    text = f"slide,label,patient\nslides/a,normal,p1\nTCGA-05.{UUID},tumor,p2\n"
+    records = read_cohort(written(folder, text)).records
+    assert [one.path.name for one in records] == ["a.tiff", f"TCGA-05.{UUID}.svs"]
+    (folder / "slides" / "a.svs").touch()
+    assert any("a does not exist" in one for one in problems(folder, text))
+
+
+def test_parts_may_be_written_out(folder):
+    text = TABLE.replace("train", "Training").replace("test", "testing")
+    assert read_cohort(written(folder, text)) == read_cohort(written(folder, TABLE))
+
+
+def test_empty_cells_beside_the_table_are_nothing(folder):
+    text = TABLE.replace("p1,train", "p1,train,,").replace("p4,test", "p4,test, ,")
+    assert read_cohort(written(folder, text)) == read_cohort(written(folder, TABLE))
+    assert "line 2 has 6 cells where the header has 4" in problems(
+        folder, TABLE.replace("p1,train", "p1,train,,x")
+    )
 
 
 def test_a_table_made_on_windows_finds_its_slides(folder):

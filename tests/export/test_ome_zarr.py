@@ -17,14 +17,14 @@ def root(result, tmp_path):
 def test_an_image_per_depth_is_listed_coarse_to_fine(root):
     assert root["OME"].attrs["ome"]["series"] == ["0", "1", "2"]
     names = [root[path].attrs["ome"]["multiscales"][0]["name"] for path in "012"]
-    assert names == ["Attention 10x", "Attention 20x", "Attention 40x"]
+    assert names == ["Attention 10×", "Attention 20×", "Attention 40×"]
     assert root.metadata.zarr_format == 3
 
 
 def test_the_images_are_told_in_ome_xml(root, result, tmp_path):
     text = (tmp_path / "attention.ome.zarr/OME/METADATA.ome.xml").read_text()
     told = list(ome_pictures(text))
-    assert [one.name for one in told] == ["Attention 10x", "Attention 20x", "Attention 40x"]
+    assert [one.name for one in told] == ["Attention 10×", "Attention 20×", "Attention 40×"]
     assert [one.shape for one in told] == [grid.shape for grid in result.grids]
     assert [one.size.mpp[0] for one in told] == [224, 112, 56]
 

@@ -10,8 +10,10 @@ from napari.layers import Layer
 
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.export import write_analysis, write_attention_zarr
+from napari_hagmil.export.on_request.tiles import write_tiles
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.plugin.reader import get_reader
+from napari_hagmil.plugin.review_layers import MOST_SHAPES
 from napari_hagmil.review import Annotation, PathClass, ReviewState
 
 
@@ -69,7 +71,7 @@ def test_regions_of_a_results_folder_lie_where_they_were_found(folder, regions):
 def test_attention_of_a_file_has_its_values_and_its_place(folder, result, part):
     layers = opened(f"{folder}/attention.ome.zarr{part}")
     assert len(layers) == (1 if part else 3)
-    layer = layers["Attention 20x"]
+    layer = layers["Attention 20×"]
     stage = result.stages[1]
     np.testing.assert_array_equal(layer.data[tuple(stage.nodes.T)], stage.attention)
     found = [place_of(layer, node) for node in stage.nodes]
@@ -132,6 +134,26 @@ def test_annotations_without_a_slide_are_in_pixels(review):
     shapes, _ = (Layer.create(*layer) for layer in get_reader(path)(path))
     np.testing.assert_allclose(shapes.data[0][0], [10.0, 20.0])
     assert [str(unit) for unit in shapes.units] == ["pixel"] * 2
+
+
+def test_of_a_crowd_nobody_is_labelled_and_of_a_few_each(review, result, tmp_path):
+    path = f"{review}.geojson"
+    shapes, _ = (Layer.create(*layer) for layer in get_reader(path)(path))
+    assert shapes.features["label"].tolist() == ["Tumor 400 px²"]
+    path = str(tmp_path / "tiles.geojson")
+    assert write_tiles(result, path, (0,)) <= MOST_SHAPES
+    (tiles,) = (Layer.create(*layer) for layer in get_reader(path)(path))
+    assert not any(tiles.features["label"])
+
+
+def test_a_list_of_features_with_the_suffix_of_json_is_read_and_other_json_left(review, tmp_path):
+    """As QuPath's scripts write it."""
+    features = json.loads((review.parent / "r.geojson").read_text())["features"]
+    (tmp_path / "a.json").write_text(json.dumps(features), "utf-8")
+    path = str(tmp_path / "a.json")
+    assert len(get_reader(path)(path)) == 2
+    (tmp_path / "b.json").write_text('{"a": 1}')
+    assert get_reader(str(tmp_path / "b.json")) is None
 
 
 def test_xml_of_something_else_is_left_to_others(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.errors import FeatureStoreError
 from napari_hagmil.features import ImportConfig, import_cohort, open_store
-from napari_hagmil.features.feature_files import read_pt
+from napari_hagmil.features.feature_files import read_h5, read_pt
 from napari_hagmil.quadtree import children, z_order
 
 h5py = pytest.importorskip("h5py", reason="the extra h5 is not installed")
@@ -260,6 +260,65 @@ def test_one_patch_is_spaced_as_its_own_finer_depth(tmp_path):
     store = open_store(tmp_path / "store", "s")
     assert store.is_placed
     assert store(1, np.array(fine))[:, 1:].tolist() == [list(map(float, n)) for n in fine]
+
+
+def written(path, content):
+    """An h5 file of these datasets, those of a group by a path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, values in content.items():
+            file[name] = values
+    return path
+
+
+PLACES = [(0, 0), (0, 1), (1, 0)]
+CORNERS = np.array([(512 * column, 512 * row) for row, column in PLACES])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"embeddings": said(PLACES), "coords": CORNERS, "barcodes": np.arange(3)},  # HEST
+        {"features/uni": said(PLACES), "coords": np.c_[CORNERS, CORNERS]},  # AtlasPatch
+        {"features": said(PLACES), "coords": CORNERS.astype(np.float32)},  # GigaPath
+        {"tile_embeddings": said(PLACES), "coordinates": np.c_[CORNERS, np.zeros(3)]},
+    ],
+)
+def test_features_and_places_that_others_call_otherwise_are_found(tmp_path, content):
+    written(tmp_path / "h5" / "s.h5", content)
+    (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+    assert (event.kind, event.total) == ("done", 3)
+    store = open_store(tmp_path / "store", "s")
+    assert store(0, np.array(PLACES)).tolist() == said(PLACES).tolist()
+
+
+def test_a_group_of_one_encoder_says_its_name_and_of_two_is_refused(tmp_path):
+    both = {"features/uni": said(PLACES), "coords": CORNERS}
+    assert read_h5(written(tmp_path / "a.h5", both)).encoder == "uni"
+    both["features/conch"] = said(PLACES)
+    with pytest.raises(FeatureStoreError, match="its features are no dataset"):
+        read_h5(written(tmp_path / "b.h5", both))
+
+
+def test_a_padded_slide_begins_before_its_corner(tmp_path):
+    """GigaPath's tiles do."""
+    path = written(tmp_path / "h5" / "s.h5", {"features": said(PLACES), "coords": CORNERS - 100})
+    assert read_h5(path).coords.min() == -100
+    (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+    assert (event.kind, event.total, event.message) == ("done", 3, "")
+
+
+def test_an_attribute_may_be_a_list_of_one(tmp_path):
+    path = write_h5(
+        tmp_path / "s.h5", CORNERS, said(PLACES), patch_size=np.array([224]), overlap=[0]
+    )
+    assert read_h5(path).patch_size == 224
+
+
+def test_a_file_may_be_named_after_the_slides_whole_name(tmp_path):
+    write_h5(tmp_path / "h5" / "s.svs.h5", CORNERS, said(PLACES))
+    (event,) = bring(tmp_path, config("clam", tmp_path / "h5", mpp=(0.5,)))
+    assert (event.kind, event.total) == ("done", 3)
 
 
 @pytest.mark.parametrize("axis", [0, 1])

@@ -15,9 +15,9 @@ from napari_hagmil.cascade import load_steering
 from napari_hagmil.cascade.steering import SCHEMA as STEERING
 from napari_hagmil.cohort import camelyon16, gdc, read_cohort
 from napari_hagmil.export.annotations_reader import read_annotations
-from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_area, read_geojson, read_polygons
 from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.export.xml_annotations import read_xml_areas
 from napari_hagmil.features.feature_files import read_h5, read_pt
 from napari_hagmil.features.layout import FeatureTree
 from napari_hagmil.features.store import FeatureStore
@@ -207,7 +207,7 @@ def annotations(path: Path) -> None:
 
 
 def asap(path: Path) -> None:
-    contains(read_asap(path), [[5.0, 5.0]])
+    contains(read_xml_areas(path), [[5.0, 5.0]])
 
 
 def steering(path: Path) -> None:

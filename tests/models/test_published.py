@@ -8,6 +8,7 @@ import re
 
 import nystrom_attention
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -261,6 +262,36 @@ def test_weights_that_torch_wrapped_for_many_devices_are_the_same(tmp_path):
     wrapped = load_published(saved(tmp_path, clam_sb_in_parallel())).model
     x = torch.randn(9, D)
     torch.testing.assert_close(plain(x).logits, wrapped(x).logits)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda weights: {f"_orig_mod.{name}": w for name, w in weights.items()},  # torch.compile
+        lambda weights: {f"module._orig_mod.{name}": w for name, w in weights.items()},
+        lambda weights: {"state_dict": {f"model._orig_mod.{n}": w for n, w in weights.items()}},
+        lambda weights: {"net": weights, "epoch": 3},
+        lambda weights: {"model_state": {f"mil.net.{n}": w for n, w in weights.items()}},
+    ],
+)
+def test_weights_are_the_same_whatever_a_script_put_around_their_names(tmp_path, wrapped):
+    """FareedKhan-dev/train-llm-from-scratch#37, mahmoodlab/CLAM#54 and alike."""
+    torch.manual_seed(0)
+    weights, x = clam_sb(), torch.randn(9, D)
+    plain = load_published(saved(tmp_path, weights)).model
+    other = load_published(saved(tmp_path, wrapped(weights))).model
+    torch.testing.assert_close(plain(x).logits, other(x).logits)
+
+
+def test_weights_may_be_kept_as_safetensors(tmp_path):
+    weights, x = clam_sb(), torch.randn(9, D)
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(weights, path)
+    plain = load_published(saved(tmp_path, weights)).model
+    torch.testing.assert_close(plain(x).logits, load_published(path).model(x).logits)
+    path.write_bytes(b"no tensors")
+    with pytest.raises(BundleError, match="cannot be read as a checkpoint"):
+        load_published(path)
 
 
 @pytest.mark.parametrize("kind", ["afs", "maxs", "maxmins"])

@@ -14,9 +14,9 @@ from vendor_slides import ADVANCE, OVERLAP, write_mrxs
 from napari_hagmil.cli import main
 from napari_hagmil.cohort import SlideRecord
 from napari_hagmil.export.annotations_reader import read_annotations
-from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_area
 from napari_hagmil.export.review import ReviewWish, write_review
+from napari_hagmil.export.xml_annotations import read_xml_areas
 from napari_hagmil.review import Annotation, ReviewState
 from napari_hagmil.slide import open_slide, slide_info
 from napari_hagmil.slide.canvas import canvas_origin
@@ -69,7 +69,7 @@ def test_asaps_outlines_lie_on_the_canvas_and_come_back(slide_path: Path, tmp_pa
     # QuPath leaves the canvas out.
     ring = json.loads(geojson.read_text())["features"][0]["geometry"]["coordinates"][0]
     assert sorted(map(tuple, ring[:4])) == sorted((c + 0.5, r + 0.5) for r, c in CORNERS)
-    [(outer, _)] = read_asap(xml, origin)
+    [(outer, _)] = read_xml_areas(xml, origin)
     assert set(outer) == set(CORNERS)
     assert set(read_area(xml, origin)[0]) == set(CORNERS)
     drawn, classes = read_annotations(xml, origin=origin)
@@ -85,7 +85,7 @@ def test_the_command_asks_the_slide_where_asap_counts_from(slide_path, tmp_path)
     (geojson,) = write_review(tmp_path / "r", STATE, ReviewWish(), mpp=0.5)
     asked = [str(geojson), str(tmp_path / "a.xml"), "--slide", str(slide_path)]
     assert main(["export", "annotations", *asked]) == 0
-    [(outer, _)] = read_asap(tmp_path / "a.xml", canvas_origin(slide_path))
+    [(outer, _)] = read_xml_areas(tmp_path / "a.xml", canvas_origin(slide_path))
     assert set(outer) == set(CORNERS)
     asked = [str(tmp_path / "a.xml"), str(tmp_path / "b.geojson"), "--slide", str(slide_path)]
     assert main(["export", "annotations", *asked]) == 0

@@ -176,6 +176,14 @@ def test_a_physical_size_is_micrometres_whatever_its_unit(size, unit) -> None:
     assert picture.size.mpp == pytest.approx((0.5, 0.5))
 
 
+@pytest.mark.parametrize("unit", ["micron", "micrometer", "Âµm", " µm "])
+def test_a_unit_that_is_not_written_as_ome_does_is_known(unit) -> None:
+    told = f'PhysicalSizeX="0.5" PhysicalSizeXUnit="{unit}"'  # of Y nothing: pixels are square
+    (picture,) = ome_pictures(f'<Image ID="a"><Pixels SizeX="9" SizeY="8" {told}/></Image>')
+    assert picture.size is not None
+    assert picture.size.mpp == pytest.approx((0.5, 0.5))
+
+
 @pytest.mark.parametrize("unit", ["pixel", "reference frame", "furlong"])
 def test_a_size_without_a_length_is_none(unit) -> None:
     told = f'PhysicalSizeX="1" PhysicalSizeY="1" PhysicalSizeXUnit="{unit}"'

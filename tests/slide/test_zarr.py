@@ -158,6 +158,23 @@ def test_the_pixel_size_has_a_unit_and_is_plausible(tmp_path, unit, mpp) -> None
         assert slide.mpp == mpp
 
 
+@pytest.mark.parametrize("unit", ["um", "µm", "Micron", "micrometers", " um "])
+def test_a_unit_that_is_not_spelled_out_is_known(tmp_path, unit) -> None:
+    """ome-zarr-models/ome-zarr-book#1, saalfeldlab/n5-ij#125."""
+    pixels = np.zeros((64, 64), np.uint8)
+    with open_slide(write_one(tmp_path / "a.zarr", pixels, image("yx", [0.5, 0.5], unit))) as slide:
+        assert slide.mpp == 0.5
+
+
+def test_axes_that_an_early_version_does_not_state_are_its_own(tmp_path) -> None:
+    metadata = image("tczyx", [1, 1, 1, 0.5, 0.5], "")
+    del metadata["multiscales"][0]["axes"]
+    metadata["multiscales"][0]["version"] = "0.1"
+    pixels = np.arange(3 * 64 * 48, dtype=np.uint16).reshape(1, 3, 1, 64, 48)
+    with open_slide(write_one(tmp_path / "a.zarr", pixels, metadata)) as slide:
+        assert (slide.shape, slide.n_channels, slide.mpp) == ((64, 48), 3, None)
+
+
 def test_scales_of_levels_and_of_the_picture_multiply(tmp_path: Path) -> None:
     metadata = image("yx", [0.5, 0.25], "micrometer")
     whole = [{"type": "scale", "scale": [0.5, 2.0]}]

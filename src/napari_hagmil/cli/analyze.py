@@ -81,7 +81,7 @@ class AnalyzeOptions:
         place="file",
         type=Path,
         metavar="FILE.geojson|epithelium",
-        help="tissue outlines (GeoJSON, or XML of ASAP), instead of detecting the tissue; "
+        help="tissue outlines (GeoJSON, or XML of ASAP or ImageScope) in place of detecting it; "
         "epithelium: look at epithelium only, as SHELL finds it",
     )
     steer: Path | None = option(

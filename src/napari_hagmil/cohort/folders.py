@@ -12,7 +12,7 @@ from napari_hagmil.cohort.listing import LeftOut, Listing, number, some
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError, Problem
 
-_TRUTH_SUFFIXES = (".geojson", ".xml")
+_TRUTH_SUFFIXES = (".geojson", ".xml", ".annotations")
 
 _PARTS: dict[str, Part] = {
     "train": "train",

@@ -11,7 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from napari_hagmil.cohort.classes import class_order
-from napari_hagmil.cohort.cohort import PARTS, Cohort, SlideRecord, default_name
+from napari_hagmil.cohort.cohort import (
+    KNOWN_SUFFIXES,
+    PARTS,
+    SLIDE_SUFFIXES,
+    Cohort,
+    SlideRecord,
+    default_name,
+)
 from napari_hagmil.cohort.measured import with_measured
 from napari_hagmil.cohort.tcga import patient_of
 from napari_hagmil.errors import CohortError
@@ -26,11 +33,24 @@ REQUIRED = ("slide", "label", "patient")
 UNLABELLED = ("slide",)
 OPTIONAL = ("split", "name", "truth")
 
+#: What others call these columns; the first that is there counts, and only where ours is not.
+_OTHER_NAMES = {
+    "slide": (
+        *("slide_path", "wsi_path", "image_path", "file_path", "filepath", "path"),
+        *("slide_id", "slide_name", "filename", "file_name", "file", "wsi", "image", "image_id"),
+    ),
+    "label": ("class", "category", "diagnosis", "slide_label"),
+    "patient": ("patient_id", "case_id", "case", "subject_id", "subject", "submitter_id"),
+}
+
+#: What others call the parts.
+_PART_NAMES = {"training": "train", "validation": "val", "valid": "val", "testing": "test"}
+
 #: Columns of endpoints: see `cohort.measured`.
 MEASURED = re.compile("time|event|target_.+")
 
 #: Spreadsheets separate by what their country uses.
-_DELIMITERS = (",", ";", "\t")
+_DELIMITERS = (",", ";", "\t", "|")
 
 #: Excel's own first line, which names the separator: ``sep=;``. Other programs may quote it, or
 #: fill it up to the number of columns.
@@ -67,8 +87,9 @@ def read_cohort(
     `split` (train, val, test), `name` and `truth` (GeoJSON or ASAP XML of lesions, relative to the
     table).
     For endpoints also `time`, `event` (1 or 0) and `target_NAME`.
-    Commas, semicolons or tabs; with or without a byte-order mark. Other columns are left out, and
-    noted.
+    What others call the first three (``slide_id``, ``case_id``, ``class`` …) is known, and noted.
+    Commas, semicolons, tabs or bars; with or without a byte-order mark. Other columns are left
+    out, and noted.
 
     Parameters
     ----------
@@ -125,7 +146,7 @@ def survey(
     needed: Sequence[str] = REQUIRED if labelled else UNLABELLED
     if measured:
         needed = ("slide", "patient", *measured)
-    header, rows, problems = _table(csv_path, needed)
+    header, rows, problems, notes = _table(csv_path, needed)
     problems += _cell_problems(rows, needed)
     records = [_record(row, csv_path.parent) for row in rows]
     lines = [int(row["line"]) for row in rows]
@@ -138,11 +159,11 @@ def survey(
     problems += _split_problems(records)
     known = tuple(classes or class_order(record.label for record in records if record.label))
     problems += _class_problems(records, lines, known, every_class=every_class and labelled)
-    return Cohort(tuple(records), known, _notes(header)), problems
+    return Cohort(tuple(records), known, (*notes, *_notes(header))), problems
 
 
-def _table(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row], list[str]]:
-    """Columns, rows with all known columns, and what is wrong with single lines."""
+def _table(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row], list[str], list[str]]:
+    """Columns, rows with all known columns, what is wrong with single lines, and notes."""
     text = table_text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
     told = _SEPARATOR_LINE.fullmatch(first)
@@ -158,17 +179,38 @@ def _table(path: Path, needed: Sequence[str]) -> tuple[list[str], list[Row], lis
         ) from error
     if not lines:
         raise CohortError(f"{path.name} cannot be used", ["it is empty"])
-    header = [name.strip().lower() for name in lines[0][1]]
+    header, notes = _known_names([name.strip().lower() for name in lines[0][1]])
     _check_header(path, header, needed)
-    good = [(line, cells) for line, cells in lines[1:] if len(cells) == len(header)]
+    width = len(header)
+    # Spreadsheets fill rows up with empty cells beside the table.
+    lines = [(line, _without_empty_ends(cells, width)) for line, cells in lines[1:]]
+    good = [(line, cells) for line, cells in lines if len(cells) == width]
     problems = [
-        f"line {line} has {len(cells)} cells where the header has {len(header)}"
-        for line, cells in lines[1:]
-        if len(cells) != len(header)
+        f"line {line} has {len(cells)} cells where the header has {width}"
+        for line, cells in lines
+        if len(cells) != width
     ]
-    if len(lines) == 1:
+    if not lines:
         problems.append("it names no slide")
-    return header, [_row(header, cells, line) for line, cells in good], problems
+    return header, [_row(header, cells, line) for line, cells in good], problems, notes
+
+
+def _known_names(header: list[str]) -> tuple[list[str], list[str]]:
+    """The header with our names of columns that others call otherwise, and a note of each."""
+    bare = [re.sub(r"[\s\-.]+", "_", name) for name in header]
+    notes = []
+    for ours, others in _OTHER_NAMES.items():
+        theirs = next((name for name in others if bare.count(name) == 1), None)
+        if ours not in header and theirs is not None:
+            at = bare.index(theirs)
+            notes.append(f"The column {header[at]} is taken for {ours}.")
+            header = [*header[:at], ours, *header[at + 1 :]]
+    return header, notes
+
+
+def _without_empty_ends(cells: list[str], width: int) -> list[str]:
+    extra = cells[width:]
+    return cells if any(cell.strip() for cell in extra) else cells[:width]
 
 
 def table_text(path: Path) -> str:
@@ -219,7 +261,7 @@ def _check_header(path: Path, header: list[str], needed: Sequence[str]) -> None:
 def _row(header: list[str], cells: list[str], line: int) -> Row:
     row = dict.fromkeys((*REQUIRED, *OPTIONAL), "")
     row.update(zip(header, (from_spreadsheet_cell(cell.strip()) for cell in cells), strict=True))
-    row["split"] = row["split"].lower()
+    row["split"] = _PART_NAMES.get(row["split"].lower(), row["split"].lower())
     return row | {"line": str(line)}
 
 
@@ -235,7 +277,7 @@ def _cell_problems(rows: list[Row], needed: Sequence[str]) -> Iterator[str]:
 
 
 def _record(row: Row, folder: Path) -> SlideRecord:
-    path = _located(folder, row["slide"]) if row["slide"] else Path()
+    path = _slide_of(folder, row["slide"]) if row["slide"] else Path()
     name = row["name"] or default_name(path)
     return SlideRecord(
         path=path,
@@ -256,6 +298,16 @@ def _located(folder: Path, cell: str) -> Path:
     if "\\" in cell and not is_there(path):
         path = folder / cell.replace("\\", "/")
     return path
+
+
+def _slide_of(folder: Path, cell: str) -> Path:
+    """As `_located`; an id without a suffix, as CLAM's tables have, is the one slide called so."""
+    path = _located(folder, cell)
+    if path.suffix.lower() in KNOWN_SUFFIXES or url_of(path) is not None or is_there(path):
+        return path
+    named = (path.with_name(path.name + suffix) for suffix in sorted(SLIDE_SUFFIXES))
+    there = [one for one in named if is_there(one)]
+    return there[0] if len(there) == 1 else path
 
 
 def _file_problems(records: list[SlideRecord], lines: list[int]) -> Iterator[str]:

@@ -32,8 +32,8 @@ from napari_hagmil.errors import (
     SlideReadError,
 )
 from napari_hagmil.evaluation.localisation import attention_auc, diameter, lesions_met
-from napari_hagmil.export.asap_reader import read_asap
 from napari_hagmil.export.geojson_reader import read_polygons
+from napari_hagmil.export.xml_annotations import XML_SUFFIXES, read_xml_areas
 from napari_hagmil.features import (
     FeatureSource,
     FeatureStore,
@@ -357,8 +357,8 @@ def _run(
 def _lesions(record: SlideRecord, readable: EvaluableSlide) -> list[Rings]:
     if record.truth is None or not readable.is_placed:
         return []
-    if record.truth.suffix.lower() == ".xml":
-        return read_asap(record.truth, canvas_origin(record.path))
+    if record.truth.suffix.lower() in XML_SUFFIXES:
+        return read_xml_areas(record.truth, canvas_origin(record.path))
     return read_polygons(record.truth)
 
 

@@ -12,13 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.export.asap_reader import read_asap_annotations
 from napari_hagmil.export.geojson_reader import AREAS, geometries, is_empty, polygons_of, read_json
+from napari_hagmil.export.xml_annotations import XML_SUFFIXES, read_xml_annotations
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import are_on_a_slide
 from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 from napari_hagmil.slide.canvas import Origin
+
+#: What the files end in that are read here, and how a dialog says it.
+ANNOTATION_SUFFIXES = (".geojson", ".json", *sorted(XML_SUFFIXES, reverse=True))
+ANNOTATION_FILES = (
+    f"GeoJSON, ASAP, ImageScope, HALO ({' '.join(f'*{one}' for one in ANNOTATION_SUFFIXES)})"
+)
 
 #: The kind of annotation that each geometry becomes, and how many positions it needs.
 _KINDS: dict[str, tuple[AnnotationKind, int]] = {
@@ -44,10 +50,10 @@ def read_annotations(
     Parameters
     ----------
     path : path
-        GeoJSON: features, collections of features or of geometries, or one geometry. Or, with the
-        suffix .xml, a file of ASAP.
+        GeoJSON: features, collections of features or of geometries, or one geometry. Or, with a
+        suffix of `XML_SUFFIXES`, a file of ASAP, ImageScope or HALO.
     origin : tuple of int
-        `Slide.origin`, from whose canvas ASAP counts.
+        `Slide.origin`, from whose canvas the XML counts.
     on_note : callable, optional
         Called with a sentence that counts what is left out: lines of more than two places.
     on_progress : callable, optional
@@ -67,8 +73,8 @@ def read_annotations(
         When the file is not GeoJSON, or holds nothing that can be read.
     """
     path = Path(path)
-    if path.suffix.lower() == ".xml":
-        return read_asap_annotations(path, origin)
+    if path.suffix.lower() in XML_SUFFIXES:
+        return read_xml_annotations(path, origin)
     content = read_json(path)
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil import untrusted
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.export.asap_reader import read_asap
+from napari_hagmil.export.xml_annotations import XML_SUFFIXES, read_xml_areas
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, merged, outline, signed_area
 from napari_hagmil.slide.canvas import Origin
@@ -68,12 +68,12 @@ def read_area(path: str | Path, origin: Origin = (0, 0)) -> tuple[Outline, ...]:
     Parameters
     ----------
     path : path
-        GeoJSON, or with the suffix .xml a file of ASAP.
+        GeoJSON; or of ASAP, ImageScope or HALO, with a suffix of `XML_SUFFIXES`.
     origin : tuple of int
-        `Slide.origin`, from whose canvas ASAP counts.
+        `Slide.origin`, from whose canvas the XML counts.
     """
-    is_asap = Path(path).suffix.lower() == ".xml"
-    return merged(read_asap(path, origin) if is_asap else read_polygons(path))
+    is_xml = Path(path).suffix.lower() in XML_SUFFIXES
+    return merged(read_xml_areas(path, origin) if is_xml else read_polygons(path))
 
 
 def read_json(path: Path) -> Any:

@@ -55,9 +55,9 @@ def write_attention_zarr(result: SlideResult, path: str | Path) -> None:
 
 
 def image_name(result: SlideResult, stage: Stage) -> str:
-    """What the image of a stage is called: ``"Attention 10x"``."""
+    """What the image of a stage is called, as its layer in napari is: ``"Attention 10×"``."""
     mpp = result.slide.mpp * result.grids[stage.depth].downsample
-    return f"Attention {magnification_label(mpp).replace('×', 'x')}"
+    return f"Attention {magnification_label(mpp)}"
 
 
 def write_map_zarr(

@@ -41,7 +41,7 @@ _SLIDE = re.compile(r"slide-[a-z2-7]{16}")
 _OWN = re.compile(r"(slide|truth|cohort|features|file)-[a-z2-7]{16}(\..+)?")
 
 #: What belongs to one slide by its name: features and outlines.
-_BY_NAME = (".zarr", ".h5", ".hdf5", ".pt", ".geojson", ".xml")
+_BY_NAME = (".zarr", ".h5", ".hdf5", ".pt", ".geojson", ".xml", ".annotations")
 
 #: Slides that are several files, which find each other by their names or their folder.
 _BESIDE = (".dcm", ".vms", ".vmu")

@@ -20,8 +20,15 @@ from napari_hagmil.quadtree import Nodes
 #: CLAM's patches unless the file says otherwise, px.
 _CLAM_PATCH = 256
 
-#: Level-0 px; slides reach 400,000.
-_MAX_COORDINATE = 4_000_000
+#: What programs call the features and the places of their patches, CLAM's and TRIDENT's first.
+_FEATURES = ("features", "embeddings", "patch_embeddings", "tile_embeddings")
+_COORDS = ("coords", "coordinates", "locations")
+
+#: Level-0 px; slides reach 400,000. Programs that pad a slide begin before its corner.
+_MAX_COORDINATE, _MAX_PADDING = 4_000_000, 4_096
+
+#: Columns of places: x, y, and what some programs add to them (width, height, level).
+_MAX_COLUMNS = 5
 
 #: px of a patch's own magnification.
 _MAX_PATCH = 2**16
@@ -108,6 +115,8 @@ def read_h5(
     """
     features, coords, facts = _h5_contents(path)
     features, coords = _as_rows(features), _as_rows(coords)
+    if coords.ndim == 2 and 2 < coords.shape[1] <= _MAX_COLUMNS:
+        coords = coords[:, :2]
     _require_rows(path, features, coords)
     if not np.isfinite(features).any():
         raise FeatureStoreError(
@@ -192,15 +201,16 @@ def _h5_contents(path: Path) -> tuple[NDArray[Any], NDArray[Any], dict[str, Any]
         if not path.is_file():
             raise ValueError("it is no regular file")
         with h5py.File(path, "r") as file:
-            is_stamp = _IN_UM in file and "features" not in file
+            is_stamp = _IN_UM in file and not any(name in file for name in _FEATURES)
+            found, encoder = _found(file, (_IN_UM,) if is_stamp else _FEATURES)
+            places, _ = _found(file, _COORDS)
             said, known = (
-                (file.attrs, _STAMP_ATTRIBUTES) if is_stamp else (file["coords"].attrs, _ATTRIBUTES)
+                (file.attrs, _STAMP_ATTRIBUTES) if is_stamp else (places.attrs, _ATTRIBUTES)
             )
-            features = np.asarray(
-                _dataset(file, _IN_UM if is_stamp else "features"), dtype=np.float32
-            )
-            coords = np.asarray(_dataset(file, "coords"), dtype=np.float64)
-            facts = {name: said[name] for name in known & set(said)}
+            features = np.asarray(found, dtype=np.float32)
+            coords = np.asarray(places, dtype=np.float64)
+            facts: dict[str, Any] = {"encoder": encoder} if encoder else {}
+            facts |= {name: said[name] for name in known & set(said)}
             facts |= {_IN_UM: True} if is_stamp else {}
     # h5py has no error of its own: RuntimeError, SystemError and more come from damaged files.
     except (Exception, SystemError) as error:
@@ -288,7 +298,7 @@ def _require_rows(path: Path, features: NDArray[Any], coords: NDArray[Any]) -> N
             "needed",
             remedy="make it again",
         )
-    if not ((coords >= 0) & (coords <= _MAX_COORDINATE)).all():  # NaN is neither
+    if not ((coords >= -_MAX_PADDING) & (coords <= _MAX_COORDINATE)).all():  # NaN is neither
         raise FeatureStoreError(
             path.name,
             f"has coords that are no places on a slide (0 to {_MAX_COORDINATE})",
@@ -305,6 +315,22 @@ def _spacing(coords: NDArray[np.float64]) -> float:
         steps.append(step[(step[:, 1 - axis] == 0) & (step[:, axis] > 0), axis])
     values, counts = np.unique(np.concatenate(steps), return_counts=True)
     return float(values[np.argmax(counts)]) if len(values) else 0.0
+
+
+def _found(file: Any, names: tuple[str, ...]) -> tuple[Any, str]:
+    """The first dataset of these names, and where it is a group, what its only member is called.
+
+    Some programs keep the features of each encoder in a group, under the encoder's name.
+    """
+    import h5py
+
+    name = next((one for one in names if one in file), names[0])
+    if file.get(name, getclass=True, getlink=True) is h5py.HardLink:
+        group = file[name]
+        if isinstance(group, h5py.Group) and len(group) == 1:
+            (member,) = group
+            return _dataset(group, member), member
+    return _dataset(file, name), ""
 
 
 def _dataset(file: Any, name: str) -> Any:
@@ -333,7 +359,7 @@ def _dataset(file: Any, name: str) -> Any:
 def _number(path: Path, facts: dict[str, Any], name: str) -> float:
     """A number among the attributes; 0 where there is none."""
     try:
-        value = float(facts.get(name, 0))
+        value = float(np.asarray(facts.get(name, 0)).item())  # some write a list of one
     except (TypeError, ValueError):
         value = math.nan
     if not 0 <= value <= _MAX_COORDINATE:

@@ -182,7 +182,7 @@ def _found(slide: Path, place: Path) -> Path:
             remedy="give NAME.zarr, NAME.h5 or the folder that holds it",
         )
     stems = (slide.name, slide.stem, slide.name.split(".")[0])
-    for name in (f"{stem}{suffix}" for stem in stems for suffix in (SUFFIX, ".h5")):
+    for name in (f"{stem}{suffix}" for stem in stems for suffix in (SUFFIX, ".h5", ".hdf5")):
         if (place / name).exists():
             return place / name
     raise FeatureStoreError(

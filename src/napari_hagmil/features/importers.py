@@ -125,13 +125,7 @@ def _import_slide(
     record: SlideRecord, folders: Sequence[Path], path: Path, config: ImportConfig
 ) -> EncodeEvent:
     name = record.name
-    suffix = ".pt" if config.kind == "official" else ".h5"
-    files = [folder / f"{name}{suffix}" for folder in folders]
-    for file in files:
-        if not file.is_file():
-            raise FeatureStoreError(
-                str(file), "does not exist", remedy="give the folders with --features"
-            )
+    files = [_file_of(record, folder, config.kind) for folder in folders]
     found, frame = _found(record, files, config)
     key = _key(files, found, config)
     claims = store_claims(path.parent)
@@ -148,6 +142,19 @@ def _import_slide(
     unread = FeatureStore(path).n_unread
     n = writer.n_patches
     return EncodeEvent("done", name, n, n, unread, found.note, "done")
+
+
+def _file_of(record: SlideRecord, folder: Path, kind: Kind) -> Path:
+    """The file with a slide's features, named after the slide with or without its suffix."""
+    suffixes = (".pt",) if kind == "official" else (".h5", ".hdf5")
+    stems = dict.fromkeys((record.name, f"{record.name}{record.path.suffix}"))
+    files = [folder / f"{stem}{suffix}" for stem in stems for suffix in suffixes]
+    there = next((file for file in files if file.is_file()), None)
+    if there is None:
+        raise FeatureStoreError(
+            str(files[0]), "does not exist", remedy="give the folders with --features"
+        )
+    return there
 
 
 def _found(

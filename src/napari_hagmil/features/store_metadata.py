@@ -375,6 +375,11 @@ def _is_numbers(value: Any) -> bool:
     )
 
 
+def _is_corner(value: Any) -> bool:
+    """A place, or one before the slide's corner: patches may reach over its edge."""
+    return _is_numbers(value) and _is_place([abs(x) for x in value])
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(map(_is_size(2**26), value))
 
@@ -414,5 +419,5 @@ _GRID: dict[str, _Check] = {
     "downsample": _is_length,
     "shape": _is_shape,
     "span": _is_size(MAX_SPAN),
-    "origin": _is_place,
+    "origin": _is_corner,
 }

@@ -13,14 +13,11 @@ from scipy.ndimage import find_objects
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export.geojson_reader import joined_ring
-from napari_hagmil.polygons import Outline, Rings, outline, valid_parts
+from napari_hagmil.polygons import Outline, Rings, ellipse, outline, valid_parts
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 
 #: More objects are cells, and belong into another program.
 MOST_LABELS = 20_000
-
-#: Corners that an ellipse is drawn with.
-_ELLIPSE = 64
 
 #: Columns of a layer's features that name a class, first found first.
 _CLASS_COLUMNS = ("class", "classification", "path_class", "category")
@@ -101,14 +98,7 @@ def _as_ours(
         return [("point", points)]
     if kind in ("line", "path"):
         return [("ruler", points)] if len(points) == 2 else []
-    return [("polygon", _ellipse(points) if kind == "ellipse" else points)]
-
-
-def _ellipse(box: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The outline of napari's ellipse, which is given by the corners around it."""
-    centre, across, down = box.mean(axis=0), (box[1] - box[0]) / 2, (box[3] - box[0]) / 2
-    turn = np.linspace(0, 2 * np.pi, _ELLIPSE, endpoint=False)[:, None]
-    return np.asarray(centre + np.cos(turn) * across + np.sin(turn) * down)
+    return [("polygon", ellipse(points) if kind == "ellipse" else points)]
 
 
 def _class_names(layer: Any, n: int) -> list[str]:

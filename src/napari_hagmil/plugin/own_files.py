@@ -13,6 +13,7 @@ from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.export.result_json import SCHEMA
 from napari_hagmil.export.result_reader import read_result
+from napari_hagmil.plugin.labels import with_room
 from napari_hagmil.plugin.layers import (
     ATTENTION_COLORMAP,
     ATTENTION_OPACITY,
@@ -37,6 +38,9 @@ from napari_hagmil.untrusted import read_json
 
 #: A cascade has no more depths.
 _MOST_DEPTHS = 16
+
+#: More outlines than this, of fewer than this share of which the labels have room, have none.
+_CROWD, _LEGIBLE = 20, 0.75
 
 #: Pixels of a screen that a slide fills at first: outlines are made visible there.
 _SCREEN = 1200
@@ -101,11 +105,11 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
     Parameters
     ----------
     path : Path
-        GeoJSON, or XML of ASAP.
+        GeoJSON, or XML of ASAP, ImageScope or HALO.
     mpp : float or None
         µm per level-0 pixel of the slide; None: the layers are in pixels.
     origin : tuple of int
-        `Slide.origin`, from whose canvas ASAP counts.
+        `Slide.origin`, from whose canvas the XML counts.
 
     Raises
     ------
@@ -121,7 +125,8 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
         # napari draws many shapes in minutes, and lines at once.
         many = len(shapes) > MOST_SHAPES
         look = annotation_lines_layer if many else annotations_layer
-        found.append(look(drawn, tuple(classes), mpp, um_per_px=width))
+        layer = look(drawn, tuple(classes), mpp, um_per_px=width)
+        found.append(layer if many else _legible(layer, width))
     if points:
         found.append(points_layer(drawn, tuple(classes), mpp))
     named = [_of_file(layer, path) for layer in found]
@@ -129,6 +134,21 @@ def annotation_layers(path: Path, mpp: float | None, origin: Origin = (0, 0)) ->
         meta["name"] = path.name
         meta["units"] = ("um", "um") if mpp else ("pixel", "pixel")
     return named
+
+
+def _legible(layer: LayerTuple, um_per_px: float) -> LayerTuple:
+    """The layer with the labels that have room when all of it is seen; none of a crowd.
+
+    Detections of QuPath, tiles and cells, lie side by side: their labels hide what they label.
+    """
+    rings, meta, kind = layer
+    labels = meta["features"]["label"]
+    places = [np.min(ring, axis=0) / um_per_px for ring in rings]
+    shown = with_room(places, labels)
+    if len(labels) > _CROWD and shown.mean() < _LEGIBLE:
+        shown[:] = False
+    legible = [text if seen else "" for text, seen in zip(labels, shown, strict=True)]
+    return rings, {**meta, "features": {**meta["features"], "label": legible}}, kind
 
 
 def _attention_layer(path: Path) -> LayerTuple:

@@ -16,7 +16,7 @@ from napari_hagmil.slide import Slide, open_slide
 #: Files that make a folder a candidate: of a DICOM slide, or of a Zarr.
 _FOLDER_MEMBERS = ("*.dcm", "zarr.json", ".zgroup", ".zarray", ".zattrs")
 
-_ANNOTATIONS = (".geojson", ".xml")
+_ANNOTATIONS = (".geojson", ".json", ".xml", ".annotations")
 
 #: What is in every folder that `own_files` reads.
 _OWN_MEMBERS = ("result.json", "zarr.json")

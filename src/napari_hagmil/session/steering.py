@@ -126,6 +126,6 @@ def steered(state: ReviewState) -> str:
 
 
 def import_tissue(session: Session, path: str | Path) -> None:
-    """Use the polygons of a GeoJSON file, or of ASAP's XML, as the tissue."""
+    """Use the polygons of a GeoJSON file, or of the XML of ASAP and alike, as the tissue."""
     origin = session.slide.origin if session.slide else (0, 0)
     set_tissue_rings(session, read_area(path, origin), "import tissue")

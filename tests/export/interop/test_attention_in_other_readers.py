@@ -65,5 +65,5 @@ def test_napari_ome_zarr_shows_every_depth_of_the_collection(path):
 def test_ome_types_reads_the_metadata_of_the_collection(path):
     ome_types = pytest.importorskip("ome_types", reason="make interop installs ome-types")
     told = ome_types.from_xml((path / "OME/METADATA.ome.xml").read_text(), validate=True)
-    assert [image.name for image in told.images] == [f"Attention {n}x" for n in (10, 20, 40)]
+    assert [image.name for image in told.images] == [f"Attention {n}×" for n in (10, 20, 40)]
     assert [image.pixels.physical_size_x for image in told.images] == [224, 112, 56]

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from napari_hagmil.review import Annotation, PathClass
     from napari_hagmil.slide.canvas import Origin
 
-_SOURCE = "what analyze wrote (a folder), GeoJSON, XML of ASAP, or annotations of DICOM"
+_SOURCE = (
+    "what analyze wrote (a folder), GeoJSON, XML of ASAP or ImageScope, or annotations of DICOM"
+)
 
 
 def _depths(text: str) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_hagmil.errors import BundleError
 from napari_hagmil.models.bundle import save_bundle
 from napari_hagmil.models.cascade import CascadeModel
-from napari_hagmil.models.checkpoints.weights_only import load_weights_only, one_line
+from napari_hagmil.models.checkpoints.weights_only import bare_name, load_weights_only, one_line
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.iat import ADMIN_GAIN, IATConfig
 
@@ -101,14 +101,15 @@ def convert_official(
 def is_official(content: Mapping[str, Any]) -> bool:
     """Whether what a checkpoint holds has models named as in the official HAG-MIL code."""
     weights = content.get("state_dict", content)
-    return isinstance(weights, Mapping) and any(_MODEL.fullmatch(str(name)) for name in weights)
+    names = weights if isinstance(weights, Mapping) else ()
+    return any(_MODEL.fullmatch(bare_name(str(name))) for name in names)
 
 
 def _coarse_to_fine(content: Mapping[str, Any], path: Path) -> list[dict[str, Tensor]]:
     """Weights of model(D−1), …, model1, model0."""
     models: dict[int, dict[str, Tensor]] = {}
     for name, tensor in content.get("state_dict", content).items():
-        found = _MODEL.fullmatch(str(name))
+        found = _MODEL.fullmatch(bare_name(str(name)))
         if found and isinstance(tensor, Tensor):
             models.setdefault(int(found[1]), {})[found[2]] = tensor
     if not models or sorted(models) != list(range(len(models))):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +16,15 @@ from napari_hagmil.models.baselines.dtfd import Distillation
 from napari_hagmil.models.bundle import save_bundle
 from napari_hagmil.models.cascade import CascadeModel
 from napari_hagmil.models.checkpoints.layouts import LAYOUTS, KeyLayout, layout_of
-from napari_hagmil.models.checkpoints.weights_only import load_weights_only, one_line
+from napari_hagmil.models.checkpoints.weights_only import bare_name, load_weights_only, one_line
 from napari_hagmil.models.config import BundleConfig, EncoderFacts
 from napari_hagmil.models.interface import BagModel
 from napari_hagmil.models.stage import BaselineConfig, build_stage
 
 #: Where training scripts put the weights among other things that they save.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights"),
+)
 
 #: Constants of losses, saved with the weights.
 _IGNORED = ("instance_loss_fn.labels",)
@@ -193,16 +194,19 @@ def _flat(content: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in content.items():
         parts = {f"{name}.{p}": v for p, v in value.items()} if isinstance(value, Mapping) else None
         flat.update(parts or {str(name): value})
-    return {_bare(name): value for name, value in flat.items() if _bare(name) not in _IGNORED}
+    bare = _unprefixed({bare_name(name): value for name, value in flat.items()})
+    return {name: value for name, value in bare.items() if name not in _IGNORED}
 
 
-def _bare(name: str) -> str:
-    """A name without "model." of Lightning and "module." of DataParallel.
-
-    CLAM's plain attention has a part called module of its own, behind a number.
-    """
-    name = re.sub(r"(^|(?<=[a-z_])\.)module\.", lambda found: found[1], name)
-    return name.removeprefix("model.")
+def _unprefixed(weights: dict[str, Any]) -> dict[str, Any]:
+    """Weights of a known layout, where they are attributes of a larger module: without its name."""
+    shared = weights
+    while shared and layout_of(shared) is None:
+        first, dot, _ = next(iter(shared)).partition(".")
+        if not dot or not all(name.startswith(f"{first}.") for name in shared):
+            return weights
+        shared = {name.removeprefix(f"{first}."): value for name, value in shared.items()}
+    return shared
 
 
 def _published(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 
 from napari_hagmil.errors import BundleError
@@ -18,8 +20,18 @@ def one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def bare_name(name: str) -> str:
+    """A weight's name without what wraps a model: Lightning, DataParallel, torch.compile.
+
+    CLAM's plain attention has a part called module of its own, behind a number.
+    """
+    name = name.replace("_orig_mod.", "")
+    name = re.sub(r"(^|(?<=[a-z_])\.)module\.", lambda found: found[1], name)
+    return name.removeprefix("model.")
+
+
 def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Tensors and plain values of a torch checkpoint, by name.
+    """Tensors and plain values of a checkpoint of torch or of safetensors, by name.
 
     Raises
     ------
@@ -29,10 +41,7 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch, about pickles of older versions
-            _require_file(path)
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
     except FileNotFoundError as error:
         raise BundleError(
             f"the checkpoint {path}", "does not exist", remedy="give a file that does"
@@ -46,8 +55,8 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
     except Exception as error:  # torch's reader of damaged files raises whatever it stumbles on
         raise BundleError(
             path.name,
-            f"cannot be read as a torch checkpoint: {one_line(error)}",
-            remedy="give a file that torch.save wrote",
+            f"cannot be read as a checkpoint: {one_line(error)}",
+            remedy="give a file that torch.save or safetensors wrote",
         ) from error
     if not isinstance(content, dict):
         raise BundleError(
@@ -57,6 +66,15 @@ def load_weights_only(path: str | os.PathLike[str]) -> dict[str, Any]:
             remedy="save a state_dict",
         )
     return content
+
+
+def _content(path: Path) -> Any:
+    _require_file(path)
+    if path.suffix.lower() == ".safetensors":
+        return safetensors.torch.load_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about pickles of older versions
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _require_file(path: Path) -> None:

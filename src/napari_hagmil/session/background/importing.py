@@ -55,7 +55,7 @@ def read_import(
     Parameters
     ----------
     path : Path
-        GeoJSON, or XML of ASAP.
+        GeoJSON, or XML of ASAP, ImageScope or HALO.
     slide : Slide
         The open slide.
     on_progress : callable, optional

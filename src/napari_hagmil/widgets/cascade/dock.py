@@ -12,6 +12,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout
 from superqt.utils import qdebounced
 
+from napari_hagmil.export.annotations_reader import ANNOTATION_SUFFIXES
 from napari_hagmil.slide import Slide
 from napari_hagmil.widgets.cascade.camera import PRESETS
 from napari_hagmil.widgets.cascade.context import CascadeContext, CascadePage
@@ -118,7 +119,7 @@ class CascadeDock(TabbedDock):
 
     def take_dropped(self, path: Path) -> None:
         """Open a slide; a GeoJSON file goes into the review of the open slide."""
-        if path.suffix.lower() in (".geojson", ".json", ".xml"):
+        if path.suffix.lower() in ANNOTATION_SUFFIXES:
             self.desk.importer.take(path)
         elif (path / "result.json").is_file():
             self.take_result(path)

@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_hagmil.export.annotations_reader import ANNOTATION_FILES
 from napari_hagmil.plugin.review_layers import MOST_SHAPES, shapes_of
 from napari_hagmil.review import edit
 from napari_hagmil.session import Review
@@ -155,7 +156,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
 
     def _ask_path(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Import annotations", str(Path.home()), "GeoJSON, ASAP (*.geojson *.json *.xml)"
+            self, "Import annotations", str(Path.home()), ANNOTATION_FILES
         )
         if path:
             self.import_asked.emit(path)

@@ -19,18 +19,21 @@ from napari_hagmil.errors import SlideFormatError
 from napari_hagmil.slide.interface import Channel, PixelSize, Placement
 
 _MICROMETRES = {
-    "micrometer": 1.0,
-    "micrometre": 1.0,
-    "micron": 1.0,
-    "µm": 1.0,
-    "um": 1.0,
-    "nanometer": 1e-3,
-    "nanometre": 1e-3,
-    "millimeter": 1e3,
-    "millimetre": 1e3,
-    "centimeter": 1e4,
-    "meter": 1e6,
+    unit: size
+    for size, units in (
+        (1e-4, ("angstrom", "å")),
+        (1e-3, ("nanometer", "nanometre", "nm")),
+        (1.0, ("micrometer", "micrometre", "micron", "µm", "μm", "um")),
+        (1e3, ("millimeter", "millimetre", "mm")),
+        (1e4, ("centimeter", "centimetre", "cm")),
+        (1e6, ("meter", "metre", "m")),
+        (25_400.0, ("inch",)),
+    )
+    for unit in units
 }
+
+#: Of the axes, in the versions of OME-Zarr before these stood in the file.
+_EARLY_AXES = ("t", "c", "z", "y", "x")
 #: Channels a slide may have; a first axis that is longer is something else.
 _MAX_CHANNELS = 128
 
@@ -114,7 +117,9 @@ def _multiscale(name: str, node: Any, ome: Mapping[str, Any]) -> ZarrLayout:
     try:
         image = ome["multiscales"][0]
         version = str(ome.get("version") or image.get("version") or "0.4")
-        stated = [a if isinstance(a, Mapping) else {"name": a} for a in image["axes"]]
+        stated = [
+            a if isinstance(a, Mapping) else {"name": a} for a in image.get("axes", _EARLY_AXES)
+        ]
         axes = "".join(str(axis["name"])[:1].lower() for axis in stated)
         datasets = list(image["datasets"])
         arrays = [node[str(dataset["path"])] for dataset in datasets]
@@ -170,7 +175,8 @@ def _placement(
                 shift = shift + np.asarray(transform["translation"], dtype=np.float64)
     sides, places = [], []
     for axis in "yx":
-        unit = _MICROMETRES.get(str(stated[axes.index(axis)].get("unit", "")).lower())
+        said = str(stated[axes.index(axis)].get("unit", "")).strip().lower()
+        unit = _MICROMETRES.get(said, _MICROMETRES.get(said.removesuffix("s")))
         if unit is None:
             return None
         sides.append(float(scale[axes.index(axis)]) * unit)

@@ -17,7 +17,9 @@ from typing import Any
 from napari_hagmil.slide.interface import Channel, PixelSize
 
 _MICROMETRES = {
-    **dict.fromkeys(("µm", "μm", "um"), 1.0),
+    # In full, and as UTF-8 read as Latin-1, from programs that do not follow OME to the letter.
+    **dict.fromkeys(("µm", "μm", "um", "Âµm", "micron", "microns"), 1.0),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1.0),
     **{"pm": 1e-6, "Å": 1e-4, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "dm": 1e5, "m": 1e6},
     **{"in": 25_400.0, "pt": 25_400 / 72},  # as OME spells inch and point
 }
@@ -103,13 +105,17 @@ def ome_pictures(text: str) -> Iterator[StatedPicture]:
 
 
 def _ome_size(pixels: str) -> PixelSize | None:
+    """A pixel's sides; where one alone is stated, it is taken to be square."""
     sides = []
     for axis in "YX":
         value = number(attribute(pixels, f"PhysicalSize{axis}"))
-        unit = attribute(pixels, f"PhysicalSize{axis}Unit") or "µm"
-        if value is not None and unit in _MICROMETRES:
-            sides.append(value * _MICROMETRES[unit])
-    return PixelSize((sides[0], sides[1]), "OME PhysicalSize") if len(sides) == 2 else None
+        if value is None:
+            continue
+        unit = attribute(pixels, f"PhysicalSize{axis}Unit").strip() or "µm"
+        if unit not in _MICROMETRES:
+            return None
+        sides.append(value * _MICROMETRES[unit])
+    return PixelSize((sides[0], sides[-1]), "OME PhysicalSize") if sides else None
 
 
 def _ome_channels(body: str) -> Iterator[Channel]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QGridLayout, QPushButton
 
+from napari_hagmil.export.annotations_reader import ANNOTATION_FILES
 from napari_hagmil.widgets.style import (
     ERROR_COLOR,
     QUIET_COLOR,
@@ -100,7 +101,7 @@ class TissuePanel(Section):
 
     def _ask_path(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self, "Import tissue", str(Path.home()), "GeoJSON, ASAP (*.geojson *.json *.xml)"
+            self, "Import tissue", str(Path.home()), ANNOTATION_FILES
         )
         if path:
             self.imported.emit(path)
