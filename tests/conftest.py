@@ -94,15 +94,25 @@ def _library(name: str) -> ModuleType:
 _LIBRARIES: list[object] = []
 
 
+#: What is there when all of it is; `make data` fetches only what has a public address.
+_WHOLE = ("slides/luna-1065626.svs", "reference", "checkpoints", "mil", "idc_patches.npz")
+
+
+def _data_path() -> Path:
+    return Path(os.environ.get("HAGMIL_DATA", _PROJECT.parent / "shared" / "data"))
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Real slides and patches: HAGMIL_DATA, or ../shared/data beside the project.
 
-    Absent data skips a test on a user's machine, and fails it where CI=true.
+    Absent data skips a test on a user's machine, and fails it where CI=true. What `make data`
+    fetches is a part of it: see `slides_dir`.
     """
-    path = Path(os.environ.get("HAGMIL_DATA", _PROJECT.parent / "shared" / "data"))
-    if not path.is_dir():
-        reason = f"{path} does not exist; set HAGMIL_DATA to the folder with real data"
+    path = _data_path()
+    absent = [name for name in _WHOLE if not (path / name).exists()]
+    if absent:
+        reason = f"{path} has no {absent[0]}; set HAGMIL_DATA to the folder with all real data"
         if os.environ.get("CI", "").lower() == "true":
             pytest.fail(reason)
         pytest.skip(reason)
@@ -117,14 +127,28 @@ def real_slides_dir(data_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def slides_dir(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real slides; where there are none, made ones of the same names, kinds and stated facts."""
+    """Real slides; for those that are not there, made ones of the same names, kinds and facts."""
     try:
         return Path(request.getfixturevalue("data_dir")) / "slides"
     except pytest.skip.Exception:
-        from stand_ins import write_stand_ins
+        from stand_ins import put_in_place, write_stand_ins
 
         phantom = request.getfixturevalue("phantom_file")
-        return write_stand_ins(tmp_path_factory.mktemp("stand-ins") / "slides", phantom)
+        made = write_stand_ins(tmp_path_factory.mktemp("stand-ins") / "slides", phantom)
+        return put_in_place(made, _data_path() / "slides")
+
+
+@pytest.fixture(scope="session")
+def official_checkpoint(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint as the official code writes it: the reference's, or a made one."""
+    try:
+        return Path(request.getfixturevalue("data_dir")) / "reference" / "official_like.ckpt"
+    except pytest.skip.Exception:
+        from made_checkpoints import write_official
+
+        return write_official(tmp_path_factory.mktemp("checkpoint") / "official_like.ckpt")
 
 
 @pytest.fixture(scope="session")

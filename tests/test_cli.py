@@ -359,12 +359,11 @@ def test_doctor_says_what_is_there_and_what_brings_the_rest(tmp_path, monkeypatc
     assert found["h5py"] == {"subject": "h5py", "found": "1", "remedy": ""}
 
 
-def test_convert_makes_a_bundle_of_the_official_checkpoint(data_dir, tmp_path):
+def test_convert_makes_a_bundle_of_the_official_checkpoint(official_checkpoint, tmp_path):
     from napari_hagmil.models import load_bundle
 
     out = tmp_path / "official.hagmil"
-    checkpoint = data_dir / "reference" / "official_like.ckpt"
-    assert main(["convert", str(checkpoint), "--out", str(out)]) == 0
+    assert main(["convert", str(official_checkpoint), "--out", str(out)]) == 0
     assert load_bundle(out).config.order == "attention"
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from napari_hagmil.errors import DownloadError, OfflineError
 from napari_hagmil.plugin.fetch import MIRROR, PublicFile, fetch
+from stand_ins import put_in_place
 
 DATA = bytes(range(256)) * 40
 
@@ -94,6 +95,18 @@ def test_make_data_fetches_what_it_shows_the_licence_of(tmp_path, monkeypatch, c
     assert "CC0-1.0" in said.out
     assert there.sha256 in said.out
     assert "slides/b.svs cannot be fetched" in said.err
+
+
+def test_what_make_data_fetched_takes_the_place_of_the_made_slides(tmp_path):
+    made, real = tmp_path / "made", tmp_path / "real"
+    for folder, names in ((made, ("a.svs", "b.svs")), (real, ("a.svs", "c.svs"))):
+        (folder / "broken").mkdir(parents=True)
+        for name in names:
+            (folder / "broken" / name).write_text(folder.name)
+    put_in_place(made, real)
+    found = {path.name: path.read_text() for path in (made / "broken").iterdir()}
+    assert found == {"a.svs": "real", "b.svs": "made"}
+    assert put_in_place(made, tmp_path / "absent") == made
 
 
 def test_the_files_of_make_data_are_those_that_the_tests_have(data_dir):

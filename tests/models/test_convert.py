@@ -13,11 +13,12 @@ from napari_hagmil.models import OfficialFacts, convert_official, load_bundle
 
 
 @pytest.fixture
-def checkpoint(data_dir: Path) -> Path:
-    return data_dir / "reference" / "official_like.ckpt"
+def checkpoint(official_checkpoint: Path) -> Path:
+    return official_checkpoint
 
 
-def test_the_bundle_equals_the_reference_at_every_depth(checkpoint, cascade_case, tmp_path):
+def test_the_bundle_equals_the_reference_at_every_depth(data_dir, cascade_case, tmp_path):
+    checkpoint = data_dir / "reference" / "official_like.ckpt"
     k = int(cascade_case.facts["k"])
     convert_official(checkpoint, tmp_path / "official.hagmil", OfficialFacts(budget=k))
     model, expected = load_bundle(tmp_path / "official.hagmil"), cascade_case.tensors

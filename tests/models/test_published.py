@@ -415,8 +415,10 @@ def test_the_command_line_makes_a_bundle_that_says_where_it_comes_from(tmp_path,
     assert (config["mpp"], config["order"], config["name"]) == ([0.5], "columns", "theirs")
 
 
-def test_an_official_checkpoint_takes_the_facts_of_its_kind_alone(data_dir, tmp_path, capsys):
-    official = data_dir / "reference" / "official_like.ckpt"
+def test_an_official_checkpoint_takes_the_facts_of_its_kind_alone(
+    official_checkpoint, tmp_path, capsys
+):
+    official = official_checkpoint
     out = ["--out", str(tmp_path / "b.hagmil")]
     assert main(["convert", str(official), *out, "--mpp", "0.5", "--encoder", "mine"]) == 0
     config = load_bundle(tmp_path / "b.hagmil").config
