@@ -7,7 +7,15 @@ import pickle
 import pytest
 
 from napari_hagmil import errors
-from napari_hagmil.errors import BundleError, CohortError, HagmilError, Remedy, statement_of
+from napari_hagmil.errors import (
+    BundleError,
+    CohortError,
+    HagmilError,
+    Problem,
+    Remedy,
+    ResultError,
+    statement_of,
+)
 
 KINDS = [
     kind
@@ -40,3 +48,10 @@ def test_a_problem_within_another_brings_no_second_remedy() -> None:
     inner = BundleError("a.hagmil", "needs a budget", value=0, remedy="correct it")
     assert statement_of(inner) == "a.hagmil needs a budget, got 0"
     assert statement_of(ValueError("plain")) == "plain"
+
+
+def test_what_a_library_says_in_several_lines_is_one() -> None:
+    error = ResultError("the analysis", "cannot be read (no footer:\nPAR1\n)", value="a\r\nb")
+    assert str(error) == "the analysis cannot be read (no footer: PAR1 ), got a b"
+    assert error.sentence("window") == str(error)
+    assert Problem("two  spaces stay").sentence() == "two  spaces stay"

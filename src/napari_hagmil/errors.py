@@ -86,13 +86,19 @@ class Problem:
     def statement(self) -> str:
         """The problem without its remedy: for a sentence that ends with another."""
         text = f"{self.subject} {self.rule}".strip()
-        return text if self.value is None else f"{text}, got {self.value}"
+        # What other libraries say, and names of files, may have several lines.
+        return _on_one_line(text if self.value is None else f"{text}, got {self.value}")
 
     def sentence(self, front: Front = "library") -> str:
         """The problem as one sentence, without a full stop."""
         text = self.statement
         remedy = self.remedy.on(front) if isinstance(self.remedy, Remedy) else self.remedy
         return f"{text}; {remedy}" if remedy else text
+
+
+def _on_one_line(text: str) -> str:
+    lines = text.splitlines()
+    return text if len(lines) < 2 and text == "".join(lines) else " ".join(filter(None, lines))
 
 
 class HagmilError(Exception):

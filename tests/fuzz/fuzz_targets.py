@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import copytree
 
+import fuzz_results as results
 import numpy as np
 import torch
 
@@ -465,6 +466,10 @@ TARGETS: dict[str, Target] = {
     "lock": Target(make_lock, locked),
     "journal": Target(make_journal, review, ("*.hagmil-review/*.jsonl",)),
     "tables": Target(make_tables, joined, ("a/tables.csv",)),
+    "result": Target(results.make_result, results.result, ("kept/*",)),
+    "verify": Target(results.make_run, results.verify, ("run/slides/a/*.json",)),
+    "run": Target(results.make_run, results.run, ("run/**/*.json", "run/*.parquet")),
+    "viewing": Target(results.make_viewing, results.viewing, ("*.csv", "*.seal")),
     "recent": Target(make_recent, lambda p: RecentSlides(p).paths()),
     "ome-zarr": Target(make_ome_zarr, slide, ("a.zarr/**/*",)),
 }

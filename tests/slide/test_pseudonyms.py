@@ -124,6 +124,7 @@ COHORT = (
     "batch FOLDER --out OUT/run2 --model MODEL --mpp 0.25 --features OUT/store --workers 1",
     "batch TABLE --out OUT/run --model MODEL --mpp 0.25 --workers 1 --json",
     "status OUT/run",
+    "status OUT/run --json",
     "verify OUT/run",
 )
 #: In a window; with reviews, below; and what needs weights that are not the package's, and has
@@ -223,6 +224,22 @@ def test_no_verb_of_a_cohort_says_what_was_planted(place, capfd):
     name = Pseudonyms.own().slide(here.slides[0]).stem
     for line in COHORT:
         run(here, line.replace("NAME", name), capfd)
+
+
+@pytest.mark.slow
+def test_what_is_kept_on_disk_names_no_slide_even_without_the_option(place, capfd, monkeypatch):
+    """Caches outlive results: `cache` has no option, since there is nothing to hide."""
+    here = place("svs")
+    kept = here.root.parent / "kept"
+    monkeypatch.setenv("HAGMIL_CACHE", str(kept))
+    monkeypatch.setenv("HAGMIL_FEATURES_GB", "1")
+    assert main(here.words("analyze SLIDE --out OUT/a --model MODEL --mpp 0.25")) in (0, 3)
+    assert any(one.is_file() for one in (kept / "features").rglob("*"))
+    capfd.readouterr()
+    for words in (["cache"], ["cache", "--json"], ["cache", "--clear"]):
+        assert found_in(kept) == {}
+        assert main(words) == 0
+    assert planted_in("".join(capfd.readouterr()).encode()) == []
 
 
 @pytest.mark.slow

@@ -28,12 +28,15 @@ def slide(phantom, tmp_path):
 @pytest.fixture
 def prefers_pseudonyms():
     set_preference("privacy", "pseudonyms", True)
+    # So that what a consenting reader leaves is looked at, too.
+    set_preference("privacy", "viewing", True)
     yield
     set_preference("privacy", "pseudonyms", False)
+    set_preference("privacy", "viewing", False)
 
 
 @pytest.mark.usefixtures("prefers_pseudonyms")
-def test_result_review_exports_and_report_say_the_pseudonym(
+def test_result_review_path_exports_and_report_say_the_pseudonym(
     dock, viewer, slide, wait_until, tmp_path
 ):
     open_slide(dock, slide, wait_until)
@@ -54,11 +57,18 @@ def test_result_review_exports_and_report_say_the_pseudonym(
     assert len(review.export.write(out / "review")) == 3
     review.conclusion.sign_off.write(out / "finished")
     wait_until(lambda: (out / "finished.pdf").is_file())
+    viewing = dock.desk.follower.viewing
+    wait_until(lambda: bool(viewing.views()))
+    assert all(one.name.startswith(name) for one in viewing.save(out))
+    viewing.close()
     dock.review.sitting.journal.flush()
     assert found_in(out) == {}
     assert name in (out / "review.csv").read_text()
-    # The review lies beside the slide, under its name, and says the pseudonym.
+    # The review lies beside the slide, under its name, and says the pseudonym; so do the result
+    # that is kept there and the path of the viewport.
     (folder,) = slide.parent.glob("*.hagmil-review")
+    assert name in next(folder.glob("*.result/result.json")).read_text()
+    assert list(folder.rglob("*.viewing.csv"))
     inside = {one: what for one, what in found_in(folder).items() if one != folder.name}
     assert inside == {}
     assert any(one.suffix == ".jsonl" and name in one.read_text() for one in folder.rglob("*.*"))

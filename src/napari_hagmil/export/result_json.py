@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from importlib import metadata
@@ -89,9 +88,9 @@ def _installed() -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def changed_versions(document: Mapping[str, Any]) -> str:
+def changed_versions(document: object) -> str:
     """Say which packages had other versions when a stored result was made; "" where none had."""
-    then, now = document.get("versions"), versions()
+    then, now = document.get("versions") if isinstance(document, dict) else None, versions()
     if not isinstance(then, dict):
         return "made with versions that are not known"
     differing = [

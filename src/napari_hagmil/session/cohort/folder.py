@@ -14,6 +14,7 @@ from napari_hagmil.batch.summary import latest_rows, result_facts
 from napari_hagmil.cohort import SlideRecord, gather_slides
 from napari_hagmil.cohort.folders import slides_below
 from napari_hagmil.errors import OutputError
+from napari_hagmil.export.result_reader import require_unchanged
 from napari_hagmil.files import from_spreadsheet_cell, is_there
 from napari_hagmil.session.cohort.entry import CohortEntry
 from napari_hagmil.session.cohort.progress import ProgressReader
@@ -129,6 +130,7 @@ def _kept_facts(entry: CohortEntry) -> Mapping[str, Any]:
     with suppress(*_ODD):
         folder = latest_kept(entry.path)
         if folder is not None:
+            require_unchanged(folder)
             said = read_json(folder / "result.json")
             # The fingerprint is not looked at: an entry of today's bytes may lie beside this one.
             return {**result_facts(said), "state": str(said["state"]), "fingerprint": ""}

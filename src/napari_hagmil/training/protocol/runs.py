@@ -38,7 +38,7 @@ from napari_hagmil.training.protocol.plan import EndpointPlan, Protocol, Thresho
 from napari_hagmil.training.protocol.run_files import write_curves, write_epochs, write_predictions
 from napari_hagmil.training.run_state import DepthEpoch
 from napari_hagmil.training.training_slide import CohortSlide, TrainingSlide
-from napari_hagmil.untrusted import json_text
+from napari_hagmil.untrusted import json_text, read_json
 
 SCHEMA = "napari-hagmil/run/1"
 
@@ -380,17 +380,16 @@ def _summary(
 
 
 def _on_record(folder: Path, key: str) -> RunRecord | None:
+    """What was recorded of a run; None where that is nothing, cannot be read, or was a failure."""
     try:
-        content = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError):
+        content = read_json(folder / "run.json")
+        if content.pop("schema") != SCHEMA or content.pop("key") != key or content.get("failure"):
+            return None
+        content["figures"] = _defined_or_nan(content["figures"])
+        content["sweep"] = [_defined_or_nan(entry) for entry in content["sweep"]]
+        return RunRecord(**content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if content.pop("schema", None) != SCHEMA or content.pop("key", None) != key:
-        return None
-    if content.get("failure"):
-        return None  # tried again
-    content["figures"] = _defined_or_nan(content["figures"])
-    content["sweep"] = [_defined_or_nan(entry) for entry in content["sweep"]]
-    return RunRecord(**content)
 
 
 def _defined_or_nan(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,18 +48,21 @@ class LastResult:
         session = self._session
         if session.slide is None or session.sitting is None:
             return
+        folder = kept(session.sitting, session.slide)
         # Nothing is lost where it cannot be read: the next run writes another.
-        with suppress(HagmilError):
-            folder = kept(session.sitting, session.slide)
-            if folder is None:
+        if folder is None:
+            with suppress(HagmilError):
                 self._offer_earlier(session.slide)
-                return
+            return
+        try:
             result = read_result(folder)
             model = self._model_of(result)
             if model:
                 session.restore(result, model)
             else:
                 self._offer(result, f"Show the last result, of {result.model.name}")
+        except HagmilError as error:
+            self._findings.add_note(f"The last result is not shown: {error_sentence(error)}.")
 
     def take(self, folder: Path) -> str:
         """Show the analysis in a folder; why that cannot be done, as a sentence, or nothing."""
