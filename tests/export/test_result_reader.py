@@ -142,7 +142,7 @@ def test_what_was_changed_since_is_not_shown(result, tmp_path):
     with pytest.raises(ResultError, match=r"nodes.parquet is missing"):
         read_result(kept)
     (kept / "manifest.json").write_text("[]")
-    with pytest.raises(ResultError, match=r"manifest.json cannot be read"):
+    with pytest.raises(ResultError, match=r"has a manifest that cannot be read"):
         read_result(kept)
 
 

@@ -104,7 +104,11 @@ def require_unchanged(folder: Path) -> None:
     except FileNotFoundError:
         return
     except ManifestError as error:
-        raise ResultError(f"the analysis in {folder.name}", error.problem.statement) from error
+        raise ResultError(
+            f"the analysis in {folder.name}",
+            f"has a manifest that {error.problem.rule}",
+            remedy="analyze the slide again",
+        ) from error
     for name in _READ:
         if name in files and (wrong := file_difference(folder / name, files[name])):
             raise ResultError(
