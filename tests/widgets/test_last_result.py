@@ -81,6 +81,9 @@ def test_the_first_run_shows_its_depths_but_fills_no_queue_when_it_is_cancelled(
     wait_until(lambda: rested(dock))
     assert [stage.depth for stage in dock.session.stages] == [0]
     assert "Attention 10×" in names(viewer)
+    headline = dock.findings.prediction
+    assert headline.text() == "Unfinished: no class. The run ended after 10×."
+    assert headline.property("ink") == "warning"
     review.review.find()
     assert review.review.state.regions == ()
     assert not review.queue.find.isEnabled()

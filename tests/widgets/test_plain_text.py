@@ -15,7 +15,7 @@ import napari_hagmil
 from napari_hagmil.review import Conclusion
 from napari_hagmil.widgets.cascade.dock import CascadeDock
 from napari_hagmil.widgets.review.dock import ReviewDock
-from napari_hagmil.widgets.style import explain, plain_label
+from napari_hagmil.widgets.style import explain, plain_label, text_label
 
 WIDGETS = Path(napari_hagmil.__file__).parent / "widgets"
 PLANTED = "<img src=x><b>bold"
@@ -30,7 +30,7 @@ def calls(name):
 
 
 def test_labels_are_made_in_one_place():
-    assert {module for module, _ in calls("QLabel")} == {"style.py"}
+    assert {module for name in ("QLabel", "_Label") for module, _ in calls(name)} == {"style.py"}
 
 
 def test_tips_of_more_than_a_constant_are_made_in_one_place():
@@ -62,6 +62,19 @@ def test_the_walk_finds_a_label_that_takes_html(qapp):
     assert len(list(shown_as_html(parent))) == 1
     label.setToolTip(PLANTED)
     assert len(list(shown_as_html(parent))) == 2
+
+
+@pytest.mark.window
+def test_no_line_ends_between_a_number_and_its_unit(qapp):
+    said = "The model demo says: normal 5 %, tumor 95 %. 0.002 mm² in 36 s"
+    label = text_label(said)
+    assert label.text() == said
+    label.setText(said)
+    words = QLabel.text(label).split(" ")
+    assert [one for one in words if one[0].isdigit()] == [
+        "5\N{NO-BREAK SPACE}%,", "95\N{NO-BREAK SPACE}%.",
+        "0.002\N{NO-BREAK SPACE}mm²", "36\N{NO-BREAK SPACE}s",
+    ]  # fmt: skip
 
 
 @pytest.mark.window

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 
 from napari.utils.theme import get_theme
@@ -102,16 +103,36 @@ class Page(QScrollArea):  # type: ignore[misc]
             self.column.insertWidget(self.column.count() - 1, panel)
 
 
+_SPACE = "\N{NO-BREAK SPACE}"
+_BEFORE_A_UNIT = re.compile(r"(?<=\d) (?=(?:%|s|min|h|mm²?|µm²?|px|MB|GB)(?:\W|$))")
+
+
+class _Label(QLabel):  # type: ignore[misc]
+    """A label that keeps a number and its unit on one line."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.setText(text)
+
+    def setText(self, text: str) -> None:  # noqa: N802
+        """Show a text."""
+        super().setText(_BEFORE_A_UNIT.sub(_SPACE, text))
+
+    def text(self) -> str:
+        """The text as it was given."""
+        return str(super().text()).replace(_SPACE, " ")
+
+
 def plain_label(text: str = "") -> QLabel:
     """A label of plain text; by default Qt would render what looks like HTML."""
-    label = QLabel(text)
+    label = _Label(text)
     label.setTextFormat(Qt.TextFormat.PlainText)
     return label
 
 
 def rich_label(text: str = "") -> QLabel:
     """A label of HTML of ours; what comes from outside goes through `html.escape`."""
-    label = QLabel(text)
+    label = _Label(text)
     label.setTextFormat(Qt.TextFormat.RichText)
     return label
 

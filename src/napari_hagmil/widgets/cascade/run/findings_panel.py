@@ -139,7 +139,7 @@ class FindingsPanel(Section):
     def say_unfinished(self, reached: str) -> None:
         """Put in the place of the class that a run ended early, and what is shown all the same."""
         show_text(self.prediction, f"Unfinished: no class. The run ended after {reached}.")
-        self.prediction.setStyleSheet(f"{_HEADLINE} color: {WARNING_COLOR};")
+        set_ink(self.prediction, WARNING_COLOR)
         show_text(self.said, "The attention shown is of the depths that were read until then.")
 
     def offer(self, what: str) -> None:
