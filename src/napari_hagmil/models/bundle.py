@@ -19,6 +19,7 @@ from torch import Tensor
 from napari_hagmil.errors import BundleError
 from napari_hagmil.files import is_there, replacing
 from napari_hagmil.models.cascade import CascadeModel
+from napari_hagmil.models.config import BundleConfig
 from napari_hagmil.models.config_json import config_from_json, config_to_json
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -112,6 +113,19 @@ def load_bundle(
     return model.to(device).eval()
 
 
+def bundle_config(path: str | os.PathLike[str]) -> BundleConfig:
+    """Read what a bundle says of itself; nothing looks at its weights.
+
+    Raises
+    ------
+    BundleError
+        In one sentence, when there is none that can be read.
+    """
+    path = Path(path)
+    source = f"the model bundle {path.name}"
+    return config_from_json(_decode(_read(path, source, (CONFIG,))[CONFIG], source), source)[0]
+
+
 def bundle_sha256(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a bundle's weights file: the model's identity in results."""
     path = Path(path)
@@ -167,17 +181,17 @@ def _decode(content: bytes, source: str) -> str:
         ) from error
 
 
-def _read(path: Path, source: str) -> dict[str, bytes]:
-    """Both files of a bundle."""
+def _read(path: Path, source: str, names: tuple[str, ...] = (CONFIG, WEIGHTS)) -> dict[str, bytes]:
+    """Both files of a bundle, or one of them."""
     if not is_there(path):
         raise BundleError(source, f"does not exist at {path}", remedy="give a folder or .zip file")
     try:
         if path.is_dir():
-            return {name: _read_member(path, name, source) for name in (CONFIG, WEIGHTS)}
+            return {name: _read_member(path, name, source) for name in names}
         if not path.is_file():
             raise BundleError(source, "is no regular file", remedy="give a folder or .zip file")
         with zipfile.ZipFile(path) as archive:
-            return _read_archive(archive, source)
+            return _read_archive(archive, source, names)
     except BundleError:
         raise
     # Damaged archives: zlib, lzma, struct and zipfile raise their own kinds.
@@ -199,8 +213,10 @@ def _read_member(folder: Path, name: str, source: str) -> bytes:
     return member.read_bytes()
 
 
-def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
-    """Both files of a zipped bundle, at its root or in its only folder; nothing is unpacked."""
+def _read_archive(
+    archive: zipfile.ZipFile, source: str, names: tuple[str, ...]
+) -> dict[str, bytes]:
+    """Files of a zipped bundle, at its root or in its only folder; nothing is unpacked."""
     found: dict[str, zipfile.ZipInfo] = {}
     for info in archive.infolist():
         member = PurePosixPath(info.filename.replace("\\", "/"))
@@ -227,7 +243,7 @@ def _read_archive(archive: zipfile.ZipFile, source: str) -> dict[str, bytes]:
                 f"has a {name} that swells {_MAX_SWELLING}-fold and more, as no weights do",
                 remedy="take a bundle from a source you trust",
             )
-    return {name: archive.read(info) for name, info in found.items()}
+    return {name: archive.read(found[name]) for name in names}
 
 
 def _check_size(name: str, size: int, source: str) -> None:

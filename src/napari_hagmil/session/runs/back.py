@@ -5,7 +5,7 @@ from __future__ import annotations
 from napari_hagmil.bundles import find_bundle
 from napari_hagmil.cascade import SlideResult
 from napari_hagmil.depths import plan_depths
-from napari_hagmil.models import load_bundle
+from napari_hagmil.models.bundle import bundle_config
 from napari_hagmil.slide import Slide
 
 
@@ -31,7 +31,7 @@ def stop_of(result: SlideResult, model: str) -> int | None:
     model : str
         The bundle that found it.
     """
-    config = load_bundle(find_bundle(model)).config
+    config = bundle_config(find_bundle(model))
     reached = result.stages[-1].depth
     deepest = plan_depths(result.slide.mpp, config.mpp, name=result.slide.name).last_depth
     return None if reached == deepest else reached
