@@ -3,9 +3,9 @@
     xvfb-run -a -s "-screen 0 1920x1080x24" python docs/scripts/screenshots.py [--out docs/images]
 
 Opens the phantom of the demo as a user would, runs the cascade with the shipped model, and saves
-what the tutorials show, in their order. Then a sitting over a cohort of small phantoms; `--only
-cohort` takes the pictures of that alone. `--theme light` takes them in napari's other theme, and
-QT_SCALE_FACTOR=2 at twice the scale.
+what the tutorials show, in their order. Then a sitting over a cohort of small phantoms, and a model
+that is trained on stored features; `--only cohort` and `--only features` take the pictures of those
+alone. `--theme light` takes them in napari's other theme, and QT_SCALE_FACTOR=2 at twice the scale.
 """
 
 from __future__ import annotations
@@ -37,15 +37,16 @@ SIZES = {"large": (1600, 960), "small": (1280, 800), "wide": (1920, 1080)}
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "images")
-    arguments.add_argument("--only", choices=("slide", "cohort"))
+    arguments.add_argument("--only", choices=("slide", "cohort", "features"))
     arguments.add_argument("--theme", choices=("dark", "light"), default="dark")
     asked = arguments.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
-    if asked.only != "cohort":
+    if asked.only in (None, "slide"):
         one_slide(asked.out, asked.theme)
-    if asked.only != "slide":
-        with TemporaryDirectory() as folder:
-            cohort(Path(folder), asked.out, asked.theme)
+    for name, take in (("cohort", cohort), ("features", stored_features)):
+        if asked.only in (None, name):
+            with TemporaryDirectory() as folder:
+                take(Path(folder), asked.out, asked.theme)
 
 
 def one_slide(out: Path, theme: str) -> None:
@@ -200,6 +201,72 @@ def run_of_phantoms(folder: Path) -> Path:
     (folder / "table.csv").write_text("\n".join(lines))
     command(["batch", str(folder / "table.csv"), "--out", str(folder / "run")])
     return folder / "run"
+
+
+#: Attention pooling over what was stored, at one depth.
+AB_MIL = """[protocol]
+repeats = 1
+classes = ["normal", "tumor"]
+
+[[method]]
+name = "AB-MIL"
+model = "gated_ab_mil"
+epochs = 40
+patience = 12
+learning_rate = 3e-4
+"""
+
+
+def stored_features(folder: Path, out: Path, theme: str) -> None:
+    """A model trained on h5 files of phantoms, and its attention on one that it has not seen."""
+    bundle, features = trained_on_features(folder)
+    viewer, dock = window("HAG-MIL", "small", theme)
+    dock.open(folder / "slides" / "s19.tiff")
+    wait_until(lambda: dock.session.prepared is not None and not dock._work.busy)
+    dock.tabs.setCurrentWidget(dock.cascade)
+    dock.run_panel.add_model(str(bundle))
+    wait_until(lambda: not dock._work.busy)
+    dock.run_panel.features.choose((features,))
+    wait_until(lambda: not dock._work.busy)
+    dock.run()
+    wait_until(lambda: dock.session.state in ("done", "failed"))
+    settle()
+    viewer.reset_view()
+    save(viewer, out / "features-attention.png")
+    dock.open_review()
+    {str(key): function for key, function in viewer.keymap.items()}["N"](viewer)
+    viewer.reset_view()
+    save(viewer, out / "features-review.png")
+    viewer.close()
+
+
+def trained_on_features(folder: Path) -> tuple[Path, Path]:
+    """The bundle, and the folder of h5 files, of ten phantoms of which every other has a lesion."""
+    slides = folder / "slides"
+    slides.mkdir()
+    lines = ["slide,label,split"]
+    for seed in range(10, 20):
+        config = PhantomConfig(
+            seed=seed, size=4096, lesions=seed % 2, lesion_diameters_um=(400.0, 700.0)
+        )
+        write_phantom(slides / f"s{seed}.tiff", config)
+        split = "train" if seed < 16 else "val" if seed < 18 else "test"
+        lines.append(f"slides/s{seed}.tiff,{('normal', 'tumor')[seed % 2]},{split}")
+    table, config_file = folder / "cohort.csv", folder / "abmil.toml"
+    table.write_text("\n".join(lines))
+    config_file.write_text(AB_MIL)
+    made, stored, features = (
+        folder / "made",
+        folder / "store",
+        folder / "features_efficientnet-lite0",
+    )
+    command(["encode", str(table), "--store", str(made), "--depths", "0.5"])
+    command(["features", "export", str(made), "--as", "trident", "--out", str(features)])
+    bring = ["features", "import", str(table), "--store", str(stored), "--from", "trident"]
+    command([*bring, "--features", str(features), "--encoder", "efficientnet-lite0"])
+    train = ["train", str(table), "--store", str(stored), "--out", str(folder / "trained")]
+    command([*train, "--config", str(config_file)])
+    return next((folder / "trained").glob("runs/*/*/model.hagmil")), features
 
 
 def arrived(dock: object, name: str) -> None:
