@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from subprocess import PIPE
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from napari_hagmil.errors import Problem
-from napari_hagmil.review import Conclusion, ReviewState, open_sitting
+from napari_hagmil.review import Annotation, Conclusion, ReviewState, journal, open_sitting
+from napari_hagmil.review import sitting as sittings
 from napari_hagmil.review.record import decode_lines, encode_line
 from napari_hagmil.review.sitting import MAX_LINES
 
@@ -176,6 +178,55 @@ def test_a_long_journal_is_made_short_and_loses_nothing(slide):
     again = open_sitting(slide, "f" * 32)
     assert again.state.conclusion.text == str(MAX_LINES + 19)
     assert again.undo() == "conclude"
+    again.close()
+
+
+def test_a_journal_that_cannot_be_shorter_is_not_begun_again_with_every_change(slide, monkeypatch):
+    monkeypatch.setattr(sittings, "MAX_BYTES", 2_000)
+    corners = tuple((float(y), 0.0) for y in range(500))
+    sitting = open_sitting(slide, "f" * 32)
+    sitting.change("import annotations", annotations=(Annotation("a", "polygon", corners),))
+    for i in range(8):
+        sitting.change("pin", pins=((float(i), 0.0),))
+        assert sitting.journal.flush()
+    sitting.close()
+    assert len(list(sitting.journal.path.parent.glob("*.until-*"))) == 1
+    again = open_sitting(slide, "f" * 32)
+    assert (len(again.state.annotations), again.state.pins) == (1, ((7.0, 0.0),))
+    again.close()
+
+
+def test_lines_are_made_on_the_journals_own_thread_and_in_pieces(slide, monkeypatch):
+    makers = []
+
+    def made(*given):
+        makers.append(threading.current_thread().name)
+        return encode_line(*given)
+
+    monkeypatch.setattr(journal, "encode_line", made)
+    corners = tuple((float(y), 0.5) for y in range(50))
+    many = tuple(Annotation(f"{i}", "polygon", corners) for i in range(300))
+    sitting = open_sitting(slide, "f" * 32)
+    sitting.change("import annotations", annotations=many)
+    assert sitting.journal.flush()
+    assert set(makers) == {"review-journal"}
+    sitting.close()
+    again = open_sitting(slide, "f" * 32)
+    assert again.state.annotations == many
+    again.close()
+
+
+def test_what_waits_to_be_written_is_kept_when_the_review_is_closed_at_once(slide):
+    sitting = open_sitting(slide, "f" * 32)
+    corners = tuple((float(y), 0.5) for y in range(500))
+    many = tuple(Annotation(f"{i}", "polygon", corners) for i in range(2_000))
+    sitting.change("import annotations", annotations=many)
+    sitting.undo()
+    assert sitting.close()
+    again = open_sitting(slide, "f" * 32)
+    assert again.state.annotations == ()
+    assert again.redo() == "import annotations"
+    assert again.state.annotations == many
     again.close()
 
 

@@ -24,7 +24,7 @@ from napari_hagmil.review import (
     with_class,
 )
 from napari_hagmil.review.history import MAX_UNDO, History, Step
-from napari_hagmil.review.record import applied, difference
+from napari_hagmil.review.record import applied, decode_lines, difference, encode_line
 
 SQUARE = ((0.5, 0.5), (0.5, 9.5), (9.5, 9.5), (9.5, 0.5))
 
@@ -99,6 +99,8 @@ def test_a_recorded_step_leads_to_the_very_same_state_by_way_of_json(before, aft
     assert difference(after, after) == {}
     line = {"crc": "0123abcd", "n": 1, "kind": "change", "change": record}
     assert list(validator("review").iter_errors(line)) == []
+    (read,), rest = decode_lines(encode_line(0, {"kind": "change", "change": record}))
+    assert (read, rest) == ({"n": 0, "kind": "change", "change": record}, b"")
 
 
 pinned = st.builds(ReviewState, pins=st.lists(places, max_size=3).map(tuple))

@@ -74,7 +74,7 @@ def regions_layer(
     return (
         [np.asarray(ring) * mpp for one in regions for ring in (one.polygon, *one.holes)],
         {
-            **_common(REGIONS),
+            **common(REGIONS),
             "shape_type": "polygon",
             "face_color": "transparent",
             "text": _text(label),
@@ -118,7 +118,7 @@ def patches_layer(region: ReviewRegion, mpp: float) -> LayerTuple:
     return (
         (boxes[:, :2] + boxes[:, 2:]) / 2,
         {
-            **_common(PATCHES),
+            **common(PATCHES),
             "symbol": "square",
             "size": (boxes[:, 2:] - boxes[:, :2]).min(axis=1),
             "face_color": "transparent",
@@ -145,7 +145,7 @@ def annotations_layer(
     return (
         [np.asarray(one.points) * (mpp or 1.0) for one in drawn],
         {
-            **_common(ANNOTATIONS),
+            **common(ANNOTATIONS),
             "shape_type": [_SHAPE_OF[one.kind] for one in drawn] or "polygon",
             "face_color": "transparent",
             "edge_width": ANNOTATION_PX * um_per_px,
@@ -180,7 +180,7 @@ def annotation_lines_layer(
     return (
         np.stack([starts, stops - starts], axis=1),
         {
-            **_common(ANNOTATIONS),
+            **common(ANNOTATIONS),
             "vector_style": "line",
             "edge_color": np.repeat(colors, [len(ring) for ring in rings], axis=0),
             "edge_width": ANNOTATION_PX * um_per_px,
@@ -197,7 +197,7 @@ def points_layer(
     return (
         np.array([one.points[0] for one in points]).reshape(-1, 2) * (mpp or 1.0),
         {
-            **_common(POINTS),
+            **common(POINTS),
             "face_color": annotation_colors(points, classes),
             "border_color": "white",
             "size": _POINT_PX,
@@ -312,7 +312,8 @@ def _text(color: str) -> dict[str, Any]:
     return {"string": "{label}", "size": LABEL_SIZE, "anchor": "upper_left", "color": color}
 
 
-def _common(name: str) -> dict[str, Any]:
+def common(name: str) -> dict[str, Any]:
+    """What all layers of a review have."""
     return {
         "name": name,
         "ndim": 2,

@@ -99,15 +99,21 @@ class History:
             raise ValueError(f"unknown kind of line {kind!r}")
 
     def records(self) -> Iterator[Record]:
-        """The shortest sequence of records that leads to the same history."""
-        first = self.steps[0].state
-        yield {"kind": "state", "state": difference(ReviewState(), first)}
-        before = first
-        for step in self.steps[1:]:
-            yield _step_record(before, step)
-            before = step.state
-        for _ in range(len(self.steps) - 1 - self.at):
-            yield {"kind": "undo"}
+        """The shortest sequence of records that leads to the same history.
+
+        They are those of now, though each is made when it is asked for, on whichever thread.
+        """
+        return _records(tuple(self.steps), len(self.steps) - 1 - self.at)
+
+
+def _records(steps: tuple[Step, ...], n_undone: int) -> Iterator[Record]:
+    before = steps[0].state
+    yield {"kind": "state", "state": difference(ReviewState(), before)}
+    for step in steps[1:]:
+        yield _step_record(before, step)
+        before = step.state
+    for _ in range(n_undone):
+        yield {"kind": "undo"}
 
 
 def _step_record(before: ReviewState, step: Step) -> Record:

@@ -1,10 +1,11 @@
-"""An append-only file of every change, written and synced by a thread of its own."""
+"""An append-only file of every change, encoded, written and synced by a thread of its own."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -21,11 +22,20 @@ Report = Callable[[Problem | None], object]
 """Called with what keeps the journal from being written, and with None when it is again."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Restart:
+    """The file is begun again with these records; `aside`: what it held is kept beside it."""
+
+    records: Iterable[Record]
+    aside: bool
+
+
 class Journal:
     """Appends records to a file from a thread of its own; neither exists before `start`.
 
     Everything that the file should hold is also kept in memory, so that the whole file can be
-    rewritten after the disk was full or a network drive was unavailable.
+    rewritten after the disk was full or a network drive was unavailable. Records are encoded on
+    that thread, too: those of ten thousand outlines take as long as a hand notices.
 
     Parameters
     ----------
@@ -45,11 +55,12 @@ class Journal:
         self.path, self.on_problem = path, on_problem
         self.lock = Lock(path.with_suffix(".lock"))
         self.lost = False
+        self._queue: list[Record | _Restart] = []
+        self._encoding = threading.Lock()
         self._lines: list[bytes] = []
-        self._n_written = 0
+        self._n_written = self._n_begun = 0
         self._rewrite = False
         self._aside: list[bytes] = []
-        self._edition = 0
         self._wake = threading.Condition()
         self._file: IO[bytes] | None = None
         self._thread: threading.Thread | None = None
@@ -63,12 +74,23 @@ class Journal:
     @property
     def n_lines(self) -> int:
         """Lines of the file, including those that wait to be written."""
-        return len(self._lines)
+        with self._wake:
+            queue = list(self._queue)
+            if not self._restarts:
+                return len(self._lines) + len(queue)
+            # Those before the file is begun again count no more.
+            return [isinstance(one, _Restart) for one in reversed(queue)].index(True)
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of the file, including those that wait to be written."""
-        return sum(map(len, self._lines))
+        """Bytes of the file, including those that are encoded and wait to be written."""
+        with self._wake:
+            return 0 if self._restarts else sum(map(len, self._lines))
+
+    @property
+    def n_begun(self) -> int:
+        """Bytes of the file when it was opened, begun, or made short last."""
+        return self._n_begun
 
     def start(
         self, records: Iterable[Record], *, whole: bytes = b"", by_force: bool = False
@@ -95,7 +117,7 @@ class Journal:
         # Before the thread runs, which would write a file without them.
         if whole and self._is(whole):
             self._lines = whole.splitlines(keepends=True)
-            self._n_written = len(self._lines)
+            self._n_written, self._n_begun = len(self._lines), len(whole)
         else:
             self.replace(records)
         self._thread = threading.Thread(target=self._live, name="review-journal", daemon=True)
@@ -103,10 +125,7 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Queue one more line to be written."""
-        with self._wake:
-            before = self._lines[-1] if self._lines else b""
-            self._lines.append(encode_line(len(self._lines), record, before))
-            self._wake.notify_all()
+        self._put(record)
 
     def _is(self, whole: bytes) -> bool:
         try:
@@ -116,19 +135,15 @@ class Journal:
 
     def shorten(self, records: Iterable[Record]) -> None:
         """Queue the file to be set aside and begun again with these records."""
-        with self._wake:
-            # With the lines that still wait to be written.
-            self._aside.append(b"".join(self._lines))
-        self.replace(records)
+        self._put(_Restart(records, aside=True))
 
     def replace(self, records: Iterable[Record]) -> None:
         """Queue the whole file to be rewritten with these records."""
-        lines: list[bytes] = []
-        for record in records:
-            lines.append(encode_line(len(lines), record, lines[-1] if lines else b""))
+        self._put(_Restart(records, aside=False))
+
+    def _put(self, wanted: Record | _Restart) -> None:
         with self._wake:
-            self._lines, self._n_written, self._rewrite = lines, 0, True
-            self._edition += 1
+            self._queue.append(wanted)
             self._wake.notify_all()
 
     def flush(self, seconds: float = 5.0) -> bool:
@@ -140,6 +155,7 @@ class Journal:
         """Write what waits and release the lock; False when something could not be written."""
         if self._thread is None:
             return True
+        self._encode()  # a disk may never answer, but this comes to an end
         clean = self.lost or self.flush()
         with self._wake:
             self._closing = True
@@ -151,8 +167,13 @@ class Journal:
         return clean
 
     @property
+    def _restarts(self) -> bool:
+        """Whether the file is to be begun again, and what it holds counts no more."""
+        return any(isinstance(one, _Restart) for one in self._queue)
+
+    @property
     def _waiting(self) -> bool:
-        return self._rewrite or self._n_written < len(self._lines)
+        return bool(self._queue) or self._rewrite or self._n_written < len(self._lines)
 
     def _live(self) -> None:
         while not self._closing:
@@ -173,9 +194,36 @@ class Journal:
             except OSError as error:
                 self._fail(error)
 
-    def _write(self) -> None:
+    def _encode(self) -> None:
+        """Make lines of what is queued, in its order."""
+        with self._encoding:
+            while self._queue:
+                wanted = self._queue[0]
+                if isinstance(wanted, _Restart):
+                    self._begin_again(wanted)
+                    continue
+                before = self._lines[-1] if self._lines else b""
+                line = encode_line(len(self._lines), wanted, before)
+                with self._wake:
+                    self._lines.append(line)
+                    del self._queue[0]
+
+    def _begin_again(self, wanted: _Restart) -> None:
+        lines: list[bytes] = []
+        for record in wanted.records:
+            lines.append(encode_line(len(lines), record, lines[-1] if lines else b""))
         with self._wake:
-            edition, rewrite = self._edition, self._rewrite
+            if wanted.aside:
+                self._aside.append(b"".join(self._lines))
+            self._lines, self._n_written, self._rewrite = lines, 0, True
+            self._n_begun = sum(map(len, lines))
+            del self._queue[0]
+
+    def _write(self) -> None:
+        self._encode()
+        with self._wake:
+            rewrite = self._rewrite
+            lines = self._lines
             upto = len(self._lines)
             data = b"".join(self._lines[0 if rewrite else self._n_written : upto])
         if rewrite:
@@ -185,7 +233,7 @@ class Journal:
         if rewrite or data:
             write_head(self.path, upto, last_link(data))
         with self._wake:
-            if edition == self._edition:
+            if lines is self._lines:  # and not begun again since, as `close` may
                 self._n_written, self._rewrite = upto, False
             self._wake.notify_all()
         if self._troubled:

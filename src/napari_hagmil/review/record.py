@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from functools import cache
 from typing import Any, TypeVar
 
 from napari_hagmil.review.classes import PathClass
@@ -77,7 +78,9 @@ def annotation_record(annotation: Annotation) -> Record:
 
 def _items(old: tuple[_Item, ...], new: tuple[_Item, ...]) -> Record:
     known = {item.id: item for item in old}
-    record: Record = {"items": [_members(i) for i in new if known.get(i.id) != i]}
+    # One that is the very same need not be compared: there may be tens of thousands.
+    changed = [i for i in new if (one := known.get(i.id)) is not i and one != i]
+    record: Record = {"items": [_members(one) for one in changed]}
     ids = [item.id for item in new]
     if ids != [item.id for item in old]:
         record["ids"] = ids
@@ -97,7 +100,12 @@ def _merged(
 
 
 def _members(item: Any) -> Record:
-    return {field.name: getattr(item, field.name) for field in fields(item)}
+    return {name: getattr(item, name) for name in _names(type(item))}
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def _plain(value: Any) -> Any:
@@ -125,9 +133,30 @@ def encode_line(number: int, record: Record, before: bytes = b"") -> bytes:
     Its checksum covers everything after it; its link in the chain, everything after that and the
     link of the line `before`: h_n = SHA-256(h_{n-1} + rest_n), in hexadecimal.
     """
-    rest = json.dumps({"n": number, **record}, separators=(",", ":"))[1:].encode()
+    rest = "".join(_pieces({"n": number, **record}, _LEVELS))[1:].encode()
     rest = _CHAIN % (_link(_link_of(before), rest), rest)
     return b'{"crc":"%08x",%s\n' % (zlib.crc32(rest), rest)
+
+
+#: Of JSON, from a record to the members of its lists: each of these is encoded by itself.
+_LEVELS = 4
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _pieces(value: Any, levels: int) -> Iterator[str]:
+    """JSON in pieces: the encoder lets no other thread run before it has ended."""
+    if not levels or not isinstance(value, dict | list):
+        yield _encode(value)
+        return
+    named = isinstance(value, dict)
+    before = "{" if named else "["
+    for one in value:
+        yield f"{before}{_encode(one)}:" if named else before
+        yield from _pieces(value[one] if named else one, levels - 1)
+        before = ","
+    ends = "{}" if named else "[]"
+    yield ends[1] if value else ends
 
 
 def decode_lines(data: bytes) -> tuple[list[Record], bytes]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -271,13 +273,16 @@ class Sitting:
             self.journal = Journal(self.shelf.fallback, on_problem=self._report)
             self.journal.start(self._records(), by_force=by_force)
 
-    def _records(self) -> list[Record]:
-        return [{"kind": "slide", "schema": SCHEMA, **self._slide}, *self.history.records()]
+    def _records(self) -> Iterator[Record]:
+        return chain([{"kind": "slide", "schema": SCHEMA, **self._slide}], self.history.records())
 
     def _tidy(self) -> None:
         self.sketch = None
         journal = self.journal
-        if journal and (journal.n_lines > MAX_LINES or journal.n_bytes > MAX_BYTES):
+        # One that cannot be shorter would be written again, and set aside, with every change.
+        if journal and (
+            journal.n_lines > MAX_LINES or journal.n_bytes > max(MAX_BYTES, 2 * journal.n_begun)
+        ):
             journal.shorten(self._records())
 
     def _report(self, problem: Problem | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -13,6 +14,14 @@ from napari_hagmil.errors import CancelledError
 
 #: Ends of all work that has begun: set once nothing of it runs any more.
 _ENDS: set[threading.Event] = set()
+
+
+def load_tables() -> None:
+    """Load what napari's layers keep their features in; made for a worker's thread.
+
+    napari loads it with the first layer that has any, and the window would stand still for that.
+    """
+    import_module("pandas")
 
 
 def after_all_work(do: Callable[[], object]) -> None:

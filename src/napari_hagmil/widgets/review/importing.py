@@ -13,7 +13,7 @@ from napari_hagmil.session import Review, error_sentence
 from napari_hagmil.session.background.importing import FoundAnnotations, read_import
 from napari_hagmil.session.background.task import Task
 from napari_hagmil.slide import Slide
-from napari_hagmil.widgets.work import Background, Relay
+from napari_hagmil.widgets.work import Background, Relay, load_tables
 
 #: Geometries between two ticks of the progress.
 _TICK = 50
@@ -74,6 +74,7 @@ class Importer:
                 self._relay.sent.emit((done, total))
 
         def work() -> Iterator[FoundAnnotations]:
+            load_tables()
             tissue = prepared.tissue if prepared else None
             yield read_import(path, slide, progress, tissue=tissue)
 

@@ -17,6 +17,8 @@ from napari_hagmil.plugin.labels import with_room
 from napari_hagmil.plugin.layers import LayerTuple
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.widgets.keys import ESCAPE, bind
+from napari_hagmil.widgets.review.many.follower import ManyOutlines, is_lines
+from napari_hagmil.widgets.review.many.lines import OutlineLines
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
@@ -24,7 +26,8 @@ _WIDTH_SLACK = 1.3
 #: Lines that a thumbnail shows.
 _IN_THUMBNAIL = 64
 
-#: Milliseconds without a zoom before labels are chosen again.
+#: Milliseconds without a move of the view before labels, and lines of many outlines, are chosen
+#: again.
 _REST = 120
 
 _EDITS = ("added", "changed", "removed")
@@ -54,15 +57,20 @@ class LayerSync:
         self._own = False
         self._um_per_px = 1.0
         self._labelled = True
+        self._many: ManyOutlines | None = None
         self._label_soon = qdebounced(self._label, timeout=_REST)
+        self._draw_soon = qdebounced(self._draw_many, timeout=_REST)
         viewer.scene.camera.events.zoom.connect(self._keep_width)
         viewer.scene.camera.events.zoom.connect(self._zoomed)
+        viewer.scene.camera.events.center.connect(self._moved)
 
     def close(self) -> None:
         """Stop listening to the viewer; its layers stay."""
         self._label_soon.cancel()
+        self._draw_soon.cancel()
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
         self.viewer.scene.camera.events.zoom.disconnect(self._zoomed)
+        self.viewer.scene.camera.events.center.disconnect(self._moved)
         for layer in self._layers.values():
             layer.events.data.disconnect(self._on_data)
 
@@ -73,7 +81,7 @@ class LayerSync:
             for layer in self._layers.values():
                 if layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
-        self._layers = {}
+        self._layers, self._many = {}, None
         self._state = ReviewState()
 
     def show(self, state: ReviewState, mpp: float | None, current: str) -> None:
@@ -97,6 +105,18 @@ class LayerSync:
 
     def _zoomed(self, event: Any) -> None:
         self._label_soon()
+        self._moved(event)
+
+    def _moved(self, event: Any) -> None:
+        if self._many is not None:
+            self._draw_soon()
+
+    def _draw_many(self) -> None:
+        """Draw of many outlines what has come into view."""
+        layer = self.layer(look.ANNOTATIONS)
+        if self._many is not None and is_lines(layer) and self._many.stale:
+            with self._ours():
+                self._many.show(layer)
 
     def _label(self) -> None:
         """Show the labels that have room: zoomed out, they would pile up."""
@@ -178,8 +198,11 @@ class LayerSync:
     def _annotations_layer(
         self, shapes: list[Annotation], classes: tuple[PathClass, ...], mpp: float | None
     ) -> LayerTuple:
+        self._many = None
         if len(shapes) > look.MOST_SHAPES:
-            return look.annotation_lines_layer(shapes, classes, mpp, um_per_px=self._um_per_px)
+            colors = look.annotation_colors(shapes, classes)
+            self._many = ManyOutlines(self.viewer, OutlineLines.of(shapes, colors, mpp or 1.0))
+            return self._many.layer()
         return look.annotations_layer(
             shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
         )
@@ -188,6 +211,10 @@ class LayerSync:
         """Replace a layer, keeping its place in the list, its visibility and the selection."""
         data, meta, kind = made
         old, layers = self.layer(name), self.viewer.layers
+        if self._many is not None and kind == "vectors" and is_lines(old):
+            # A layer that goes costs a collection of garbage, over all outlines that there are.
+            self._many.show(old)
+            return
         # napari selects every layer that is added; the user's selection must stay.
         active = layers.selection.active
         at = None if old is None else layers.index(old)
@@ -197,7 +224,7 @@ class LayerSync:
         before = self._um_per_px
         added = self._add(data, meta, kind)
         # The first layer of a window moves the camera, before it is known here.
-        if kind != "points" and len(added.data) and self._um_per_px != before:
+        if kind == "shapes" and len(added.data) and self._um_per_px != before:
             _widen(added, self._um_per_px / before)
         if at is not None:
             layers.move(layers.index(added), at)
@@ -210,9 +237,11 @@ class LayerSync:
     def _add(self, data: Any, meta: dict[str, Any], kind: str) -> Any:
         if kind != "vectors":
             return getattr(self.viewer, f"add_{kind}")(data, **meta)
-        layer = Vectors(data, **meta)
+        layer = Vectors(data[:1], **{**meta, "edge_color": meta["edge_color"][:1]})
         # Drawn from all lines, the thumbnail would take longer than the layer itself.
         layer._max_vectors_thumbnail = _IN_THUMBNAIL
+        if self._many is not None:
+            self._many.show(layer)
         return self.viewer.add_layer(layer)
 
     def _leave_tool(self, name: str) -> None:
@@ -240,7 +269,7 @@ class LayerSync:
         found: list[Annotation] = []
         for name in (look.ANNOTATIONS, look.POINTS):
             layer = self.layer(name)
-            if isinstance(layer, Vectors):  # lines cannot be edited
+            if is_lines(layer):
                 found.extend(look.shapes_of(self._state.annotations))
             elif layer is not None:
                 read = look.annotations_in(
@@ -258,7 +287,7 @@ class LayerSync:
         if 1 / _WIDTH_SLACK < drift < _WIDTH_SLACK:
             return
         for layer in map(self.layer, (look.REGIONS, look.ANNOTATIONS)):
-            if layer is not None and len(layer.data):
+            if isinstance(layer, Shapes) and len(layer.data):
                 _widen(layer, drift)
                 layer.refresh(extent=False)
         self._um_per_px = um_per_px
@@ -274,6 +303,5 @@ class LayerSync:
 
 
 def _widen(layer: Any, factor: float) -> None:
-    """Draw outlines wider: shapes have a width each, lines have one."""
-    width = np.asarray(layer.edge_width) * factor
-    layer.edge_width = float(width) if isinstance(layer, Vectors) else width.tolist()
+    """Draw outlines wider."""
+    layer.edge_width = (np.asarray(layer.edge_width) * factor).tolist()

@@ -29,6 +29,7 @@ from napari_hagmil.widgets.cascade.slide.tissue_panel import NO_SLIDE, TissuePan
 from napari_hagmil.widgets.cascade.slide.view_panel import ViewPanel
 from napari_hagmil.widgets.focus import focus_canvas
 from napari_hagmil.widgets.style import QUIET_COLOR, text_label
+from napari_hagmil.widgets.work import load_tables
 
 #: Milliseconds between two updates of the view while the camera moves.
 _TOGETHER = 30
@@ -127,6 +128,7 @@ class SlideTab(CascadePage):
         self.session.set_state("opening")
 
         def work() -> Iterator[Slide]:
+            load_tables()
             yield self.session.ahead.take(find(), mpp)
 
         self.context.work.start(

@@ -1,0 +1,1 @@
+"""Outlines by the thousand: the lines of those that are in view."""
