@@ -13,7 +13,6 @@ import json
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any, TypeVar
 
 from napari_hagmil.review.classes import PathClass
@@ -100,12 +99,14 @@ def _merged(
 
 
 def _members(item: Any) -> Record:
-    return {name: getattr(item, name) for name in _names(type(item))}
+    return {name: getattr(item, name) for name in _NAMES[type(item)]}
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
+#: Asked for each of ten thousand annotations, `fields` would take most of the time.
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (ReviewRegion, Annotation, PathClass, Conclusion, SignOff)
+}
 
 
 def _plain(value: Any) -> Any:

@@ -95,7 +95,8 @@ class OutlineLines:
 
         def corner(number: NDArray[np.int64]) -> NDArray[np.float64]:
             spread = number * counts[owner] // kept[owner]
-            return self.corners[self.firsts[which][owner] + spread]
+            places: NDArray[np.float64] = self.corners[self.firsts[which][owner] + spread]
+            return places
 
         starts, ends = corner(number), corner((number + 1) % kept[owner])
         segments = np.stack([starts, ends - starts], axis=1).astype(np.float32)
