@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_hagmil import tissue
 from napari_hagmil.errors import MissingPixelSizeError, SlideFormatError
 from napari_hagmil.geometry import Region
 from napari_hagmil.quadtree import build_quadtree
@@ -298,3 +300,25 @@ def test_every_raster_pixel_that_a_damaged_tile_touches_is_unread(row, column, r
     expected = np.zeros((30, 30), bool)
     expected[slice(*rows), slice(*columns)] = True
     assert (found == expected).all()
+
+
+@pytest.mark.parametrize("ink", INKS)
+def test_a_large_slide_takes_little_more_memory_than_its_picture(he: np.ndarray, ink: str) -> None:
+    """At 8 µm a slide of 80,000² px has 6 million pixels: 48 bytes each were 300 MB."""
+    image = np.tile(inked(he, INKS[ink]), (3, 3, 1))
+    tissue_of_image(image[:64, :64], 8.0)
+    tracemalloc.start()
+    try:
+        tissue_of_image(image, 8.0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 * image[..., 0].size
+
+
+def test_rows_that_are_judged_apart_are_judged_as_one(he: np.ndarray, monkeypatch) -> None:
+    image = inked(np.tile(he, (2, 1, 1)), INKS["blue"])
+    whole, _ = tissue_of_image(image, 8.0)
+    monkeypatch.setattr(tissue, "_BAND", 37)
+    parts, _ = tissue_of_image(image, 8.0)
+    np.testing.assert_array_equal(parts, whole)

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -36,6 +37,17 @@ from napari_hagmil.untrusted import parse_json
 from odd_json import BROKEN_TEXTS
 
 pytestmark = pytest.mark.timeout(60)
+
+
+def test_a_small_file_takes_no_memory_for_the_largest_one_that_may_be_read(tmp_path):
+    (tmp_path / "small.json").write_text("{}")
+    tracemalloc.start()
+    try:
+        untrusted.read_json(tmp_path / "small.json")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("text", BROKEN_TEXTS[:-1], ids=lambda text: text[:5])

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -47,9 +49,13 @@ FLAT_INK, GRAINY_TISSUE = 0.05, 0.08
 #: Glass is at least this bright, and its channels differ by no more than the tint.
 _GLASS_MIN, _GLASS_TINT = 150, 40
 
+#: Rows of a picture that are judged at once, and those around each that its grain depends on.
+_BAND, _REACH = 256, 4
+
 Image = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+_Plane = TypeVar("_Plane", Bools, Floats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +184,17 @@ def tissue_of_image(
         Whether marker ink is looked for.
     """
     ignore = np.zeros(image.shape[:2], bool) if ignore is None else ignore
-    density = optical_density(cv2.medianBlur(image, 3), ignore)
+    smooth = cv2.medianBlur(image, 3)
     pen, inklike = np.zeros_like(ignore), np.zeros_like(ignore)
     if remove_pen:
-        pen, inklike = pen_marks(density, optical_density(image, ignore), mpp)
+        pen, inklike = pen_marks(smooth, image, ignore, mpp)
     usable = ~(pen | ignore)
-    saturation, dark = _saturation(density), density.mean(axis=2)
+    glass = background_colour(smooth, ignore)
+    saturation, dark = (_of_density(smooth, glass, judge) for judge in (_saturation, _mean))
     over_saturation = float(np.clip(OTSU_SHARE * _otsu(saturation[usable]), *SATURATION_LIMITS))
     over_density = float(np.clip(OTSU_SHARE * _otsu(dark[usable]), *DENSITY_LIMITS))
     found = ((saturation > over_saturation) | (dark > over_density)) & usable
+    del smooth, saturation, dark
     found = _clean(found, mpp) & usable
     shares = {"pen": float(pen.mean()), "inklike": float((inklike & usable).mean())}
     return found, {"saturation": over_saturation, "density": over_density, **shares}
@@ -194,10 +202,32 @@ def tissue_of_image(
 
 def optical_density(image: Image, ignore: Bools) -> Floats:
     """Absorbance of every channel against the glass: log10(glass / pixel), (h, w, 3)."""
-    glass = background_colour(image, ignore)
-    # One table per channel: 256 logarithms instead of one per pixel.
+    return _looked_up(image, _density_tables(background_colour(image, ignore)))
+
+
+def _of_density(image: Image, glass: Floats, judge: Callable[[Floats], _Plane]) -> _Plane:
+    """What `judge` says of the densities of every pixel, (h, w).
+
+    A few rows at a time: the densities of a large slide, and what is computed of them, would take
+    more memory than all the rest of an analysis.
+    """
+    tables = _density_tables(glass)
+    parts = [judge(_looked_up(image[rows], tables)) for rows in _bands(len(image))]
+    return cast("_Plane", np.concatenate(parts))
+
+
+def _bands(height: int) -> Iterator[slice]:
+    for start in range(0, max(height, 1), _BAND):
+        yield slice(start, min(start + _BAND, height))
+
+
+def _density_tables(glass: Floats) -> Floats:
+    """Density of each value of each channel, (256, 3): 256 logarithms instead of one a pixel."""
     levels = np.maximum(np.arange(256, dtype=np.float32), 1)
-    tables = np.maximum(np.log10(glass[None, :] / levels[:, None]), 0).astype(np.float32)
+    return np.maximum(np.log10(glass[None, :] / levels[:, None]), 0).astype(np.float32)
+
+
+def _looked_up(image: Image, tables: Floats) -> Floats:
     return np.stack([tables[image[..., c], c] for c in range(3)], axis=-1)
 
 
@@ -209,7 +239,9 @@ def background_colour(image: Image, ignore: Bools) -> Floats:
     """
     darkest, brightest = image.min(axis=2), image.max(axis=2)
     neutral = (darkest >= _GLASS_MIN) & (brightest - darkest <= _GLASS_TINT) & ~ignore
-    counts = np.bincount(darkest[neutral], minlength=256).astype(np.float64)
+    counts = np.zeros(256)
+    for rows in _bands(len(image)):  # bincount takes eight bytes a pixel
+        counts += np.bincount(darkest[rows][neutral[rows]], minlength=256)
     if counts[:254].sum() > 0.01 * max(1, (~ignore).sum()):
         counts[254:] = 0
     smooth = np.convolve(counts, np.ones(5), mode="same")
@@ -217,11 +249,13 @@ def background_colour(image: Image, ignore: Bools) -> Floats:
         return np.full(3, 255, np.float32)
     mode = int(np.flatnonzero(smooth >= 0.3 * smooth.max())[-1])
     mode = int(np.argmax(np.where(np.abs(np.arange(256) - mode) <= 4, counts, 0)))
-    glass = image[neutral & (np.abs(darkest.astype(np.int16) - mode) <= 2)]
-    return np.asarray(np.median(glass, axis=0), dtype=np.float32)
+    glass = neutral & (darkest >= mode - 2) & (darkest <= mode + 2)
+    # A mask over all axes of what it selects from needs no list of places.
+    medians = [np.median(image[..., channel][glass]) for channel in range(3)]
+    return np.array(medians, dtype=np.float32)
 
 
-def pen_marks(density: Floats, unfiltered: Floats, mpp: float) -> tuple[Bools, Bools]:
+def pen_marks(smooth: Image, image: Image, ignore: Bools, mpp: float) -> tuple[Bools, Bools]:
     """Marker ink, and whatever has its hue, which stains can have too.
 
     Ink is told from stain by the ratios of its channels' densities, and by being flat.
@@ -229,26 +263,28 @@ def pen_marks(density: Floats, unfiltered: Floats, mpp: float) -> tuple[Bools, B
     channel that these stains do not, and black ink is dense and neutral. Aniline blue, Alcian
     blue, light and methyl green spare it as well, but what they stain has the grain of tissue.
 
-    `density` is (h, w, 3), the absorbance of red, green and blue, and `unfiltered` the same of
-    single pixels; `mpp` is µm per pixel.
+    `smooth` is the picture without its noise; `mpp` is µm per pixel.
     """
-    strong = _drop_small(_ink(density, 1.0), (100 / mpp) ** 2)
+    glass = background_colour(smooth, ignore)
+    strong = _drop_small(_of_density(smooth, glass, _ink), (100 / mpp) ** 2)
     if not strong.any():
         return strong, strong
     width = 2 * max(1, round(24 / mpp)) + 1
-    grains = grain(unfiltered.mean(axis=2))
+    grains = grain(_of_density(image, background_colour(image, ignore), _mean))
+    around = cv2.blur(grains, (5, 5))
+    flat, even, grains_of_strong = around < FLAT_INK, around < GRAINY_TISSUE, grains[strong]
+    del grains, around
     # A stroke thins out at its rim and between the bristles: pale ink counts beside ink.
-    labels, _ = _areas(_ink(density, 0.3) | strong)
+    labels, _ = _areas(_of_density(smooth, glass, partial(_ink, share=0.3)) | strong)
     grain_of = np.full(int(labels.max()) + 1, np.inf, np.float32)
     inked = np.unique(labels[strong])
-    grain_of[inked] = _medians(grains[strong], labels[strong], inked)
+    grain_of[inked] = _medians(grains_of_strong, labels[strong], inked)
     # A stroke that crosses tissue of its own hue is one area with it.
-    around = cv2.blur(grains, (5, 5))
-    crossing = _drop_small(strong & (around < FLAT_INK), (200 / mpp) ** 2)
+    crossing = _drop_small(strong & flat, (200 / mpp) ** 2)
     ink = (grain_of < FLAT_INK)[labels]
     ink |= _morph(crossing, cv2.MORPH_DILATE, width) & (labels > 0)
     if ink.any():
-        ink |= (grain_of < GRAINY_TISSUE)[labels] & (around < GRAINY_TISSUE)
+        ink |= (grain_of < GRAINY_TISSUE)[labels] & even
     return _morph(ink, cv2.MORPH_DILATE, width), strong
 
 
@@ -265,6 +301,16 @@ def grain(density: Floats) -> Floats:
     The coefficient of variation over five pixels along a line through each pixel. A stroke varies
     across, and at its rim, but not along.
     """
+    height = len(density)
+    least = np.empty(density.shape, np.float32)
+    for rows in _bands(height):
+        around = slice(max(rows.start - _REACH, 0), min(rows.stop + _REACH, height))
+        inner = slice(rows.start - around.start, rows.stop - around.start)
+        least[rows] = _grain_of_band(density[around])[inner]
+    return least
+
+
+def _grain_of_band(density: Floats) -> Floats:
     least = np.full(density.shape, np.inf, np.float32)
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1), (1, 2), (2, 1), (1, -2), (2, -1)):
         line = np.zeros((4 * abs(dy) + 1, 4 * abs(dx) + 1), np.float32)
@@ -276,7 +322,11 @@ def grain(density: Floats) -> Floats:
     return least
 
 
-def _ink(density: Floats, share: float) -> Bools:
+def _mean(density: Floats) -> Floats:
+    return np.asarray(density.mean(axis=2), dtype=np.float32)
+
+
+def _ink(density: Floats, share: float = 1.0) -> Bools:
     """Pixels with the hue of ink, and at least a share of its least density."""
     red, green, blue = (density[..., c] for c in range(3))
     low, high = density.min(axis=2), density.max(axis=2)

@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 from functools import partial
 
 import cv2
@@ -179,6 +180,19 @@ def test_ten_thousand_nodes_take_a_blink():
     assert regions
     # A tenth of this is usual; the bound only catches a quadratic slip.
     assert time.process_time() - start < 0.3
+
+
+def test_outlines_of_a_large_raster_take_memory_by_their_edges_alone():
+    mask = np.zeros((2000, 2000), bool)
+    mask[500:1500, 300:900] = True
+    labels = label_areas(mask)
+    tracemalloc.start()
+    try:
+        trace_rings(labels)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * labels.nbytes
 
 
 def test_the_peak_of_a_region_is_the_centre_of_its_highest_node():

@@ -56,34 +56,44 @@ def _linked_edges(
     labels: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All unit edges (row, column, direction, label), and the index of each one's next."""
-    starts = _starting_edges(labels)
-    number = np.full(starts.shape, -1, dtype=np.int64)
-    direction, row, column = np.nonzero(starts)
-    number[direction, row, column] = np.arange(len(direction))
-    label = starts[direction, row, column]
+    edges = _starting_edges(labels)
+    row, column, direction, label = edges.T
+    if not len(edges):
+        return edges, np.empty(0, dtype=np.int64)
+    shape = (4, labels.shape[0] + 1, labels.shape[1] + 1)
+    starts = np.ravel_multi_index((direction, row, column), shape)
     end = np.stack([row, column], axis=1) + _STEP[direction]
     successor = np.full(len(direction), -1, dtype=np.int64)
     # Right, straight, left: the later overrides, for at a touching corner left crosses over.
     for turn in (1, 0, 3):
-        ahead = (direction + turn) % 4
-        same = starts[ahead, end[:, 0], end[:, 1]] == label
-        successor = np.where(same, number[ahead, end[:, 0], end[:, 1]], successor)
-    return np.stack([row, column, direction, label], axis=1), successor
+        wanted = np.ravel_multi_index(((direction + turn) % 4, end[:, 0], end[:, 1]), shape)
+        found = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+        same = (starts[found] == wanted) & (label[found] == label)
+        successor = np.where(same, found, successor)
+    return edges, successor
 
 
-def _starting_edges(labels: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Label of the edge that starts at each corner in each direction, (4, h + 1, w + 1)."""
+def _starting_edges(labels: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Unit edges (row, column, direction, label), by direction, row and column of their start.
+
+    A list, since a raster has few edges: an array of all its corners would be eight times as large
+    as the raster.
+    """
     padded = np.pad(labels, 1)
     above_left, above_right = padded[:-1, :-1], padded[:-1, 1:]
     below_left, below_right = padded[1:, :-1], padded[1:, 1:]
-    return np.stack(
-        [
-            np.where(below_right != above_right, below_right, 0),
-            np.where(below_left != below_right, below_left, 0),
-            np.where(above_left != below_left, above_left, 0),
-            np.where(above_right != above_left, above_right, 0),
-        ]
+    sides = (
+        (below_right, above_right),
+        (below_left, below_right),
+        (above_left, below_left),
+        (above_right, above_left),
     )
+    edges = []
+    for direction, (inside, outside) in enumerate(sides):
+        row, column = np.nonzero((inside != outside) & (inside != 0))
+        label = inside[row, column]
+        edges.append(np.stack([row, column, np.full_like(row, direction), label], axis=1))
+    return np.concatenate(edges).astype(np.int64, copy=False)
 
 
 def _cycles(successor: list[int]) -> list[list[int]]:

@@ -6,8 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.tissue import pen_marks
-
 #: µm a side of the window that tissue is compared with: a fold fills less than half of it.
 _AROUND_UM = 568.0
 
@@ -54,12 +52,11 @@ def find_folds(density: Floats, tissue: Bools, um: float) -> Bools:
     return larger_than(closed.astype(bool) & tissue, (_FOLD_UM / um) ** 2)
 
 
-def find_ink(density: Floats, unfiltered: Floats, tissue: Bools, um: float) -> Bools:
-    """Marker ink on the glass, and where it crosses tissue.
+def find_ink(ink: Bools, density: Floats, tissue: Bools, um: float) -> Bools:
+    """Marker ink on the glass, where it was found already, and where it crosses tissue.
 
     On tissue the dyes and the ink absorb together: what is more than around is the ink's.
     """
-    ink, _ = pen_marks(density, unfiltered, um)
     known = tissue & ~ink & (density.mean(axis=2) > _STAINED)
     if not known.any():
         return ink

@@ -23,6 +23,7 @@ from napari_hagmil.tissue import (
     background_colour,
     mask_downsample,
     optical_density,
+    pen_marks,
     segment_tissue,
 )
 
@@ -118,10 +119,11 @@ def quality_steps(
     raster = _raster(slide)
     small = raster.picture(1)
     nothing = np.zeros(small.shape[:2], bool)
-    density = optical_density(cv2.medianBlur(small, 3), nothing)
-    unfiltered = optical_density(small, nothing)
+    smooth = cv2.medianBlur(small, 3)
+    density, unfiltered = optical_density(smooth, nothing), optical_density(small, nothing)
     on = _resized(tissue.values, raster.shape)
-    pen = find_ink(density, unfiltered, on, raster.um)
+    ink, _ = pen_marks(smooth, small, nothing, raster.um)
+    pen = find_ink(ink, density, on, raster.um)
     specimen = on | pen
     maps: dict[Kind, Bools] = {"fold": find_folds(unfiltered, on & ~pen, raster.um), "pen": pen}
     notes: tuple[str, ...]
