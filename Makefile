@@ -48,12 +48,18 @@ check: $(PACKAGES)  ## Lint, format, types and import contracts
 docs: $(DOCS_PACKAGES)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+# An environment that sees the packages of the first, its pip too: the one that Python brings may
+# know nothing of groups.  $(call beside,FOLDER,GROUP)
+define beside
+	$(BIN)/python -m venv --without-pip $(1)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(1)/lib/python3*/site-packages)/first.pth
+	$(1)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group $(2)
+endef
+
 # Other viewers of slides, which ours is compared with, in an environment of their own.
 .PHONY: bench
 bench: $(PACKAGES) | system  ## The benchmarks among the tests, into docs/benchmarks.md
-	$(BIN)/python -m venv $(PEERS)
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(PEERS)/lib/python3*/site-packages)/first.pth
-	$(PEERS)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group peers
+	$(call beside,$(PEERS),peers)
 	PYTHONPATH=src HAGMIL_PEERS=$(CURDIR)/$(PEERS)/bin/python .ci/with-display $(BIN)/python -m pytest \
 	  --benchmark-enable --benchmark-only $(or $(TEST_ARGS),tests/benchmarks)
 
@@ -61,9 +67,7 @@ bench: $(PACKAGES) | system  ## The benchmarks among the tests, into docs/benchm
 # installed beside what is pinned.
 .PHONY: interop
 interop: $(PACKAGES) | system  ## Other libraries open what this one writes
-	$(BIN)/python -m venv $(INTEROP)
-	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(INTEROP)/lib/python3*/site-packages)/first.pth
-	$(INTEROP)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group interop
+	$(call beside,$(INTEROP),interop)
 	PYTHONPATH=src .ci/with-display $(INTEROP)/bin/python -m pytest tests/export/interop $(TEST_ARGS)
 
 .PHONY: data
