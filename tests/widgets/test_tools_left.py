@@ -153,7 +153,9 @@ def test_esc_leaves_the_tools_of_steering_and_tissue(
     press(Qt.Key.Key_I, SHIFT)
     for place in [(1000, 1000), (1000, 3000), (3000, 3000)]:
         pointer.click(*place)
+    assert viewer.layers["Tissue"].mode == "polygon"
     press(ESC)
+    assert viewer.layers["Tissue"].mode == "pan_zoom"
     press(Qt.Key.Key_I, SHIFT)
     QTest.mouseDClick(canvas, Qt.MouseButton.LeftButton, pos=pointer.at(3500, 3500))
     QTest.qWait(400)
