@@ -49,26 +49,30 @@ docs: $(DOCS_PACKAGES)  ## The documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # An environment that sees the packages of the first, its pip too: the one that Python brings may
-# know nothing of groups.  $(call beside,FOLDER,GROUP)
+# know nothing of groups.  $(call beside,FOLDER,GROUP,CONSTRAINTS)
 define beside
 	$(BIN)/python -m venv --without-pip $(1)
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(echo $(1)/lib/python3*/site-packages)/first.pth
-	$(1)/bin/python -m pip install --quiet --constraint $(CONSTRAINTS) --group $(2)
+	$(1)/bin/python -m pip install --quiet --constraint $(3) --group $(2)
 endef
 
 # Other viewers of slides, which ours is compared with, in an environment of their own.
 .PHONY: bench
 bench: $(PACKAGES) | system  ## The benchmarks among the tests, into docs/benchmarks.md
-	$(call beside,$(PEERS),peers)
+	$(call beside,$(PEERS),peers,$(CONSTRAINTS))
 	PYTHONPATH=src HAGMIL_PEERS=$(CURDIR)/$(PEERS)/bin/python .ci/with-display $(BIN)/python -m pytest \
 	  --benchmark-enable --benchmark-only $(or $(TEST_ARGS),tests/benchmarks)
 
-# In an environment of their own, which sees the packages of the first: what they bring is never
+# In environments of their own, which see the packages of the first: what they bring is never
 # installed beside what is pinned.
 .PHONY: interop
 interop: $(PACKAGES) | system  ## Other libraries open what this one writes
-	$(call beside,$(INTEROP),interop)
-	PYTHONPATH=src .ci/with-display $(INTEROP)/bin/python -m pytest tests/export/interop $(TEST_ARGS)
+	$(call beside,$(INTEROP),interop,$(CONSTRAINTS))
+	PYTHONPATH=src .ci/with-display $(INTEROP)/bin/python -m pytest tests/export/interop/test_attention_in_other_readers.py $(TEST_ARGS)
+	# spatialdata wants an older dask than ngff-zarr, and what goes with it.
+	grep -vE '^(dask|distributed|fsspec)==' $(CONSTRAINTS) > $(VENV)/older-dask.txt
+	$(call beside,$(INTEROP)-spatial,interop-spatial,$(VENV)/older-dask.txt)
+	PYTHONPATH=src .ci/with-display $(INTEROP)-spatial/bin/python -m pytest tests/export/interop/test_spatialdata.py $(TEST_ARGS)
 
 .PHONY: data
 data: $(PACKAGES)  ## Fetch the public slides that the tests look at, hashes and licences shown

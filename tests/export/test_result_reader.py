@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from napari_hagmil.cli import main
 from napari_hagmil.errors import ResultError
 from napari_hagmil.export import write_analysis
 from napari_hagmil.export.result_reader import keep_result, read_result
@@ -48,6 +49,18 @@ def test_what_is_kept_is_verified_like_what_analyze_writes(result, tmp_path):
     nodes.write_bytes(nodes.read_bytes()[:-1] + b"?")
     (finding,) = verify_folder(tmp_path).findings
     assert finding.place == "kept/nodes.parquet"
+
+
+def test_regions_that_were_changed_are_not_handed_on(result, tmp_path, capsys):
+    write_analysis(result, tmp_path / "out")
+    asked = ["export", "annotations", str(tmp_path / "out"), str(tmp_path / "a.csv")]
+    regions = tmp_path / "out" / "regions.geojson"
+    regions.write_text(regions.read_text("utf-8").replace("{", "{ ", 1), encoding="utf-8")
+    assert main(asked) == 1
+    assert "was changed since it was written (regions.geojson" in capsys.readouterr().err
+    assert not (tmp_path / "a.csv").exists()
+    write_manifest(tmp_path / "out")
+    assert main(asked) == 0
 
 
 @pytest.mark.parametrize(

@@ -67,13 +67,18 @@ def test_a_class_column_of_another_plugin_names_the_classes(viewer, tmp_path):
     assert names == ["Tumor", "Stroma"]
 
 
-def test_an_ellipse_is_round_and_an_open_path_is_left_out(viewer, tmp_path):
+def test_an_ellipse_is_round_and_an_open_path_is_a_line_of_its_places(viewer, tmp_path):
     shapes = Shapes([SQUARE, SQUARE], shape_type=["ellipse", "path"], name="round", **UM)
     write_annotations(str(tmp_path / "a.geojson"), [shapes.as_layer_data_tuple()])
-    (one,) = features(tmp_path / "a.geojson")
-    shape = shapely.from_geojson(json.dumps(one["geometry"]))
+    shape, path = (
+        shapely.from_geojson(json.dumps(found["geometry"]))
+        for found in features(tmp_path / "a.geojson")
+    )
     assert shape.area == pytest.approx(np.pi * 40 * 40, rel=0.01)
     assert shape.centroid.coords[0] == pytest.approx((120.5, 80.5))
+    assert path.geom_type == "LineString"
+    assert len(path.coords) == len(SQUARE)
+    assert path.bounds == pytest.approx(shape.bounds, abs=0.1)
 
 
 def test_xml_for_asap_is_written_by_its_ending(viewer, tmp_path):

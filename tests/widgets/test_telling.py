@@ -87,6 +87,7 @@ def test_a_slide_that_another_window_reviews_says_so_when_it_opens(dock, phantom
     open_slide(dock, phantom, wait_until)
     assert dock.tabs.currentWidget() is dock.slide
     assert "another window" in dock.banner.words.text()
+    assert dock.isAncestorOf(dock.banner)
     assert dock.banner.isVisible()
     press(dock.banner.button)
     assert not dock.banner.isVisible()

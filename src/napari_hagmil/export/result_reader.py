@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +94,10 @@ def read_result(folder: str | Path) -> SlideResult:
         ) from error
 
 
-def require_unchanged(folder: Path) -> None:
-    """Raise `ResultError` where what `read_result` reads is not what was written.
+def require_unchanged(folder: Path, names: Collection[str] = _READ) -> None:
+    """Raise `ResultError` where files of an analysis are not what was written.
 
-    The pages and pictures beside it are not looked at. Without a manifest nothing is known.
+    By default those that `read_result` reads. Without a manifest nothing is known.
     """
     try:
         files = read_manifest(folder).files
@@ -109,7 +109,7 @@ def require_unchanged(folder: Path) -> None:
             f"has a manifest that {error.problem.rule}",
             remedy="analyze the slide again",
         ) from error
-    for name in _READ:
+    for name in names:
         if name in files and (wrong := file_difference(folder / name, files[name])):
             raise ResultError(
                 f"the analysis in {folder.name}",

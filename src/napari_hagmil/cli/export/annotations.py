@@ -182,8 +182,11 @@ def _read(
 ) -> tuple[list[Annotation], list[PathClass]]:
     from napari_hagmil.export.annotations_reader import read_annotations
     from napari_hagmil.export.on_request.dicom import read_dicom_annotations
+    from napari_hagmil.export.result_reader import require_unchanged
 
     path = source / "regions.geojson" if source.is_dir() else source
+    if source.is_dir():
+        require_unchanged(source, (path.name,))
     if path.suffix.lower() == ".dcm":
         return read_dicom_annotations(path, slide)
     return read_annotations(path, origin=origin, on_note=say)
