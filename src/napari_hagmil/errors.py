@@ -85,9 +85,9 @@ class Problem:
     @property
     def statement(self) -> str:
         """The problem without its remedy: for a sentence that ends with another."""
-        text = f"{self.subject} {self.rule}".strip()
-        # What other libraries say, and names of files, may have several lines.
-        return _on_one_line(text if self.value is None else f"{text}, got {self.value}")
+        # What other libraries say may have several lines; a name keeps its own.
+        text = f"{self.subject} {_on_one_line(self.rule)}".strip()
+        return text if self.value is None else f"{text}, got {_on_one_line(str(self.value))}"
 
     def sentence(self, front: Front = "library") -> str:
         """The problem as one sentence, without a full stop."""

@@ -31,9 +31,13 @@ def fail(error):
     return read
 
 
+class TwoLines(fuzz_files.HagmilError):
+    def __str__(self):
+        return "two\nlines"
+
+
 @pytest.mark.parametrize(
-    "read",
-    [hang, fail(ValueError("x")), fail(MemoryError()), fail(fuzz_files.HagmilError("two\nlines"))],
+    "read", [hang, fail(ValueError("x")), fail(MemoryError()), fail(TwoLines("two lines"))]
 )
 def test_the_harness_finds_what_it_looks_for(tmp_path, monkeypatch, read):
     """Another exception than ours, a hang, an error of more than one line."""

@@ -221,7 +221,7 @@ def test_what_is_wrong_is_said_in_one_sentence_and_the_window_stays_usable(
     whole = nodes.read_bytes()
     nodes.write_bytes(whole[:100])
     enter(cohort, "two")
-    wait_until(lambda: "cannot be read back" in cohort.error.text())
+    wait_until(lambda: "was changed since it was written (nodes.parquet" in cohort.error.text())
     nodes.write_bytes(whole)
     away = tmp_path / "archive"
     away.mkdir()
