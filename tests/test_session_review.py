@@ -10,8 +10,10 @@ import pytest
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import Rings, area_of, outline
 from napari_hagmil.review import ReviewPatch, ReviewRegion, open_sitting
+from napari_hagmil.review.drawing.stroke import Stroke
 from napari_hagmil.session import Review, ReviewPreferences, Session, session_of
 from napari_hagmil.session.background.importing import read_import
+from napari_hagmil.session.drawing.drawn import DrawnObjects
 from napari_hagmil.slide import open_slide
 from napari_hagmil.tissue import TissueMask
 
@@ -158,6 +160,51 @@ def square(x, y, side, kind="Polygon"):
 def written(path, *features):
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     return path
+
+
+def test_what_is_picked_is_combined_painted_moved_and_locked_and_each_is_undone(heard):
+    review, said = heard.review, heard.said
+    drawn = DrawnObjects(review)
+    square = Rings(((100.0, 100.0), (100.0, 200.0), (200.0, 200.0), (200.0, 100.0)))
+    drawn.unite()
+    assert "Pick an annotation first" in said[-1]
+    drawn.add("polygon", square)
+    (first,) = drawn.picked
+    drawn.move((0.0, 50.0))
+    drawn.duplicate((50.0, 0.0))
+    assert len(drawn.chosen) == 1
+    assert drawn.picked != (first,)
+    drawn.pick_at((120.0, 160.0), 1.0)
+    assert drawn.picked == (first,)
+    drawn.pick_at((240.0, 160.0), 1.0, add=True)
+    drawn.unite()
+    assert drawn.picked == (first,)
+    assert area_of(drawn.chosen[0].rings) == 150 * 100
+    base = drawn.base_of((175.0, 200.0), 10.0)
+    stroke = Stroke(10.0, base.rings, erases=True)
+    stroke.move((175.0, 200.0))
+    drawn.paint(base, stroke.finished(0.1), erases=True)
+    assert len(drawn.chosen[0].holes) == 1
+    drawn.fill_holes()
+    drawn.lock()
+    before = review.state
+    drawn.move((9.0, 9.0))
+    drawn.delete()
+    drawn.take_edited(())
+    assert review.state == before
+    assert "locked" in said[-1]
+    assert drawn.base_of((175.0, 200.0), 10.0) is None
+    drawn.lock()
+    drawn.delete()
+    assert review.state.annotations == ()
+    for name in (
+        "delete annotation", "lock annotation", "lock annotation", "fill holes", "erase",
+        "unite areas", "duplicate annotation", "move annotation", "draw polygon",
+    ):  # fmt: skip
+        assert review.sitting.undo_name == name
+        review.undo()
+    assert review.state.annotations == ()
+    assert drawn.picked == ()
 
 
 def test_annotations_are_imported_with_their_classes(heard, session, tmp_path):

@@ -47,9 +47,6 @@ class Rings(NamedTuple):
 #: Level-0 px that no slide reaches. Farther out, areas overflow and GEOS fails in its own words.
 FARTHEST = 2.0**31
 
-#: Corners that an ellipse is drawn with.
-_ELLIPSE = 64
-
 #: Share of a gap's size added when it is bridged to join separate regions.
 _REACH = 1.02
 
@@ -58,15 +55,6 @@ def outline(points: ArrayLike) -> Outline:
     """Corners (n, 2) as an outline."""
     rows = np.asarray(points, dtype=np.float64).reshape(-1, 2).tolist()
     return tuple((y, x) for y, x in rows)
-
-
-def ellipse(box: ArrayLike) -> NDArray[np.float64]:
-    """The outline of the ellipse in a box, which may be turned: four corners in order, (4, 2)."""
-    corners = np.asarray(box, dtype=np.float64)
-    centre, across = corners.mean(axis=0), (corners[1] - corners[0]) / 2
-    down = (corners[3] - corners[0]) / 2
-    turn = np.linspace(0, 2 * np.pi, _ELLIPSE, endpoint=False)[:, None]
-    return np.asarray(centre + np.cos(turn) * across + np.sin(turn) * down)
 
 
 def are_on_a_slide(points: ArrayLike) -> bool:
@@ -107,7 +95,47 @@ def shape_of(rings: Rings) -> BaseGeometry:
 
 def valid_parts(rings: Rings) -> list[Rings]:
     """What a polygon's rings enclose, as valid polygons; empty where that is nothing."""
-    return [rings_of(part) for part in _pieces(shape_of(rings))]
+    return pieces_of(shape_of(rings))
+
+
+def pieces_of(shape: BaseGeometry) -> list[Rings]:
+    """The polygons of a geometry, largest first; lines and points are passed over."""
+    return [rings_of(piece) for piece in sorted(_pieces(shape), key=lambda one: -one.area)]
+
+
+def simplified(rings: Rings, tolerance: float) -> Rings:
+    """A polygon with fewer corners, its outline nowhere farther off than `tolerance` level-0 px.
+
+    Holes stay holes. By Douglas and Peucker, without the crossings that it can make.
+    """
+    shape = shape_of(rings)
+    pieces = pieces_of(shapely.simplify(shape, tolerance, preserve_topology=True))
+    return pieces[0] if pieces else rings
+
+
+def simplified_line(line: Outline, tolerance: float) -> Outline:
+    """A line with fewer corners, nowhere farther off than `tolerance` level-0 px."""
+    if len(line) < 3:
+        return line
+    return outline(np.asarray(LineString(line).simplify(tolerance).coords))
+
+
+#: Corners of an ellipse: its outline is nowhere farther off than 0.12% of its longer half-axis.
+_ELLIPSE = 64
+
+
+def ellipse_around(corners: ArrayLike) -> Outline:
+    """The outline of an ellipse in a rectangle, which may be turned.
+
+    Parameters
+    ----------
+    corners : (4, 2) array
+        Of the rectangle, one after the other.
+    """
+    box = np.asarray(corners, dtype=np.float64)
+    centre, across, down = box.mean(axis=0), (box[1] - box[0]) / 2, (box[3] - box[0]) / 2
+    turn = np.linspace(0, 2 * np.pi, _ELLIPSE, endpoint=False)[:, None]
+    return outline(centre + np.cos(turn) * across + np.sin(turn) * down)
 
 
 def _enclosed(ring: Outline) -> BaseGeometry:

@@ -40,21 +40,60 @@ def test_what_was_exported_comes_back_with_class_colour_comment_and_place(tmp_pa
     assert not {one.id for one in found} & {one.id for one in DRAWN}
 
 
-def test_a_hole_is_cut_open_and_stays_out_of_the_area(tmp_path):
+def test_a_hole_stays_a_hole_and_out_of_the_area(tmp_path):
     outer = [[0, 0], [100, 0], [100, 100], [0, 100], [0, 0]]
     hole = [[40, 40], [40, 60], [60, 60], [60, 40], [40, 40]]
     path = tmp_path / "bare.geojson"
     path.write_text(json.dumps({"type": "Polygon", "coordinates": [outer, hole]}))
     ((one,), classes) = read_annotations(path)
     assert classes == []
-    assert area_of((one.points, ())) == pytest.approx(9600)
+    assert (len(one.holes), area_of(one.rings)) == (1, pytest.approx(9600))
+
+
+def test_holes_parts_kinds_and_locks_come_back_as_they_were_exported(tmp_path):
+    hole = ((2.5, 2.5), (2.5, 4.5), (4.5, 4.5), (4.5, 2.5))
+    inside = ((2.0, 7.0), (8.0, 7.0), (5.0, 9.0))
+    state = ReviewState(
+        annotations=(
+            Annotation("a" * 12, "freehand", SQUARE, "Tumor", holes=(hole,), locked=True),
+            Annotation("b" * 12, "ellipse", inside, "Necrosis", parent="a" * 12),
+            Annotation("c" * 12, "point", ((5.0, 8.0),), parent="b" * 12),
+            Annotation("d" * 12, "polyline", ((0.0, 0.0), (3.0, 4.0), (5.0, 6.0))),
+            Annotation("e" * 12, "rectangle", SQUARE, "Stroma", parent="gone"),
+        )
+    )
+    (path,) = write_review(tmp_path / "case", state, ReviewWish(), mpp=0.25)
+    features = json.loads(path.read_text())["features"]
+    assert len(features) == 3
+    found, _ = read_annotations(path)
+    assert [one.kind for one in found] == ["freehand", "ellipse", "point", "polyline", "rectangle"]
+    assert [one.locked for one in found] == [True, False, False, False, False]
+    assert [one.parent for one in found] == ["", found[0].id, found[1].id, "", ""]
+    assert [area_of(one.rings) for one in found if one.is_area] == [81 - 4, 6, 81]
+    # Of a parent that is not among the classes chosen, the parts are written all the same.
+    wish = ReviewWish(classes=("", "Necrosis"))
+    (path,) = write_review(tmp_path / "case", state, wish, mpp=0.25)
+    assert [one.kind for one in read_annotations(path)[0]] == ["ellipse", "point", "polyline"]
+
+
+def test_patches_among_child_objects_are_no_annotations(tmp_path):
+    square = {"type": "Polygon", "coordinates": [[[0, 0], [9, 0], [9, 9], [0, 9], [0, 0]]]}
+    children = [
+        {"type": "Feature", "geometry": square, "properties": {"objectType": kind}}
+        for kind in ("tile", "detection", "annotation")
+    ]
+    feature = {"type": "Feature", "geometry": square, "properties": {"childObjects": children}}
+    path = tmp_path / "given.geojson"
+    path.write_text(json.dumps(feature))
+    drawn, _ = read_annotations(path)
+    assert [one.parent for one in drawn] == ["", drawn[0].id]
 
 
 @pytest.mark.parametrize(
     "content",
     [
         '{"type": "FeatureCollection", "features": [{"geometry": {"type": "LineString", '
-        '"coordinates": [[0, 0], [1, 1], [2, 2]]}}]}',
+        '"coordinates": [[0, 0]]}}]}',
         '{"type": "Point"}',
         '{"type": "Point", "coordinates": ["x"]}',
         '{"type": "GeometryCollection", "geometries": []}',
@@ -136,8 +175,8 @@ def test_a_mixed_file_is_read_and_what_is_left_out_is_counted(tmp_path):
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     notes = []
     drawn, _ = read_annotations(path, on_note=notes.append)
-    kinds = ["polygon"] * 3 + ["point"] * 2 + ["ruler"] * 2 + ["point"]
+    kinds = ["polygon"] * 3 + ["point"] * 2 + ["ruler", "polyline"] * 2 + ["point"]
     assert [one.kind for one in drawn] == kinds
     assert {one.path_class for one in drawn} == {"Tumor"}
     assert drawn[4].points == ((3.5, 2.5),)  # (x, y) with pixel edges at integers → (y, x)
-    assert notes == ["2 lines of 3 places, 1 outline around nothing in mixed.geojson left out."]
+    assert notes == ["1 outline around nothing in mixed.geojson left out."]

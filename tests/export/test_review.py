@@ -8,12 +8,17 @@ from xml.etree import ElementTree as Xml
 
 import numpy as np
 import pytest
+import tifffile
 from shapely import Polygon
 
+from json_schemas import validator
+from napari_hagmil.errors import AnnotationError, OutputError
 from napari_hagmil.export.annotations_reader import read_annotations
 from napari_hagmil.export.geojson_reader import read_polygons
 from napari_hagmil.export.review import ReviewWish, write_review
 from napari_hagmil.export.signature import Signature
+from napari_hagmil.export.xml_annotations import read_xml_areas
+from napari_hagmil.polygons import area_of
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review import (
     QUPATH_CLASSES,
@@ -152,6 +157,57 @@ def test_asap_gets_a_region_with_a_hole_in_parts_that_cover_the_same(written):
     assert shapes[0].intersection(shapes[1]).area == pytest.approx(0)
 
 
+def test_annotations_with_holes_and_parts_are_in_the_table_for_asap_and_in_the_mask(tmp_path):
+    drawn = (
+        Annotation("a", "freehand", box(0, 0), "Tumor", holes=(box(40, 40, 20),), locked=True),
+        Annotation("b", "ellipse", box(10, 10, 10), "Necrosis", parent="a"),
+        Annotation("c", "polyline", ((0.0, 0.0), (3.0, 4.0), (3.0, 9.0)), "Other"),
+        Annotation("d", "polygon", box(150, 150, 20)),
+    )
+    wish = ReviewWish(formats=("csv", "asap", "mask"), slide_shape=(400, 300))
+    state = ReviewState(annotations=drawn)
+    table, asap, mask = write_review(tmp_path / "case.mask.tiff", state, wish, mpp=MPP)
+    assert (table.name, mask.name) == ("case.csv", "case.mask.tiff")
+    rows = table_of(table)
+    said = [(one["parent"], one["holes"], one["locked"], one["area_px2"]) for one in rows]
+    assert said == [
+        ("", "1", "yes", "9600.0"), ("a", "0", "", "100.0"), ("", "0", "", ""),
+        ("", "0", "", "400.0"),
+    ]  # fmt: skip
+    assert rows[2]["length_px"] == "10.0"
+    areas = read_polygons_of_asap(asap)
+    assert sum(areas) == pytest.approx(9600 + 100 + 400)
+    found, classes = read_annotations(mask)
+    assert [one.name for one in classes] == ["Tumor", "Necrosis"]
+    sizes = {one.path_class: (area_of(one.rings), len(one.holes)) for one in found}
+    # The part is cut out of what it lies on: a place has one class.
+    assert sizes == {"Tumor": (9500, 2), "Necrosis": (100, 0), "": (400, 0)}
+    with tifffile.TiffFile(mask) as tiff:
+        assert tiff.asarray().shape == (400, 300)
+        said = json.loads(tiff.pages.first.description)
+    assert not list(validator("mask").iter_errors(said))
+    with pytest.raises(OutputError, match="covers a slide"):
+        write_review(tmp_path / "x", state, ReviewWish(formats=("mask",)), mpp=MPP)
+    (tmp_path / "other.tiff").write_bytes(b"II")
+    with pytest.raises(AnnotationError, match="must be a mask"):
+        read_annotations(tmp_path / "other.tiff")
+
+
+def test_a_mask_of_a_large_slide_is_coarser_and_comes_back_in_its_place(tmp_path):
+    drawn = (Annotation("a", "polygon", box(8000, 12_000, 4000), "Tumor"),)
+    wish = ReviewWish(formats=("mask",), slide_shape=(20_001, 30_000))
+    (mask,) = write_review(tmp_path / "m", ReviewState(annotations=drawn), wish, mpp=MPP)
+    ((one,), _) = read_annotations(mask)
+    assert area_of(one.rings) == pytest.approx(4000**2, rel=0.003)
+    corners = np.asarray(one.points)
+    assert np.abs(corners.min(axis=0) - (8000, 12_000)).max() <= 4
+    assert np.abs(corners.max(axis=0) - (12_000, 16_000)).max() <= 4
+
+
+def read_polygons_of_asap(path):
+    return [area_of(rings) for rings in read_xml_areas(path)]
+
+
 SIGNATURE = Signature(
     "S12.3.svs", "f" * 8, "Dr. Åse Müller", datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC), "demo",
     "teaching",
@@ -171,7 +227,7 @@ def test_the_table_has_a_row_for_all_and_the_conclusion_last(written):
     assert list(rows[0]) == [
         "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
         "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
-        "purpose",
+        "purpose", "parent", "holes", "locked",
     ]  # fmt: skip
     assert [one["kind"] for one in rows] == [
         "region", "region", "region", "polygon", "ruler", "point", "conclusion",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.polygons import Rings, area_of, outline, overlap
 from napari_hagmil.review import Annotation, ReviewRegion, ReviewState
-from napari_hagmil.review.edit import found, merge, redraw, split, with_annotation
+from napari_hagmil.review.drawing.objects import with_annotation
+from napari_hagmil.review.edit import found, merge, redraw, split
 from napari_hagmil.review.measure import area_label, length_label, measure_label, region_area_um2
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step, tally
 
@@ -184,6 +185,7 @@ def test_steps_go_around_the_ends_and_the_next_unseen_passes_what_is_decided():
         ("ruler", ((0, 0), (30, 40)), "12.5 µm"),
         ("rectangle", box(0, 0, 2000, 2000), "0.250 mm²"),
         ("polygon", box(0, 0, 10, 10), "6 µm²"),
+        ("polyline", ((0, 0), (30, 40), (30, 80)), "22.5 µm"),
         ("point", ((1, 1),), ""),
     ],
 )

@@ -26,6 +26,8 @@ from napari_hagmil.review import (
     open_sitting,
     with_class,
 )
+from napari_hagmil.review.drawing import areas, objects
+from napari_hagmil.review.drawing.stroke import Stroke
 
 
 def box(i, size=40.0):
@@ -67,7 +69,21 @@ def annotations(change):
 
 
 def draw(s, i):
-    return edit.with_annotation(s, Annotation(f"n{i}", "polygon", box(i), "Tumor"))
+    return objects.with_annotation(s, Annotation(f"n{i}", "polygon", box(i), "Tumor"))
+
+
+def picked(make):
+    """An edit of the last three annotations."""
+    return lambda s, i: make(s, [one.id for one in s.annotations[-3:]]).fields
+
+
+def painted(*, erases):
+    def paint(s, i):
+        stroke = Stroke(15, s.annotations[-1].rings, erases=erases)
+        stroke.move((50.0 * i, 30.0 * i + 20))
+        return areas.painted(s, s.annotations[-1].id, stroke.finished(0.5)).fields
+
+    return paint
 
 
 #: Every verb as the docks name it, and the fields it gives; i varies what it does.
@@ -93,8 +109,18 @@ VERBS = {
         else s.regions
     },
     "draw": draw,
+    "paint": painted(erases=False),
+    "erase": painted(erases=True),
+    "unite areas": picked(areas.united),
+    "subtract areas": picked(areas.subtracted),
+    "intersect areas": picked(areas.shared),
+    "fill holes": picked(areas.filled),
+    "duplicate annotation": picked(lambda s, ids: objects.duplicated(s, ids, (5.0, 5.0))),
+    "move annotation": picked(lambda s, ids: objects.moved(s, ids, (7.0, -3.0))),
+    "lock annotation": picked(lambda s, ids: objects.locked(s, ids[-1:])),
+    "nest annotation": picked(objects.nested),
     "edit annotations": annotations(lambda one, i: replace(one, points=box(i, 15))),
-    "delete annotation": lambda s, i: edit.without_annotations(s, [f"n{i}"]),
+    "delete annotation": lambda s, i: objects.without_annotations(s, [f"n{i}"]),
     "import annotations": lambda s, i: {
         **draw(s, i),
         "classes": with_class(s.classes, PathClass("Imported", (i, i, i))),
@@ -138,7 +164,7 @@ def test_no_verb_of_the_docks_is_missing_here():
         for folder in ("widgets", "session", "review")
         for path in (source / folder).rglob("*.py")
     )
-    said = re.findall(r'(?:\.change|_edit|_try)\(\s*f?"([^"{]+?) ?["{]', text)
+    said = re.findall(r'(?:\.change|_edit\w*|_try)\(\s*f?"([^"{]+?) ?["{]', text)
     said += re.findall(r'rings, "([^"]+)" if rings is None else "([^"]+)"', text)[0]
     said += re.findall(r'"(?:unseen|accepted|rejected)": "(\w+ (?:region|patch)[\w ]*)"', text)
     said += re.findall(r'"(?:regions|annotations)": "(edit \w+)"', text)

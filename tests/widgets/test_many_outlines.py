@@ -1,15 +1,15 @@
 """Outlines by the thousand, and labels that have no room."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Shapes, Vectors
+from napari.layers import Image, Shapes
 
 from napari_hagmil.plugin.labels import with_room
-from napari_hagmil.plugin.review_layers import ANNOTATIONS, MOST_SHAPES, POINTS, annotation_colors
-from napari_hagmil.polygons import outline
-from napari_hagmil.review import QUPATH_CLASSES, Annotation, ReviewState
-from napari_hagmil.widgets.review.many.lines import MOST_CORNERS, OutlineLines
+from napari_hagmil.plugin.review_layers import ANNOTATIONS, MOST_SHAPES, POINTS
+from napari_hagmil.review import UNCLASSIFIED, Annotation, ReviewState
 from napari_hagmil.widgets.review.sync import LayerSync
 
 
@@ -36,61 +36,61 @@ def said(viewer):
     return [text for text in viewer.layers[ANNOTATIONS].features["label"] if text]
 
 
-def lines_of(drawn, mpp=1.0):
-    return OutlineLines.of(drawn, annotation_colors(drawn, QUPATH_CLASSES), mpp)
+def color_at(layer, y, x):
+    """What a layer shows at a place, µm."""
+    row, column = np.round(layer.world_to_data((y, x))).astype(int)
+    return layer.data[row, column].tolist()
 
 
-def test_in_view_an_outline_has_all_the_corners_that_the_screen_can_show():
-    around = np.linspace(0, 2 * np.pi, 400, endpoint=False)
-    circle = 100 * np.stack([np.sin(around), np.cos(around)], axis=1)
-    here, there = (Annotation("", "freehand", outline(circle + at)) for at in (200, 900))
-    lines = lines_of([here, there], mpp=0.5)
-    box = np.array((0.0, 0.0)), np.array((200.0, 200.0))
-    whole, colors = lines.within(box, um_per_px=0.1)
-    np.testing.assert_allclose(whole[:, 0], 0.5 * (circle + 200), atol=1e-4)
-    np.testing.assert_allclose(whole[:, 0] + whole[:, 1], np.roll(whole[:, 0], -1, 0), atol=1e-4)
-    assert len(colors) == len(whole)
-    coarse, _ = lines.within(box, um_per_px=5.0)  # 20 px across
-    assert len(coarse) == 20
-    from_centre = np.hypot(*(coarse[:, 0] + coarse[:, 1] / 2 - 100).T)
-    assert (np.abs(from_centre - 50) < 5.0).all()  # no line is off by a pixel of the screen
-    assert len(lines.within(lines.box, um_per_px=100.0)[0]) == 2  # a stroke each
-
-
-def test_however_many_outlines_are_in_view_each_is_drawn_and_all_of_them_soon():
-    drawn = squares(20_000)
-    ruler = Annotation("r", "ruler", ((0.0, 0.0), (50.0, 0.0)))
-    lines = lines_of([*drawn, ruler])
-    segments, _ = lines.within(lines.box, um_per_px=0.01)
-    assert len(drawn) <= len(segments) <= MOST_CORNERS + 2
-    np.testing.assert_allclose(segments[-1], [(0, 0), (50, 0)])
-
-
-def test_ten_thousand_outlines_are_lines_of_their_places_and_colours(shown, wait_until):
+def test_ten_thousand_outlines_are_a_picture_of_what_is_in_view(shown, wait_until):
     viewer, sync, edits = shown
-    viewer.scene.camera.center = (20.0, 20.0)
-    ruler = Annotation("r", "ruler", ((0.0, 0.0), (50.0, 0.0)))
+    ruler = Annotation("r", "ruler", ((50.0, 50.0), (50.0, 90.0)))
     state = ReviewState(annotations=(*squares(10_000), ruler))
+    viewer.scene.camera.center = (0, 50, 50)
     sync.show(state, 0.5, "")
     layer = viewer.layers[ANNOTATIONS]
-    assert isinstance(layer, Vectors)
-    starts, ways = layer.data[:, 0], layer.data[:, 1]
-    np.testing.assert_allclose(starts[3:6], np.array([(0, 100), (0, 109), (9, 109)]) * 0.5)
-    np.testing.assert_allclose((starts + ways)[5], (0, 50))  # closed
-    assert len(layer.data) < 3 * 10_000  # what is far from the view is not drawn
-    width = layer.edge_width
+    assert isinstance(layer, Image)
+    red, ours = [200, 0, 0, 255], [*UNCLASSIFIED.color, 255]
+    assert color_at(layer, 0, 52) == red  # a side from (0, 100) to (0, 109), at 0.5 µm per px
+    assert color_at(layer, 2, 54.5) == red
+    assert color_at(layer, 4, 50)[3] == 0  # and inside the corner that the triangle lacks
+    assert color_at(layer, 25, 30) == ours
+    assert color_at(layer, 10, 10)[3] == 0
+    assert max(layer.data.shape) < 2500
+    assert layer.extent.world.max() <= 0.5 * 10_000
+    sync.pick(("1",))
+    bold = (layer.data[..., 3] > 0).sum()
     viewer.scene.camera.zoom = 4.0
-    wait_until(lambda: layer.edge_width == pytest.approx(width / 4))
-    viewer.scene.camera.center = (2500.0, 2500.0)
-    wait_until(lambda: (np.abs(layer.data[:, 0] - 2500) < 500).all())
-    viewer.scene.camera.zoom = 0.01
-    wait_until(lambda: len(layer.data) >= 10_000)
-    assert layer is viewer.layers[ANNOTATIONS]
-    assert edits == []
+    wait_until(lambda: layer.scale[0] == pytest.approx(0.25))
+    assert color_at(layer, 0, 52) == red
+    viewer.scene.camera.center = (0, 2450, 2450)
+    wait_until(lambda: layer.translate[0] > 2000)
+    sync.pick(())
+    viewer.scene.camera.zoom = 1.0
+    viewer.scene.camera.center = (0, 50, 50)
+    wait_until(lambda: layer.translate[0] < 1)
+    assert (layer.data[..., 3] > 0).sum() < bold
     point = Annotation("p", "point", ((5.0, 5.0),))
     sync.show(ReviewState(annotations=(*state.annotations, point)), 0.5, "")
     viewer.layers[POINTS].add([[8.0, 8.0]])
     assert len(edits[-1]) == 10_003  # what the user adds beside the lines costs none of them
+
+
+def test_a_hole_is_drawn_as_a_ring_of_its_own_and_edited_with_naparis_tools(shown):
+    viewer, sync, edits = shown
+    hole = ((2.0, 4.0), (2.0, 6.0), (4.0, 6.0))
+    ring = replace(squares(1)[0], holes=(hole,), parent="p")
+    state = ReviewState(annotations=(ring, *squares(3)[1:]))
+    sync.show(state, 0.5, "")
+    layer = viewer.layers[ANNOTATIONS]
+    assert [len(one) for one in layer.data] == [3, 3, 3, 3]
+    assert list(layer.features["ring"]) == [0, 1, 0, 0]
+    layer.selected_data = {1}
+    layer.remove_selected()
+    assert edits[-1] == (replace(ring, holes=()), *state.annotations[1:])
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert [one.id for one in edits[-1]] == ["1", "2"]
 
 
 def test_few_outlines_can_be_edited_again(shown):
@@ -98,6 +98,10 @@ def test_few_outlines_can_be_edited_again(shown):
     sync.show(ReviewState(annotations=squares(MOST_SHAPES + 1)), 0.5, "")
     sync.show(ReviewState(annotations=squares(2)), 0.5, "")
     assert isinstance(viewer.layers[ANNOTATIONS], Shapes)
+    sync.pick(("1",))
+    layer = viewer.layers[ANNOTATIONS]
+    assert isinstance(layer, Shapes)
+    assert layer.edge_width[1] == 2 * layer.edge_width[0]
 
 
 def test_labels_that_would_pile_up_wait_for_room_and_a_key_hides_all(shown, wait_until):

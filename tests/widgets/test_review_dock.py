@@ -449,7 +449,8 @@ def test_the_accepted_regions_are_exported_in_all_formats(dock, tmp_path):
     dock.export.open_folder.value = False
     assert dock.export.summary.text() == "Will be written: 1 region and 1 annotation."
     written = dock.export.write(tmp_path / "case")
-    assert [one.name for one in written] == ["case.geojson", "case.csv", "case.xml"]
+    names = ["case.geojson", "case.csv", "case.xml", "case.mask.tiff"]
+    assert [one.name for one in written] == names
     features = json.loads(written[0].read_text())["features"]
     assert [one["geometry"]["type"] for one in features] == ["Polygon", "LineString"]
     assert str(tmp_path) in dock.export.message.text()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_hagmil.errors import AnnotationError
-from napari_hagmil.export.geojson_reader import AREAS, geometries, is_empty, polygons_of, read_json
+from napari_hagmil.export.geojson_reader import (
+    AREAS,
+    child_annotations,
+    geometries,
+    is_empty,
+    polygons_of,
+    read_json,
+)
+from napari_hagmil.export.mask import read_mask
 from napari_hagmil.export.xml_annotations import XML_SUFFIXES, read_xml_annotations
 from napari_hagmil.geometry import from_file_xy
-from napari_hagmil.polygons import are_on_a_slide
+from napari_hagmil.polygons import Rings, are_on_a_slide
 from napari_hagmil.polygons import outline as outline_of
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
+from napari_hagmil.review.state import FEWEST
 from napari_hagmil.slide.canvas import Origin
 
-#: What the files end in that are read here, and how a dialog says it.
+#: What the files end in that are read here, dropped on the window too.
 ANNOTATION_SUFFIXES = (".geojson", ".json", *sorted(XML_SUFFIXES, reverse=True))
+#: Suffixes of masks.
+MASKS = frozenset({".tif", ".tiff"})
+
+#: As a dialog says it.
 ANNOTATION_FILES = (
-    f"GeoJSON, ASAP, ImageScope, HALO ({' '.join(f'*{one}' for one in ANNOTATION_SUFFIXES)})"
+    "GeoJSON, ASAP, ImageScope, HALO, mask "
+    f"({' '.join(f'*{one}' for one in (*ANNOTATION_SUFFIXES, *sorted(MASKS)))})"
 )
 
 #: The kind of annotation that each geometry becomes, and how many positions it needs.
@@ -33,6 +48,11 @@ _KINDS: dict[str, tuple[AnnotationKind, int]] = {
     "LineString": ("ruler", 2),
     "MultiLineString": ("ruler", 2),
 }
+
+#: Kinds of areas that our own files tell apart.
+_OWN_KINDS: dict[str, AnnotationKind] = {
+    "freehand": "freehand", "rectangle": "rectangle", "ellipse": "ellipse"
+}  # fmt: skip
 
 #: QuPath's packed colours: alpha, red, green, blue in 32 bits, signed or not.
 _PACKED = range(-(2**31), 2**32)
@@ -45,25 +65,26 @@ def read_annotations(
     on_note: Callable[[str], None] | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> tuple[list[Annotation], list[PathClass]]:
-    """Read areas, points and lines of two ends.
+    """Read areas with their holes, points and lines, and which is a part of which.
 
     Parameters
     ----------
     path : path
         GeoJSON: features, collections of features or of geometries, or one geometry. Or, with a
-        suffix of `XML_SUFFIXES`, a file of ASAP, ImageScope or HALO.
+        suffix of `XML_SUFFIXES`, a file of ASAP, ImageScope or HALO; or, with one of TIFF, a mask
+        that a review has written.
     origin : tuple of int
         `Slide.origin`, from whose canvas the XML counts.
     on_note : callable, optional
-        Called with a sentence that counts what is left out: lines of more than two places.
+        Called with a sentence that counts what is left out: what encloses nothing.
     on_progress : callable, optional
         Called with the number of geometries of GeoJSON that are read, and of all.
 
     Returns
     -------
     annotations : list of Annotation
-        Level-0 px; a hole is joined to its outline by a cut of no width. Each point of a
-        MultiPoint and each area of a MultiPolygon is one annotation.
+        Level-0 px. Each point of a MultiPoint and each area of a MultiPolygon is one annotation;
+        an annotation among the child objects of another is a part of its first area.
     classes : list of PathClass
         Those that they name, with the colours of the file.
 
@@ -75,24 +96,27 @@ def read_annotations(
     path = Path(path)
     if path.suffix.lower() in XML_SUFFIXES:
         return read_xml_annotations(path, origin)
+    if path.suffix.lower() in MASKS:
+        return _read_mask(path)
     content = read_json(path)
     drawn: list[Annotation] = []
     classes: dict[str, PathClass] = {}
     left_out: Counter[str] = Counter()
     found = list(geometries(content, path.name))
+    parents: dict[int, str] = {}
     for done, (feature, geometry) in enumerate(found):
         if on_progress is not None:
             on_progress(done, len(found))
-        path_class, comment = _said(feature)
+        made = _annotations(feature, _shapes(geometry, path.name, left_out))
+        path_class, _ = _said(feature)
         if path_class is not None:
             classes.setdefault(path_class.name, path_class)
-        name = path_class.name if path_class else ""
-        for kind, points in _shapes(geometry, path.name, left_out):
-            drawn.append(Annotation(new_id(), kind, outline_of(points), name, comment))
+        drawn += [replace(one, parent=parents.get(id(feature), "")) for one in made]
+        parents.update(_parents_of_children(feature, made))
     if not drawn and not is_empty(content):
         raise AnnotationError(
             path.name,
-            "must hold areas, points, or lines of two ends",
+            "must hold areas, points or lines",
             value=_counted(left_out) or "none",
             remedy="export areas instead",
         )
@@ -101,13 +125,55 @@ def read_annotations(
     return drawn, list(classes.values())
 
 
+def _read_mask(path: Path) -> tuple[list[Annotation], list[PathClass]]:
+    areas = read_mask(path)
+    drawn = [
+        Annotation(new_id(), "polygon", rings.outer, one.name, holes=rings.holes)
+        for rings, one in areas
+    ]
+    return drawn, list({one.name: one for _, one in areas if one.name}.values())
+
+
+_Shape = tuple[AnnotationKind, Rings]
+
+
+def _annotations(feature: Any, shapes: Sequence[_Shape]) -> list[Annotation]:
+    """What a feature of a file says, of each of its shapes."""
+    path_class, comment = _said(feature)
+    said = feature.get("properties")
+    said = said if isinstance(said, dict) else {}
+    metadata = said.get("metadata")
+    stated = str(metadata.get("kind")) if isinstance(metadata, dict) else ""
+    made = []
+    for kind, rings in shapes:
+        own = _OWN_KINDS.get(stated, kind) if kind == "polygon" else kind
+        is_box = len(rings.outer) == FEWEST["rectangle"] and not rings.holes
+        made.append(
+            Annotation(
+                new_id(),
+                kind if own == "rectangle" and not is_box else own,
+                rings.outer,
+                path_class.name if path_class else "",
+                comment,
+                rings.holes,
+                locked=said.get("isLocked") is True,
+            )
+        )
+    return made
+
+
+def _parents_of_children(feature: Any, made: Sequence[Annotation]) -> dict[int, str]:
+    """The parent of each child of a feature: the first of its areas."""
+    if not made or not made[0].is_area:
+        return {}
+    return {id(child): made[0].id for child in child_annotations(feature)}
+
+
 def _counted(left_out: Counter[str]) -> str:
     return ", ".join(f"{n} {what.format(s='' if n == 1 else 's')}" for what, n in left_out.items())
 
 
-def _shapes(
-    geometry: Any, name: str, left_out: Counter[str]
-) -> list[tuple[AnnotationKind, NDArray[np.float64]]]:
+def _shapes(geometry: Any, name: str, left_out: Counter[str]) -> list[_Shape]:
     kind = str(geometry["type"])
     if kind in AREAS:
         rings = polygons_of(geometry, name)
@@ -115,14 +181,16 @@ def _shapes(
         return [("polygon", ring) for ring in rings if ring is not None]
     ours, n = _KINDS[kind]
     parts = geometry.get("coordinates")
-    found: list[tuple[AnnotationKind, NDArray[np.float64]]] = []
+    found: list[_Shape] = []
     is_list = isinstance(parts, list)
     for part in (parts if is_list else ()) if kind.startswith("Multi") else (parts,):
         points = _places(part, kind, name)
-        if len(points) == n:
-            found.append((ours, from_file_xy(points)))
-        else:
-            left_out[f"line{{s}} of {len(points)} places"] += 1
+        if len(points) < n:
+            left_out["line{s} of one place"] += 1
+            continue
+        is_long = ours == "ruler" and len(points) > n
+        places = outline_of(from_file_xy(points))
+        found.append(("polyline" if is_long else ours, Rings(places)))
     return found
 
 

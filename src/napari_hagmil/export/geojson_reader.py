@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from napari_hagmil import untrusted
 from napari_hagmil.errors import AnnotationError
+from napari_hagmil.export.geojson import CHILDREN
 from napari_hagmil.export.xml_annotations import XML_SUFFIXES, read_xml_areas
 from napari_hagmil.geometry import from_file_xy
 from napari_hagmil.polygons import Outline, Rings, are_on_a_slide, merged, outline, signed_area
@@ -95,13 +96,12 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def polygons_of(geometry: Any, name: str) -> list[NDArray[np.float64] | None]:
-    """One ring, as `read_geojson` joins it, for each polygon of a geometry of a file `name`.
+def polygons_of(geometry: Any, name: str) -> list[Rings | None]:
+    """Outer ring and holes of each polygon of a geometry of a file `name`.
 
     None stands for one that encloses nothing.
     """
-    found = [_rings(polygon, name) for polygon in _polygons(geometry, name)]
-    return [None if rings is None else joined_ring(rings) for rings in found]
+    return [_rings(polygon, name) for polygon in _polygons(geometry, name)]
 
 
 def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
@@ -109,7 +109,8 @@ def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
 
     Feature, FeatureCollection, a bare list of features and GeometryCollection are taken apart;
     a feature without a geometry (GeoJSON's null) and a geometry without coordinates are passed
-    over, and a geometry that stands alone is its own feature.
+    over, and a geometry that stands alone is its own feature. Annotations among the child objects
+    of one of QuPath's features follow it; cells and tiles there do not.
 
     Raises
     ------
@@ -125,6 +126,7 @@ def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
             parts = item if isinstance(item, list) else _list(item, "features", name)
             waiting.extend((part, None) for part in reversed(parts))
         elif kind == "Feature":
+            waiting.extend((child, None) for child in reversed(child_annotations(item)))
             if "geometry" not in item or item["geometry"] is not None:
                 waiting.append((_get(item, "geometry", name), item))
         elif kind == "GeometryCollection":
@@ -141,6 +143,18 @@ def geometries(item: Any, name: str) -> Iterator[tuple[Any, Any]]:
                 value=f"{str(kind)[:40]!r}",
                 remedy="export it again as GeoJSON",
             )
+
+
+def child_annotations(feature: Any) -> list[Any]:
+    """The annotations that QuPath, or a review, wrote as a part of a feature."""
+    said = feature.get("properties") if isinstance(feature, dict) else None
+    children = said.get(CHILDREN) if isinstance(said, dict) else None
+    return [one for one in children if _is_annotation(one)] if isinstance(children, list) else []
+
+
+def _is_annotation(feature: Any) -> bool:
+    said = feature.get("properties") if isinstance(feature, dict) else None
+    return isinstance(said, dict) and said.get("objectType") == "annotation"
 
 
 def is_empty(content: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from xml.etree import ElementTree as Xml
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_hagmil.errors import OutputError
 from napari_hagmil.export.geojson import (
     CHILDREN,
     REGION,
@@ -20,10 +21,11 @@ from napari_hagmil.export.geojson import (
     patch_feature,
     write_features,
 )
+from napari_hagmil.export.mask import write_mask
 from napari_hagmil.export.signature import Signature
 from napari_hagmil.files import replacing, write_csv
 from napari_hagmil.geometry import to_file_xy
-from napari_hagmil.polygons import Outline, without_holes
+from napari_hagmil.polygons import Outline, Rings, without_holes
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.review import (
     QUPATH_CLASSES,
@@ -34,14 +36,18 @@ from napari_hagmil.review import (
     ReviewState,
 )
 from napari_hagmil.review.classes import class_named
+from napari_hagmil.review.drawing.nesting import parent_among, parents_of
 from napari_hagmil.review.measure import annotation_measure, region_area_um2
 from napari_hagmil.review.patches import accepted_alone, decision_of
+from napari_hagmil.review.state import LINES
 from napari_hagmil.slide.canvas import Origin
 
-Format = Literal["geojson", "csv", "asap"]
+Format = Literal["geojson", "csv", "asap", "mask"]
 
 #: Ends of the files' names.
-ENDINGS: dict[Format, str] = {"geojson": ".geojson", "csv": ".csv", "asap": ".xml"}
+ENDINGS: dict[Format, str] = {
+    "geojson": ".geojson", "csv": ".csv", "asap": ".xml", "mask": ".mask.tiff"
+}  # fmt: skip
 
 #: Those that can hold a conclusion.
 CONCLUDING: tuple[Format, ...] = ("geojson", "csv")
@@ -52,7 +58,7 @@ _IGNORED = class_named(QUPATH_CLASSES, "Ignore*")
 _COLUMNS = (
     "slide", "reviewer", "date", "mpp", "id", "kind", "decision", "class", "score", "area_um2",
     "length_um", "area_px2", "length_px", "centre_x_px", "centre_y_px", "provenance", "comment",
-    "purpose",
+    "purpose", "parent", "holes", "locked",
 )  # fmt: skip
 
 
@@ -69,10 +75,12 @@ class ReviewWish:
     classes : tuple of str or None
         Only these, "" is without a class; None all.
     formats : tuple of str
-        "geojson", "csv", "asap".
+        "geojson", "csv", "asap", "mask".
     origin : tuple of int
         `Slide.origin`: ASAP counts from the corner of the canvas, the other formats from the
         scan's, as QuPath does.
+    slide_shape : tuple of int or None
+        Rows and columns of level 0, which a mask covers.
     """
 
     regions: bool = True
@@ -81,6 +89,7 @@ class ReviewWish:
     classes: tuple[str, ...] | None = None
     formats: tuple[Format, ...] = ("geojson",)
     origin: Origin = (0, 0)
+    slide_shape: tuple[int, int] | None = None
 
     def chosen(self, state: ReviewState) -> tuple[list[ReviewRegion], list[Annotation]]:
         """The regions and annotations that pass."""
@@ -117,7 +126,8 @@ class _Export:
 def review_files(path: str | Path, formats: Sequence[Format]) -> list[Path]:
     """The files that `write_review` will write, in the order of the formats."""
     path = Path(path)
-    bare = path.stem if path.suffix.lower() in ENDINGS.values() else path.name
+    endings = [one for one in ENDINGS.values() if path.name.lower().endswith(one)]
+    bare = path.name[: -len(endings[0])] if endings else path.name
     return [path.with_name(f"{bare}{ENDINGS[name]}") for name in formats]
 
 
@@ -155,7 +165,9 @@ def write_review(
     OutputError
         When a file cannot be written.
     """
-    writers = {"geojson": _write_geojson, "csv": _write_csv, "asap": _write_asap}
+    writers = {
+        "geojson": _write_geojson, "csv": _write_csv, "asap": _write_asap, "mask": _write_mask
+    }  # fmt: skip
     export = _Export(state, wish, mpp, signature or Signature())
     written = review_files(path, wish.formats)
     for name, target in zip(wish.formats, written, strict=True):
@@ -164,32 +176,50 @@ def write_review(
 
 
 def _write_geojson(path: Path, export: _Export) -> None:
-    state, mpp = export.state, export.mpp or 1.0
-    regions, drawn = export.wish.chosen(state)
-    unit = "px" if export.mpp is None else "µm"
+    regions, drawn = export.wish.chosen(export.state)
     features = [_region_feature(one, export) for one in regions]
-    for one in drawn:
-        path_class = class_named(state.classes, one.path_class) if one.path_class else None
-        measure = f"Length {unit}" if one.kind == "ruler" else f"Area {unit}^2"
-        size = {} if one.kind == "point" else {measure: annotation_measure(one, mpp)}
-        said = {"kind": one.kind, "comment": one.comment}
-        features.append(_feature(one.id, _geometry(one), path_class, size, said))
-    review = export.signature.as_json(state.conclusion, export.mpp)
+    features += _annotation_features(drawn, export)
+    review = export.signature.as_json(export.state.conclusion, export.mpp)
     write_features(path, features, review=review)
+
+
+def _annotation_features(drawn: Sequence[Annotation], export: _Export) -> list[dict[str, Any]]:
+    """Annotations, each with those that are a part of it as child objects.
+
+    A part of one that is not written is a child of the next that is.
+    """
+    made = {one.id: _annotation_feature(one, export) for one in drawn}
+    parents, roots = parents_of(export.state.annotations), []
+    for name, feature in made.items():
+        above = parent_among(parents, name, made)
+        if above:
+            made[above]["properties"].setdefault(CHILDREN, []).append(feature)
+        else:
+            roots.append(feature)
+    return roots
+
+
+def _annotation_feature(one: Annotation, export: _Export) -> dict[str, Any]:
+    unit, mpp = "px" if export.mpp is None else "µm", export.mpp or 1.0
+    classes = export.state.classes
+    path_class = class_named(classes, one.path_class) if one.path_class else None
+    measure = f"Length {unit}" if one.kind in LINES else f"Area {unit}^2"
+    size = {} if one.kind == "point" else {measure: annotation_measure(one, mpp)}
+    said = {"kind": one.kind, "comment": one.comment}
+    feature = _feature(one.id, _geometry(one), path_class, size, said)
+    if one.locked:
+        feature["properties"]["isLocked"] = True
+    return feature
 
 
 def _region_feature(region: ReviewRegion, export: _Export) -> dict[str, Any]:
     """A region with its patches as child objects; those that were rejected get another class."""
     unit, mpp = "px" if export.mpp is None else "µm", export.mpp or 1.0
     path_class = _class_or_region(export.state, region.path_class)
-    rings = [
-        closed_ring(np.asarray(region.polygon)),
-        *(closed_ring(np.asarray(hole), hole=True) for hole in region.holes),
-    ]
     score = np.nan if region.score is None else region.score
     feature = _feature(
         region.id,
-        {"type": "Polygon", "coordinates": rings},
+        {"type": "Polygon", "coordinates": _closed(region.rings)},
         path_class,
         {
             "Attention score (percentile)": score,
@@ -243,9 +273,26 @@ def _feature(
 def _geometry(annotation: Annotation) -> dict[str, Any]:
     if annotation.kind == "point":
         return {"type": "Point", "coordinates": _xy(annotation.points)[0]}
-    if annotation.kind == "ruler":
+    if annotation.kind in LINES:
         return {"type": "LineString", "coordinates": _xy(annotation.points)}
-    return {"type": "Polygon", "coordinates": [closed_ring(np.asarray(annotation.points))]}
+    return {"type": "Polygon", "coordinates": _closed(annotation.rings)}
+
+
+def _closed(rings: Rings) -> list[list[list[float]]]:
+    holes = (closed_ring(np.asarray(hole), hole=True) for hole in rings.holes)
+    return [closed_ring(np.asarray(rings.outer)), *holes]
+
+
+def _write_mask(path: Path, export: _Export) -> None:
+    wish, state = export.wish, export.state
+    if wish.slide_shape is None:
+        raise OutputError(path.name, "covers a slide, and none is given", remedy="open the slide")
+    regions, drawn = wish.chosen(state)
+    areas = [(one.rings, _class_or_region(state, one.path_class)) for one in regions]
+    areas += [
+        (one.rings, class_named(state.classes, one.path_class)) for one in drawn if one.is_area
+    ]
+    write_mask(path, areas, wish.slide_shape, mpp=export.mpp)
 
 
 def _write_csv(path: Path, export: _Export) -> None:
@@ -283,16 +330,25 @@ def _table_rows(export: _Export) -> list[list[Any]]:
     regions, drawn = export.wish.chosen(export.state)
     sign, mpp = export.signature, export.mpp
     rows = [row for one in regions for row in _region_rows(one, mpp)]
-    for one in drawn:
-        size = None if one.kind == "point" else annotation_measure(one, 1.0)
-        sizes = _sizes(None, size, mpp) if one.kind == "ruler" else _sizes(size, None, mpp)
-        place = _centre(one.points)
-        rows.append([one.id, one.kind, "", one.path_class, "", *sizes, *place, "", one.comment])
+    rows += _annotation_rows(drawn, export)
     said = export.wish.conclusion(export.state)
     if said is not None:
-        rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text])
+        rows.append(["", "conclusion", "", said.path_class, *[""] * 8, said.text, RESEARCH_USE])
     whose = [sign.slide, sign.reviewer, sign.date, "" if mpp is None else mpp]
-    return [[*whose, *row, RESEARCH_USE] for row in rows]
+    return [[*whose, *row, *[""] * (len(_COLUMNS) - 4 - len(row))] for row in rows]
+
+
+def _annotation_rows(drawn: Sequence[Annotation], export: _Export) -> list[list[Any]]:
+    """The row of each annotation, with the nearest parent that has a row, too."""
+    rows, parents, among = [], parents_of(export.state.annotations), {one.id for one in drawn}
+    for one in drawn:
+        size = None if one.kind == "point" else annotation_measure(one, 1.0)
+        area, length = (None, size) if one.kind in LINES else (size, None)
+        measured = [*_sizes(area, length, export.mpp), *_centre(one.points)]
+        said = [parent_among(parents, one.id, among), len(one.holes), "yes" if one.locked else ""]
+        row = [one.id, one.kind, "", one.path_class, "", *measured, "", one.comment, RESEARCH_USE]
+        rows.append([*row, *said])
+    return rows
 
 
 def _region_rows(region: ReviewRegion, mpp: float | None) -> list[list[Any]]:
@@ -300,12 +356,13 @@ def _region_rows(region: ReviewRegion, mpp: float | None) -> list[list[Any]]:
     sizes = _sizes(region_area_um2(region, 1.0), None, mpp)
     said = [region.decision, region.path_class, "" if region.score is None else region.score]
     place = [*_centre(region.polygon), region.provenance, region.comment]
-    rows = [[region.id, "region", *said, *sizes, *place]]
+    facts = [RESEARCH_USE, "", len(region.holes)]
+    rows = [[region.id, "region", *said, *sizes, *place, *facts]]
     for number, (box, score, decision) in enumerate(region.patches, start=1):
         if decision != "unseen":
             y0, x0, y1, x1 = box
             sizes = _sizes((y1 - y0) * (x1 - x0), None, mpp)
-            place = [*_centre(((y0, x0), (y1, x1))), region.provenance, ""]
+            place = [*_centre(((y0, x0), (y1, x1))), region.provenance, "", RESEARCH_USE]
             name = f"{region.id}-{number}"
             rows.append([name, "patch", decision, region.path_class, score, *sizes, *place])
     return rows
@@ -321,25 +378,12 @@ def _sizes(area_px2: float | None, length_px: float | None, mpp: float | None) -
 
 
 def _write_asap(path: Path, export: _Export) -> None:
-    """ASAP knows no rulers; a group that is not declared makes it drop the file.
+    """ASAP knows no lines; a group that is not declared makes it drop the file.
 
-    It knows no holes either: a region with holes is cut through them into parts without any,
+    It knows no holes either: an area with holes is cut through them into parts without any,
     which cover the same.
     """
-    state = export.state
-    regions, drawn = export.wish.chosen(state)
-    members: list[tuple[str, str, Outline, PathClass]] = []
-    for i, region in enumerate(regions):
-        parts = without_holes(region.rings) if region.holes else [region.polygon]
-        path_class = _class_or_region(state, region.path_class)
-        for number, part in enumerate(parts, start=1):
-            name = f"Region {i}" + (f", part {number} of {len(parts)}" if len(parts) > 1 else "")
-            members.append(("Polygon", name, part, path_class))
-    for i, one in enumerate(drawn):
-        if one.kind != "ruler":
-            kind = "Dot" if one.kind == "point" else "Polygon"
-            path_class = _class_or_region(state, one.path_class)
-            members.append((kind, f"Annotation {i}", one.points, path_class))
+    members = list(_asap_members(export))
     root = Xml.Element("ASAP_Annotations")
     root.append(Xml.Comment(f" {RESEARCH_USE} "))
     annotations, groups = (
@@ -356,6 +400,25 @@ def _write_asap(path: Path, export: _Export) -> None:
     Xml.indent(root)
     with replacing(path) as draft:
         Xml.ElementTree(root).write(draft, encoding="utf-8", xml_declaration=True)
+
+
+def _asap_members(export: _Export) -> Iterator[tuple[str, str, Outline, PathClass]]:
+    """Type, name, corners and class of each annotation of ASAP's."""
+    state = export.state
+    regions, drawn = export.wish.chosen(state)
+    areas = [(f"Region {i}", one.rings, one.path_class) for i, one in enumerate(regions)]
+    areas += [
+        (f"Annotation {i}", one.rings, one.path_class) for i, one in enumerate(drawn) if one.is_area
+    ]
+    for name, rings, path_class in areas:
+        parts = without_holes(rings) if rings.holes else [rings.outer]
+        for number, part in enumerate(parts, start=1):
+            of = f", part {number} of {len(parts)}" if len(parts) > 1 else ""
+            yield "Polygon", name + of, part, _class_or_region(state, path_class)
+    for i, one in enumerate(drawn):
+        if one.kind == "point":
+            path_class = one.path_class
+            yield "Dot", f"Annotation {i}", one.points, _class_or_region(state, path_class)
 
 
 def _put_coordinates(annotation: Xml.Element, points: NDArray[np.float64]) -> None:

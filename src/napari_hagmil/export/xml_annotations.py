@@ -18,7 +18,7 @@ from napari_hagmil.polygons import (
     Rings,
     are_on_a_slide,
     contains,
-    ellipse,
+    ellipse_around,
     outline,
     shape_of,
 )
@@ -196,7 +196,7 @@ def _region(said: str, points: Outline) -> tuple[AnnotationKind, Outline] | None
     if n == 2 and said in _BOXES | _ELLIPSES:
         (top, left), (bottom, right) = points[0], points[1]
         box = ((top, left), (top, right), (bottom, right), (bottom, left))
-        return "polygon", outline(ellipse(np.array(box))) if said in _ELLIPSES else box
+        return "polygon", ellipse_around(box) if said in _ELLIPSES else box
     if n >= 3 and said in _FREEHAND | _BOXES | _ELLIPSES:
         return "polygon", points
     return None

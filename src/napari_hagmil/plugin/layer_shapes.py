@@ -12,8 +12,7 @@ from scipy.ndimage import find_objects
 
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.errors import OutputError
-from napari_hagmil.export.geojson_reader import joined_ring
-from napari_hagmil.polygons import Outline, Rings, ellipse, outline, valid_parts
+from napari_hagmil.polygons import Rings, ellipse_around, outline, valid_parts
 from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathClass, new_id
 
 #: More objects are cells, and belong into another program.
@@ -65,7 +64,7 @@ def areas_in(layers: Sequence[Layer], mpp: float | None) -> list[Rings]:
         if isinstance(layer, Labels):
             found += [rings for _, rings in _pieces(layer, mpp)]
         elif isinstance(layer, Shapes):
-            found += [Rings(one.points) for one, _ in _vectors(layer, mpp) if one.kind == "polygon"]
+            found += [one.rings for one, _ in _vectors(layer, mpp) if one.is_area]
     return found
 
 
@@ -97,8 +96,10 @@ def _as_ours(
     if kind == "point":
         return [("point", points)]
     if kind in ("line", "path"):
-        return [("ruler", points)] if len(points) == 2 else []
-    return [("polygon", ellipse(points) if kind == "ellipse" else points)]
+        return [("ruler" if len(points) == 2 else "polyline", points)]
+    if kind == "ellipse":  # given by the corners around it
+        return [("ellipse", np.asarray(ellipse_around(points)))]
+    return [("polygon", points)]
 
 
 def _class_names(layer: Any, n: int) -> list[str]:
@@ -118,8 +119,8 @@ def _labels(layer: Any, mpp: float | None) -> _Found:
             UNCLASSIFIED.color if color is None else (round(255 * float(c)) for c in color[:3])
         )
         name = layer.name if value == single else f"{layer.name} {value}"
-        corners = _cut_open(rings)
-        found.append((Annotation(new_id(), "polygon", corners, name), (red, green, blue)))
+        made = Annotation(new_id(), "polygon", rings.outer, name, holes=rings.holes)
+        found.append((made, (red, green, blue)))
     return found
 
 
@@ -142,11 +143,6 @@ def _pieces(layer: Any, mpp: float | None) -> list[tuple[int, Rings]]:
             outer, *holes = (outline(on_slide(layer, ring + first - 0.5, mpp)) for ring in rings)
             found += [(number, part) for part in valid_parts(Rings(outer, tuple(holes)))]
     return found
-
-
-def _cut_open(rings: Rings) -> Outline:
-    """One ring, with the holes joined to it by cuts of no width."""
-    return outline(joined_ring(rings))
 
 
 def on_slide(layer: Any, points: NDArray[np.float64], mpp: float | None) -> NDArray[np.float64]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_hagmil.plugin.colors import ACCEPTED, OPEN, REJECTED
 from napari_hagmil.plugin.labels import LABEL_SIZE
 from napari_hagmil.plugin.layers import KEY, LayerTuple
-from napari_hagmil.polygons import Outline, Rings, outline
+from napari_hagmil.polygons import Outline, Rings, ellipse_around, outline
 from napari_hagmil.review import (
     UNCLASSIFIED,
     Annotation,
@@ -24,6 +25,7 @@ from napari_hagmil.review import (
 from napari_hagmil.review.edit import redrawn
 from napari_hagmil.review.measure import measure_label
 from napari_hagmil.review.patches import decision_of
+from napari_hagmil.review.state import LINES
 
 REGIONS, ANNOTATIONS, POINTS = "Attention regions", "Annotations", "Annotation points"
 PATCHES = "Patches of the region"
@@ -40,13 +42,16 @@ _POINT_PX = 12.0
 _PATCH_EDGE = 0.02
 
 #: napari's names of the kinds of annotations, and back.
-_SHAPE_OF = {"polygon": "polygon", "freehand": "polygon", "rectangle": "rectangle", "ruler": "line"}
+_SHAPE_OF = {
+    "polygon": "polygon", "freehand": "polygon", "rectangle": "rectangle", "ellipse": "polygon",
+    "polyline": "path", "ruler": "line",
+}  # fmt: skip
 _KIND_OF: dict[str, AnnotationKind] = {
     "polygon": "polygon",
     "rectangle": "rectangle",
-    "ellipse": "rectangle",
+    "ellipse": "ellipse",
     "line": "ruler",
-    "path": "freehand",
+    "path": "polyline",
 }
 
 #: A corner that moved by less is where it was: napari's float32 rounds; level-0 px.
@@ -55,6 +60,32 @@ _STILL = 1e-3
 #: Black is readable on everything in a brightfield slide except single nuclei, under attention
 #: or not; white only on nuclei. A fluorescence slide is dark.
 LABEL_ON_BRIGHT, LABEL_ON_DARK = "#000000", "#ffffff"
+
+
+@dataclass(frozen=True, slots=True)
+class OutlineFrame:
+    """A part of the slide, and how finely it is drawn.
+
+    Attributes
+    ----------
+    y, x : float
+        Its upper left edge, level-0 px.
+    rows, columns : int
+        Pixels of the picture.
+    downsample : float
+        Level-0 px per pixel of the picture.
+    """
+
+    y: float
+    x: float
+    rows: int
+    columns: int
+    downsample: float
+
+    def holds(self, y0: float, x0: float, y1: float, x1: float) -> bool:
+        """Whether a rectangle of level-0 px lies in it."""
+        height, width = self.rows * self.downsample, self.columns * self.downsample
+        return self.y <= y0 and self.x <= x0 and y1 <= self.y + height and x1 <= self.x + width
 
 
 def regions_layer(
@@ -74,7 +105,7 @@ def regions_layer(
     return (
         [np.asarray(ring) * mpp for one in regions for ring in (one.polygon, *one.holes)],
         {
-            **common(REGIONS),
+            **_common(REGIONS),
             "shape_type": "polygon",
             "face_color": "transparent",
             "text": _text(label),
@@ -118,7 +149,7 @@ def patches_layer(region: ReviewRegion, mpp: float) -> LayerTuple:
     return (
         (boxes[:, :2] + boxes[:, 2:]) / 2,
         {
-            **common(PATCHES),
+            **_common(PATCHES),
             "symbol": "square",
             "size": (boxes[:, 2:] - boxes[:, :2]).min(axis=1),
             "face_color": "transparent",
@@ -139,22 +170,54 @@ def annotations_layer(
 ) -> LayerTuple:
     """All annotations but points, in the colours of their classes, with their measures.
 
-    Without `mpp` they are placed and measured in pixels.
+    A hole is a polygon of its own, as in `regions_layer`. Without `mpp` they are placed and
+    measured in pixels.
     """
-    drawn = shapes_of(annotations)
+    rows = annotation_rings(annotations)
+    drawn = [one for one, _, _ in rows]
     return (
-        [np.asarray(one.points) * (mpp or 1.0) for one in drawn],
+        [np.asarray(ring) * (mpp or 1.0) for _, _, ring in rows],
         {
-            **common(ANNOTATIONS),
-            "shape_type": [_SHAPE_OF[one.kind] for one in drawn] or "polygon",
+            **_common(ANNOTATIONS),
+            "shape_type": ["polygon" if number else _SHAPE_OF[one.kind] for one, number, _ in rows]
+            or "polygon",
             "face_color": "transparent",
             "edge_width": ANNOTATION_PX * um_per_px,
             "edge_color": annotation_colors(drawn, classes),
             "text": _text(label),
-            "features": annotation_features(drawn, mpp),
+            "features": {
+                "id": [one.id for one in drawn],
+                "ring": [number for _, number, _ in rows],
+                "label": ring_labels(annotations, mpp),
+            },
         },
         "shapes",
     )
+
+
+def annotation_rings(
+    annotations: Sequence[Annotation],
+) -> list[tuple[Annotation, int, Outline]]:
+    """Outlines of all but points, with their annotation and number: 0, then those of the holes."""
+    return [
+        (one, number, ring)
+        for one in shapes_of(annotations)
+        for number, ring in enumerate((one.points, *one.holes))
+    ]
+
+
+def ring_labels(annotations: Sequence[Annotation], mpp: float | None) -> list[str]:
+    """Label of each of `annotation_rings`; holes have none."""
+    labels = {one.id: label for one, label in _labelled(annotations, mpp)}
+    rows = annotation_rings(annotations)
+    return ["" if number else labels[one.id] for one, number, _ in rows]
+
+
+def _labelled(
+    annotations: Sequence[Annotation], mpp: float | None
+) -> Iterator[tuple[Annotation, str]]:
+    drawn = shapes_of(annotations)
+    return zip(drawn, annotation_labels(drawn, mpp), strict=True)
 
 
 def annotation_lines_layer(
@@ -168,11 +231,12 @@ def annotation_lines_layer(
 
     napari's shapes take a second per hundred, and minutes for ten thousand; lines cannot be edited.
     """
-    drawn = shapes_of(annotations)
-    rings = [np.asarray(one.points) * (mpp or 1.0) for one in drawn]
-    # A ruler does not return to its start.
+    rows = annotation_rings(annotations)
+    drawn = [one for one, _, _ in rows]
+    rings = [np.asarray(ring) * (mpp or 1.0) for _, _, ring in rows]
+    # A line does not return to its start.
     ends = [
-        np.concatenate([ring[1:], ring[-1:] if one.kind == "ruler" else ring[:1]])
+        np.concatenate([ring[1:], ring[-1:] if one.kind in LINES else ring[:1]])
         for one, ring in zip(drawn, rings, strict=True)
     ]
     starts, stops = np.concatenate(rings), np.concatenate(ends)
@@ -180,12 +244,28 @@ def annotation_lines_layer(
     return (
         np.stack([starts, stops - starts], axis=1),
         {
-            **common(ANNOTATIONS),
+            **_common(ANNOTATIONS),
             "vector_style": "line",
             "edge_color": np.repeat(colors, [len(ring) for ring in rings], axis=0),
             "edge_width": ANNOTATION_PX * um_per_px,
         },
         "vectors",
+    )
+
+
+def outlines_layer(picture: NDArray[np.uint8], window: OutlineFrame, mpp: float) -> LayerTuple:
+    """A picture of outlines in its place on the slide, as `OutlinePicture` draws it."""
+    first = (edge + window.downsample / 2 for edge in (window.y, window.x))
+    return (
+        picture,
+        {
+            **{k: v for k, v in _common(ANNOTATIONS).items() if k != "ndim"},
+            "rgb": True,
+            "scale": (window.downsample * mpp,) * 2,
+            "translate": tuple(edge * mpp for edge in first),
+            "interpolation2d": "linear",
+        },
+        "image",
     )
 
 
@@ -197,7 +277,7 @@ def points_layer(
     return (
         np.array([one.points[0] for one in points]).reshape(-1, 2) * (mpp or 1.0),
         {
-            **common(POINTS),
+            **_common(POINTS),
             "face_color": annotation_colors(points, classes),
             "border_color": "white",
             "size": _POINT_PX,
@@ -281,14 +361,45 @@ def annotations_in(
 ) -> tuple[Annotation, ...]:
     """Annotations as they are in a layer; new ones get the class `path_class`."""
     known = {one.id: one for one in before}
-    found: list[Annotation] = []
-    for name, kind, points in _rows(layer, mpp):
-        one = known.pop(name, None)
-        if one is None:
-            found.append(Annotation(new_id(), kind, points, path_class))
+    which = list(layer.features["ring"]) if "ring" in layer.features else []
+    places: dict[str, Outline] = {}
+    holes: dict[str, dict[int, Outline]] = {}
+    fresh: dict[str, Annotation] = {}
+    for row, (name, kind, points) in enumerate(_rows(layer, mpp)):
+        ring = int(which[row]) if row < len(which) and name in known else 0
+        if ring and ring not in holes.get(name, ()):
+            holes.setdefault(name, {})[ring] = points
+        elif name in known and name not in places and not ring:
+            places[name] = points
         else:
-            found.append(one if _same(one.points, points) else replace(one, points=points))
-    return tuple(found)
+            # napari copies the features of the last shape to one that is drawn there.
+            made = Annotation(new_id(), kind, _as_drawn(layer, row, points), path_class)
+            fresh[made.id], places[made.id] = made, made.points
+    return tuple(
+        fresh[name]
+        if name in fresh
+        else _edited_annotation(known[name], points, tuple(holes.get(name, {}).values()))
+        for name, points in places.items()
+    )
+
+
+def _edited_annotation(
+    annotation: Annotation, points: Outline, holes: tuple[Outline, ...]
+) -> Annotation:
+    """The annotation itself when its outlines are where they were."""
+    rings, stood = (points, *holes), (annotation.points, *annotation.holes)
+    if len(rings) == len(stood) and all(map(_same, rings, stood)):
+        return annotation
+    # A corner of an ellipse that was moved leaves none.
+    kind: AnnotationKind = "polygon" if annotation.kind == "ellipse" else annotation.kind
+    return replace(annotation, kind=kind, points=points, holes=holes)
+
+
+def _as_drawn(layer: Any, row: int, points: Outline) -> Outline:
+    """The outline of a shape that was drawn in a layer: napari keeps the box around an ellipse."""
+    kinds = getattr(layer, "shape_type", None)
+    is_ellipse = kinds is not None and kinds[row] == "ellipse"
+    return ellipse_around(points) if is_ellipse else points
 
 
 def _rows(layer: Any, mpp: float) -> list[tuple[str, AnnotationKind, Outline]]:
@@ -312,8 +423,7 @@ def _text(color: str) -> dict[str, Any]:
     return {"string": "{label}", "size": LABEL_SIZE, "anchor": "upper_left", "color": color}
 
 
-def common(name: str) -> dict[str, Any]:
-    """What all layers of a review have."""
+def _common(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "ndim": 2,

@@ -35,7 +35,6 @@ from napari_hagmil.review.patches import (
     with_patches_decided,
 )
 from napari_hagmil.review.state import (
-    Annotation,
     Decision,
     ReviewPatch,
     ReviewRegion,
@@ -252,23 +251,6 @@ def redrawn(region: ReviewRegion, rings: Rings) -> Fields:
         "provenance": "redrawn",
         "patches": patches_in(region.patches, [rings]),
     }
-
-
-def with_annotation(state: ReviewState, annotation: Annotation) -> Fields:
-    """Add an annotation, or replace the one with its id."""
-    known = any(one.id == annotation.id for one in state.annotations)
-    if not known:
-        return {"annotations": (*state.annotations, annotation)}
-    return {
-        "annotations": tuple(
-            annotation if one.id == annotation.id else one for one in state.annotations
-        )
-    }
-
-
-def without_annotations(state: ReviewState, ids: Sequence[str]) -> Fields:
-    """Remove annotations."""
-    return {"annotations": tuple(one for one in state.annotations if one.id not in set(ids))}
 
 
 def _required(state: ReviewState, region_id: str) -> ReviewRegion:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from napari_hagmil.polygons import Rings, area_of, length_of
-from napari_hagmil.review.state import Annotation, ReviewRegion
+from napari_hagmil.polygons import area_of, length_of
+from napari_hagmil.review.state import LINES, Annotation, ReviewRegion
 
 
 def region_area_um2(region: ReviewRegion, mpp: float) -> float:
@@ -12,10 +12,10 @@ def region_area_um2(region: ReviewRegion, mpp: float) -> float:
 
 
 def annotation_measure(annotation: Annotation, mpp: float) -> float:
-    """µm of a ruler, µm² of an area, 0 for a point."""
-    if annotation.kind == "ruler":
+    """µm of a line, µm² of an area without its holes, 0 for a point."""
+    if annotation.kind in LINES:
         return length_of(annotation.points) * mpp
-    return 0.0 if annotation.kind == "point" else area_of(Rings(annotation.points)) * mpp**2
+    return area_of(annotation.rings) * mpp**2 if annotation.is_area else 0.0
 
 
 def measure_label(annotation: Annotation, mpp: float | None) -> str:
@@ -26,9 +26,10 @@ def measure_label(annotation: Annotation, mpp: float | None) -> str:
     value = annotation_measure(annotation, mpp or 1.0)
     if annotation.kind == "point":
         return ""
+    is_line = annotation.kind in LINES
     if mpp is None:
-        return f"{value:,.0f} px" if annotation.kind == "ruler" else f"{value:,.0f} px²"
-    return length_label(value) if annotation.kind == "ruler" else area_label(value)
+        return f"{value:,.0f} px" if is_line else f"{value:,.0f} px²"
+    return length_label(value) if is_line else area_label(value)
 
 
 def length_label(um: float) -> str:

@@ -106,6 +106,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{type(value).__name__} where true or false is needed")
+    return value
+
+
 def _id(value: Any) -> str:
     if not _text(value):
         raise ValueError("an empty id")
@@ -174,4 +180,7 @@ _OF_ANNOTATION: dict[str, Decode] = {
     "points": outline_from,
     "path_class": _text,
     "comment": _text,
+    "holes": rings_from,
+    "parent": _text,
+    "locked": _flag,
 }

@@ -14,10 +14,18 @@ from napari_hagmil.polygons import Outline, Place, Rings
 from napari_hagmil.review.classes import QUPATH_CLASSES, PathClass
 
 Decision = Literal["unseen", "accepted", "rejected"]
-AnnotationKind = Literal["polygon", "freehand", "rectangle", "point", "ruler"]
+AnnotationKind = Literal[
+    "polygon", "freehand", "rectangle", "ellipse", "polyline", "point", "ruler"
+]
 
 #: Fewest corners of each kind.
-FEWEST = {"polygon": 3, "freehand": 3, "rectangle": 4, "point": 1, "ruler": 2}
+FEWEST = {
+    "polygon": 3, "freehand": 3, "rectangle": 4, "ellipse": 3, "polyline": 2, "point": 1, "ruler": 2
+}  # fmt: skip
+
+#: Kinds that enclose something, and kinds that have a length.
+AREAS = frozenset({"polygon", "freehand", "rectangle", "ellipse"})
+LINES = frozenset({"polyline", "ruler"})
 
 
 def new_id() -> str:
@@ -104,13 +112,21 @@ class Annotation:
     id : str
         Stays the same when it is edited.
     kind : str
-        "polygon", "freehand", "rectangle" (four corners), "point" (one) or "ruler" (two).
+        "polygon", "freehand", "rectangle" (four corners), "ellipse" (corners on it), "polyline"
+        (two or more, open), "point" (one) or "ruler" (two).
     points : Outline
-        Its corners.
+        Its corners; of an area, those of its outer ring.
     path_class : str
         Name of its class; empty while it has none.
     comment : str
         The user's text.
+    holes : tuple of Outline
+        Areas inside that do not belong to it.
+    parent : str
+        Id of the annotation that it is a part of; empty for none. `drawing.nesting` passes over
+        one that is not there.
+    locked : bool
+        Whether its outline, its parent and its being there are kept as they are.
     """
 
     id: str
@@ -118,6 +134,19 @@ class Annotation:
     points: Outline
     path_class: str = ""
     comment: str = ""
+    holes: tuple[Outline, ...] = ()
+    parent: str = ""
+    locked: bool = False
+
+    @property
+    def is_area(self) -> bool:
+        """Whether it encloses something."""
+        return self.kind in AREAS
+
+    @property
+    def rings(self) -> Rings:
+        """The outlines of an area."""
+        return Rings(self.points, self.holes)
 
     @property
     def complete(self) -> bool:

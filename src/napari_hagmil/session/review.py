@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_hagmil.errors import HagmilError
 from napari_hagmil.geometry import magnification_label
-from napari_hagmil.polygons import Outline
+from napari_hagmil.polygons import Outline, Rings, simplified
 from napari_hagmil.review import (
     Annotation,
     AnnotationKind,
@@ -25,8 +25,10 @@ from napari_hagmil.review import (
     new_id,
     with_class,
 )
+from napari_hagmil.review.drawing.objects import with_annotation
 from napari_hagmil.review.patches import outline_of, patch_at
 from napari_hagmil.review.queue import Filter, next_unseen, queue_of, step
+from napari_hagmil.review.state import AREAS
 from napari_hagmil.session.background.importing import FoundAnnotations
 from napari_hagmil.session.numbers import counted
 from napari_hagmil.session.sentences import error_sentence
@@ -271,11 +273,19 @@ class Review:
         if self.change("remove region", **edit.without_regions(self.state, ids)):
             self.choose(follower)
 
-    def add_annotation(self, kind: AnnotationKind, points: Outline) -> None:
-        """Keep a finished drawing in the current class; one with too few corners is dropped."""
-        made = Annotation(new_id(), kind, points, self.path_class)
+    def add_annotation(
+        self, kind: AnnotationKind, points: Outline, *, tolerance: float = 0.0
+    ) -> None:
+        """Keep a finished drawing in the current class; one with too few corners is dropped.
+
+        An area is kept with the corners that `tolerance` level-0 px of accuracy need.
+        """
+        rings = Rings(points)
+        if tolerance and kind in AREAS and len(points) > 3:
+            rings = simplified(rings, tolerance)
+        made = Annotation(new_id(), kind, rings.outer, self.path_class, holes=rings.holes)
         if made.complete:
-            self.change(f"draw {kind}", **edit.with_annotation(self.state, made))
+            self.change(f"draw {kind}", **with_annotation(self.state, made))
 
     def keep_sketch(self, kind: AnnotationKind, points: Outline) -> None:
         """Put a drawing that is not finished into the journal, so that a crash keeps it."""

@@ -5,9 +5,13 @@ napari hands over the viewer by its type.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from napari import Viewer  # napari looks the annotation up here: it must be there at run time
 
 from napari_hagmil.widgets.desk import COHORT, HAGMIL, REVIEW, desk_of
+from napari_hagmil.widgets.focus import focus_canvas
+from napari_hagmil.widgets.review.keys import REVIEW_KEYS
 
 
 def open_slide(viewer: Viewer) -> None:
@@ -51,3 +55,35 @@ def show_keys(viewer: Viewer) -> None:
     desk = desk_of(viewer)
     desk.dock(HAGMIL)
     desk.show_keys()
+
+
+def _draws(name: str) -> Callable[[Viewer], None]:
+    """What a key of the Draw tab does."""
+
+    def do(viewer: Viewer) -> None:
+        desk = desk_of(viewer)
+        desk.dock(REVIEW).go_to("draw")
+        desk.do(REVIEW_KEYS[name])
+        focus_canvas(desk.dock(REVIEW))
+
+    return do
+
+
+select = _draws("select")
+brush = _draws("brush")
+eraser = _draws("eraser")
+wand = _draws("wand")
+polygon = _draws("polygon")
+freehand = _draws("freehand")
+rectangle = _draws("rectangle")
+ellipse = _draws("ellipse")
+polyline = _draws("polyline")
+point = _draws("point")
+ruler = _draws("ruler")
+unite = _draws("unite")
+subtract = _draws("subtract")
+intersect = _draws("intersect")
+fill_holes = _draws("fill_holes")
+nest = _draws("nest")
+duplicate = _draws("duplicate")
+lock = _draws("lock")

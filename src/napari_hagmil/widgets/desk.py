@@ -26,6 +26,7 @@ from napari_hagmil.widgets.reading.layout import ReadingLayout
 from napari_hagmil.widgets.reading.looks import Looks
 from napari_hagmil.widgets.review.canvas import ReviewCanvas, review_as_preferred
 from napari_hagmil.widgets.review.cheat_sheet import CheatSheet
+from napari_hagmil.widgets.review.hand.hand import HAND_KEYS, HAND_TOOLS
 from napari_hagmil.widgets.review.importing import Importer
 from napari_hagmil.widgets.review.keys import CLASS_KEYS, REVIEW_KEYS
 from napari_hagmil.widgets.unit_of_others import UnitOfOthers
@@ -163,7 +164,7 @@ class Desk:
             few = KeyAction("Control-1 … 9", "Class by number, Ctrl-0 for none", "Review")
             back = KeyAction("Esc", "Leave a tool; from a dock back to the slide", "Docks")
             tables = (HAGMIL_KEYS, REVIEW_KEYS, COHORT_KEYS, TAB_KEYS)
-            keys = [*(key for table in tables for key in table.values()), few, back]
+            keys = [*(key for table in tables for key in table.values()), few, back, *HAND_KEYS]
             self._sheet = CheatSheet(next(iter(self._open.values())).window(), keys)
         self._sheet.toggle()
 
@@ -188,13 +189,26 @@ class Desk:
             "redo": review.redo,
         }
         does |= self._view_actions()
-        does |= {kind: partial(tools.draw, kind) for kind in get_args(AnnotationKind)}
+        does |= self._drawing_actions()
         actions = {REVIEW_KEYS[name]: action for name, action in does.items()}
         for number, key in CLASS_KEYS.items():
             actions[key] = partial(review.class_by_number, number)
         for tab, key in TAB_KEYS.items():
             actions[key] = partial(self._go_to, tab)
         return actions
+
+    def _drawing_actions(self) -> dict[str, Callable[[], object]]:
+        tools = self.canvas.tools
+        kinds = (*get_args(AnnotationKind), *HAND_TOOLS)
+        return {kind: partial(tools.draw, kind) for kind in kinds} | {
+            "unite": tools.drawn.unite,
+            "subtract": tools.drawn.subtract,
+            "intersect": tools.drawn.intersect,
+            "fill_holes": tools.drawn.fill_holes,
+            "nest": tools.drawn.nest,
+            "duplicate": tools.duplicate,
+            "lock": tools.drawn.lock,
+        }
 
     def _view_actions(self) -> dict[str, Callable[[], object]]:
         return {

@@ -91,7 +91,7 @@ def write_crops(
         )
     margin = wish.margin_um / slide.require_mpp() if wish.margin_um else 0.0
     downsample = wish.mpp / slide.require_mpp() if wish.mpp else 1.0
-    areas = [one for one in drawn if len(one.points) >= 3]
+    areas = [one for one in drawn if one.is_area]
     rows = []
     for number, one in enumerate(areas, start=1):
         name = f"region-{number:04d}{ENDINGS[wish.kind]}"

@@ -20,6 +20,7 @@ from napari_hagmil.polygons import (
     Outline,
     Rings,
     are_on_a_slide,
+    ellipse_around,
     outline,
     valid_parts,
     without_holes,
@@ -28,7 +29,9 @@ from napari_hagmil.review import UNCLASSIFIED, Annotation, AnnotationKind, PathC
 from napari_hagmil.slide.formats.dicom import finest_instance
 
 _MAKER = "napari-hagmil"
-_TYPES: dict[AnnotationKind, str] = {"point": "POINT", "ruler": "POLYLINE"}
+_TYPES: dict[AnnotationKind, str] = {
+    "point": "POINT", "ruler": "POLYLINE", "polyline": "POLYLINE"
+}  # fmt: skip
 
 #: Codes of SNOMED CT for QuPath's default classes; others are a selected region.
 _CODES = {
@@ -219,7 +222,7 @@ def _groups(highdicom: Any, drawn: Sequence[Annotation], algorithm: str) -> list
     members: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     for one in drawn:
         kind = _TYPES.get(one.kind, "POLYGON")
-        parts = _without_holes(one.points) if kind == "POLYGON" else [one.points]
+        parts = _without_holes(one.rings) if kind == "POLYGON" else [one.points]
         members.setdefault((one.path_class, kind), []).extend(map(to_file_xy, parts))
     concept, how = highdicom.sr.CodedConcept, {}
     if algorithm:
@@ -244,8 +247,8 @@ def _groups(highdicom: Any, drawn: Sequence[Annotation], algorithm: str) -> list
     ]
 
 
-def _without_holes(ring: Outline) -> list[Outline]:
-    return [part for rings in valid_parts(Rings(ring)) for part in without_holes(rings)]
+def _without_holes(rings: Rings) -> list[Outline]:
+    return [part for one in valid_parts(rings) for part in without_holes(one)]
 
 
 def _as_ours(
@@ -257,12 +260,11 @@ def _as_ours(
     if kind == "POINT":
         return [("point", place[None]) for place in places]
     if kind == "POLYLINE":
-        return [("ruler", places)] if len(places) == 2 else []
+        return [("ruler" if len(places) == 2 else "polyline", places)]
     if kind == "ELLIPSE":  # the ends of its axes
-        centre = places.mean(axis=0)
-        turn = np.linspace(0, 2 * np.pi, 64, endpoint=False)[:, None]
-        across, down = (places[1] - places[0]) / 2, (places[3] - places[2]) / 2
-        places = centre + np.cos(turn) * across + np.sin(turn) * down
+        half = (places[3] - places[2]) / 2
+        box = [places[0] - half, places[1] - half, places[1] + half, places[0] + half]
+        return [("ellipse", np.asarray(ellipse_around(box)))]
     return [("polygon", places)]
 
 

@@ -10,8 +10,7 @@ import numpy as np
 
 from napari_hagmil.errors import AnnotationError
 from napari_hagmil.export.annotations_reader import read_annotations
-from napari_hagmil.export.geojson_reader import joined_ring
-from napari_hagmil.polygons import Rings, outline, pieces_on
+from napari_hagmil.polygons import Rings, pieces_on
 from napari_hagmil.review import Annotation, PathClass, new_id
 from napari_hagmil.slide import Slide
 from napari_hagmil.tissue import TissueMask
@@ -98,7 +97,7 @@ def _on_slide(drawn: list[Annotation], shape: tuple[int, int]) -> tuple[list[Ann
         bottom, right = shape[0] - 0.5, shape[1] - 0.5
         if min(y0, x0) >= -0.5 and y1 <= bottom and x1 <= right:
             kept.append(one)
-        elif one.kind in ("point", "ruler") or not (pieces := _pieces(one, shape)):
+        elif not one.is_area or not (pieces := _pieces(one, shape)):
             n_beside += 1
         else:
             n_cut += 1
@@ -107,15 +106,23 @@ def _on_slide(drawn: list[Annotation], shape: tuple[int, int]) -> tuple[list[Ann
 
 
 def _pieces(area: Annotation, shape: tuple[int, int]) -> list[Annotation]:
-    """What of an area lies on a slide; a hole is joined to its outline by a cut of no width."""
+    """What of an area lies on a slide; the first piece keeps its id."""
     bottom, right = shape[0] - 0.5, shape[1] - 0.5
     whole = Rings(((-0.5, -0.5), (-0.5, right), (bottom, right), (bottom, -0.5)))
     try:
-        pieces = pieces_on(Rings(area.points), [whole])
+        pieces = pieces_on(area.rings, [whole])
     except AnnotationError:  # it encloses nothing, here or anywhere
         return []
-    rings = [outline(joined_ring(one)) for one in pieces]
-    return [replace(area, id=new_id(), kind="polygon", points=ring) for ring in rings]
+    return [
+        replace(
+            area,
+            id=new_id() if number else area.id,
+            kind="polygon",
+            points=one.outer,
+            holes=one.holes,
+        )
+        for number, one in enumerate(pieces)
+    ]
 
 
 def _on_glass(drawn: Annotation, tissue: TissueMask) -> bool:

@@ -26,8 +26,6 @@ from napari_hagmil.review.state import Annotation, Conclusion, ReviewState, new_
 #: Two findings are of one place when they share more than this of the smaller one's area.
 SHARED = 0.1
 
-_AREAS = ("polygon", "freehand", "rectangle")
-
 
 @dataclass(frozen=True, slots=True)
 class ReaderFinding:
@@ -205,8 +203,8 @@ def _findings(reader: str, state: ReviewState) -> Iterator[ReaderFinding]:
         for one in whole:
             yield ReaderFinding(reader, one.rings, one.path_class)
     for drawn in state.annotations:
-        if drawn.kind in _AREAS and drawn.complete:
-            yield ReaderFinding(reader, Rings(drawn.points, ()), drawn.path_class)
+        if drawn.is_area and drawn.complete:
+            yield ReaderFinding(reader, drawn.rings, drawn.path_class)
 
 
 def _places(findings: Sequence[ReaderFinding]) -> Iterator[FoundPlace]:
@@ -232,7 +230,8 @@ def _agreed(place: FoundPlace) -> Annotation:
     """One outline around all that was found at a place."""
     whole = joined([one.rings for one in place.findings if polygon_of(one.rings).area > 0])
     who = ", ".join(sorted(reader or "everybody" for reader in place.readers))
-    return Annotation(new_id(), "polygon", whole.outer, place.path_class, f"found by {who}")
+    said = f"found by {who}"
+    return Annotation(new_id(), "polygon", whole.outer, place.path_class, said, whole.holes)
 
 
 def _most(names: Iterator[str]) -> str:

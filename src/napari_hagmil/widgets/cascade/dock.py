@@ -255,7 +255,7 @@ class CascadeDock(TabbedDock):
             self.cascade.make_ready()
 
     def _drawing(self) -> bool:
-        return self.desk.canvas.tools.drawing.active
+        return self.desk.canvas.tools.active
 
     def _make_way(self) -> None:
         self.context.stages.make_way(self.review.region())

@@ -17,8 +17,6 @@ from napari_hagmil.widgets.review.side_by_side import SideBySide
 from napari_hagmil.widgets.review.sync import LayerSync
 from napari_hagmil.widgets.review.tools import ReviewTools
 
-_EDITED = {"regions": "edit regions", "annotations": "edit annotations"}
-
 
 class ReviewCanvas:
     """Shows a review in a viewer, and hands it what is drawn there.
@@ -55,6 +53,7 @@ class ReviewCanvas:
         self.tools = ReviewTools(viewer, review)
         self.patches = PatchLayer(viewer)
         self.side_by_side = SideBySide(viewer)
+        self.tools.drawn.changed.connect(lambda: self.layers.pick(self.tools.drawn.picked))
         review.reset.connect(self._reset)
         review.changed.connect(self._show)
         review.centre_asked.connect(self._centre)
@@ -71,11 +70,11 @@ class ReviewCanvas:
 
     def put_away(self) -> None:
         """Leave the tool, and show one picture: nothing is left to steer them."""
-        self.tools.drawing.stop()
+        self.tools.stop()
         self.side_by_side.stop()
 
     def _reset(self, slide: Slide | None) -> None:
-        self.tools.drawing.stop()
+        self.tools.stop()
         self.patches.clear()
         self.layers.clear(bright=slide is None or slide.is_rgb)
 
@@ -102,7 +101,10 @@ class ReviewCanvas:
         go_to(self.viewer, region, self.review.mpp)
 
     def _take_edit(self, what: str, members: Any) -> None:
-        self.review.change(_EDITED[what], **{what: members})
+        if what == "annotations":
+            self.tools.drawn.take_edited(members)
+        else:
+            self.review.change("edit regions", regions=members)
 
 
 def review_as_preferred(session: Session) -> Review:

@@ -74,6 +74,6 @@ def _table(actions: list[KeyAction]) -> str:
         ]
         shortest.append("<tr><td>&nbsp;</td></tr>")
     cells = "".join(
-        f"<td style='padding-right: 18px'><table>{''.join(c)}</table></td>" for c in columns
+        f"<td style='padding-right: 10px'><table>{''.join(c)}</table></td>" for c in columns
     )
     return f"<table><tr>{cells}</tr></table><p align=center>Press any key, or click, to close.</p>"

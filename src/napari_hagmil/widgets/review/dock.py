@@ -123,7 +123,7 @@ class ReviewDock(TabbedDock):
 
     def _on_click(self, viewer: Any, event: Any) -> Any:
         """A click on a region makes it the current one; a drag pans as usual."""
-        if self.tools.drawing.active:
+        if self.tools.active:
             return
         start = tuple(event.position)
         yield

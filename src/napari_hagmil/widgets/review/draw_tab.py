@@ -15,34 +15,52 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QListView,
     QPushButton,
+    QSlider,
     QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_hagmil.export.annotations_reader import ANNOTATION_FILES
-from napari_hagmil.plugin.review_layers import MOST_SHAPES, shapes_of
-from napari_hagmil.review import edit
 from napari_hagmil.session import Review
 from napari_hagmil.widgets.review.annotation_rows import AnnotationRows
 from napari_hagmil.widgets.review.class_box import ClassBox
+from napari_hagmil.widgets.review.hand.hand import HAND_TOOLS, LARGEST, SMALLEST
+from napari_hagmil.widgets.review.hand.icons import FaceButton
+from napari_hagmil.widgets.review.keys import REVIEW_KEYS
 from napari_hagmil.widgets.review.tools import ReviewTools
-from napari_hagmil.widgets.style import QUIET_COLOR, explain, plain_label, text_label
+from napari_hagmil.widgets.style import QUIET_COLOR, plain_label, text_label
 
+#: Titles and hints of the tools, in the order of their buttons.
 _TOOLS = {
-    "polygon": ("Polygon", "Shift-O", "Click each corner; double-click, or Enter, at the last."),
-    "freehand": ("Freehand", "Shift-F", "Draw around it with the button held down."),
-    "rectangle": ("Rectangle", "Shift-B", "Drag from one corner to the other."),
-    "point": ("Point", "Shift-X", "Click each place."),
-    "ruler": ("Ruler", "Shift-E", "Drag from one end to the other: the length is in µm."),
+    "select": ("Arrow", "Click an annotation, Shift adds; drag it, or a corner. Double-click "
+               "a side for a new corner; Alt-click takes one away."),
+    "brush": ("Brush", "Paint; on what is picked it goes on. Alt erases; [ and ] change its size."),
+    "eraser": ("Eraser", "Take away, make holes. Alt paints; [ and ] change its size."),
+    "wand": ("Magic wand", "Press on what looks alike; drag right for more. Alt takes away."),
+    "polygon": ("Polygon", "Click each corner; double-click, or Enter, at the last."),
+    "freehand": ("Freehand", "Draw around it with the button held down."),
+    "rectangle": ("Rectangle", "Drag from one corner to the other."),
+    "ellipse": ("Ellipse", "Drag from one corner of its box to the other."),
+    "polyline": ("Line", "Click each place; double-click, or Enter, at the last."),
+    "point": ("Point", "Click each place."),
+    "ruler": ("Ruler", "Drag from one end to the other: the length is in µm."),
+}  # fmt: skip
+#: Buttons in a row.
+_IN_A_ROW = 7
+#: What is done to the picked annotations.
+_EDITS = {
+    "unite": ("Unite", "one area of all that are picked"),
+    "subtract": ("Subtract", "take the others out of the area picked first"),
+    "intersect": ("Intersect", "keep what the picked areas share"),
+    "fill_holes": ("Fill holes", "of the picked areas"),
+    "nest": ("Nest", "make it a part of the area around it; again: of none"),
+    "duplicate": ("Duplicate", "a copy a little beside it"),
+    "lock": ("Lock", "keep outline and place as they are; again: unlock"),
 }
 _IDLE = (
-    "Choose a tool; Esc leaves it. To move corners, select the layer Annotations and use napari's "
-    "own tools."
-)
-_MANY = (
-    f"More than {MOST_SHAPES} outlines are drawn as lines: they have no labels, and their corners "
-    "cannot be moved."
+    "Choose a tool; Esc leaves it. Pick rows below, or annotations with the arrow, and combine "
+    "them with the buttons above. Nothing snaps."
 )
 
 
@@ -59,7 +77,7 @@ class DrawTab(QWidget):  # type: ignore[misc]
     Signals
     -------
     tool_asked : str
-        A kind of annotation is to be drawn, or no longer.
+        What a key of that name does is to be done: take a tool, or change what is picked.
     import_asked : str
         A file whose annotations are to be imported.
     """
@@ -83,33 +101,51 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.list.setModel(self.rows)
         self.list.setUniformItemSizes(True)
         self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.list.selectionModel().selectionChanged.connect(lambda *_: self._show_chosen())
+        self.list.selectionModel().selectionChanged.connect(lambda *_: self._pick())
         column.addWidget(self.list, 1)
         column.addLayout(self._make_edits())
         review.changed.connect(self.show_state)
         tools.changed.connect(self.show_state)
+        tools.drawn.changed.connect(self._show_picked)
         self.show_state()
 
     def show_state(self) -> None:
         """Show the state of the review."""
         state = self.review.state
         self.path_class.show_classes(state.classes, self.review.path_class)
+        is_open = self.review.session.slide is not None
         for kind, button in self.tools.items():
-            button.setChecked(self.drawing_tools.drawing.kind == kind)
-            button.setEnabled(self.review.session.slide is not None)
-        self.bring.setEnabled(self.review.session.slide is not None)
-        tool = _TOOLS.get(self.drawing_tools.drawing.kind)
-        many = len(shapes_of(state.annotations)) > MOST_SHAPES
-        self.hint.setText(tool[2] if tool else _MANY if many else _IDLE)
-        chosen, slide = set(self._chosen()), self.review.session.slide
+            button.setChecked(self.drawing_tools.kind == kind)
+            button.setEnabled(is_open)
+        self.bring.setEnabled(is_open)
+        with signals_blocked(self.size):
+            self.size.setValue(round(self.drawing_tools.hand.size_px))
+        self.hint.setText(_TOOLS.get(self.drawing_tools.kind, ("", _IDLE))[1])
+        slide = self.review.session.slide
         if self.rows.show(state, slide.mpp if slide else None):
-            self._select(chosen)
-        self._show_chosen()
+            self._show_picked()
+        else:
+            self._show_chosen()
 
     def close_work(self) -> None:
         """Stop listening to the review."""
         self.review.changed.disconnect(self.show_state)
         self.drawing_tools.changed.disconnect(self.show_state)
+        self.drawing_tools.drawn.changed.disconnect(self._show_picked)
+
+    def _pick(self) -> None:
+        """Pick the selected rows: those that were picked first stay the first."""
+        chosen, before = self._chosen(), self.drawing_tools.drawn.picked
+        kept = [one for one in before if one in set(chosen)]
+        self.drawing_tools.drawn.pick((*kept, *(one for one in chosen if one not in set(kept))))
+        self._show_chosen()
+
+    def _show_picked(self) -> None:
+        """Select the rows of what is picked."""
+        picked = set(self.drawing_tools.drawn.picked)
+        if picked != set(self._chosen()):
+            self._select(picked)
+        self._show_chosen()
 
     def _select(self, ids: Collection[str]) -> None:
         """Select rows again: Qt forgets which they were when the list changes."""
@@ -118,18 +154,29 @@ class DrawTab(QWidget):  # type: ignore[misc]
             if one.id in ids:
                 wanted.select(self.rows.index(row), self.rows.index(row))
         with signals_blocked(self.list.selectionModel()):
-            self.list.selectionModel().select(wanted, QItemSelectionModel.SelectionFlag.Select)
+            how = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.list.selectionModel().select(wanted, how)
+        self.list.viewport().update()
 
     def _make_tools(self) -> QGridLayout:
         grid = QGridLayout()
-        grid.setSpacing(4)
-        self.tools: dict[str, QPushButton] = {}
-        for i, (kind, (label, key, tip)) in enumerate(_TOOLS.items()):
-            button = QPushButton(label, checkable=True)
-            explain(button, f"{tip} ({key})")
-            button.clicked.connect(lambda _=False, kind=kind: self.tool_asked.emit(kind))
-            self.tools[kind] = button
-            grid.addWidget(button, i // 3, i % 3)
+        grid.setSpacing(3)
+        self.tools = {
+            kind: self._button(kind, *said, checkable=True) for kind, said in _TOOLS.items()
+        }
+        self.edits = {name: self._button(name, *said) for name, said in _EDITS.items()}
+        self.size = QSlider(Qt.Orientation.Horizontal, minimum=SMALLEST, maximum=LARGEST)
+        self.size.setAccessibleName("Size of the brush")
+        self.size.setToolTip(
+            "Size of the brush on the screen, whatever the magnification ([ and ])"
+        )
+        self.size.valueChanged.connect(self._resize)
+        grid.addWidget(self.size, 0, len(HAND_TOOLS), 1, _IN_A_ROW - len(HAND_TOOLS))
+        buttons = [*self.tools.values(), *self.edits.values()]
+        for number, button in enumerate(buttons):
+            # The first row is the hand's, and has the slider at its end.
+            at = number if number < len(HAND_TOOLS) else number + _IN_A_ROW - len(HAND_TOOLS)
+            grid.addWidget(button, at // _IN_A_ROW, at % _IN_A_ROW)
         row = QHBoxLayout()
         row.addWidget(plain_label("Class"))
         self.path_class = ClassBox()
@@ -139,10 +186,19 @@ class DrawTab(QWidget):  # type: ignore[misc]
         self.bring.setToolTip("Annotations from a GeoJSON file; or drop the file on a dock")
         self.bring.clicked.connect(self._ask_path)
         row.addWidget(self.bring)
-        grid.addLayout(row, 2, 0, 1, 3)
+        grid.addLayout(row, 3, 0, 1, _IN_A_ROW)
         self.path_class.picked.connect(self._set_class)
         self.path_class.created.connect(self._create_class)
         return grid
+
+    def _button(self, name: str, title: str, tip: str, *, checkable: bool = False) -> FaceButton:
+        key = REVIEW_KEYS[name].key
+        button = FaceButton(name, title, f"{tip} ({key})", checkable=checkable)
+        button.clicked.connect(lambda _=False: self.tool_asked.emit(name))
+        return button
+
+    def _resize(self, size: int) -> None:
+        self.drawing_tools.hand.size_px = size
 
     def _make_edits(self) -> QHBoxLayout:
         self.comment, self.delete = QLineEdit(), QPushButton("Delete")
@@ -168,6 +224,8 @@ class DrawTab(QWidget):  # type: ignore[misc]
     def _show_chosen(self) -> None:
         chosen = set(self._chosen())
         self.delete.setEnabled(bool(chosen))
+        for button in self.edits.values():
+            button.setEnabled(bool(chosen))
         self.comment.setEnabled(bool(chosen))
         said = {one.comment for one in self.review.state.annotations if one.id in chosen}
         text = said.pop() if len(said) == 1 else ""
@@ -195,5 +253,4 @@ class DrawTab(QWidget):  # type: ignore[misc]
             self.review.change(action, coalesce=coalesce, annotations=drawn)
 
     def _delete(self) -> None:
-        fields = edit.without_annotations(self.review.state, self._chosen())
-        self.review.change("delete annotation", **fields)
+        self.drawing_tools.drawn.delete()

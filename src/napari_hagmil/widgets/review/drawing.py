@@ -12,7 +12,7 @@ from napari.layers import Layer
 from qtpy.QtCore import QObject, QTimer
 
 from napari_hagmil.plugin.layers import KEY
-from napari_hagmil.polygons import Outline, outline
+from napari_hagmil.polygons import Outline, ellipse_around, outline
 from napari_hagmil.review import AnnotationKind
 from napari_hagmil.widgets.keys import ESCAPE, bind
 
@@ -23,6 +23,8 @@ _MODES = {
     "polygon": "add_polygon",
     "freehand": "add_polygon_lasso",
     "rectangle": "add_rectangle",
+    "ellipse": "add_ellipse",
+    "polyline": "add_polyline",
     "ruler": "add_line",
     "line": "add_polyline",
 }
@@ -31,7 +33,7 @@ Take = Callable[[Outline], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Brush:
+class Pen:
     """What is drawn, and how.
 
     Attributes
@@ -64,7 +66,7 @@ class Drawing(QObject):  # type: ignore[misc]
 
     Attributes
     ----------
-    brush : Brush or None
+    pen : Pen or None
         What is being drawn; None while nothing is.
     on_left : callable
         Called when Escape or a finished outline has put the tool away.
@@ -74,7 +76,7 @@ class Drawing(QObject):  # type: ignore[misc]
         super().__init__()
         self.viewer, self.on_sketch = viewer, on_sketch
         self.on_left: Callable[[], object] = lambda: None
-        self.brush: Brush | None = None
+        self.pen: Pen | None = None
         self._layer: Layer | None = None
         self._before: Layer | None = None
         self._mpp = 1.0
@@ -90,14 +92,14 @@ class Drawing(QObject):  # type: ignore[misc]
     @property
     def kind(self) -> str:
         """What is being drawn; empty while nothing is."""
-        return self.brush.kind if self.brush else ""
+        return self.pen.kind if self.pen else ""
 
-    def start(self, brush: Brush, mpp: float, take: Take) -> None:
+    def start(self, pen: Pen, mpp: float, take: Take) -> None:
         """Let the pointer draw.
 
         Parameters
         ----------
-        brush : Brush
+        pen : Pen
             What, and how.
         mpp : float
             µm per level-0 px.
@@ -107,8 +109,8 @@ class Drawing(QObject):  # type: ignore[misc]
         if self.active:
             self.leave()
         self._before = self.viewer.layers.selection.active
-        self.brush, self._mpp, self._take_finished = brush, mpp, take
-        layer = self._add_layer(brush)
+        self.pen, self._mpp, self._take_finished = pen, mpp, take
+        layer = self._add_layer(pen)
         layer.events.data.connect(self._on_data)
         # napari takes this key for the end of the outline, and would keep it.
         bind(layer, {ESCAPE: self.leave})
@@ -116,31 +118,31 @@ class Drawing(QObject):  # type: ignore[misc]
         self.viewer.layers.selection.active = layer
         self._timer.start()
 
-    def _add_layer(self, brush: Brush) -> Layer:
+    def _add_layer(self, pen: Pen) -> Layer:
         common = {
             "name": "Drawing",
             "ndim": 2,
             "units": ("um", "um"),
             "metadata": {KEY: {"drawing": True}},
         }
-        if brush.kind == "point":
-            layer = self.viewer.add_points(np.empty((0, 2)), face_color=brush.color, **common)
+        if pen.kind == "point":
+            layer = self.viewer.add_points(np.empty((0, 2)), face_color=pen.color, **common)
             layer.mode = "add"
             return layer
         width = 2.5 / max(self.viewer.scene.camera.zoom, 1e-9)
         layer = self.viewer.add_shapes(
-            edge_color=brush.color, edge_width=width, face_color="transparent", **common
+            edge_color=pen.color, edge_width=width, face_color="transparent", **common
         )
-        layer.mode = _MODES[brush.kind]
+        layer.mode = _MODES[pen.kind]
         return layer
 
     def recolor(self, color: Any) -> None:
         """Go on drawing in another colour; corners that are set stay."""
         layer: Any = self._layer
-        if layer is None or self.brush is None:
+        if layer is None or self.pen is None:
             return
-        self.brush = replace(self.brush, color=color)
-        if self.brush.kind == "point":
+        self.pen = replace(self.pen, color=color)
+        if self.pen.kind == "point":
             layer.current_face_color = color
             return
         # On a selected outline napari colours that one too.
@@ -151,7 +153,7 @@ class Drawing(QObject):  # type: ignore[misc]
     def stop(self) -> None:
         """Stop drawing; an unfinished outline goes from the canvas, and stays in the journal."""
         self._timer.stop()
-        layer, self._layer, self.brush = self._layer, None, None
+        layer, self._layer, self.pen = self._layer, None, None
         if layer is None:
             return
         layer.events.data.disconnect(self._on_data)
@@ -171,13 +173,13 @@ class Drawing(QObject):  # type: ignore[misc]
             QTimer.singleShot(0, self._take)
 
     def _take(self) -> None:
-        layer, brush = self._layer, self.brush
-        if layer is None or brush is None:
+        layer, pen = self._layer, self.pen
+        if layer is None or pen is None:
             return
         drawn, take = self._last(), self._take_finished
-        if brush.keep:
+        if pen.keep:
             with layer.events.data.blocker():
-                layer.data = [] if brush.kind != "point" else np.empty((0, 2))
+                layer.data = [] if pen.kind != "point" else np.empty((0, 2))
         else:
             self.leave()
         if drawn:
@@ -193,4 +195,6 @@ class Drawing(QObject):  # type: ignore[misc]
         data = self._layer.data if self._layer is not None else []
         if not len(data):
             return ()
-        return outline(np.atleast_2d(np.asarray(data[-1]))[:, -2:] / self._mpp)
+        corners = np.atleast_2d(np.asarray(data[-1]))[:, -2:] / self._mpp
+        # napari keeps the box around an ellipse.
+        return ellipse_around(corners) if self.kind == "ellipse" else outline(corners)

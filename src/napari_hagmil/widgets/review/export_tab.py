@@ -41,10 +41,11 @@ _PARTS = {
 _FORMATS = {
     "geojson": "GeoJSON, for QuPath",
     "csv": "Table (CSV), measures and conclusion",
-    "asap": "XML, for ASAP (no holes, no rulers)",
+    "asap": "XML, for ASAP (no holes, no lines)",
+    "mask": "Mask (TIFF), a number per class",
 }
 _NOTHING = "Nothing to write yet: accept a region, draw, or write a conclusion."
-_NO_PLACE = "XML for ASAP cannot hold a conclusion: choose GeoJSON or the table as well."
+_NO_PLACE = "XML for ASAP and masks cannot hold a conclusion: choose GeoJSON or the table as well."
 
 
 class ExportTab(QWidget):  # type: ignore[misc]
@@ -130,6 +131,7 @@ class ExportTab(QWidget):  # type: ignore[misc]
             classes=None if len(checked) == len(items) else names,
             formats=tuple(box.name for box in self.formats if box.value),
             origin=slide.origin if slide else (0, 0),
+            slide_shape=slide.shape if slide else None,
         )
 
     def write(self, path: str | Path) -> list[Path]:

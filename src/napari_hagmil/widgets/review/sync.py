@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Layer, Shapes, Vectors
+from napari.layers import Image, Layer, Shapes
 from superqt.utils import qdebounced
 
 from napari_hagmil.plugin import review_layers as look
@@ -17,17 +17,12 @@ from napari_hagmil.plugin.labels import with_room
 from napari_hagmil.plugin.layers import LayerTuple
 from napari_hagmil.review import Annotation, PathClass, ReviewRegion, ReviewState
 from napari_hagmil.widgets.keys import ESCAPE, bind
-from napari_hagmil.widgets.review.many.follower import ManyOutlines, is_lines
-from napari_hagmil.widgets.review.many.lines import OutlineLines
+from napari_hagmil.widgets.review.outlines.layer import OutlineLayer
 
 #: Outlines are restyled when their width on the screen is off by more than this factor.
 _WIDTH_SLACK = 1.3
 
-#: Lines that a thumbnail shows.
-_IN_THUMBNAIL = 64
-
-#: Milliseconds without a move of the view before labels, and lines of many outlines, are chosen
-#: again.
+#: Milliseconds without a zoom before labels are chosen again.
 _REST = 120
 
 _EDITS = ("added", "changed", "removed")
@@ -57,20 +52,18 @@ class LayerSync:
         self._own = False
         self._um_per_px = 1.0
         self._labelled = True
-        self._many: ManyOutlines | None = None
+        self._picked: tuple[str, ...] = ()
+        self._many = OutlineLayer(viewer, lambda made: self._replace(look.ANNOTATIONS, made))
         self._label_soon = qdebounced(self._label, timeout=_REST)
-        self._draw_soon = qdebounced(self._draw_many, timeout=_REST)
         viewer.scene.camera.events.zoom.connect(self._keep_width)
         viewer.scene.camera.events.zoom.connect(self._zoomed)
-        viewer.scene.camera.events.center.connect(self._moved)
 
     def close(self) -> None:
         """Stop listening to the viewer; its layers stay."""
         self._label_soon.cancel()
-        self._draw_soon.cancel()
+        self._many.close()
         self.viewer.scene.camera.events.zoom.disconnect(self._keep_width)
         self.viewer.scene.camera.events.zoom.disconnect(self._zoomed)
-        self.viewer.scene.camera.events.center.disconnect(self._moved)
         for layer in self._layers.values():
             layer.events.data.disconnect(self._on_data)
 
@@ -81,7 +74,8 @@ class LayerSync:
             for layer in self._layers.values():
                 if layer in self.viewer.layers:
                     self.viewer.layers.remove(layer)
-        self._layers, self._many = {}, None
+        self._layers = {}
+        self._many.clear()
         self._state = ReviewState()
 
     def show(self, state: ReviewState, mpp: float | None, current: str) -> None:
@@ -98,6 +92,16 @@ class LayerSync:
         self._stated_mpp = mpp
         self._label()
 
+    def pick(self, ids: tuple[str, ...]) -> None:
+        """Draw the annotations that are picked bold."""
+        self._picked = ids
+        self._many.embolden(ids)
+        layer = self.layer(look.ANNOTATIONS)
+        if isinstance(layer, Shapes) and len(layer.data) and "id" in layer.features:
+            bold = [name in ids for name in layer.features["id"]]
+            width = look.ANNOTATION_PX * self._um_per_px
+            layer.edge_width = [width * (2 if one else 1) for one in bold]
+
     def toggle_labels(self) -> None:
         """Hide the labels of regions and annotations, or show those that have room."""
         self._labelled = not self._labelled
@@ -105,18 +109,6 @@ class LayerSync:
 
     def _zoomed(self, event: Any) -> None:
         self._label_soon()
-        self._moved(event)
-
-    def _moved(self, event: Any) -> None:
-        if self._many is not None:
-            self._draw_soon()
-
-    def _draw_many(self) -> None:
-        """Draw of many outlines what has come into view."""
-        layer = self.layer(look.ANNOTATIONS)
-        if self._many is not None and is_lines(layer) and self._many.stale:
-            with self._ours():
-                self._many.show(layer)
 
     def _label(self) -> None:
         """Show the labels that have room: zoomed out, they would pile up."""
@@ -140,8 +132,7 @@ class LayerSync:
     def _texts(self, name: str) -> list[str]:
         if name == look.REGIONS:
             return look.region_features(self._state.regions)["label"]
-        shapes = look.shapes_of(self._state.annotations)
-        return look.annotation_labels(shapes, self._stated_mpp)
+        return look.ring_labels(self._state.annotations, self._stated_mpp)
 
     @staticmethod
     def _write_labels(layer: Any, labels: list[str]) -> None:
@@ -190,31 +181,26 @@ class LayerSync:
         )
         if not lost and (annotations, classes) == (self._state.annotations, self._state.classes):
             return
-        if shapes or self.layer(look.ANNOTATIONS) is not None:
+        if len(shapes) > look.MOST_SHAPES:
+            self._many.show(shapes, classes, mpp or 1.0, self._picked)
+        elif shapes or self.layer(look.ANNOTATIONS) is not None:
+            self._many.clear()
             self._replace(look.ANNOTATIONS, self._annotations_layer(shapes, classes, mpp))
+            self.pick(self._picked)
         if points or self.layer(look.POINTS) is not None:
             self._replace(look.POINTS, look.points_layer(points, classes, mpp))
 
     def _annotations_layer(
         self, shapes: list[Annotation], classes: tuple[PathClass, ...], mpp: float | None
     ) -> LayerTuple:
-        self._many = None
-        if len(shapes) > look.MOST_SHAPES:
-            colors = look.annotation_colors(shapes, classes)
-            self._many = ManyOutlines(self.viewer, OutlineLines.of(shapes, colors, mpp or 1.0))
-            return self._many.layer()
         return look.annotations_layer(
             shapes, classes, mpp, um_per_px=self._um_per_px, label=self.label
         )
 
-    def _replace(self, name: str, made: LayerTuple) -> None:
+    def _replace(self, name: str, made: LayerTuple) -> Any:
         """Replace a layer, keeping its place in the list, its visibility and the selection."""
         data, meta, kind = made
         old, layers = self.layer(name), self.viewer.layers
-        if self._many is not None and kind == "vectors" and is_lines(old):
-            # A layer that goes costs a collection of garbage, over all outlines that there are.
-            self._many.show(old)
-            return
         # napari selects every layer that is added; the user's selection must stay.
         active = layers.selection.active
         at = None if old is None else layers.index(old)
@@ -222,7 +208,7 @@ class LayerSync:
             meta = {**meta, "visible": old.visible, "opacity": old.opacity}
             layers.remove(old)
         before = self._um_per_px
-        added = self._add(data, meta, kind)
+        added = getattr(self.viewer, f"add_{kind}")(data, **meta)
         # The first layer of a window moves the camera, before it is known here.
         if kind == "shapes" and len(added.data) and self._um_per_px != before:
             _widen(added, self._um_per_px / before)
@@ -230,19 +216,11 @@ class LayerSync:
             layers.move(layers.index(added), at)
         if active is not None:
             layers.selection.active = added if active is old or active == old else active
-        added.events.data.connect(self._on_data)
+        if kind != "image":
+            added.events.data.connect(self._on_data)
         bind(added, {ESCAPE: partial(self._leave_tool, name)})
         self._layers[name] = added
-
-    def _add(self, data: Any, meta: dict[str, Any], kind: str) -> Any:
-        if kind != "vectors":
-            return getattr(self.viewer, f"add_{kind}")(data, **meta)
-        layer = Vectors(data[:1], **{**meta, "edge_color": meta["edge_color"][:1]})
-        # Drawn from all lines, the thumbnail would take longer than the layer itself.
-        layer._max_vectors_thumbnail = _IN_THUMBNAIL
-        if self._many is not None:
-            self._many.show(layer)
-        return self.viewer.add_layer(layer)
+        return added
 
     def _leave_tool(self, name: str) -> None:
         """Leave a tool of napari's that adds; what it has not finished is dropped."""
@@ -269,7 +247,7 @@ class LayerSync:
         found: list[Annotation] = []
         for name in (look.ANNOTATIONS, look.POINTS):
             layer = self.layer(name)
-            if is_lines(layer):
+            if isinstance(layer, Image):  # a picture cannot be edited
                 found.extend(look.shapes_of(self._state.annotations))
             elif layer is not None:
                 read = look.annotations_in(

@@ -1,0 +1,1 @@
+"""What is drawn on a slide, as the window has it in hand; no Qt."""

@@ -1,0 +1,1 @@
+"""The tools of the hand that napari has not: arrow, brush, eraser and wand."""

@@ -1,1 +1,0 @@
-"""Outlines by the thousand: the lines of those that are in view."""

@@ -1,0 +1,1 @@
+"""Outlines by the thousand on the canvas."""
