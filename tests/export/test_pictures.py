@@ -9,8 +9,8 @@ import pytest
 from napari_hagmil.attention import attention_map, find_regions
 from napari_hagmil.errors import OutputError
 from napari_hagmil.export import overview_picture, write_overview, write_report
-from napari_hagmil.export.legend import COLORS, scale_length
-from napari_hagmil.export.overview import Mark, encode_png
+from napari_hagmil.export.pictures.legend import COLORS, scale_length
+from napari_hagmil.export.pictures.overview import Mark, encode_png
 from napari_hagmil.export.report import (
     ReportContent,
     SignedReview,

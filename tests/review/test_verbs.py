@@ -147,6 +147,12 @@ VERBS = {
 }  # fmt: skip
 
 
+#: Around the first outline that is drawn, with a hole beside it.
+AROUND = Annotation(
+    "around", "polygon", box(0, 200), "Stroma", holes=(((150, 150), (150, 160), (160, 160)),)
+)
+
+
 def done(sitting, verb, i):
     """Do it; False where there is nothing to do it to."""
     try:
@@ -178,6 +184,7 @@ def test_each_verb_is_undone_redone_and_there_on_the_next_day(verb, tmp_path):
     slide = tmp_path / "slide.tiff"
     slide.write_bytes(b"pixels")
     sitting = open_sitting(slide, "f" * 32)
+    sitting.change("draw", annotations=(AROUND,))
     for other in ("find regions", "draw", "follow a branch", "leave out a place", "edit tissue"):
         done(sitting, other, 1)
     if verb == "decide patch with its region":

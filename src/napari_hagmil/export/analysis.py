@@ -15,7 +15,7 @@ from napari_hagmil.cascade.result import SlideResult
 from napari_hagmil.errors import OutputError, Remedy
 from napari_hagmil.export.geojson import write_geojson, write_tissue
 from napari_hagmil.export.ome_zarr import write_attention_zarr
-from napari_hagmil.export.overview import Picture, encode_png, overview_picture
+from napari_hagmil.export.pictures.overview import Picture, encode_png, overview_picture
 from napari_hagmil.export.report import (
     ReportContent,
     found_region,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_hagmil.export.overview import Picture
+from napari_hagmil.export.pictures.overview import Picture
 
 #: Opacity of a class's colour, and rows of the legend below the picture, px.
 _OPACITY, _LEGEND = 0.55, 44

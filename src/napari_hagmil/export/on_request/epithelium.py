@@ -10,7 +10,7 @@ from napari_hagmil.attention.tissue_outlines import tissue_polygons
 from napari_hagmil.epithelium import CLASS_COLORS, CLASSES, EpitheliumMap
 from napari_hagmil.export.geojson import EPITHELIUM, write_tissue
 from napari_hagmil.export.on_request.class_picture import ClassLayer, class_picture
-from napari_hagmil.export.overview import Picture, encode_png
+from napari_hagmil.export.pictures.overview import Picture, encode_png
 from napari_hagmil.files import replacing
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.slide import Slide

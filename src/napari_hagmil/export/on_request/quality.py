@@ -9,7 +9,7 @@ from typing import Any
 
 from napari_hagmil.cascade.steering import SCHEMA as STEERING
 from napari_hagmil.export.on_request.class_picture import ClassLayer, class_picture
-from napari_hagmil.export.overview import Picture, encode_png
+from napari_hagmil.export.pictures.overview import Picture, encode_png
 from napari_hagmil.files import replacing
 from napari_hagmil.purpose import RESEARCH_USE
 from napari_hagmil.quality import COLORS, KINDS, SlideQuality

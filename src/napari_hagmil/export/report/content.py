@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_hagmil.attention import AttentionRegion
 from napari_hagmil.cascade.result import SlideResult
-from napari_hagmil.export.overview import Mark, Picture, overview_picture, stage_picture
+from napari_hagmil.export.pictures.overview import Mark, Picture, overview_picture, stage_picture
 from napari_hagmil.export.signature import Signature
 from napari_hagmil.geometry import magnification_label
 from napari_hagmil.polygons import Place

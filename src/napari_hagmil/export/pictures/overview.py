@@ -14,7 +14,7 @@ from napari_hagmil.attention import AttentionMap, attention_map
 from napari_hagmil.attention.rings import label_areas, trace_rings
 from napari_hagmil.cascade.result import SlideResult, Stage
 from napari_hagmil.errors import OutputError
-from napari_hagmil.export.legend import COLORS, OUTLINE, outline_thickness, with_legend
+from napari_hagmil.export.pictures.legend import COLORS, OUTLINE, outline_thickness, with_legend
 from napari_hagmil.files import replacing
 from napari_hagmil.polygons import Rings
 from napari_hagmil.review import Decision

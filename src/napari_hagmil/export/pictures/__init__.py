@@ -1,0 +1,1 @@
+"""Pictures of a slide with what the cascade made of it."""
