@@ -18,6 +18,7 @@ from napari_hagmil.export.geojson_reader import read_area, read_polygons
 from napari_hagmil.export.on_request.crops import CropWish, write_crops
 from napari_hagmil.export.on_request.tiles import write_tiles
 from napari_hagmil.export.result_reader import read_slide_summary
+from napari_hagmil.ledger import write_manifest
 from napari_hagmil.polygons import mask_of
 from napari_hagmil.review import Annotation
 from napari_hagmil.slide import open_slide
@@ -199,6 +200,7 @@ def test_on_a_slide_with_a_canvas_asap_counts_from_its_corner(tmp_path, result):
     (tmp_path / "out/regions.geojson").write_text(
         json.dumps({"type": "Polygon", "coordinates": [[[10, 20], [30, 20], [30, 40], [10, 20]]]})
     )
+    write_manifest(tmp_path / "out")
     assert main(["export", "annotations", str(tmp_path / "out"), str(tmp_path / "a.xml")]) == 0
     text = (tmp_path / "a.xml").read_text()
     assert 'X="1930.0" Y="1020.0"' in text
